@@ -1,0 +1,319 @@
+//! Errors on the wire: `application/problem+json`, for our own problems and the framework's alike, and how operations
+//! say in the document which errors they have.
+
+use std::marker::PhantomData;
+
+use poem::{
+    Response,
+    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse, Object,
+    error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError},
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{Example, ToJSON, Type},
+};
+
+use crate::problem::{Code, FieldError, Problem};
+
+tokio::task_local! {
+    /// The id of the request that this task answers.
+    pub static REQUEST_ID: String;
+}
+
+/// What went wrong (RFC 9457, `application/problem+json`).
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "Problem", skip_serializing_if_is_none, example)]
+pub struct ProblemBody {
+    /// Names the kind of problem; the same for every problem of one `code`.
+    #[oai(rename = "type")]
+    kind: String,
+    /// The kind of problem in a few words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened and what to do about it, for people.
+    detail: String,
+    /// What went wrong, for programs: stable, snake_case.
+    code: String,
+    /// The answer's `X-Request-Id`: quote it when asking for help.
+    request_id: String,
+    /// Which input is at fault; only with `invalid_request` and `unprocessable`.
+    errors: Option<Vec<InputError>>,
+}
+
+/// One input that is not acceptable.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "FieldError")]
+pub struct InputError {
+    /// The body field, query parameter or header.
+    field: String,
+    /// What is wrong with it.
+    message: String,
+}
+
+impl Example for ProblemBody {
+    fn example() -> Self {
+        let problem = Problem::invalid_field("email", "must be an e-mail address such as ada@example.com");
+        Self::new(&problem, "0b8e3c2e-64f1-4a53-9f0c-3f0f5a2f1d11")
+    }
+}
+
+impl ProblemBody {
+    fn new(problem: &Problem, request_id: &str) -> Self {
+        let errors: Vec<InputError> = problem
+            .errors
+            .iter()
+            .map(|FieldError { field, message }| InputError { field: field.clone(), message: message.clone() })
+            .collect();
+        Self {
+            kind: format!("urn:vicket:problem:{}", problem.code.as_str()),
+            title: problem.code.title().to_owned(),
+            status: problem.code.status(),
+            detail: problem.detail.to_string(),
+            code: problem.code.as_str().to_owned(),
+            request_id: request_id.to_owned(),
+            errors: (!errors.is_empty()).then_some(errors),
+        }
+    }
+}
+
+/// The problem as an answer, with the id of the request in progress.
+pub fn response(problem: &Problem) -> Response {
+    let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+    let status = status(problem);
+    let mut response = Response::builder()
+        .status(status)
+        .content_type("application/problem+json")
+        .header(header::CACHE_CONTROL, "no-store")
+        .body(ProblemBody::new(problem, &request_id).to_json_string());
+    let headers = response.headers_mut();
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Some(Ok(allow)) = problem.allow.as_deref().map(HeaderValue::from_str) {
+        headers.insert(header::ALLOW, allow);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey header=\"X-Vicket-Key\""));
+    }
+    response
+}
+
+fn status(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.code.status()).expect("codes have valid statuses")
+}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        status(self)
+    }
+
+    fn as_response(&self) -> Response {
+        response(self)
+    }
+}
+
+/// Any error of the framework as a problem. What a 5xx of the framework says goes to the log only.
+pub fn problem_of(error: poem::Error) -> Problem {
+    let error = match error.downcast::<Problem>() {
+        Ok(problem) => return problem,
+        Err(error) => error,
+    };
+    if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+        return Problem::invalid_field(name, plain(reason));
+    }
+    if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
+        return body_problem(reason);
+    }
+    if error.is::<ContentTypeError>() {
+        return Problem::new(Code::UnsupportedMediaType, "Send the body as `Content-Type: application/json`.");
+    }
+    if error.is::<AuthorizationError>() {
+        return Problem::new(Code::KeyMissing, "Send the site's publishable key in the header X-Vicket-Key.");
+    }
+    if error.is::<ParsePathError>() || error.is::<NotFoundError>() {
+        return Problem::not_found();
+    }
+    if error.is::<MethodNotAllowedError>() {
+        return Problem::new(Code::MethodNotAllowed, "The path exists, but not with this method.");
+    }
+    match error.status() {
+        StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "Send a smaller body."),
+        status if status.is_client_error() => Problem::new(Code::InvalidRequest, "The request cannot be read."),
+        _ => Problem::internal(error),
+    }
+}
+
+/// poem-openapi names the field at fault in the middle of a sentence: `failed to parse "X": field `y`: ...`.
+fn body_problem(reason: &str) -> Problem {
+    let named = reason.split_once("field `").and_then(|(_, rest)| rest.split_once('`'));
+    let unknown = reason.split_once("unknown field `").is_some();
+    let missing = reason.contains("is required") || reason.contains("Expected input value");
+    match named {
+        Some((field, _)) if unknown => Problem::invalid_field(field, "is not a field of this request"),
+        Some((field, _)) if missing && !reason.contains("Expected input type") => {
+            Problem::invalid_field(field, "is required")
+        }
+        Some((field, rest)) => Problem::invalid_field(field, plain(rest)),
+        None => Problem::new(Code::InvalidRequest, format!("The body is not acceptable JSON: {}.", plain(reason))),
+    }
+}
+
+/// The parser's sentence without its internal type names and quotation.
+fn plain(reason: &str) -> String {
+    let reason = reason.rsplit("failed to parse \"").next().unwrap_or(reason);
+    let reason = reason.split_once("\": ").map_or(reason, |(_, rest)| rest);
+    reason.trim_start_matches([':', ' ']).replace('\0', "\\0")
+}
+
+/// Which errors a kind of operation has, besides those that every operation has.
+pub trait Statuses: Send + Sync + 'static {
+    const STATUSES: &'static [u16];
+}
+
+/// A read that always has an answer.
+#[derive(Debug)]
+pub struct Reading;
+
+impl Statuses for Reading {
+    const STATUSES: &'static [u16] = &[400, 401, 403, 429, 500, 503];
+}
+
+/// A read of one thing, which may not be there.
+#[derive(Debug)]
+pub struct ReadingOne;
+
+impl Statuses for ReadingOne {
+    const STATUSES: &'static [u16] = &[400, 401, 403, 404, 429, 500, 503];
+}
+
+/// A call that makes something.
+#[derive(Debug)]
+pub struct Submitting;
+
+impl Statuses for Submitting {
+    const STATUSES: &'static [u16] = &[400, 401, 403, 409, 413, 415, 422, 429, 500, 503];
+}
+
+/// A call that adds to something, which may not be there.
+#[derive(Debug)]
+pub struct Replying;
+
+impl Statuses for Replying {
+    const STATUSES: &'static [u16] = &[400, 401, 403, 404, 409, 413, 415, 429, 500, 503];
+}
+
+/// The error half of a handler's `Result`. `?` makes it of any [`Problem`].
+#[derive(Debug)]
+pub struct Failure<S> {
+    problem: Problem,
+    of: PhantomData<S>,
+}
+
+impl<S> From<Problem> for Failure<S> {
+    fn from(problem: Problem) -> Self {
+        Self { problem, of: PhantomData }
+    }
+}
+
+impl<S: Statuses> From<Failure<S>> for poem::Error {
+    fn from(failure: Failure<S>) -> Self {
+        failure.problem.into()
+    }
+}
+
+impl<S: Statuses> ApiResponse for Failure<S> {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: S::STATUSES.iter().map(|status| problem_meta(*status)).collect() }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemBody::register(registry);
+    }
+}
+
+fn problem_meta(status: u16) -> MetaResponse {
+    let description = match status {
+        400 => {
+            "`invalid_request`: `errors` says which input is not acceptable. `invalid_cursor`: the cursor is not one of this list."
+        }
+        401 => "`key_missing`: there is no X-Vicket-Key. `key_invalid`: it is unknown or revoked.",
+        403 => "`origin_not_allowed`: the page's origin is not in the site's list. Nothing was done.",
+        404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
+        409 => {
+            "`idempotency_conflict`: the Idempotency-Key was used for another request. `ticket_closed`: a closed ticket takes no replies."
+        }
+        413 => "`body_too_large`: the body is over 128 KiB.",
+        415 => "`unsupported_media_type`: the body is not `application/json`.",
+        422 => "`unprocessable`: well-formed, but it names something that does not exist; see `errors`.",
+        429 => "`rate_limited`: the site or the client's network sent too much; `detail` says which.",
+        500 => "`internal_error`: our mistake; the request id finds it in the server's log.",
+        _ => "`overloaded` or `database_unavailable`: try again after `Retry-After` seconds.",
+    };
+    let mut headers = every_answer();
+    match status {
+        429 | 503 => headers.push(meta_header::<u32>("Retry-After", "Seconds to wait before the next try.", true)),
+        401 => headers.push(meta_header::<String>("WWW-Authenticate", "Names the header that the key goes in.", true)),
+        _ => {}
+    }
+    MetaResponse {
+        description,
+        status: Some(status),
+        status_range: None,
+        content: vec![MetaMediaType { content_type: "application/problem+json", schema: ProblemBody::schema_ref() }],
+        headers,
+    }
+}
+
+/// The headers of every answer of the support surface.
+pub fn every_answer() -> Vec<MetaHeader> {
+    vec![
+        meta_header::<String>("X-Request-Id", "Names this request in the server's log.", true),
+        meta_header::<String>(
+            "RateLimit-Policy",
+            "The limits that apply: name, quota `q`, window `w` in seconds (draft-ietf-httpapi-ratelimit-headers).",
+            false,
+        ),
+        meta_header::<String>("RateLimit", "Where they stand: remaining `r`, seconds `t` to the next window.", false),
+    ]
+}
+
+pub fn meta_header<T: Type>(name: &str, description: &str, required: bool) -> MetaHeader {
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required,
+        deprecated: false,
+        schema: T::schema_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only_error(reason: &str) -> (String, String) {
+        let problem = body_problem(reason);
+        assert_eq!(problem.code, Code::InvalidRequest);
+        (problem.errors[0].field.clone(), problem.errors[0].message.clone())
+    }
+
+    #[test]
+    fn a_body_error_names_its_field() {
+        let typed =
+            r#"failed to parse "NewTicket": failed to parse "text_200" (occurred while parsing field `subject`)"#;
+        let _ = only_error("failed to parse \"NewTicket\": field `subject` is required");
+        assert_eq!(only_error(typed).0, "subject");
+    }
+
+    #[test]
+    fn a_frameworks_5xx_says_nothing_of_its_cause() {
+        let error = poem::Error::from_string("connection to 10.0.0.1 lost", StatusCode::BAD_GATEWAY);
+        let problem = problem_of(error);
+        assert_eq!(problem.code, Code::Internal);
+        assert!(!problem.detail.contains("10.0.0.1"));
+    }
+}

@@ -1,0 +1,9 @@
+//! HTTP: typed handlers, a few lines each, from which poem-openapi generates the documents. Handlers take the
+//! transaction that their credential gave, make one store call, finish, answer.
+
+pub mod answer;
+pub mod failure;
+pub mod headers;
+pub mod openapi;
+pub mod support;
+pub mod text;

@@ -1,0 +1,245 @@
+//! Help articles: listed, searched, read. Published ones only; a read counts a view.
+
+use std::sync::Arc;
+
+use poem::{http::Method, web::Data};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    types::Example,
+};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{Tag, reading::serve};
+use crate::{
+    api::{
+        answer::Read,
+        failure::{Failure, Reading, ReadingOne},
+        headers::IfNoneMatch,
+        text::{Nullable, Text},
+    },
+    app::App,
+    auth::site_key::SiteKey,
+    kept::Answer,
+    problem::Problem,
+    store::{
+        self,
+        articles::{Order, Wanted},
+    },
+};
+
+pub struct ArticlesApi;
+
+/// An article in a list.
+#[derive(Object)]
+struct ArticleSummary {
+    /// Its id.
+    id: Uuid,
+    /// Its name in URLs; `GET /support/v1/help/articles/{slug}` reads it.
+    slug: String,
+    /// Its title, plain text.
+    title: String,
+    /// Its beginning, plain text, at most 200 characters.
+    excerpt: String,
+    /// How often it was read; a few seconds late.
+    view_count: i64,
+    /// When it was first published.
+    published_at: OffsetDateTime,
+    /// When it was last changed.
+    updated_at: OffsetDateTime,
+}
+
+/// A page of articles.
+#[derive(Object)]
+#[oai(example)]
+struct ArticlePage {
+    /// The articles.
+    data: Vec<ArticleSummary>,
+    /// Pass it as `cursor` for the next page; `null` on the last one.
+    next_cursor: Nullable<String>,
+}
+
+/// An article to read.
+#[derive(Object)]
+#[oai(example)]
+struct Article {
+    /// Its id.
+    id: Uuid,
+    /// Its name in URLs.
+    slug: String,
+    /// Its title, plain text.
+    title: String,
+    /// Its beginning, plain text, at most 200 characters.
+    excerpt: String,
+    /// How often it was read; a few seconds late.
+    view_count: i64,
+    /// When it was first published.
+    published_at: OffsetDateTime,
+    /// When it was last changed.
+    updated_at: OffsetDateTime,
+    /// The text as it was written, Markdown.
+    body_markdown: String,
+    /// The text rendered and sanitised: safe to insert into a page.
+    body_html: String,
+}
+
+/// The order of a list of articles.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum Sort {
+    /// The last published first.
+    Newest,
+    /// The most read first.
+    Popular,
+}
+
+impl From<store::articles::Summary> for ArticleSummary {
+    fn from(row: store::articles::Summary) -> Self {
+        Self {
+            id: row.id,
+            slug: row.slug,
+            title: row.title,
+            excerpt: row.excerpt,
+            view_count: row.view_count,
+            published_at: row.published_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl From<store::articles::Article> for Article {
+    fn from(row: store::articles::Article) -> Self {
+        Self {
+            id: row.id,
+            slug: row.slug,
+            title: row.title,
+            excerpt: row.excerpt,
+            view_count: row.view_count,
+            published_at: row.published_at,
+            updated_at: row.updated_at,
+            body_markdown: row.body_markdown,
+            body_html: row.body_html,
+        }
+    }
+}
+
+const EXAMPLE_ID: Uuid = Uuid::from_u128(0x7c9e_6679_7425_40de_944b_e07f_c1f9_0ae7);
+
+impl Example for ArticlePage {
+    fn example() -> Self {
+        let article = ArticleSummary {
+            id: EXAMPLE_ID,
+            slug: "getting-started".to_owned(),
+            title: "Getting started".to_owned(),
+            excerpt: "Create an account, invite your team, and open your first project.".to_owned(),
+            view_count: 128,
+            published_at: datetime!(2026-01-15 09:30 UTC),
+            updated_at: datetime!(2026-02-01 16:05 UTC),
+        };
+        Self { data: vec![article], next_cursor: Nullable(None) }
+    }
+}
+
+impl Example for Article {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            slug: "getting-started".to_owned(),
+            title: "Getting started".to_owned(),
+            excerpt: "Create an account, invite your team, and open your first project.".to_owned(),
+            view_count: 128,
+            published_at: datetime!(2026-01-15 09:30 UTC),
+            updated_at: datetime!(2026-02-01 16:05 UTC),
+            body_markdown: "Create an account, **invite your team**, and open your first project.".to_owned(),
+            body_html: "<p>Create an account, <strong>invite your team</strong>, and open your first project.</p>\n"
+                .to_owned(),
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/support/v1", tag = "Tag::Help")]
+impl ArticlesApi {
+    /// List or search articles
+    ///
+    /// The published articles of the site, and of its org for all sites. With `q` a full-text search in the syntax of
+    /// web search engines (`"exact phrase"`, `-not`, `or`), best match first unless `sort` says otherwise. A site's own
+    /// article hides one for all sites with the same slug.
+    #[oai(path = "/help/articles", method = "get", operation_id = "listArticles")]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn articles(
+        &self,
+        key: SiteKey,
+        app: Data<&Arc<App>>,
+        /// How many articles a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<200>>>,
+        /// What to search for.
+        q: Query<Option<Text<200>>>,
+        /// The order; `newest` when absent, best match first when absent with `q`.
+        sort: Query<Option<Sort>>,
+        /// The `ETag` of an earlier answer: 304 when nothing changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: IfNoneMatch,
+    ) -> Result<Read<ArticlePage>, Failure<Reading>> {
+        let search = q.0.map(|text| text.0);
+        let cursor = cursor.0.map(|text| text.0);
+        let order = match (sort.0, &search) {
+            (Some(Sort::Popular), _) => Order::Popular,
+            (None, Some(_)) => Order::Relevant,
+            (Some(Sort::Newest) | None, _) => Order::Newest,
+        };
+        let limit = limit.0.unwrap_or(20);
+        // Neither part can hold the separator: a cursor is base64url, an order and a limit are our own.
+        let question = format!(
+            "articles {order:?} {limit} {} {}",
+            cursor.as_deref().unwrap_or("-"),
+            search.as_deref().unwrap_or("")
+        );
+        let answer = serve(&app, key.enter(), question, async |tx| {
+            let wanted = Wanted { limit, order, search: search.as_deref(), cursor: cursor.as_deref() };
+            let (rows, next) = store::articles::page(tx, &wanted).await?;
+            let data = rows.into_iter().map(ArticleSummary::from).collect();
+            Ok(Read::representation(&ArticlePage { data, next_cursor: Nullable(next) }))
+        })
+        .await?;
+        Ok(Read::of(answer, &if_none_match))
+    }
+
+    /// Read an article
+    ///
+    /// One published article, with its text as Markdown and as sanitised HTML. Counts a view.
+    #[oai(path = "/help/articles/:slug", method = "get", operation_id = "getArticle")]
+    async fn article(
+        &self,
+        key: SiteKey,
+        app: Data<&Arc<App>>,
+        /// The article's slug.
+        slug: Path<String>,
+        /// The `ETag` of an earlier answer: 304 when nothing changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: IfNoneMatch,
+        method: Method,
+    ) -> Result<Read<Article>, Failure<ReadingOne>> {
+        let slug = slug.0;
+        if slug.contains('\0') {
+            return Err(Problem::invalid_field("slug", "must not contain U+0000").into());
+        }
+        let tx = key.enter();
+        let org_id = tx.entry().org_id;
+        let answer = serve(&app, tx, format!("article {slug}"), async |tx| {
+            let article = Article::from(store::articles::by_slug(tx, &slug).await?);
+            Ok(Answer { article: Some(article.id), ..Read::representation(&article) })
+        })
+        .await?;
+        // A HEAD looks, it does not read.
+        if let Some(article) = answer.article
+            && method == Method::GET
+        {
+            app.counts.viewed(org_id, article);
+        }
+        Ok(Read::of(answer, &if_none_match))
+    }
+}

@@ -1,0 +1,96 @@
+//! FAQs, published ones only.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, types::Example};
+use uuid::Uuid;
+
+use super::{Tag, reading::serve};
+use crate::{
+    api::{
+        answer::Read,
+        failure::{Failure, Reading},
+        headers::IfNoneMatch,
+        text::Nullable,
+    },
+    app::App,
+    auth::site_key::SiteKey,
+    store,
+};
+
+pub struct FaqsApi;
+
+/// A frequently asked question.
+#[derive(Object)]
+struct Faq {
+    /// Its id.
+    id: Uuid,
+    /// The question, plain text.
+    question: String,
+    /// The answer as it was written, Markdown.
+    answer_markdown: String,
+    /// The answer rendered and sanitised: safe to insert into a page.
+    answer_html: String,
+    /// Its place in the order of the page, ascending.
+    position: i32,
+}
+
+/// The FAQs of a site, in the order of the page.
+#[derive(Object)]
+#[oai(example)]
+struct FaqList {
+    /// The FAQs.
+    data: Vec<Faq>,
+    /// Always `null`: one answer holds them all.
+    next_cursor: Nullable<String>,
+}
+
+impl From<store::faqs::Faq> for Faq {
+    fn from(row: store::faqs::Faq) -> Self {
+        Self {
+            id: row.id,
+            question: row.question,
+            answer_markdown: row.answer_markdown,
+            answer_html: row.answer_html,
+            position: row.position,
+        }
+    }
+}
+
+impl Example for FaqList {
+    fn example() -> Self {
+        let faq = Faq {
+            id: Uuid::from_u128(0x2f1c_9f7e_5a0b_4c63_8a7d_9e10_11c2_7b55),
+            question: "Can I change my plan later?".to_owned(),
+            answer_markdown: "Yes, at **any** time.".to_owned(),
+            answer_html: "<p>Yes, at <strong>any</strong> time.</p>\n".to_owned(),
+            position: 1,
+        };
+        Self { data: vec![faq], next_cursor: Nullable(None) }
+    }
+}
+
+#[OpenApi(prefix_path = "/support/v1", tag = "Tag::Help")]
+impl FaqsApi {
+    /// List FAQs
+    ///
+    /// The published FAQs of the site, and of its org for all sites, in the order that people chose.
+    #[oai(path = "/help/faqs", method = "get", operation_id = "listFaqs")]
+    async fn faqs(
+        &self,
+        key: SiteKey,
+        app: Data<&Arc<App>>,
+        /// The `ETag` of an earlier answer: 304 when nothing changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: IfNoneMatch,
+    ) -> Result<Read<FaqList>, Failure<Reading>> {
+        let answer = serve(&app, key.enter(), "faqs".to_owned(), async |tx| {
+            let rows = store::faqs::all(tx).await?;
+            let data = rows.into_iter().map(Faq::from).collect();
+            Ok(Read::representation(&FaqList { data, next_cursor: Nullable(None) }))
+        })
+        .await?;
+        Ok(Read::of(answer, &if_none_match))
+    }
+}

@@ -1,0 +1,357 @@
+//! Tickets: submitted with a key, read and answered with the ticket's own token.
+
+use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::Tag;
+use crate::{
+    api::{
+        answer::{Created, Read},
+        failure::{Failure, ReadingOne, Replying, Submitting},
+        headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
+        text::{Checked, EmailAddress, Nullable, Text},
+    },
+    auth::site_key::SiteKey,
+    keys::Sha256Digest,
+    problem::Problem,
+    store::{self, tickets::Submission},
+};
+
+pub struct TicketsApi;
+
+/// What a customer submits.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct NewTicket {
+    /// Where answers go.
+    email: EmailAddress,
+    /// The customer's name.
+    name: Option<Text<200>>,
+    /// What it is about, in a line.
+    subject: Text<200>,
+    /// What it is about, at length; plain text.
+    message: Text<20_000>,
+    /// The ticket form that was filled in. A site without forms answers `422`.
+    template_id: Option<Uuid>,
+    /// The answers to the form's questions, by the question's id.
+    answers: Option<std::collections::HashMap<String, Text<20_000>>>,
+}
+
+/// A ticket that was submitted.
+#[derive(Object)]
+#[oai(example)]
+struct SubmittedTicket {
+    /// Its id.
+    id: Uuid,
+    /// Its number within the site, for people.
+    number: i64,
+    /// Where it stands.
+    status: TicketStatus,
+    /// Its subject.
+    subject: String,
+    /// When it was submitted.
+    created_at: OffsetDateTime,
+    /// The ticket's token: `tk_` and 43 characters. Whoever holds it reads and answers this ticket. Shown once.
+    token: String,
+}
+
+/// Where a ticket stands.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum TicketStatus {
+    /// Waiting for an agent.
+    Open,
+    /// Waiting for the customer.
+    Pending,
+    /// Solved; a reply opens it again.
+    Resolved,
+    /// Over; takes no replies.
+    Closed,
+}
+
+/// Who wrote a message.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum Author {
+    /// The customer.
+    Customer,
+    /// Somebody of the support team.
+    Agent,
+}
+
+/// A ticket with its conversation.
+#[derive(Object)]
+#[oai(example)]
+struct Thread {
+    /// Its id.
+    id: Uuid,
+    /// Its number within the site, for people.
+    number: i64,
+    /// Its subject.
+    subject: String,
+    /// Where it stands.
+    status: TicketStatus,
+    /// When it was submitted.
+    created_at: OffsetDateTime,
+    /// The conversation, oldest first. Notes between agents are not in it.
+    messages: Vec<Message>,
+}
+
+/// A message of a conversation.
+#[derive(Object)]
+#[oai(example)]
+struct Message {
+    /// Its id.
+    id: Uuid,
+    /// Who wrote it.
+    author: Author,
+    /// The writer's name, if known.
+    author_name: Nullable<String>,
+    /// The text: plain, as it was written. Escape it before it goes into a page.
+    body: String,
+    /// When it was written.
+    created_at: OffsetDateTime,
+    /// Its files; messages have none yet.
+    attachments: Vec<Attachment>,
+}
+
+/// A file on a message.
+#[derive(Object)]
+struct Attachment {
+    /// Its id.
+    id: Uuid,
+    /// Its name.
+    name: String,
+    /// Its size in bytes.
+    size: i64,
+    /// Its media type.
+    content_type: String,
+}
+
+/// A customer's reply.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct NewMessage {
+    /// The text, plain.
+    body: Text<20_000>,
+}
+
+impl NewTicket {
+    /// The ticket to create, and the digest of the request that an Idempotency-Key stands for.
+    fn check(self) -> Result<(store::tickets::NewTicket, Sha256Digest), Problem> {
+        let mut checked = Checked::default();
+        checked.email("email", &self.email);
+        if let Some(name) = &self.name {
+            checked.text("name", name);
+        }
+        checked.text("subject", &self.subject);
+        checked.text("message", &self.message);
+        checked.finish()?;
+        if self.template_id.is_some() {
+            return Err(Problem::unprocessable("template_id", "the site has no such form"));
+        }
+        if self.answers.is_some_and(|answers| !answers.is_empty()) {
+            return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form"));
+        }
+        let new = store::tickets::NewTicket {
+            email: self.email.0,
+            name: self.name.map(|name| name.0),
+            subject: self.subject.0,
+            message: self.message.0,
+        };
+        let name = new.name.as_deref();
+        let digest = Sha256Digest::of_parts(&[
+            b"ticket",
+            new.email.as_bytes(),
+            if name.is_some() { b"named" } else { b"" },
+            name.unwrap_or_default().as_bytes(),
+            new.subject.as_bytes(),
+            new.message.as_bytes(),
+        ]);
+        Ok((new, digest))
+    }
+}
+
+fn submission(key: IdempotencyKey, request: Sha256Digest) -> Option<Submission> {
+    key.0.map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request })
+}
+
+impl TicketStatus {
+    fn read(status: &str) -> Result<Self, Problem> {
+        match status {
+            "open" => Ok(Self::Open),
+            "pending" => Ok(Self::Pending),
+            "resolved" => Ok(Self::Resolved),
+            "closed" => Ok(Self::Closed),
+            other => Err(Problem::internal(format_args!("a ticket has the status {other}"))),
+        }
+    }
+}
+
+impl From<store::tickets::Message> for Message {
+    fn from(row: store::tickets::Message) -> Self {
+        Self {
+            id: row.id,
+            author: if row.author == "agent" { Author::Agent } else { Author::Customer },
+            author_name: Nullable(row.author_name),
+            body: row.body,
+            created_at: row.created_at,
+            attachments: Vec::new(),
+        }
+    }
+}
+
+impl Example for NewTicket {
+    fn example() -> Self {
+        Self {
+            email: EmailAddress("ada@example.com".to_owned()),
+            name: Some(Text("Ada Lovelace".to_owned())),
+            subject: Text("I cannot export my data".to_owned()),
+            message: Text("The export button stays grey, whatever I select.".to_owned()),
+            template_id: None,
+            answers: None,
+        }
+    }
+}
+
+impl Example for NewMessage {
+    fn example() -> Self {
+        Self { body: Text("It works now, thank you!".to_owned()) }
+    }
+}
+
+const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_4f0e_1c57_4e0a_b7a5_60d1_4c3e_8f21);
+const EXAMPLE_TIME: OffsetDateTime = datetime!(2026-03-02 10:15 UTC);
+
+impl Example for SubmittedTicket {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            number: 42,
+            status: TicketStatus::Open,
+            subject: "I cannot export my data".to_owned(),
+            created_at: EXAMPLE_TIME,
+            // Shorter than a real one, so that a copy of it is told apart by its length.
+            token: "tk_example".to_owned(),
+        }
+    }
+}
+
+impl Example for Message {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x51f7_0c2b_96d3_4c58_8f0a_2e66_d7b1_3c90),
+            author: Author::Customer,
+            author_name: Nullable(Some("Ada Lovelace".to_owned())),
+            body: "The export button stays grey, whatever I select.".to_owned(),
+            created_at: EXAMPLE_TIME,
+            attachments: Vec::new(),
+        }
+    }
+}
+
+impl Example for Thread {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            number: 42,
+            subject: "I cannot export my data".to_owned(),
+            status: TicketStatus::Open,
+            created_at: EXAMPLE_TIME,
+            messages: vec![Message::example()],
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/support/v1", tag = "Tag::Tickets")]
+impl TicketsApi {
+    /// Submit a ticket
+    ///
+    /// Creates a ticket on the key's site and shows its token, once. With an `Idempotency-Key` a repeat of the same
+    /// request within 24 hours answers the same ticket with a further token of its own.
+    #[oai(path = "/tickets", method = "post", operation_id = "submitTicket")]
+    async fn submit(
+        &self,
+        key: SiteKey,
+        /// Makes a repeat safe: any text of the client's, unique to this submission.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: IdempotencyKey,
+        body: Json<NewTicket>,
+    ) -> Result<Created<SubmittedTicket>, Failure<Submitting>> {
+        let (new, request) = body.0.check()?;
+        let mut tx = key.enter();
+        let token = tx.take_issued_token().ok_or_else(|| Problem::internal("entered without a token to issue"))?;
+        let created = store::tickets::create(&mut tx, &new, submission(idempotency_key, request), &token).await;
+        let ticket = tx.finish(created).await?;
+        Ok(Created(SubmittedTicket {
+            id: ticket.id,
+            number: ticket.number,
+            status: TicketStatus::read(&ticket.status)?,
+            subject: ticket.subject,
+            created_at: ticket.created_at,
+            token: token.reveal().to_owned(),
+        }))
+    }
+
+    /// Read a ticket
+    ///
+    /// The ticket that the token opens, with its conversation. A token that is absent, unknown or of another site
+    /// answers `404`, all alike.
+    #[oai(path = "/tickets/thread", method = "get", operation_id = "getTicketThread")]
+    async fn thread(
+        &self,
+        key: SiteKey,
+        /// The ticket's token.
+        #[oai(name = "X-Vicket-Ticket")]
+        _ticket: TicketHeader,
+        /// The `ETag` of an earlier answer: 304 when nothing changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: IfNoneMatch,
+    ) -> Result<Read<Thread>, Failure<ReadingOne>> {
+        let mut tx = key.enter();
+        let read = read_thread(&mut tx).await;
+        let thread = tx.finish(read).await?;
+        Ok(Read::of(Read::representation(&thread), &if_none_match))
+    }
+
+    /// Reply to a ticket
+    ///
+    /// Adds the customer's message to the ticket that the token opens. A resolved ticket opens again; a closed one
+    /// answers `409`. With an `Idempotency-Key` a repeat answers the same message.
+    #[oai(path = "/tickets/thread/messages", method = "post", operation_id = "replyToTicket")]
+    async fn reply(
+        &self,
+        key: SiteKey,
+        /// The ticket's token.
+        #[oai(name = "X-Vicket-Ticket")]
+        _ticket: TicketHeader,
+        /// Makes a repeat safe: any text of the client's, unique to this reply.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: IdempotencyKey,
+        body: Json<NewMessage>,
+    ) -> Result<Created<Message>, Failure<Replying>> {
+        let body = body.0.body;
+        let mut checked = Checked::default();
+        checked.text("body", &body);
+        checked.finish()?;
+        let request = Sha256Digest::of_parts(&[b"message", body.0.as_bytes()]);
+        let mut tx = key.enter();
+        let replied = store::tickets::reply(&mut tx, &body.0, submission(idempotency_key, request)).await;
+        let message = tx.finish(replied).await?;
+        Ok(Created(message.into()))
+    }
+}
+
+async fn read_thread(tx: &mut crate::db::SiteTx) -> Result<Thread, Problem> {
+    let ticket = store::tickets::mine(tx).await?;
+    let messages = store::tickets::messages(tx).await?;
+    Ok(Thread {
+        id: ticket.id,
+        number: ticket.number,
+        subject: ticket.subject,
+        status: TicketStatus::read(&ticket.status)?,
+        created_at: ticket.created_at,
+        messages: messages.into_iter().map(Message::from).collect(),
+    })
+}

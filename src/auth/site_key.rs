@@ -1,0 +1,105 @@
+//! The publishable key of a request: read from its header, entered by the surface, handed to the handler.
+//!
+//! The key is entered once per request, after its body has been read and before its handler runs (`api/support/surface.rs`),
+//! so that no slow upload holds a connection. The handler's `SiteKey` argument then takes the transaction.
+
+use std::sync::{Mutex, PoisonError};
+
+use poem::{Request, http::HeaderMap};
+use poem_openapi::{SecurityScheme, auth::ApiKey};
+
+use crate::{
+    db::SiteTx,
+    keys::{SECRET_LENGTH, Sha256Digest},
+    problem::{Code, Problem},
+};
+
+/// The header that carries a publishable key.
+pub const KEY_HEADER: &str = "x-vicket-key";
+/// The header that carries a ticket token.
+pub const TICKET_HEADER: &str = "x-vicket-ticket";
+/// A longer key is refused without a look-up, bytes.
+const LONGEST: usize = 128;
+
+/// The key that a request presents.
+#[derive(Clone, Copy, Debug)]
+pub enum Presented {
+    Missing,
+    /// Empty, too long, or several: no key at all. Holds the length of what came.
+    Malformed(usize),
+    Digest(Sha256Digest, usize),
+}
+
+impl Presented {
+    pub fn read(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(KEY_HEADER).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Missing,
+            (Some(value), None) if (1..=LONGEST).contains(&value.len()) => {
+                Self::Digest(Sha256Digest::of(value.as_bytes()), value.len())
+            }
+            (Some(value), _) => Self::Malformed(value.len()),
+        }
+    }
+
+    /// The `401` for a key that opened nothing. One body for all of them, but for a hint on length: a copied
+    /// documentation example is seldom 46 characters long.
+    pub fn refusal(self) -> Problem {
+        let length = match self {
+            Self::Missing => {
+                return Problem::new(Code::KeyMissing, "Send the site's publishable key in the header X-Vicket-Key.");
+            }
+            Self::Malformed(length) | Self::Digest(_, length) => length,
+        };
+        let unknown = "The key in X-Vicket-Key is unknown or was revoked.";
+        if length == SECRET_LENGTH {
+            return Problem::new(Code::KeyInvalid, unknown);
+        }
+        let hint = format!("{unknown} A publishable key has {SECRET_LENGTH} characters; this one does not.");
+        Problem::new(Code::KeyInvalid, hint)
+    }
+}
+
+/// The digest of the ticket token that a request presents, if it can be one.
+pub fn presented_ticket(headers: &HeaderMap) -> Option<Sha256Digest> {
+    let mut values = headers.get_all(TICKET_HEADER).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if (1..=LONGEST).contains(&value.len()) => Some(Sha256Digest::of(value.as_bytes())),
+        _ => None,
+    }
+}
+
+/// Carries an entered transaction from the surface to the handler.
+pub struct Slot(Mutex<Option<SiteTx>>);
+
+impl Slot {
+    pub fn new(tx: SiteTx) -> Self {
+        Self(Mutex::new(Some(tx)))
+    }
+
+    /// The transaction, once.
+    pub fn take(&self) -> Option<SiteTx> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The site's publishable key: `pk_` and 43 characters. It says which site; no path, query, header or body field can.
+/// It reads published content of its site and submits tickets, and may stand in a web page. Pages may use it from the
+/// origins that the site lists.
+#[derive(SecurityScheme)]
+#[oai(rename = "PublishableKey", ty = "api_key", key_name = "X-Vicket-Key", key_in = "header", checker = "entered")]
+pub struct SiteKey(SiteTx);
+
+impl SiteKey {
+    /// The transaction that this key entered.
+    pub fn enter(self) -> SiteTx {
+        self.0
+    }
+}
+
+#[expect(clippy::unused_async, reason = "the derive awaits it")]
+async fn entered(request: &Request, _: ApiKey) -> poem::Result<SiteTx> {
+    let slot = request.data::<std::sync::Arc<Slot>>();
+    let tx = slot.and_then(|slot| slot.take());
+    tx.ok_or_else(|| Problem::internal("a handler ran outside the support surface").into())
+}

@@ -1,0 +1,23 @@
+//! `vicket migrate`.
+
+use crate::{
+    config::MigrateArgs,
+    migrate::{self, Passwords},
+};
+
+/// # Errors
+/// When the database cannot be migrated; then nothing was changed.
+pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
+    let passwords =
+        Passwords { widget: args.widget_password, agent: args.agent_password, worker: args.worker_password };
+    let report = migrate::run(&args.admin.admin_url, &passwords).await?;
+    println!("The database is at version {}; every table has row-level security, FORCE and policies.", report.version);
+    if !report.hardened {
+        println!(
+            "Hardening is open: PUBLIC may still use {}. This login is no superuser, so it cannot revoke them; isolation \
+             does not rest on it. A superuser can: psql -f migrations/hardening.sql",
+            report.open.join(", ")
+        );
+    }
+    Ok(())
+}

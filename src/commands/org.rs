@@ -1,0 +1,26 @@
+//! `vicket org`.
+
+use super::{operator, said, when};
+use crate::{
+    config::{AdminArgs, OrgCommand},
+    store,
+};
+
+/// # Errors
+/// Those of the command, in words.
+pub async fn run(admin: &AdminArgs, command: OrgCommand) -> anyhow::Result<()> {
+    let mut tx = operator(admin).await?.begin().await.map_err(said)?;
+    match command {
+        OrgCommand::Create { slug, name } => {
+            store::orgs::create(&mut tx, &slug, name.as_deref().unwrap_or(&slug)).await.map_err(said)?;
+            tx.commit().await.map_err(said)?;
+            eprintln!("Created the org `{slug}`. Next: vicket site create {slug}/SITE --origin https://...");
+        }
+        OrgCommand::List => {
+            for org in store::orgs::list(&mut tx).await.map_err(said)? {
+                println!("{}\t{}\t{}", org.slug, org.name, when(org.created_at));
+            }
+        }
+    }
+    Ok(())
+}

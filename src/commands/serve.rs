@@ -1,0 +1,122 @@
+//! `vicket serve`, and the server that `vicket dev` runs too.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use ipnet::IpNet;
+use tokio::{net::TcpListener, sync::watch};
+use tracing_subscriber::EnvFilter;
+
+use super::said;
+use crate::{
+    app::{App, Root},
+    checks,
+    config::{LogFormat, ServeArgs, Tuning},
+    counts::{self, Counts},
+    db::{Pool, WidgetGate, Worker},
+    kept::Kept,
+    limits::Limits,
+    server,
+};
+
+/// Connections of the worker: one flushes, one is spare.
+const WORKER_CONNECTIONS: usize = 2;
+/// Connections of the agents' gate, which for now is only checked.
+const AGENT_CONNECTIONS: usize = 1;
+
+/// What the server needs to run.
+pub struct Settings {
+    pub widget_url: String,
+    pub agent_url: String,
+    pub worker_url: String,
+    pub trusted_proxies: Vec<IpNet>,
+    pub limits: Limits,
+    pub tuning: Tuning,
+}
+
+/// # Errors
+/// When isolation would not hold, a database cannot be reached or the address cannot be listened on.
+pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    log(args.tuning.log_format, "info");
+    let stop = server::stop_signal()?;
+    let settings = Settings {
+        widget_url: args.widget_url,
+        agent_url: args.agent_url,
+        worker_url: args.worker_url,
+        trusted_proxies: args.trusted_proxies,
+        limits: Limits::new(),
+        tuning: args.tuning,
+    };
+    let app = build(settings)?;
+    check(&app).await?;
+    let listener = listen(args.listen).await?;
+    tracing::info!(address = %args.listen, "serving");
+    serve(app, listener, args.tuning, stop).await
+}
+
+/// Log lines to standard error: VICKET_LOG or `default`.
+pub fn log(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_env("VICKET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber in one process (tests) is refused, and the first goes on.
+    let _ = match format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+}
+
+/// The application over its three logins; connects when first asked.
+///
+/// # Errors
+/// When a URL is none.
+pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
+    let connections = usize::from(settings.tuning.widget_connections);
+    Ok(Arc::new(App {
+        gate: WidgetGate::new(Pool::new(&settings.widget_url, connections).context("VICKET_WIDGET_URL")?),
+        agent_pool: Pool::new(&settings.agent_url, AGENT_CONNECTIONS).context("VICKET_AGENT_URL")?,
+        worker: Arc::new(Worker::new(
+            Pool::new(&settings.worker_url, WORKER_CONNECTIONS).context("VICKET_WORKER_URL")?,
+        )),
+        counts: Arc::new(Counts::default()),
+        limits: settings.limits,
+        kept: Kept::new(settings.tuning.answer_cache_mib),
+        trusted_proxies: settings.trusted_proxies,
+    }))
+}
+
+/// Refuses to start where isolation would not hold.
+///
+/// # Errors
+/// With every reason.
+pub async fn check(app: &App) -> anyhow::Result<()> {
+    let findings = checks::all(app).await.map_err(said).context("the start-up checks could not be run")?;
+    anyhow::ensure!(findings.is_empty(), "refusing to start, isolation would not hold:\n  {}", findings.join("\n  "));
+    Ok(())
+}
+
+/// # Errors
+/// When the address is taken or not ours.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Serves until `stop`, drains, and writes the last counts.
+///
+/// # Errors
+/// When the documented surface is not complete.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    tuning: Tuning,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let root = Root::new(Arc::clone(&app))?;
+    let (stopped, stopping) = watch::channel(false);
+    let counting = tokio::spawn(counts::run(Arc::clone(&app.counts), Arc::clone(&app.worker), stopping));
+    server::serve(listener, root, tuning.max_clients as usize, stop).await;
+    tracing::info!("stopping: requests are drained, writing the last counts");
+    let _ = stopped.send(true);
+    counting.await.context("the counting task ended badly")?;
+    app.gate.pool().close();
+    Ok(())
+}

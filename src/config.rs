@@ -1,0 +1,307 @@
+//! Settings: flags and environment. No secret has a default, and `--help` shows no value of the environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// A customer-support backend for many companies on one PostgreSQL, isolated by row-level security.
+#[derive(Parser)]
+#[command(name = "vicket", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run all of it on this machine: a private PostgreSQL, demo data, the server
+    Dev(DevArgs),
+    /// Run the server against a database that `vicket migrate` prepared
+    Serve(ServeArgs),
+    /// Create or update roles, schema and policies
+    Migrate(MigrateArgs),
+    /// Print the OpenAPI document of a surface
+    Openapi {
+        /// Which surface
+        surface: Surface,
+    },
+    /// Administer orgs
+    Org {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: OrgCommand,
+    },
+    /// Administer sites: names, limits, origins
+    Site {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: SiteCommand,
+    },
+    /// Administer a site's publishable key
+    Key {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Surface {
+    /// What support pages call: /support/v1
+    Support,
+}
+
+#[derive(Args)]
+pub struct DevArgs {
+    /// The port to serve on, on loopback
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Where the database and dev.json live
+    #[arg(long, default_value = ".vicket")]
+    pub data_dir: PathBuf,
+    /// Throw the data away and start over
+    #[arg(long)]
+    pub fresh: bool,
+    /// Rate limits; `off` is for load tests and exists here only
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub rate_limits: Switch,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// The address to listen on; put a TLS proxy before it
+    #[arg(long, env = "VICKET_LISTEN", hide_env_values = true, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The support surface's login (vicket_gate_widget)
+    #[arg(long, env = "VICKET_WIDGET_URL", hide_env_values = true, value_name = "URL")]
+    pub widget_url: String,
+    /// The agent surface's login (vicket_gate_agent)
+    #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "URL")]
+    pub agent_url: String,
+    /// The login of background work (vicket_worker)
+    #[arg(long, env = "VICKET_WORKER_URL", hide_env_values = true, value_name = "URL")]
+    pub worker_url: String,
+    /// Proxies whose X-Forwarded-For counts, as addresses or networks, separated by commas
+    #[arg(long, env = "VICKET_TRUSTED_PROXIES", hide_env_values = true, value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+    #[command(flatten)]
+    pub tuning: Tuning,
+}
+
+#[derive(Args, Clone, Copy)]
+pub struct Tuning {
+    /// Connections to PostgreSQL for the support surface
+    #[arg(long, env = "VICKET_WIDGET_CONNECTIONS", hide_env_values = true, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub widget_connections: u16,
+    /// Client connections at once; more wait to be accepted
+    #[arg(long, env = "VICKET_MAX_CLIENTS", hide_env_values = true, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_clients: u32,
+    /// Memory for kept answers, MiB; 0 answers every read from the tables
+    #[arg(long, env = "VICKET_ANSWER_CACHE_MIB", hide_env_values = true, default_value_t = 64, value_name = "MIB")]
+    pub answer_cache_mib: u64,
+    /// The form of log lines on standard error; VICKET_LOG filters them, e.g. `warn` or `vicket=debug`
+    #[arg(long, env = "VICKET_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Args)]
+pub struct AdminArgs {
+    /// The deploying login: CREATEROLE and owner of the database, as for `vicket migrate`
+    #[arg(long, env = "VICKET_ADMIN_URL", hide_env_values = true, value_name = "URL")]
+    pub admin_url: String,
+}
+
+#[derive(Args)]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Set the password of vicket_gate_widget
+    #[arg(long, env = "VICKET_WIDGET_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub widget_password: Option<String>,
+    /// Set the password of vicket_gate_agent
+    #[arg(long, env = "VICKET_AGENT_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub agent_password: Option<String>,
+    /// Set the password of vicket_worker
+    #[arg(long, env = "VICKET_WORKER_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub worker_password: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum OrgCommand {
+    /// Create an org; its slug never changes
+    Create {
+        /// 1 to 63 of a-z, 0-9 and hyphens
+        slug: String,
+        /// For people; the slug when absent
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List orgs
+    List,
+}
+
+#[derive(Subcommand)]
+pub enum SiteCommand {
+    /// Create a site
+    Create {
+        /// The site, as ORG/SITE
+        site: SitePath,
+        /// For people; the slug when absent
+        #[arg(long)]
+        name: Option<String>,
+        /// An origin whose pages may use the key, e.g. https://app.example.com; may be repeated
+        #[arg(long = "origin", value_name = "ORIGIN")]
+        origins: Vec<String>,
+    },
+    /// List the sites of an org
+    List {
+        /// The org's slug
+        org: String,
+    },
+    /// Show a site: limits, origins, refused origins, key
+    Show {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+    /// Change a site's name or limits; they act on the next request
+    Update {
+        /// The site, as ORG/SITE
+        site: SitePath,
+        #[arg(long)]
+        name: Option<String>,
+        /// Reads a minute of the whole site
+        #[arg(long, value_name = "N")]
+        reads: Option<u32>,
+        /// Ticket writes a minute of the whole site
+        #[arg(long, value_name = "N")]
+        writes: Option<u32>,
+        /// Reads a minute of one client network
+        #[arg(long, value_name = "N")]
+        network_reads: Option<u32>,
+        /// Ticket writes a minute of one client network
+        #[arg(long, value_name = "N")]
+        network_writes: Option<u32>,
+    },
+    /// Let pages of an origin use the site's key; acts on the next request
+    AddOrigin {
+        /// The site, as ORG/SITE
+        site: SitePath,
+        /// Scheme, host and port, e.g. https://app.example.com
+        origin: String,
+    },
+    /// Take an origin off the list; acts on the next request
+    RemoveOrigin {
+        /// The site, as ORG/SITE
+        site: SitePath,
+        origin: String,
+    },
+    /// Delete a site with its key, articles, FAQs and tickets
+    Delete {
+        /// The site, as ORG/SITE
+        site: SitePath,
+        /// Really
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Show the site's key: state, hint, when it was made and last used; never the key
+    Show {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+    /// Create the site's key and print it, once
+    Create {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+    /// Create the next key, which works at once beside the active one, and print it, once
+    Stage {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+    /// Kill the active key and promote the staged one; without one, print a new key, once
+    Rotate {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+    /// Kill the active key, and a staged one with it
+    Revoke {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+    /// Kill the staged key only
+    Unstage {
+        /// The site, as ORG/SITE
+        site: SitePath,
+    },
+}
+
+/// A site as `ORG/SITE`.
+#[derive(Clone, Debug)]
+pub struct SitePath {
+    pub org: String,
+    pub site: String,
+}
+
+impl std::str::FromStr for SitePath {
+    type Err = String;
+
+    fn from_str(path: &str) -> Result<Self, String> {
+        match path.split_once('/') {
+            Some((org, site)) if !org.is_empty() && !site.is_empty() && !site.contains('/') => {
+                Ok(Self { org: org.to_owned(), site: site.to_owned() })
+            }
+            _ => Err("write it as ORG/SITE, e.g. acme/acme-app".to_owned()),
+        }
+    }
+}
+
+/// An address counts as the network of it alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| "not an address or network, e.g. 10.0.0.0/8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_site_is_named_by_org_and_site() {
+        let path: SitePath = "acme/acme-app".parse().expect("a good path");
+        assert_eq!((path.org.as_str(), path.site.as_str()), ("acme", "acme-app"));
+        for bad in ["acme", "/x", "x/", "a/b/c", ""] {
+            assert!(bad.parse::<SitePath>().is_err(), "{bad}");
+        }
+    }
+}

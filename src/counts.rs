@@ -1,0 +1,213 @@
+//! What requests leave behind besides their answer: views, when keys were last used, refused origins.
+//!
+//! Gathered in memory, off the read path, and written in batches by the worker login every two seconds and once more
+//! at shutdown. A batch that could not be written stays and is tried again. Memory is bounded: past a bound, further
+//! news of that kind are dropped until the next batch.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{db::Worker, problem::Problem, store};
+
+/// How long news stay in memory at the most.
+pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// Rounds of [`FLUSH_EVERY`] between two purges of expired idempotency keys.
+const ROUNDS_PER_PURGE: u32 = 30;
+/// How many different articles, keys or origins are gathered between two batches.
+const MOST: usize = 50_000;
+/// Refused origins gathered of one site between two batches: what the table keeps of it.
+const MOST_ORIGINS_A_SITE: usize = 200;
+/// Characters of a refused origin that are kept.
+const ORIGIN_LENGTH: usize = 255;
+
+/// A site, as counts name it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SiteRef {
+    pub org_id: Uuid,
+    pub site_id: Uuid,
+}
+
+/// How often an origin was refused since the last batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusals {
+    pub times: i64,
+    pub first: OffsetDateTime,
+    pub last: OffsetDateTime,
+}
+
+#[derive(Default)]
+struct Gathered {
+    views: HashMap<(Uuid, Uuid), i64>,
+    keys: HashMap<(SiteRef, Uuid), OffsetDateTime>,
+    origins: HashMap<SiteRef, HashMap<String, Refusals>>,
+}
+
+/// The counts of this process.
+#[derive(Default)]
+pub struct Counts {
+    gathered: Mutex<Gathered>,
+}
+
+impl Counts {
+    /// An article was read.
+    pub fn viewed(&self, org_id: Uuid, article_id: Uuid) {
+        let mut gathered = self.lock();
+        add_view(&mut gathered.views, (org_id, article_id), 1);
+    }
+
+    /// A key was good.
+    pub fn key_used(&self, site: SiteRef, key_id: Uuid) {
+        let mut gathered = self.lock();
+        if gathered.keys.len() < MOST || gathered.keys.contains_key(&(site, key_id)) {
+            gathered.keys.insert((site, key_id), OffsetDateTime::now_utc());
+        }
+    }
+
+    /// A good key was tried from an origin that its site does not list.
+    pub fn origin_refused(&self, site: SiteRef, origin: &str) {
+        let now = OffsetDateTime::now_utc();
+        let origin = origin.chars().take(ORIGIN_LENGTH).collect();
+        add_refusals(&mut self.lock().origins, site, origin, Refusals { times: 1, first: now, last: now });
+    }
+
+    /// Writes what was gathered. What could not be written is kept for the next call.
+    ///
+    /// # Errors
+    /// The first of the errors that kept something from being written.
+    pub async fn flush(&self, worker: &Worker) -> Result<(), Problem> {
+        let Gathered { views, keys, origins } = std::mem::take(&mut *self.lock());
+        let mut outcome = Ok(());
+        if !views.is_empty()
+            && let Err(problem) = store::worker::add_views(worker, &views).await
+        {
+            let mut gathered = self.lock();
+            for (article, count) in views {
+                add_view(&mut gathered.views, article, count);
+            }
+            outcome = outcome.and(Err(problem));
+        }
+        if !keys.is_empty()
+            && let Err(problem) = store::worker::touch_keys(worker, &keys).await
+        {
+            let mut gathered = self.lock();
+            for (key, at) in keys {
+                gathered.keys.entry(key).or_insert(at);
+            }
+            outcome = outcome.and(Err(problem));
+        }
+        if !origins.is_empty()
+            && let Err(problem) = store::worker::add_refused_origins(worker, &origins).await
+        {
+            let mut gathered = self.lock();
+            for (site, refused) in origins {
+                for (origin, refusals) in refused {
+                    add_refusals(&mut gathered.origins, site, origin, refusals);
+                }
+            }
+            outcome = outcome.and(Err(problem));
+        }
+        outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add_view(views: &mut HashMap<(Uuid, Uuid), i64>, article: (Uuid, Uuid), count: i64) {
+    if views.len() < MOST || views.contains_key(&article) {
+        *views.entry(article).or_default() += count;
+    }
+}
+
+fn add_refusals(
+    origins: &mut HashMap<SiteRef, HashMap<String, Refusals>>,
+    site: SiteRef,
+    origin: String,
+    refusals: Refusals,
+) {
+    if origins.len() >= MOST && !origins.contains_key(&site) {
+        return;
+    }
+    let of_site = origins.entry(site).or_default();
+    if of_site.len() < MOST_ORIGINS_A_SITE || of_site.contains_key(&origin) {
+        let sum = of_site.entry(origin).or_insert(Refusals { times: 0, ..refusals });
+        sum.times += refusals.times;
+        sum.first = sum.first.min(refusals.first);
+        sum.last = sum.last.max(refusals.last);
+    }
+}
+
+/// Flushes every [`FLUSH_EVERY`] and purges expired idempotency keys, until `stop` turns true; then flushes once more.
+pub async fn run(counts: Arc<Counts>, worker: Arc<Worker>, mut stop: tokio::sync::watch::Receiver<bool>) {
+    let mut round = 0_u32;
+    let mut failing = false;
+    loop {
+        let stopping = tokio::time::timeout(FLUSH_EVERY, stop.wait_for(|stop| *stop)).await.is_ok();
+        let flushed = counts.flush(&worker).await;
+        // Said once for each outage, not every two seconds.
+        match &flushed {
+            Err(problem) if !failing || stopping => {
+                tracing::error!(cause = problem.cause.as_deref(), "counts could not be written; they are kept");
+            }
+            _ => {}
+        }
+        failing = flushed.is_err();
+        if stopping {
+            return;
+        }
+        round += 1;
+        if round.is_multiple_of(ROUNDS_PER_PURGE)
+            && let Err(problem) = store::worker::purge_expired(&worker).await
+        {
+            tracing::error!(cause = problem.cause.as_deref(), "expired idempotency keys could not be purged");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> SiteRef {
+        SiteRef { org_id: Uuid::new_v4(), site_id: Uuid::new_v4() }
+    }
+
+    #[test]
+    fn repeated_views_and_refusals_are_summed() {
+        let counts = Counts::default();
+        let (org, article, site) = (Uuid::new_v4(), Uuid::new_v4(), site());
+        for _ in 0..3 {
+            counts.viewed(org, article);
+            counts.origin_refused(site, "https://evil.example");
+        }
+        let gathered = counts.lock();
+        assert_eq!(gathered.views[&(org, article)], 3);
+        assert_eq!(gathered.origins[&site]["https://evil.example"].times, 3);
+    }
+
+    #[test]
+    fn a_site_cannot_fill_the_memory_with_made_up_origins() {
+        let counts = Counts::default();
+        let site = site();
+        for n in 0..1000 {
+            counts.origin_refused(site, &format!("https://{n}.example"));
+        }
+        counts.origin_refused(site, &"x".repeat(5000));
+        assert_eq!(counts.lock().origins[&site].len(), MOST_ORIGINS_A_SITE);
+    }
+
+    #[test]
+    fn a_long_origin_is_cut() {
+        let counts = Counts::default();
+        let site = site();
+        counts.origin_refused(site, &"ü".repeat(5000));
+        assert!(counts.lock().origins[&site].keys().all(|origin| origin.chars().count() == ORIGIN_LENGTH));
+    }
+}

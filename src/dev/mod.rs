@@ -1,0 +1,238 @@
+//! `vicket dev`: all of it on one machine. A private PostgreSQL in the data dir, migrations as a login that is no
+//! superuser (as in production), the demo, the server.
+
+pub mod demo;
+pub mod postgres;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::{TryRng as _, rngs::SysRng};
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::{
+    commands::serve::{self, Settings},
+    config::{DevArgs, Switch},
+    db,
+    limits::Limits,
+    migrate::{self, Passwords},
+    server,
+};
+use postgres::{Cluster, Durability, Programs};
+
+const DATABASE: &str = "vicket";
+const DEPLOY_LOGIN: &str = "vicket_deploy";
+
+/// `dev.json` in the data dir: what scripts and tests read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DevFile {
+    pub base_url: String,
+    pub databases: Databases,
+    pub users: Vec<demo::DemoUser>,
+    pub sites: Vec<demo::DemoSite>,
+}
+
+/// URLs of the databases' logins. `admin` is a superuser, for inspection; the others are the server's.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Databases {
+    pub admin: String,
+    pub widget: String,
+    pub agent: String,
+    pub worker: String,
+}
+
+/// # Errors
+/// When PostgreSQL cannot be had or started, the data does not fit, or the port is taken.
+pub async fn run(args: DevArgs) -> anyhow::Result<()> {
+    let began = Instant::now();
+    serve::log(args.tuning.log_format, "warn,vicket=info");
+    let stop = server::stop_signal()?;
+    // Before anything is made: a taken port is the likeliest reason to fail.
+    let listener = serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
+    let dir = args.data_dir.as_path();
+    if args.fresh {
+        Cluster::remove(dir).await?;
+        remove_file(&dev_file(dir))?;
+    }
+    let cluster = Cluster::start(&Programs::find().await?, dir, Durability::Durable).await?;
+    let outcome = serve_on(&cluster, &args, listener, began, stop).await;
+    let stopped = cluster.stop().await;
+    outcome.and(stopped)
+}
+
+async fn serve_on(
+    cluster: &Cluster,
+    args: &DevArgs,
+    listener: tokio::net::TcpListener,
+    began: Instant,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (dev, seeded) = prepare(cluster, &args.data_dir, args.port).await?;
+    let app = serve::build(Settings {
+        widget_url: dev.databases.widget.clone(),
+        agent_url: dev.databases.agent.clone(),
+        worker_url: dev.databases.worker.clone(),
+        trusted_proxies: Vec::new(),
+        limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
+        tuning: args.tuning,
+    })?;
+    serve::check(&app).await?;
+    introduce(&dev, &args.data_dir, seeded, began);
+    serve::serve(app, listener, args.tuning, stop).await
+}
+
+/// Brings the cluster to the state that the server needs, and `dev.json` with it. The second value says whether the
+/// demo was made now.
+async fn prepare(cluster: &Cluster, dir: &Path, port: u16) -> anyhow::Result<(DevFile, bool)> {
+    let file = dev_file(dir);
+    let earlier = read(&file)?;
+    let deploy_password = random_text()?;
+    create_database(&cluster.superuser_url("postgres"), &deploy_password).await?;
+
+    let passwords =
+        Passwords { widget: Some(random_text()?), agent: Some(random_text()?), worker: Some(random_text()?) };
+    let url =
+        |login: &str, password: &str| format!("postgres://{login}:{password}@127.0.0.1:{}/{DATABASE}", cluster.port());
+    let deploy = url(DEPLOY_LOGIN, &deploy_password);
+    migrate::run(&deploy, &passwords).await?;
+    let admin = cluster.superuser_url(DATABASE);
+    let mut superuser = PgConnection::connect_with(&db::connect_options(&admin)?).await?;
+    migrate::harden(&mut superuser).await?;
+    superuser.close().await?;
+
+    let login = |name: &str, password: &Option<String>| url(name, password.as_deref().unwrap_or_default());
+    let databases = Databases {
+        admin,
+        widget: login("vicket_gate_widget", &passwords.widget),
+        agent: login("vicket_gate_agent", &passwords.agent),
+        worker: login("vicket_worker", &passwords.worker),
+    };
+    let base_url = format!("http://localhost:{port}");
+    let operator = db::Operator::connect(&deploy).await?;
+    if demo::exists(&operator).await? {
+        let DevFile { users, sites, .. } = earlier.with_context(|| {
+            format!(
+                "the database has the demo, but {} is gone and with it the demo's keys; --fresh starts over",
+                file.display()
+            )
+        })?;
+        let dev = DevFile { base_url, databases, users, sites };
+        write(&file, &dev)?;
+        return Ok((dev, false));
+    }
+    // The keys exist as text only now, so the file is written before what it describes is committed.
+    let (demo, tx) = demo::seed(&operator).await?;
+    let dev = DevFile { base_url, databases, users: demo.users, sites: demo.sites };
+    write(&file, &dev)?;
+    tx.commit().await.map_err(|problem| anyhow::anyhow!("the demo could not be committed: {problem}"))?;
+    Ok((dev, true))
+}
+
+/// The database and its deploying login, as a DBA would make them: CREATEROLE and owner, no superuser. PUBLIC may not
+/// connect to any other database of the cluster.
+async fn create_database(superuser_url: &str, deploy_password: &str) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect_with(&db::connect_options(superuser_url)?).await?;
+    let verifier = postgres_protocol::password::scram_sha_256(deploy_password.as_bytes());
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+        .bind(DEPLOY_LOGIN)
+        .fetch_one(&mut connection)
+        .await?;
+    let verb = if exists { "alter" } else { "create" };
+    // The verifier is of our own making: base64, digits, `$` and `:`.
+    let statement = format!("{verb} role {DEPLOY_LOGIN} login createrole password '{verifier}'");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(DATABASE)
+        .fetch_one(&mut connection)
+        .await?;
+    if !exists {
+        sqlx::raw_sql("create database vicket owner vicket_deploy").execute(&mut connection).await?;
+    }
+    sqlx::raw_sql("revoke all on database postgres, template1 from public").execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
+
+fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
+    println!(
+        "Vicket is ready at {} after {:.2} s (Ctrl-C stops all of it)\n",
+        dev.base_url,
+        began.elapsed().as_secs_f64()
+    );
+    println!("  API docs   {}/docs/support", dev.base_url);
+    println!("  For tools  {}  (URLs, keys, logins, databases)\n", dev_file(dir).display());
+    for site in &dev.sites {
+        let key = if seeded { site.key.as_str() } else { "not shown again" };
+        println!("  {}/{:<15} key {key}", site.org, site.slug);
+        println!("  {:<21} origins {}", "", site.origins.join(" "));
+    }
+    println!();
+    for user in &dev.users {
+        let password = if seeded { user.password.as_str() } else { "not shown again" };
+        println!("  {:<7} {:<8} {:<24} password {password}", user.org, user.role, user.email);
+    }
+    if !seeded {
+        println!("\nKeys and passwords are shown once, as in production; since this is a demo, they stay in dev.json.");
+    }
+    if let Some(site) = dev.sites.first() {
+        let key = if seeded { site.key.clone() } else { format!("$(jq -r .sites[0].key {})", dev_file(dir).display()) };
+        println!("\nTry it:\n  curl -H \"X-Vicket-Key: {key}\" {}/support/v1/help/articles\n", dev.base_url);
+    }
+}
+
+fn dev_file(dir: &Path) -> std::path::PathBuf {
+    dir.join("dev.json")
+}
+
+fn read(file: &Path) -> anyhow::Result<Option<DevFile>> {
+    match std::fs::read(file) {
+        Ok(text) => {
+            let dev = serde_json::from_slice(&text);
+            dev.map(Some).with_context(|| format!("{} is damaged; --fresh starts over", file.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
+    }
+}
+
+/// Writes the file whole or not at all, readable by its owner only: it holds keys and passwords.
+fn write(file: &Path, dev: &DevFile) -> anyhow::Result<()> {
+    use std::io::Write as _;
+
+    let fresh = file.with_extension("json.new");
+    remove_file(&fresh)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = (|| {
+        let mut out = options.open(&fresh)?;
+        out.write_all(&serde_json::to_vec_pretty(dev)?)?;
+        out.write_all(b"\n")?;
+        out.sync_all()?;
+        std::fs::rename(&fresh, file)
+    })();
+    written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn remove_file(file: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// 24 characters of base64url: 18 random bytes.
+fn random_text() -> anyhow::Result<String> {
+    let mut bytes = [0_u8; 18];
+    SysRng.try_fill_bytes(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}

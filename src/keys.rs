@@ -1,0 +1,145 @@
+//! Keys and tokens: minting, hashing, and showing once.
+//!
+//! A secret is 32 bytes of the operating system's random source behind a prefix that says its kind. Only its SHA-256
+//! is stored, and a caller's header is looked up by the SHA-256 of the whole value, never by its prefix. A secret's
+//! `Debug` prints its type, so that no log can hold it by accident; `reveal` is the one way to its text.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::{TryRng as _, rngs::SysRng};
+use sha2::{Digest as _, Sha256};
+
+/// Characters in a publishable key or ticket token: a prefix of three and 43 of base64url.
+pub const SECRET_LENGTH: usize = 46;
+
+/// SHA-256 of something a caller sent; the only form in which secrets are stored or compared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256Digest([u8; 32]);
+
+impl Sha256Digest {
+    pub fn of(value: &[u8]) -> Self {
+        Self(Sha256::digest(value).into())
+    }
+
+    /// The digest of several parts, each led by its length, so that no two lists of parts share a digest by shifting
+    /// text from one part to the next.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.finalize().into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hex characters: with UUIDs the only text that `db.rs` ever writes into SQL.
+    pub fn to_hex(self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut hex = String::with_capacity(64);
+        for byte in self.0 {
+            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        hex
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sha256Digest")
+    }
+}
+
+/// A site's publishable key (`pk_`), in the one moment when its text exists.
+pub struct PublishableKey(String);
+
+/// A customer's ticket token (`tk_`), in the one moment when its text exists.
+pub struct TicketToken(String);
+
+macro_rules! secret {
+    ($type:ident, $prefix:literal) => {
+        impl $type {
+            /// A new secret of 32 random bytes.
+            pub fn mint() -> Self {
+                Self(mint($prefix))
+            }
+
+            /// The text, for the one answer that shows it.
+            pub fn reveal(&self) -> &str {
+                &self.0
+            }
+
+            /// What is stored.
+            pub fn digest(&self) -> Sha256Digest {
+                Sha256Digest::of(self.0.as_bytes())
+            }
+
+            /// The last four characters, to recognise the secret by.
+            pub fn hint(&self) -> &str {
+                &self.0[self.0.len() - 4..]
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($type))
+            }
+        }
+    };
+}
+
+secret!(PublishableKey, "pk_");
+secret!(TicketToken, "tk_");
+
+fn mint(prefix: &str) -> String {
+    let mut bytes = [0_u8; 32];
+    SysRng.try_fill_bytes(&mut bytes).expect("the operating system's random source answers, or no secret may be made");
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_its_prefix_and_43_characters_of_base64url() {
+        for secret in [PublishableKey::mint().reveal().to_owned(), TicketToken::mint().reveal().to_owned()] {
+            assert_eq!(secret.len(), SECRET_LENGTH);
+            assert!(secret.starts_with("pk_") || secret.starts_with("tk_"));
+            assert!(secret[3..].bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'));
+            assert_eq!(URL_SAFE_NO_PAD.decode(&secret[3..]).map(|bytes| bytes.len()), Ok(32));
+        }
+    }
+
+    #[test]
+    fn no_two_keys_are_alike() {
+        let keys: std::collections::HashSet<String> =
+            (0..1000).map(|_| PublishableKey::mint().reveal().to_owned()).collect();
+        assert_eq!(keys.len(), 1000);
+    }
+
+    #[test]
+    fn debug_output_shows_neither_secret_nor_digest() {
+        let key = PublishableKey::mint();
+        assert_eq!(format!("{key:?}"), "PublishableKey");
+        assert_eq!(format!("{:?}", key.digest()), "Sha256Digest");
+    }
+
+    #[test]
+    fn hex_is_the_digest_as_sha256sum_prints_it() {
+        assert_eq!(
+            Sha256Digest::of(b"abc").to_hex(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn text_shifted_between_parts_changes_the_digest() {
+        assert_ne!(Sha256Digest::of_parts(&[b"ab", b"c"]), Sha256Digest::of_parts(&[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,38 @@
+//! Vicket: a multi-tenant customer-support backend, isolated by PostgreSQL row-level security.
+//!
+//! # A request in ten lines
+//!
+//! 1. `server.rs` accepts it; `app.rs` gives it an id and finds its surface.
+//! 2. `api/support/surface.rs` answers preflights, reads the body under a cap, and hashes the key.
+//! 3. `db.rs` sends one message: BEGIN, `auth.enter` with the key's digest, SET LOCAL ROLE. That transaction is the site.
+//! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
+//! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
+//! 6. It makes one call into `store/`, whose SQL never mentions the site.
+//! 7. The policies in `migrations/` filter every row.
+//! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`); anything else closes the connection.
+//! 9. The typed answer is written; poem-openapi documented it.
+//! 10. `counts.rs` keeps what is written later: views, last use of keys, refused origins.
+//!
+//! # Where to put what
+//!
+//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test. SQL stands in `store/` and `migrations/`
+//! only, HTTP in `api/` and `auth/`, pools and BEGIN in `db.rs`.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod checks;
+pub mod commands;
+pub mod config;
+pub mod counts;
+pub mod db;
+pub mod dev;
+pub mod kept;
+pub mod keys;
+pub mod limits;
+pub mod markdown;
+pub mod migrate;
+pub mod origins;
+pub mod problem;
+pub mod server;
+pub mod store;

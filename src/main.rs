@@ -1,0 +1,32 @@
+//! The command line, thin.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use vicket::{
+    commands,
+    config::{Cli, Command, Surface},
+    dev,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Serve(args) => commands::serve::run(args).await,
+        Command::Migrate(args) => commands::migrate::run(args).await,
+        Command::Openapi { surface: Surface::Support } => {
+            vicket::api::support::document().map(|document| print!("{document}"))
+        }
+        Command::Org { admin, command } => commands::org::run(&admin, command).await,
+        Command::Site { admin, command } => commands::site::run(&admin, command).await,
+        Command::Key { admin, command } => commands::key::run(&admin, command).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vicket: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Tickets as their customers write and read them. The token in the context is what opens one: `ctx.ticket_id()` in
+//! the policies is the ticket of that token, so no statement here needs to name it.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    db::SiteTx,
+    keys::{Sha256Digest, TicketToken},
+    problem::{Code, Problem},
+};
+
+/// What a customer submits, checked.
+#[derive(Debug)]
+pub struct NewTicket {
+    pub email: String,
+    pub name: Option<String>,
+    pub subject: String,
+    pub message: String,
+}
+
+/// An `Idempotency-Key` and the request that it stands for, as digests.
+#[derive(Clone, Copy, Debug)]
+pub struct Submission {
+    pub key: Sha256Digest,
+    pub request: Sha256Digest,
+}
+
+/// A ticket as its customer sees it.
+#[derive(Debug, FromRow)]
+pub struct Ticket {
+    pub id: Uuid,
+    pub number: i64,
+    pub subject: String,
+    pub status: String,
+    pub created_at: OffsetDateTime,
+}
+
+/// A public message.
+#[derive(Debug, FromRow)]
+pub struct Message {
+    pub id: Uuid,
+    pub author: String,
+    pub author_name: Option<String>,
+    pub body: String,
+    pub created_at: OffsetDateTime,
+}
+
+/// What an `Idempotency-Key` turned out to be.
+#[derive(FromRow)]
+struct Claim {
+    verdict: String,
+    ticket_id: Option<Uuid>,
+    message_id: Option<Uuid>,
+}
+
+/// Public so that `just bench` runs the very statement of the server through pgbench.
+pub const INSERT_TOKEN: &str = "insert into vicket.ticket_tokens (ticket_id, token_hash) values ($1, $2)";
+/// Public so that `just bench` runs the very statement of the server through pgbench.
+pub const INSERT_TICKET: &str = "with ticket as (
+      insert into vicket.tickets (id, email, name, subject)
+      values ($1, $2, $3, $4)
+      returning id, number, subject, status, created_at
+    ), message as (
+      insert into vicket.ticket_messages (id, ticket_id, author_name, body)
+      values ($5, $1, $3, $6)
+    )
+    select id, number, subject, status, created_at from ticket";
+
+/// Creates a ticket with its first message and issues `token` for it; the transaction was entered with the token's
+/// digest. A repeated submission gets the ticket of then, which `token` opens from now on too.
+///
+/// # Errors
+/// `409 idempotency_conflict`.
+pub async fn create(
+    tx: &mut SiteTx,
+    new: &NewTicket,
+    submission: Option<Submission>,
+    token: &TicketToken,
+) -> Result<Ticket, Problem> {
+    let (ticket_id, message_id) = (Uuid::new_v4(), Uuid::new_v4());
+    let repeated = match submission {
+        Some(submission) => claim(tx, "ticket", submission, ticket_id, message_id).await?,
+        None => None,
+    };
+    let issued_for = repeated.map_or(ticket_id, |(ticket_id, _)| ticket_id);
+    sqlx::query(INSERT_TOKEN)
+        .bind(issued_for)
+        .bind(token.digest().as_bytes().as_slice())
+        .execute(tx.connection())
+        .await?;
+    if repeated.is_some() {
+        return mine(tx).await;
+    }
+    let ticket = sqlx::query_as(INSERT_TICKET)
+        .bind(ticket_id)
+        .bind(&new.email)
+        .bind(&new.name)
+        .bind(&new.subject)
+        .bind(message_id)
+        .bind(&new.message)
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(ticket)
+}
+
+/// The ticket that the token in the context opens.
+///
+/// # Errors
+/// `404 not_found` when it opens none of this site.
+pub async fn mine(tx: &mut SiteTx) -> Result<Ticket, Problem> {
+    sqlx::query_as("select t.id, t.number, t.subject, t.status, t.created_at from vicket.tickets t")
+        .fetch_optional(tx.connection())
+        .await?
+        .ok_or_else(Problem::not_found)
+}
+
+/// The public messages of the ticket that the token in the context opens, oldest first.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn messages(tx: &mut SiteTx) -> Result<Vec<Message>, Problem> {
+    let rows = sqlx::query_as(
+        "select m.id, m.author, m.author_name, m.body, m.created_at
+        from vicket.ticket_messages m
+        order by m.created_at, m.id",
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}
+
+/// Adds the customer's message to the ticket that the token in the context opens; reopens a resolved one.
+///
+/// # Errors
+/// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`.
+pub async fn reply(tx: &mut SiteTx, body: &str, submission: Option<Submission>) -> Result<Message, Problem> {
+    let message_id = Uuid::new_v4();
+    if let Some(submission) = submission {
+        let ticket = mine(tx).await?;
+        if let Some((_, message_id)) = claim(tx, "message", submission, ticket.id, message_id).await? {
+            return message(tx, message_id).await;
+        }
+    }
+    // The policy shows one ticket at the most, so the SELECT needs no condition; none means no such token.
+    let inserted = sqlx::query_as(
+        "insert into vicket.ticket_messages (id, ticket_id, author_name, body)
+        select $1, t.id, t.name, $2 from vicket.tickets t
+        returning id, author, author_name, body, created_at",
+    )
+    .bind(message_id)
+    .bind(body)
+    .fetch_optional(tx.connection())
+    .await
+    .map_err(|error| {
+        Problem::on_constraint(error, "ticket_not_closed", || {
+            Problem::new(Code::TicketClosed, "This ticket is closed. Submit a new one.")
+        })
+    })?;
+    inserted.ok_or_else(Problem::not_found)
+}
+
+async fn message(tx: &mut SiteTx, id: Uuid) -> Result<Message, Problem> {
+    sqlx::query_as(
+        "select m.id, m.author, m.author_name, m.body, m.created_at from vicket.ticket_messages m where m.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)
+}
+
+/// Claims an idempotency key for these ids. `None`: it is new, go on. `Some`: the ids of the same submission before.
+async fn claim(
+    tx: &mut SiteTx,
+    kind: &str,
+    submission: Submission,
+    ticket_id: Uuid,
+    message_id: Uuid,
+) -> Result<Option<(Uuid, Uuid)>, Problem> {
+    let claim: Claim =
+        sqlx::query_as("select verdict, ticket_id, message_id from ctx.claim_submission($1, $2, $3, $4, $5)")
+            .bind(kind)
+            .bind(submission.key.as_bytes().as_slice())
+            .bind(submission.request.as_bytes().as_slice())
+            .bind(ticket_id)
+            .bind(message_id)
+            .fetch_one(tx.connection())
+            .await?;
+    match (claim.verdict.as_str(), claim.ticket_id, claim.message_id) {
+        ("new", ..) => Ok(None),
+        ("repeat", Some(ticket_id), Some(message_id)) => Ok(Some((ticket_id, message_id))),
+        _ => Err(Problem::new(
+            Code::IdempotencyConflict,
+            "This Idempotency-Key was used for a different request in the last 24 hours. Use a new one.",
+        )),
+    }
+}

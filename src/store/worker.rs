@@ -1,0 +1,73 @@
+//! What the worker writes: batches of counts, and expiry.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    counts::{Refusals, SiteRef},
+    db::Worker,
+    problem::Problem,
+};
+
+/// Adds gathered views to articles, by org and article.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn add_views(worker: &Worker, views: &HashMap<(Uuid, Uuid), i64>) -> Result<(), Problem> {
+    let (org_ids, article_ids): (Vec<Uuid>, Vec<Uuid>) = views.keys().copied().unzip();
+    let counts: Vec<i64> = views.values().copied().collect();
+    let query = sqlx::query("select worker.add_views($1, $2, $3)").bind(org_ids).bind(article_ids).bind(counts);
+    worker.execute(query).await
+}
+
+/// Writes when keys were last used.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn touch_keys(worker: &Worker, keys: &HashMap<(SiteRef, Uuid), OffsetDateTime>) -> Result<(), Problem> {
+    let org_ids: Vec<Uuid> = keys.keys().map(|(site, _)| site.org_id).collect();
+    let site_ids: Vec<Uuid> = keys.keys().map(|(site, _)| site.site_id).collect();
+    let key_ids: Vec<Uuid> = keys.keys().map(|(_, key)| *key).collect();
+    let times: Vec<OffsetDateTime> = keys.values().copied().collect();
+    let query =
+        sqlx::query("select worker.touch_keys($1, $2, $3, $4)").bind(org_ids).bind(site_ids).bind(key_ids).bind(times);
+    worker.execute(query).await
+}
+
+/// Counts refused origins.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn add_refused_origins(
+    worker: &Worker,
+    origins: &HashMap<SiteRef, HashMap<String, Refusals>>,
+) -> Result<(), Problem> {
+    let rows: Vec<(SiteRef, &str, Refusals)> = origins
+        .iter()
+        .flat_map(|(site, refused)| refused.iter().map(|(origin, refusals)| (*site, origin.as_str(), *refusals)))
+        .collect();
+    let org_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.org_id).collect();
+    let site_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.site_id).collect();
+    let texts: Vec<&str> = rows.iter().map(|(_, origin, _)| *origin).collect();
+    let times: Vec<i64> = rows.iter().map(|(.., refusals)| refusals.times).collect();
+    let first: Vec<OffsetDateTime> = rows.iter().map(|(.., refusals)| refusals.first).collect();
+    let last: Vec<OffsetDateTime> = rows.iter().map(|(.., refusals)| refusals.last).collect();
+    let query = sqlx::query("select worker.add_refused_origins($1, $2, $3, $4, $5, $6)")
+        .bind(org_ids)
+        .bind(site_ids)
+        .bind(texts)
+        .bind(times)
+        .bind(first)
+        .bind(last);
+    worker.execute(query).await
+}
+
+/// Deletes idempotency keys older than 24 hours, at most 10,000 a call.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn purge_expired(worker: &Worker) -> Result<(), Problem> {
+    worker.execute(sqlx::query("select worker.purge_expired(10000)")).await
+}
