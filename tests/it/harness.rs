@@ -1,0 +1,403 @@
+//! A cluster per run, a database per test, a server per wish.
+//!
+//! PostgreSQL comes from `vicket dev`'s own module (found, or downloaded), or from `TEST_DATABASE_URL`: a superuser of a
+//! server that may be spoilt. Databases are copies of one template, migrated as a login that is no superuser. Tests
+//! talk to the server over HTTP, or to the database as the logins that the server uses; `World::superuser` is for
+//! arranging and for looking behind the curtain.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::{Method, RequestBuilder};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use tokio::{sync::oneshot, task::JoinHandle};
+use uuid::Uuid;
+use vicket::{
+    app::App,
+    commands::serve::{self, Settings},
+    config::{LogFormat, Tuning},
+    db::{self, Operator, OrgTx},
+    dev::postgres::{Cluster, Durability, Programs},
+    keys::PublishableKey,
+    limits::Limits,
+    migrate::{self, Passwords},
+    origins::Origin,
+    store,
+};
+
+pub const DEPLOY: &str = "vicket_test_deploy";
+const PASSWORD: &str = "test-only";
+const TEMPLATE: &str = "vicket_test_template";
+
+/// The server of this run.
+struct Server {
+    superuser_url: String,
+    _cluster: Option<Cluster>,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+fn server() -> &'static Server {
+    // A runtime of its own, because the first test's ends with that test.
+    SERVER.get_or_init(|| {
+        std::thread::spawn(|| {
+            tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+                let server = start().await;
+                make_template(&server.superuser_url).await;
+                server
+            })
+        })
+        .join()
+        .expect("PostgreSQL starts and the template is made")
+    })
+}
+
+async fn start() -> Server {
+    if let Ok(superuser_url) = std::env::var("TEST_DATABASE_URL") {
+        return Server { superuser_url, _cluster: None };
+    }
+    let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    sweep(&base).await;
+    let programs = Programs::find().await.expect("PostgreSQL's programs");
+    let dir = base.join(format!("cluster-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("the target directory is writable");
+    let cluster = Cluster::start(&programs, &dir, Durability::Throwaway).await.expect("PostgreSQL starts");
+    Server { superuser_url: cluster.superuser_url("postgres"), _cluster: Some(cluster) }
+}
+
+/// Removes what earlier runs left.
+async fn sweep(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix("cluster-")?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) && Path::new("/proc/self").exists()
+        {
+            let _ = Cluster::remove(&entry.path()).await;
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// `url` with another login and database.
+fn url_of(login: Option<&str>, database: &str) -> String {
+    let mut url = url::Url::parse(&server_url()).expect("a URL");
+    if let Some(login) = login {
+        url.set_username(login).expect("a login");
+        url.set_password(Some(PASSWORD)).expect("a password");
+    }
+    url.set_path(database);
+    url.into()
+}
+
+fn server_url() -> String {
+    SERVER.get().map_or_else(String::new, |server| server.superuser_url.clone())
+}
+
+async fn make_template(superuser_url: &str) {
+    let mut superuser = connect(superuser_url).await;
+    for statement in [
+        format!("drop database if exists {TEMPLATE}"),
+        format!(
+            "do $$ begin create role {DEPLOY} login createrole password '{PASSWORD}'; \
+             exception when duplicate_object then null; end $$"
+        ),
+        format!("alter role {DEPLOY} login createrole password '{PASSWORD}'"),
+        format!("create database {TEMPLATE} owner {DEPLOY}"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut superuser).await.expect("arranging");
+    }
+    let mut url = url::Url::parse(superuser_url).expect("a URL");
+    url.set_path(TEMPLATE);
+    let superuser_of_template = url.to_string();
+    url.set_username(DEPLOY).expect("a login");
+    url.set_password(Some(PASSWORD)).expect("a password");
+    let password = || Some(PASSWORD.to_owned());
+    let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+    migrate::run(url.as_str(), &passwords).await.expect("migrating as a login that is no superuser");
+    let mut superuser = connect(&superuser_of_template).await;
+    migrate::harden(&mut superuser).await.expect("hardening as a superuser");
+    superuser.close().await.expect("closing");
+}
+
+pub async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect_with(&db::connect_options(url).expect("a URL")).await.expect("connecting")
+}
+
+/// A site with its key.
+pub struct Site {
+    pub org: &'static str,
+    pub slug: &'static str,
+    pub org_id: Uuid,
+    pub id: Uuid,
+    pub key: String,
+    pub origin: &'static str,
+}
+
+/// A fresh database with two orgs: `site_a` and `site_b` are of `acme`, `site_c` is of `globex`. Each has a published and
+/// a draft article and FAQ, each org one published article and FAQ for all its sites.
+pub struct World {
+    pub database: String,
+    pub superuser: PgPool,
+    pub operator: Operator,
+    pub site_a: Site,
+    pub site_b: Site,
+    pub site_c: Site,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let database = empty_database().await;
+        let operator = Operator::connect(&url_of(Some(DEPLOY), &database)).await.expect("the deploying login");
+        let superuser = PgPoolOptions::new()
+            .max_connections(3)
+            .connect(&url_of(None, &database))
+            .await
+            .expect("the superuser, for arranging");
+        let mut tx = operator.begin().await.expect("begin");
+        org(&mut tx, "acme").await;
+        let site_a = site(&mut tx, "acme", "site-a", "https://a.example").await;
+        let site_b = site(&mut tx, "acme", "site-b", "https://b.example").await;
+        org(&mut tx, "globex").await;
+        let site_c = site(&mut tx, "globex", "site-c", "https://c.example").await;
+        tx.commit().await.expect("commit");
+        Self { database, superuser, operator, site_a, site_b, site_c }
+    }
+
+    /// The URL of a login of this database: `vicket_gate_widget`, `vicket_gate_agent`, `vicket_worker`, or [`DEPLOY`].
+    pub fn url(&self, login: &str) -> String {
+        url_of(Some(login), &self.database)
+    }
+
+    /// A connection of the widget's gate, as the server has: no superuser, no BYPASSRLS.
+    pub async fn gate(&self) -> PgConnection {
+        connect(&self.url("vicket_gate_widget")).await
+    }
+
+    /// A transaction within an org, as the administration commands have. Commit it yourself.
+    pub async fn org(&self, slug: &str) -> OrgTx {
+        self.operator.enter(slug).await.expect("the org is there")
+    }
+
+    /// Runs one statement as the superuser, for arranging.
+    pub async fn arrange(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.superuser).await.expect(sql);
+    }
+
+    /// One value as the superuser, for looking.
+    pub async fn look<T>(&self, sql: &str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.superuser).await.expect(sql)
+    }
+
+    /// Publishes an article; `site: None` is for all sites of the org.
+    pub async fn publish(&self, org: &str, site: Option<Uuid>, slug: &str, title: &str, body: &str) {
+        let mut tx = self.org(org).await;
+        article(&mut tx, site, slug, title, body, true).await;
+        tx.commit().await.expect("commit");
+    }
+
+    /// The real server, on a port of its own, with the default settings.
+    pub async fn serve(&self) -> Running {
+        self.serve_with(Options::default()).await
+    }
+
+    pub async fn serve_with(&self, options: Options) -> Running {
+        let tuning = Tuning {
+            widget_connections: options.connections,
+            max_clients: 1000,
+            answer_cache_mib: options.answer_cache_mib,
+            log_format: LogFormat::Text,
+        };
+        let app = serve::build(Settings {
+            widget_url: self.url("vicket_gate_widget"),
+            agent_url: self.url("vicket_gate_agent"),
+            worker_url: self.url("vicket_worker"),
+            trusted_proxies: options.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),
+            limits: if options.limits { Limits::new() } else { Limits::off() },
+            tuning,
+        })
+        .expect("URLs");
+        serve::check(&app).await.expect("isolation holds");
+        let listener = serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = Arc::clone(&app);
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            serve::serve(served, listener, tuning, stopped).await.expect("serving");
+        });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
+        Running { app, base, client, stop: Some(stop), task: Some(task) }
+    }
+}
+
+/// An empty database with the schema, a copy of the template.
+pub async fn empty_database() -> String {
+    let mut superuser = connect(&server().superuser_url).await;
+    let database = format!("vicket_test_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
+    for statement in [
+        format!("create database {database} template {TEMPLATE} owner {DEPLOY}"),
+        // A copy does not inherit the privileges of the database itself.
+        format!("revoke all on database {database} from public"),
+        format!(
+            "grant connect on database {database} to vicket_gate_widget, vicket_gate_agent, vicket_worker, vicket_auditor"
+        ),
+    ] {
+        // Two copies at once may find the template in use.
+        let mut tries = 0;
+        while let Err(error) = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut superuser).await {
+            tries += 1;
+            assert!(tries < 100, "{statement}: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    superuser.close().await.expect("closing");
+    database
+}
+
+/// A URL of this run's PostgreSQL: as the superuser, or as a login with the tests' password.
+pub fn url(login: Option<&str>, database: &str) -> String {
+    server();
+    url_of(login, database)
+}
+
+async fn org(tx: &mut OrgTx, slug: &str) {
+    store::orgs::create(tx, slug, slug).await.expect("an org");
+    tx.enter(slug).await.expect("entered");
+    article(tx, None, "for-all-sites", &format!("For all sites of {slug}"), "For **all** sites.", true).await;
+    faq(tx, None, &format!("A question for all sites of {slug}?"), true).await;
+}
+
+async fn site(tx: &mut OrgTx, org: &'static str, slug: &'static str, origin: &'static str) -> Site {
+    let site = store::sites::create(tx, slug, slug).await.expect("a site");
+    store::sites::add_origin(tx, site.id, &Origin::parse(origin).expect("an origin")).await.expect("listed");
+    let key: PublishableKey = store::keys::create(tx, site.id, "test").await.expect("a key");
+    article(tx, Some(site.id), &format!("{slug}-published"), &format!("Published on {slug}"), "Hello *you*.", true)
+        .await;
+    article(tx, Some(site.id), &format!("{slug}-draft"), &format!("Draft on {slug}"), "Not yet.", false).await;
+    faq(tx, Some(site.id), &format!("A question of {slug}?"), true).await;
+    faq(tx, Some(site.id), &format!("A draft question of {slug}?"), false).await;
+    let org_id: Uuid = sqlx::query_scalar("select ctx.org_id()").fetch_one(tx.connection()).await.expect("entered");
+    Site { org, slug, org_id, id: site.id, key: key.reveal().to_owned(), origin }
+}
+
+pub async fn article(tx: &mut OrgTx, site_id: Option<Uuid>, slug: &str, title: &str, body: &str, published: bool) {
+    let new = store::content::NewArticle { site_id, slug, title, body_markdown: body, published };
+    store::content::insert_article(tx, &new).await.expect("an article");
+}
+
+pub async fn faq(tx: &mut OrgTx, site_id: Option<Uuid>, question: &str, published: bool) {
+    let new = store::content::NewFaq { site_id, question, answer_markdown: "*Yes.*", position: 1, published };
+    store::content::insert_faq(tx, &new).await.expect("a FAQ");
+}
+
+/// How a test's server differs from the default.
+pub struct Options {
+    pub connections: u16,
+    pub limits: bool,
+    pub answer_cache_mib: u64,
+    pub trusted_proxies: &'static [&'static str],
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connections: 4, limits: true, answer_cache_mib: 8, trusted_proxies: &[] }
+    }
+}
+
+/// A server that answers.
+pub struct Running {
+    pub app: Arc<App>,
+    pub base: String,
+    pub client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    pub async fn get(&self, key: &str, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path).header("X-Vicket-Key", key)).await
+    }
+
+    pub async fn post(&self, key: &str, path: &str, body: &serde_json::Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).header("X-Vicket-Key", key).json(body)).await
+    }
+
+    /// Stops accepting, drains, writes the last counts.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(task) = self.task.take() {
+            task.await.expect("an orderly end");
+        }
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
+    }
+
+    /// The `code` of a problem; the body must be one.
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem = self.json();
+        for member in ["type", "title", "status", "detail", "code", "request_id"] {
+            assert!(!problem[member].is_null(), "{member} is missing: {self:?}");
+        }
+        assert_eq!(problem["status"], self.status, "{self:?}");
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"), "{self:?}");
+        problem["code"].as_str().expect("text").to_owned()
+    }
+
+    /// Asserts a status and a code.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.code().as_str()), (status, code), "{self:?}");
+    }
+
+    /// Asserts a status.
+    #[track_caller]
+    pub fn ok(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}
+
+/// A ticket's body.
+pub fn ticket() -> serde_json::Value {
+    serde_json::json!({"email": "ada@example.com", "name": "Ada", "subject": "Help", "message": "Please help."})
+}
