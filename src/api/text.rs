@@ -1,7 +1,8 @@
 //! Text from clients, and `null` in answers.
 //!
-//! poem-openapi's `String` takes numbers and booleans for text. [`Text`] takes strings only, and its schema says what
-//! [`Checked`] then refuses: the checks run by hand, so that one answer names every field at fault.
+//! poem-openapi's `String` takes numbers and booleans for text, and its objects name the first field at fault at the
+//! most. [`Text`] takes strings only and refuses exactly what its schema says; fields that are [`Input`]s are checked
+//! together, so that one answer names every fault.
 
 use std::borrow::Cow;
 
@@ -65,32 +66,96 @@ impl EmailAddress {
     }
 }
 
-/// Gathers the faults of a request's fields.
+/// One field of a body. Parsing it never fails: what is wrong with it waits until [`Checked`] has seen all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input<T>(Result<T, String>);
+
+impl<T> Input<T> {
+    /// A field that is as it should be, for examples.
+    pub fn of(value: T) -> Self {
+        Self(Ok(value))
+    }
+}
+
+/// Gathers the faults of a body's fields, so that one answer names them all.
 #[derive(Default)]
 pub struct Checked {
     errors: Vec<FieldError>,
 }
 
 impl Checked {
-    pub fn text<const MAX: usize>(&mut self, field: &str, text: &Text<MAX>) {
-        self.fault(field, text.fault());
+    /// The field's value, or `None` and a fault to report.
+    pub fn take<T>(&mut self, field: &str, input: Input<T>) -> Option<T> {
+        input.0.map_err(|message| self.errors.push(FieldError { field: field.to_owned(), message })).ok()
     }
 
-    pub fn email(&mut self, field: &str, email: &EmailAddress) {
-        self.fault(field, email.fault());
+    /// The value of a field that may be left out.
+    pub fn take_optional<T>(&mut self, field: &str, input: Option<Input<T>>) -> Option<T> {
+        input.and_then(|input| self.take(field, input))
     }
 
-    fn fault(&mut self, field: &str, fault: Option<String>) {
-        if let Some(message) = fault {
-            self.errors.push(FieldError { field: field.to_owned(), message });
+    /// `400 invalid_request` with every fault that was found.
+    pub fn problem(self) -> Problem {
+        Problem::invalid(self.errors)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+impl<T: Type> Type for Input<T> {
+    const IS_REQUIRED: bool = T::IS_REQUIRED;
+    type RawValueType = T::RawValueType;
+    type RawElementValueType = T::RawElementValueType;
+
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self::RawValueType> {
+        self.0.as_ref().ok().and_then(Type::as_raw_value)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
+        match &self.0 {
+            Ok(value) => value.raw_element_iter(),
+            Err(_) => Box::new(std::iter::empty()),
         }
     }
+}
 
-    /// # Errors
-    /// `400 invalid_request` with every fault that was found.
-    pub fn finish(self) -> Result<(), Problem> {
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid(self.errors)) }
+impl<T: ParseFromJSON> ParseFromJSON for Input<T> {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        if value.as_ref().is_none_or(Value::is_null) {
+            return Ok(Self(Err("is required".to_owned())));
+        }
+        Ok(Self(T::parse_from_json(value).map_err(|error| plain(&error.into_message()))))
     }
+}
+
+impl<T: ToJSON> ToJSON for Input<T> {
+    fn to_json(&self) -> Option<Value> {
+        self.0.as_ref().ok().and_then(ToJSON::to_json)
+    }
+}
+
+/// poem-openapi's sentence without its internal type names and quotation.
+pub fn plain(reason: &str) -> String {
+    let reason = reason.rsplit("failed to parse \"").next().unwrap_or(reason);
+    let reason = reason.split_once("\": ").map_or(reason, |(_, rest)| rest);
+    let reason = reason.split(" (occurred while parsing").next().unwrap_or(reason);
+    // What follows is the input, however long.
+    let reason = reason.split(", found ").next().unwrap_or(reason);
+    reason.trim_start_matches([':', ' ']).replace('\0', "\\0")
 }
 
 macro_rules! string_type {
@@ -119,9 +184,13 @@ macro_rules! string_type {
 
         impl<$($generics)*> ParseFromJSON for $type {
             fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-                match value.unwrap_or_default() {
-                    Value::String(text) => Ok(Self(text)),
-                    value => Err(ParseError::expected_type(value)),
+                let Value::String(text) = value.unwrap_or_default() else {
+                    return Err(ParseError::custom("must be a string"));
+                };
+                let text = Self(text);
+                match text.fault() {
+                    Some(fault) => Err(ParseError::custom(fault)),
+                    None => Ok(text),
                 }
             }
         }
@@ -227,13 +296,21 @@ mod tests {
     #[test]
     fn every_fault_is_named_at_once() {
         let mut checked = Checked::default();
-        checked.email("email", &EmailAddress("nobody".to_owned()));
-        checked.text("subject", &Text::<3>("long".to_owned()));
-        checked.text("message", &Text::<3>("\u{2003}\n".to_owned()));
-        checked.text("name", &Text::<3>("ok".to_owned()));
-        let fields: Vec<String> =
-            checked.finish().expect_err("three faults").errors.into_iter().map(|error| error.field).collect();
-        assert_eq!(fields, ["email", "subject", "message"]);
+        let text = |value: Value| Input::<Text<3>>::parse_from_json(Some(value)).ok().expect("never fails to parse");
+        assert_eq!(checked.take("name", text("ok".into())), Some(Text("ok".to_owned())));
+        assert_eq!(checked.take("subject", text("long".into())), None);
+        assert_eq!(checked.take("message", text("\u{2003}\n".into())), None);
+        assert_eq!(checked.take("number", text(5.into())), None);
+        assert_eq!(checked.take("absent", text(Value::Null)), None);
+        let errors: Vec<(String, String)> =
+            checked.problem().errors.into_iter().map(|error| (error.field, error.message)).collect();
+        let expected = [
+            ("subject", "must have at most 3 characters"),
+            ("message", "must not be blank"),
+            ("number", "must be a string"),
+            ("absent", "is required"),
+        ];
+        assert_eq!(errors, expected.map(|(field, message)| (field.to_owned(), message.to_owned())));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Tickets: submitted with a key, read and answered with the ticket's own token.
 
+use std::collections::HashMap;
+
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -10,7 +12,7 @@ use crate::{
         answer::{Created, Read},
         failure::{Failure, ReadingOne, Replying, Submitting},
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
-        text::{Checked, EmailAddress, Nullable, Text},
+        text::{Checked, EmailAddress, Input, Nullable, Text},
     },
     auth::site_key::SiteKey,
     keys::Sha256Digest,
@@ -25,17 +27,17 @@ pub struct TicketsApi;
 #[oai(deny_unknown_fields, example)]
 struct NewTicket {
     /// Where answers go.
-    email: EmailAddress,
+    email: Input<EmailAddress>,
     /// The customer's name.
-    name: Option<Text<200>>,
+    name: Option<Input<Text<200>>>,
     /// What it is about, in a line.
-    subject: Text<200>,
+    subject: Input<Text<200>>,
     /// What it is about, at length; plain text.
-    message: Text<20_000>,
+    message: Input<Text<20_000>>,
     /// The ticket form that was filled in. A site without forms answers `422`.
-    template_id: Option<Uuid>,
+    template_id: Option<Input<Uuid>>,
     /// The answers to the form's questions, by the question's id.
-    answers: Option<std::collections::HashMap<String, Text<20_000>>>,
+    answers: Option<Input<HashMap<String, Text<20_000>>>>,
 }
 
 /// A ticket that was submitted.
@@ -134,31 +136,33 @@ struct Attachment {
 #[oai(deny_unknown_fields, example)]
 struct NewMessage {
     /// The text, plain.
-    body: Text<20_000>,
+    body: Input<Text<20_000>>,
 }
 
 impl NewTicket {
     /// The ticket to create, and the digest of the request that an Idempotency-Key stands for.
     fn check(self) -> Result<(store::tickets::NewTicket, Sha256Digest), Problem> {
         let mut checked = Checked::default();
-        checked.email("email", &self.email);
-        if let Some(name) = &self.name {
-            checked.text("name", name);
-        }
-        checked.text("subject", &self.subject);
-        checked.text("message", &self.message);
-        checked.finish()?;
-        if self.template_id.is_some() {
+        let email = checked.take("email", self.email);
+        let name = checked.take_optional("name", self.name);
+        let subject = checked.take("subject", self.subject);
+        let message = checked.take("message", self.message);
+        let template_id = checked.take_optional("template_id", self.template_id);
+        let answers = checked.take_optional("answers", self.answers);
+        let (Some(email), Some(subject), Some(message), true) = (email, subject, message, checked.is_empty()) else {
+            return Err(checked.problem());
+        };
+        if template_id.is_some() {
             return Err(Problem::unprocessable("template_id", "the site has no such form"));
         }
-        if self.answers.is_some_and(|answers| !answers.is_empty()) {
+        if answers.is_some_and(|answers| !answers.is_empty()) {
             return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form"));
         }
         let new = store::tickets::NewTicket {
-            email: self.email.0,
-            name: self.name.map(|name| name.0),
-            subject: self.subject.0,
-            message: self.message.0,
+            email: email.0,
+            name: name.map(|name| name.0),
+            subject: subject.0,
+            message: message.0,
         };
         let name = new.name.as_deref();
         let digest = Sha256Digest::of_parts(&[
@@ -205,10 +209,10 @@ impl From<store::tickets::Message> for Message {
 impl Example for NewTicket {
     fn example() -> Self {
         Self {
-            email: EmailAddress("ada@example.com".to_owned()),
-            name: Some(Text("Ada Lovelace".to_owned())),
-            subject: Text("I cannot export my data".to_owned()),
-            message: Text("The export button stays grey, whatever I select.".to_owned()),
+            email: Input::of(EmailAddress("ada@example.com".to_owned())),
+            name: Some(Input::of(Text("Ada Lovelace".to_owned()))),
+            subject: Input::of(Text("I cannot export my data".to_owned())),
+            message: Input::of(Text("The export button stays grey, whatever I select.".to_owned())),
             template_id: None,
             answers: None,
         }
@@ -217,7 +221,7 @@ impl Example for NewTicket {
 
 impl Example for NewMessage {
     fn example() -> Self {
-        Self { body: Text("It works now, thank you!".to_owned()) }
+        Self { body: Input::of(Text("It works now, thank you!".to_owned())) }
     }
 }
 
@@ -331,10 +335,10 @@ impl TicketsApi {
         idempotency_key: IdempotencyKey,
         body: Json<NewMessage>,
     ) -> Result<Created<Message>, Failure<Replying>> {
-        let body = body.0.body;
         let mut checked = Checked::default();
-        checked.text("body", &body);
-        checked.finish()?;
+        let Some(body) = checked.take("body", body.0.body) else {
+            return Err(checked.problem().into());
+        };
         let request = Sha256Digest::of_parts(&[b"message", body.0.as_bytes()]);
         let mut tx = key.enter();
         let replied = store::tickets::reply(&mut tx, &body.0, submission(idempotency_key, request)).await;
