@@ -185,13 +185,28 @@ begin
   return null;
 end $$;
 
+-- An org's name stands on the support page of each of its sites.
+create function vicket.org_renamed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.sites s where s.org_id = new.id order by s.id for no key update;
+  update vicket.sites s set content_version = s.content_version + 1 where s.org_id = new.id;
+  return null;
+end $$;
+
+comment on function vicket.org_renamed() is 'Trigger: raises content_version of every site of the org.';
 comment on function vicket.content_changed() is 'Trigger: raises content_version of each site that could see the changed rows.';
 
-grant execute on function vicket.content_changed() to vicket_owner;
+grant execute on function vicket.content_changed(), vicket.org_renamed() to vicket_owner;
 
 reset role;
 set local role vicket_owner;
 revoke create on schema vicket from vicket_definer;
+
+create trigger org_renamed after update of name on vicket.orgs
+  for each row execute function vicket.org_renamed();
 
 create trigger content_inserted after insert on vicket.articles
   referencing new table as changed for each statement execute function vicket.content_changed();

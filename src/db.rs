@@ -29,6 +29,11 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(2);
 /// How long a new connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How long the entering message may take. More than `statement_timeout` of the gates: what is later has no answer to
+/// wait for, because the network lost the connection.
+const ENTER: Duration = Duration::from_secs(8);
+/// A connection that was idle for longer is not used again: something between here and PostgreSQL may have dropped it.
+const IDLE: Duration = Duration::from_mins(5);
 
 struct Connections {
     options: PgConnectOptions,
@@ -42,7 +47,10 @@ impl managed::Manager for Connections {
         PgConnection::connect_with(&self.options).await
     }
 
-    async fn recycle(&self, _: &mut PgConnection, _: &managed::Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, _: &mut PgConnection, metrics: &managed::Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.last_used() > IDLE {
+            return Err(managed::RecycleError::message("idle for too long"));
+        }
         Ok(())
     }
 }
@@ -89,8 +97,9 @@ impl Pool {
         let mut attempts = 0;
         loop {
             let mut exchange = Exchange::new(self.get().await?);
-            let sent = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(exchange.connection()).await;
-            match sent {
+            let sending = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(exchange.connection());
+            let sent = tokio::time::timeout(ENTER, sending).await;
+            match sent.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))) {
                 Ok(rows) => return Ok((exchange, rows)),
                 Err(error) => {
                     drop(exchange);

@@ -3,7 +3,7 @@
 //! The key is entered once per request, after its body has been read and before its handler runs (`api/support/surface.rs`),
 //! so that no slow upload holds a connection. The handler's `SiteKey` argument then takes the transaction.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use poem::{Request, http::HeaderMap};
 use poem_openapi::{SecurityScheme, auth::ApiKey};
@@ -88,18 +88,18 @@ impl Slot {
 /// origins that the site lists.
 #[derive(SecurityScheme)]
 #[oai(rename = "PublishableKey", ty = "api_key", key_name = "X-Vicket-Key", key_in = "header", checker = "entered")]
-pub struct SiteKey(SiteTx);
+pub struct SiteKey(Arc<Slot>);
 
 impl SiteKey {
-    /// The transaction that this key entered.
+    /// The transaction that this key entered. Until a handler takes it, it is the surface's to end: input that cannot be
+    /// parsed costs a ROLLBACK and no connection.
     pub fn enter(self) -> SiteTx {
-        self.0
+        self.0.take().expect("the surface fills the slot, and this takes it once")
     }
 }
 
 #[expect(clippy::unused_async, reason = "the derive awaits it")]
-async fn entered(request: &Request, _: ApiKey) -> poem::Result<SiteTx> {
-    let slot = request.data::<std::sync::Arc<Slot>>();
-    let tx = slot.and_then(|slot| slot.take());
-    tx.ok_or_else(|| Problem::internal("a handler ran outside the support surface").into())
+async fn entered(request: &Request, _: ApiKey) -> poem::Result<Arc<Slot>> {
+    let slot = request.data::<Arc<Slot>>().map(Arc::clone);
+    slot.ok_or_else(|| Problem::internal("a handler ran outside the support surface").into())
 }

@@ -73,7 +73,7 @@ async fn serve_on(
     began: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let (dev, seeded) = prepare(cluster, &args.data_dir, args.port).await?;
+    let (dev, seeded) = prepare(cluster, &args.data_dir, listener.local_addr()?.port()).await?;
     let app = serve::build(Settings {
         widget_url: dev.databases.widget.clone(),
         agent_url: dev.databases.agent.clone(),

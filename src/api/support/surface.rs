@@ -36,6 +36,8 @@ use crate::{
 const BODY: usize = 128 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
+/// How long a handler may take; its statements have shorter bounds of their own.
+const HANDLER_TIME: Duration = Duration::from_secs(30);
 const TICKETS: &str = "/support/v1/tickets";
 const KEY_CHECK: &str = "/support/v1/key/check";
 
@@ -232,12 +234,14 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         request.set_data(Arc::clone(&slot));
         request.set_data(Arc::clone(&self.app));
         request.set_body(body);
-        let response = self.handlers.call(request).await.unwrap_or_else(|error| {
+        let handled = tokio::time::timeout(HANDLER_TIME, self.handlers.call(request)).await;
+        let answered = handled.unwrap_or_else(|_| Err(Problem::overloaded("the handler took too long").into()));
+        let response = answered.unwrap_or_else(|error| {
             let problem = failure::problem_of(error);
             log(&problem);
             failure::response(&problem)
         });
-        // The handler never began, because its input could not be parsed: nothing was done, the connection is clean.
+        // The handler took no transaction, because its input was refused: nothing was done, the connection is clean.
         if let Some(tx) = slot.take() {
             let _: Result<(), Problem> = tx.finish(Err(Problem::not_found())).await;
         }
