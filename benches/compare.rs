@@ -196,7 +196,7 @@ impl Bench {
         let tps = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
         let failed = text.lines().find(|line| line.starts_with("number of failed transactions")).unwrap_or_default();
         ensure!(failed.contains(": 0 "), "pgbench failed: {failed} {}", String::from_utf8_lossy(&output.stderr));
-        tps.with_context(|| format!("pgbench printed no tps: {text}"))
+        tps.with_context(|| format!("pgbench printed no tps: {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Requests per second of the server; every answer must be a success.
