@@ -1,6 +1,11 @@
 //! `vicket serve`, and the server that `vicket dev` runs too.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{
+    future::Future,
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use ipnet::IpNet;
@@ -57,7 +62,9 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 /// Log lines to standard error: VICKET_LOG or `default`.
 pub fn log(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_env("VICKET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: a log file or a collector would keep the escape sequences.
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
     // A second subscriber in one process (tests) is refused, and the first goes on.
     let _ = match format {
         LogFormat::Text => lines.try_init(),
