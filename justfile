@@ -1,0 +1,32 @@
+# Each recipe is a line that can be copied where `just` is not installed.
+
+# What CI runs
+check:
+    .ci/run
+
+# All tests; they find or get PostgreSQL by themselves
+test:
+    cargo test
+
+# All of it on this machine, with demo data
+dev *ARGS:
+    cargo run -- dev {{ARGS}}
+
+# Regenerate openapi/support.v1.json
+openapi:
+    cargo run --quiet -- openapi support > openapi/support.v1.json
+
+# Regenerate migrations/ISOLATION.md
+isolation:
+    VICKET_BLESS=1 cargo test --test it generated
+
+# The server against pgbench doing the same SQL; needs pgbench and wrk
+bench:
+    cargo bench --bench compare
+
+# The OpenAPI document under redocly and TypeScript
+spec:
+    .ci/spec/check lint && .ci/spec/check types
+
+fmt:
+    cargo fmt
