@@ -116,6 +116,8 @@ impl Root {
                         }
                         findings.is_empty()
                     }
+                    // A busy server is a ready one: taking it out would only move its load.
+                    Err(problem) if problem.code == Code::Overloaded => true,
                     Err(problem) => {
                         tracing::error!(cause = problem.cause.as_deref(), "not ready");
                         false

@@ -150,7 +150,11 @@ pub async fn run(counts: Arc<Counts>, worker: Arc<Worker>, mut stop: tokio::sync
     let mut failing = false;
     loop {
         let stopping = tokio::time::timeout(FLUSH_EVERY, stop.wait_for(|stop| *stop)).await.is_ok();
-        let flushed = counts.flush(&worker).await;
+        let mut flushed = counts.flush(&worker).await;
+        if stopping && flushed.is_err() {
+            // There is no next round, and what failed may have been a connection that died with an earlier PostgreSQL.
+            flushed = counts.flush(&worker).await;
+        }
         // Said once for each outage, not every two seconds.
         match &flushed {
             Err(problem) if !failing || stopping => {
