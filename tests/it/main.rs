@@ -1,5 +1,6 @@
 //! The integration tests: one binary, the real router over real HTTP, a fresh database per test, the login roles that
 //! the server uses.
 
+mod generated;
 mod harness;
 mod support_surface;
