@@ -3,5 +3,7 @@
 
 mod concurrency;
 mod harness;
+mod processes;
+mod recovery;
 mod round_trips;
 mod support_surface;
