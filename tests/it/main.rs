@@ -6,4 +6,5 @@ mod harness;
 mod processes;
 mod recovery;
 mod round_trips;
+mod secrets;
 mod support_surface;

@@ -7,13 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use vicket::dev::postgres::Cluster;
+
 use crate::harness::{DEPLOY, World};
 
 /// One at a time: each may start a PostgreSQL of its own.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 const LIST: &str = "/support/v1/help/articles";
 
-fn vicket() -> Command {
+pub fn vicket() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vicket"));
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("VICKET_") && !name.starts_with("VICKET_PG_")) {
@@ -24,7 +26,7 @@ fn vicket() -> Command {
     command
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("bound").port()
 }
 
@@ -33,16 +35,32 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
+/// `vicket serve` on a database that `vicket dev` made.
+pub fn serve(dev: &serde_json::Value, port: u16, log: &str, log_to: Stdio) -> Dev {
+    let url = |login: &str| dev["databases"][login].as_str().expect("a URL").to_owned();
+    let mut command = vicket();
+    command
+        .env("VICKET_WIDGET_URL", url("widget"))
+        .env("VICKET_AGENT_URL", url("agent"))
+        .env("VICKET_WORKER_URL", url("worker"))
+        .env("VICKET_LISTEN", format!("127.0.0.1:{port}"))
+        .env("VICKET_LOG", log)
+        .arg("serve")
+        .stderr(log_to);
+    Dev(Some(command.spawn().expect("the program starts")))
+}
+
 /// Ends the process, even when its test fails.
-struct Dev(Option<Child>);
+pub struct Dev(pub Option<Child>);
 
 impl Dev {
-    fn start(dir: &Path, port: u16, extra: &[&str]) -> Self {
-        let child = vicket().arg("dev").arg("--data-dir").arg(dir).args(["--port", &port.to_string()]).args(extra).spawn();
+    pub fn start(dir: &Path, port: u16, extra: &[&str]) -> Self {
+        let child =
+            vicket().arg("dev").arg("--data-dir").arg(dir).args(["--port", &port.to_string()]).args(extra).spawn();
         Self(Some(child.expect("the program starts")))
     }
 
-    async fn is_ready(&mut self, port: u16) {
+    pub async fn is_ready(&mut self, port: u16) {
         let since = Instant::now();
         let child = self.0.as_mut().expect("running");
         while !matches!(reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await, Ok(answer) if answer.status() == 200)
@@ -54,7 +72,7 @@ impl Dev {
         println!("ready after {:?}", since.elapsed());
     }
 
-    async fn end(mut self, with: &str) -> Output {
+    pub async fn end(mut self, with: &str) -> Output {
         let child = self.0.take().expect("running");
         signal(&child, with);
         tokio::task::spawn_blocking(|| child.wait_with_output().expect("waited")).await.expect("waited")
@@ -70,11 +88,11 @@ impl Drop for Dev {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn dev_file(dir: &Path) -> serde_json::Value {
+pub fn dev_file(dir: &Path) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(dir.join("dev.json")).expect("dev.json")).expect("JSON")
 }
 
@@ -116,7 +134,8 @@ async fn dev_keeps_its_data_shows_its_keys_once_survives_a_kill_and_starts_over_
 
     let second = Dev::start(&dir, free_port(), &[]).0.take().expect("started").wait_with_output().expect("waited");
     assert!(!second.status.success(), "two on one data dir");
-    let taken = Dev::start(&dir.join("other"), port, &[]).0.take().expect("started").wait_with_output().expect("waited");
+    let taken =
+        Dev::start(&dir.join("other"), port, &[]).0.take().expect("started").wait_with_output().expect("waited");
     assert!(!taken.status.success());
     assert!(text(&taken.stderr).contains("cannot listen"), "{}", text(&taken.stderr));
     assert_eq!(lists(&first, port).await, 200, "the first goes on");
@@ -149,6 +168,7 @@ async fn dev_keeps_its_data_shows_its_keys_once_survives_a_kill_and_starts_over_
     assert_ne!(fresh["sites"][0]["key"], first["sites"][0]["key"]);
     assert_eq!((lists(&fresh, port).await, lists(&first, port).await), (200, 401));
     dev.end("TERM").await;
+    Cluster::remove(&dir).await.expect("removed");
 }
 
 #[tokio::test]
@@ -192,7 +212,7 @@ async fn a_site_is_administered_from_the_command_line() {
 fn serve_names_the_variable_that_is_missing_and_help_shows_no_value() {
     let output = vicket().arg("serve").output().expect("it runs");
     assert!(!output.status.success());
-    for name in ["widget-url", "agent-url", "worker-url"] {
+    for name in ["VICKET_WIDGET_URL", "VICKET_AGENT_URL", "VICKET_WORKER_URL"] {
         assert!(text(&output.stderr).contains(name), "{}", text(&output.stderr));
     }
     for command in [&["serve", "--help"][..], &["migrate", "--help"], &["key", "--help"], &["dev", "--help"]] {

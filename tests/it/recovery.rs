@@ -1,10 +1,19 @@
 //! PostgreSQL going away, coming back, and being too busy.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use sqlx::AssertSqlSafe;
 
-use crate::harness::{Options, World, ticket};
+use vicket::dev::postgres::{Cluster, Durability, Programs};
+
+use crate::{
+    harness::{Answer, Options, World, ticket},
+    processes::{ALONE, Dev, dev_file, free_port, serve},
+};
 
 const LIST: &str = "/support/v1/help/articles";
 
@@ -55,4 +64,52 @@ async fn isolation_that_breaks_later_makes_the_server_unready_within_seconds() {
     }
     server.get("", "/readyz").await.refused(503, "database_unavailable");
     server.get("", "/healthz").await.ok(200);
+}
+
+#[tokio::test]
+async fn postgresql_that_stops_and_starts_again_needs_no_restart_and_loses_no_view() {
+    let _alone = ALONE.lock().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}", std::process::id())).join("stops");
+    let (dev_port, port) = (free_port(), free_port());
+    let mut dev = Dev::start(&dir, dev_port, &[]);
+    dev.is_ready(dev_port).await;
+    dev.end("TERM").await;
+    let made = dev_file(&dir);
+    let programs = Programs::find().await.expect("programs");
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started");
+    let mut server = serve(&made, port, "warn", Stdio::null());
+    server.is_ready(port).await;
+
+    let client = reqwest::Client::new();
+    let get = async |path: &str| {
+        let key = made["sites"][0]["key"].as_str().expect("a key");
+        Answer::of(client.get(format!("http://127.0.0.1:{port}{path}")).header("X-Vicket-Key", key)).await
+    };
+    let list = get(LIST).await.ok(200).json();
+    let article = format!("{LIST}/{}", list["data"][0]["slug"].as_str().expect("a slug"));
+    let views = get(&article).await.ok(200).json()["view_count"].as_i64().expect("a count");
+    cluster.stop().await.expect("stopped");
+    let away = get(&article).await;
+    away.refused(503, "database_unavailable");
+    assert!(away.header("retry-after").is_some(), "{away:?}");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    get("/readyz").await.refused(503, "database_unavailable");
+    get("/healthz").await.ok(200);
+
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started again");
+    get(LIST).await.ok(200);
+    let since = Instant::now();
+    // The one view of before the stop; asking with HEAD or the list counts none.
+    let counted = async || {
+        let list = get(LIST).await.ok(200).json();
+        list["data"][0]["view_count"].as_i64().expect("a count")
+    };
+    while counted().await < views + 1 {
+        assert!(since.elapsed() < Duration::from_secs(5), "the view is lost");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(server.end("TERM").await.status.success());
+    cluster.stop().await.expect("stopped");
+    Cluster::remove(&dir).await.expect("removed");
 }
