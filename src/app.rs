@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         failure::{self, REQUEST_ID},
+        headers::IfNoneMatch,
         support::{self, Surface},
     },
     checks,
@@ -145,7 +146,7 @@ fn text(body: &'static str) -> Response {
 }
 
 fn page(page: &Answer, content_type: &str, headers: &HeaderMap) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|etag| etag.as_bytes() == page.etag.as_bytes());
+    let known = IfNoneMatch::of(headers).matches(&page.etag);
     let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let body = if known { Bytes::new() } else { page.body.clone() };
     Response::builder()

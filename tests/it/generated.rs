@@ -121,7 +121,8 @@ const SECTIONS: &[Section] = &[
         sql: "select r.rolname::text, r.rolcanlogin::text, r.rolinherit::text, r.rolsuper::text, r.rolbypassrls::text,
             r.rolcreaterole::text,
             coalesce((select string_agg(m.roleid::regrole::text, ', ' order by m.roleid::regrole::text)
-              from pg_auth_members m where m.member = r.oid), ''),
+              from pg_auth_members m where m.member = r.oid
+                and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)), ''),
             coalesce((select array_to_string(s.setconfig, '; ') from pg_db_role_setting s
               where s.setrole = r.oid and s.setdatabase = 0), '')
           from pg_roles r

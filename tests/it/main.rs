@@ -4,6 +4,7 @@
 mod concurrency;
 mod generated;
 mod harness;
+mod keys;
 mod processes;
 mod recovery;
 mod round_trips;
