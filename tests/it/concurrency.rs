@@ -124,7 +124,7 @@ async fn one_of_many(world: &World, server: &Running, n: u32, random: u64) {
             let thread = Answer::of(thread).await.ok(200).json();
             assert_eq!(thread["messages"][0]["body"], body["message"]);
         }
-        5 if random % 2 == 0 => server.get("pk_bad", LIST).await.refused(401, "key_invalid"),
+        5 if random.is_multiple_of(2) => server.get("pk_bad", LIST).await.refused(401, "key_invalid"),
         5 => {
             let asked = server
                 .request(reqwest::Method::GET, LIST)
@@ -264,7 +264,7 @@ async fn of_two_rotations_at_once_one_wins_and_the_other_conflicts() {
         }
         first.commit().await.expect("commit");
     });
-    assert_eq!(lost.err().expect("the second loses").code.as_str(), "rotation_conflict");
+    assert_eq!(lost.expect_err("the second loses").code.as_str(), "rotation_conflict");
     drop(second);
     let active = format!("select count(*) from vicket.site_keys where site_id = '{}' and state = 'active'", site.id);
     assert_eq!(world.look::<i64>(&active).await, 1);

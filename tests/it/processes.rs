@@ -224,3 +224,30 @@ fn serve_names_the_variable_that_is_missing_and_help_shows_no_value() {
         assert!(output.status.success() && !text(&output.stdout).contains("hunter2"), "{}", text(&output.stdout));
     }
 }
+
+#[tokio::test]
+async fn serve_finishes_the_request_in_flight_when_it_is_told_to_stop() {
+    let _alone = ALONE.lock().await;
+    let world = World::new().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let databases = serde_json::json!({"databases": {
+        "widget": world.url("vicket_gate_widget"),
+        "agent": world.url("vicket_gate_agent"),
+        "worker": world.url("vicket_worker"),
+    }});
+    let port = free_port();
+    let mut server = serve(&databases, port, "warn", Stdio::null());
+    server.is_ready(port).await;
+    let mut blocker = world.superuser.begin().await.expect("begin");
+    sqlx::raw_sql("lock table vicket.articles").execute(&mut *blocker).await.expect("locked");
+    let client = reqwest::Client::new();
+    let request = client.get(format!("http://127.0.0.1:{port}{LIST}")).header("X-Vicket-Key", &world.site_a.key);
+    let in_flight = tokio::spawn(request.send());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let ending = tokio::spawn(server.end("TERM"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!ending.is_finished() && !in_flight.is_finished(), "it did not wait for the request");
+    blocker.rollback().await.expect("unlocked");
+    assert_eq!(in_flight.await.expect("joined").expect("an answer").status().as_u16(), 200);
+    assert!(ending.await.expect("joined").status.success());
+}
