@@ -1,36 +1,32 @@
-# Recipes are one-liners that work without `just`, too. `just --list` shows them.
+# Each recipe is a line that can be copied where `just` is not installed.
 
-# What CI runs; installs what it lacks
+# What CI runs
 check:
     .ci/run
 
-# All tests; PostgreSQL is found or downloaded
+# All tests; they find or get PostgreSQL by themselves
 test:
     cargo test
 
-# Everything on this machine: http://localhost:8080
+# All of it on this machine, with demo data
 dev *ARGS:
     cargo run -- dev {{ARGS}}
 
-# Write the OpenAPI document anew; a failed build leaves it as it was
+# Regenerate openapi/support.v1.json
 openapi:
-    cargo run --quiet -- openapi support > openapi/new.json && mv openapi/new.json openapi/support.v1.json
+    cargo run --quiet -- openapi support > openapi/support.v1.json
 
-# Write the report of the isolation anew: ISOLATION.md
+# Regenerate migrations/ISOLATION.md
 isolation:
     VICKET_BLESS=1 cargo test --test it generated
 
-# Compare with plain SQL under load
-bench *ARGS:
-    bench/run {{ARGS}}
+# The server against pgbench doing the same SQL; needs pgbench and wrk
+bench:
+    cargo bench --bench compare
 
-# Lint the OpenAPI document and compile types made from it
+# The OpenAPI document under redocly and TypeScript
 spec:
     .ci/spec/check lint && .ci/spec/check types
-
-# Fuzz a running `vicket dev --rate-limits off` with the first key of its dev.json
-fuzz base="http://localhost:8080" dir=".vicket":
-    .ci/spec/check fuzz {{base}} "$(grep -o 'pk_[A-Za-z0-9_-]*' {{dir}}/dev.json | head -n 1)"
 
 fmt:
     cargo fmt

@@ -244,14 +244,16 @@ impl Bench {
 fn script(kind: Kind, key: &str) -> String {
     let key = Sha256Digest::of(key.as_bytes()).to_hex();
     let prepare = |name: &str, sql: &str| format!("PREPARE {name} AS {};\n", sql.replace('\n', " "));
+    // Prepared in the first transaction, because only the tenant's role may see the tables; kept by the connection.
+    let mut prepared = String::from("\\if :prepared = 0\n");
+    prepared += &prepare("list (bigint, uuid, bigint, text)", NEWEST);
+    prepared += &prepare("slug (text)", BY_SLUG);
+    prepared += &prepare("token (uuid, bytea)", INSERT_TOKEN);
+    prepared += &prepare("ticket (uuid, text, text, text, uuid, text)", INSERT_TICKET);
+    prepared += "\\set prepared 1\n\\endif\n";
     // Twelve digits: they end a UUID and a digest alike.
     let random = "\\set r random(100000000000, 999999999999)\n";
-    let mut text = String::from("\\if :prepared = 0\n");
-    text += &prepare("list (bigint, uuid, bigint, text)", NEWEST);
-    text += &prepare("slug (text)", BY_SLUG);
-    text += &prepare("token (uuid, bytea)", INSERT_TOKEN);
-    text += &prepare("ticket (uuid, text, text, text, uuid, text)", INSERT_TICKET);
-    text += "\\set prepared 1\n\\endif\n";
+    let mut text = String::new();
     let (begin, ticket, work) = match kind {
         Kind::List => ("READ ONLY", "", "EXECUTE list(NULL, NULL, 21, NULL);\n".to_owned()),
         Kind::Slug => {
@@ -273,6 +275,7 @@ fn script(kind: Kind, key: &str) -> String {
         text,
         "BEGIN {begin} \\; SELECT * FROM auth.enter('\\x{key}', '\\x', '\\x{ticket}') \\; SET LOCAL ROLE vicket_widget;"
     );
+    text += &prepared;
     text += &work;
     text += "COMMIT;\n";
     text

@@ -106,6 +106,8 @@ begin
     where not exists (
       select from pg_auth_members m
       where m.roleid = wanted.role::regrole and m.member = quote_ident(wanted.member)::regrole
+        -- From 16 on, whoever creates a role is a member that may grant it and may not SET ROLE to it.
+        and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
     )
   loop
     execute format('grant %I to %I', edge.role, edge.member);

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         failure::{self, REQUEST_ID},
+        headers::IfNoneMatch,
         support::{self, Surface},
     },
     checks,
@@ -116,6 +117,8 @@ impl Root {
                         }
                         findings.is_empty()
                     }
+                    // A busy server is a ready one: taking it out would only move its load.
+                    Err(problem) if problem.code == Code::Overloaded => true,
                     Err(problem) => {
                         tracing::error!(cause = problem.cause.as_deref(), "not ready");
                         false
@@ -143,7 +146,7 @@ fn text(body: &'static str) -> Response {
 }
 
 fn page(page: &Answer, content_type: &str, headers: &HeaderMap) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|etag| etag.as_bytes() == page.etag.as_bytes());
+    let known = IfNoneMatch::of(headers).matches(&page.etag);
     let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let body = if known { Bytes::new() } else { page.body.clone() };
     Response::builder()

@@ -85,13 +85,13 @@ pub struct ServeArgs {
     #[arg(long, env = "VICKET_LISTEN", hide_env_values = true, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// The support surface's login (vicket_gate_widget)
-    #[arg(long, env = "VICKET_WIDGET_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "VICKET_WIDGET_URL", hide_env_values = true, value_name = "VICKET_WIDGET_URL")]
     pub widget_url: String,
     /// The agent surface's login (vicket_gate_agent)
-    #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "VICKET_AGENT_URL")]
     pub agent_url: String,
     /// The login of background work (vicket_worker)
-    #[arg(long, env = "VICKET_WORKER_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "VICKET_WORKER_URL", hide_env_values = true, value_name = "VICKET_WORKER_URL")]
     pub worker_url: String,
     /// Proxies whose X-Forwarded-For counts, as addresses or networks, separated by commas
     #[arg(long, env = "VICKET_TRUSTED_PROXIES", hide_env_values = true, value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
@@ -125,7 +125,7 @@ pub enum LogFormat {
 #[derive(Args)]
 pub struct AdminArgs {
     /// The deploying login: CREATEROLE and owner of the database, as for `vicket migrate`
-    #[arg(long, env = "VICKET_ADMIN_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "VICKET_ADMIN_URL", hide_env_values = true, value_name = "VICKET_ADMIN_URL")]
     pub admin_url: String,
 }
 

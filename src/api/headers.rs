@@ -1,7 +1,7 @@
 //! Request headers, read as bytes. poem-openapi's own `Header` skips a value that is not visible ASCII as if it had not
 //! been sent, and takes the first of several: an `Idempotency-Key` that is silently ignored would make two tickets.
 
-use poem::{Request, RequestBody, Result};
+use poem::{Request, RequestBody, Result, http::HeaderMap};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
@@ -70,8 +70,12 @@ pub struct IfNoneMatch(Vec<u8>);
 impl IfNoneMatch {
     #[expect(clippy::unnecessary_wraps, reason = "the macro's extractors may fail")]
     fn read(request: &Request) -> Result<Self, Problem> {
-        let values: Vec<_> = request.headers().get_all("if-none-match").iter().map(|value| value.as_bytes()).collect();
-        Ok(Self(values.join(&b","[..])))
+        Ok(Self::of(request.headers()))
+    }
+
+    pub fn of(headers: &HeaderMap) -> Self {
+        let values: Vec<_> = headers.get_all("if-none-match").iter().map(|value| value.as_bytes()).collect();
+        Self(values.join(&b","[..]))
     }
 
     /// Whether the client has the representation of this entity tag (weak comparison).

@@ -60,7 +60,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         Cluster::remove(dir).await?;
         remove_file(&dev_file(dir))?;
     }
-    let cluster = Cluster::start(&Programs::find().await?, dir, Durability::Durable).await?;
+    let mut stop = std::pin::pin!(stop);
+    let starting = async { Cluster::start(&Programs::find().await?, dir, Durability::Durable).await };
+    let cluster = tokio::select! {
+        cluster = starting => cluster?,
+        // A download may take minutes, and is given up at once.
+        () = &mut stop => return Ok(()),
+    };
     let outcome = serve_on(&cluster, &args, listener, began, stop).await;
     let stopped = cluster.stop().await;
     outcome.and(stopped)
@@ -73,7 +79,11 @@ async fn serve_on(
     began: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let (dev, seeded) = prepare(cluster, &args.data_dir, listener.local_addr()?.port()).await?;
+    let mut stop = std::pin::pin!(stop);
+    let (dev, seeded) = tokio::select! {
+        prepared = prepare(cluster, &args.data_dir, listener.local_addr()?.port()) => prepared?,
+        () = &mut stop => return Ok(()),
+    };
     let app = serve::build(Settings {
         widget_url: dev.databases.widget.clone(),
         agent_url: dev.databases.agent.clone(),

@@ -77,12 +77,6 @@ pub async fn stage(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Publishabl
 /// # Errors
 /// `409 no_active_key`; `409 rotation_conflict` when another rotation came first.
 pub async fn rotate(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Option<PublishableKey>, Problem> {
-    let conflict = || {
-        Problem::new(
-            Code::RotationConflict,
-            "Another rotation came first. Look at the key, and rotate again if need be.",
-        )
-    };
     let old = active_id(tx, site_id).await?;
     let staged = one(tx, site_id, "staged").await?;
     // Of two rotations that read the same active key, the second waits here for the first and then finds it revoked.
@@ -119,7 +113,7 @@ pub async fn rotate(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Option<Pu
 /// Kills the active key, and a staged one with it.
 ///
 /// # Errors
-/// `404 not_found` when the site has neither.
+/// `404 not_found` when the site has neither; `409 rotation_conflict` when a rotation came first.
 pub async fn revoke(tx: &mut OrgTx, site_id: Uuid) -> Result<(), Problem> {
     kill(tx, site_id, &["active", "staged"]).await
 }
@@ -127,7 +121,7 @@ pub async fn revoke(tx: &mut OrgTx, site_id: Uuid) -> Result<(), Problem> {
 /// Kills the staged key only.
 ///
 /// # Errors
-/// `404 not_found` when the site has none.
+/// `404 not_found` when the site has none; `409 rotation_conflict` when one was staged meanwhile.
 pub async fn unstage(tx: &mut OrgTx, site_id: Uuid) -> Result<(), Problem> {
     kill(tx, site_id, &["staged"]).await
 }
@@ -140,10 +134,20 @@ async fn kill(tx: &mut OrgTx, site_id: Uuid, states: &[&str]) -> Result<(), Prob
     .bind(states)
     .execute(tx.connection())
     .await?;
-    match killed.rows_affected() {
-        0 => Err(Problem::new(Code::NotFound, "The site has no such key.")),
-        _ => Ok(()),
+    if killed.rows_affected() > 0 {
+        return Ok(());
     }
+    // The statement may have waited for a rotation and then found its key revoked, with the new one not yet in sight.
+    let keys = of_site(tx, site_id).await?;
+    let appeared = (states.contains(&"active") && keys.active.is_some()) || keys.staged.is_some();
+    Err(if appeared { conflict() } else { Problem::new(Code::NotFound, "The site has no such key.") })
+}
+
+fn conflict() -> Problem {
+    Problem::new(
+        Code::RotationConflict,
+        "Another change of the key came first. Look at the key, and try again if need be.",
+    )
 }
 
 async fn active_id(tx: &mut OrgTx, site_id: Uuid) -> Result<Uuid, Problem> {

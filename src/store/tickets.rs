@@ -139,6 +139,9 @@ pub async fn reply(tx: &mut SiteTx, body: &str, submission: Option<Submission>) 
     let message_id = Uuid::new_v4();
     if let Some(submission) = submission {
         let ticket = mine(tx).await?;
+        // The same text on another ticket is another reply.
+        let request = Sha256Digest::of_parts(&[submission.request.as_bytes(), ticket.id.as_bytes()]);
+        let submission = Submission { request, ..submission };
         if let Some((_, message_id)) = claim(tx, "message", submission, ticket.id, message_id).await? {
             return message(tx, message_id).await;
         }

@@ -28,6 +28,7 @@ use vicket::{
     limits::Limits,
     migrate::{self, Passwords},
     origins::Origin,
+    problem::Problem,
     store,
 };
 
@@ -400,4 +401,133 @@ impl Answer {
 /// A ticket's body.
 pub fn ticket() -> serde_json::Value {
     serde_json::json!({"email": "ada@example.com", "name": "Ada", "subject": "Help", "message": "Please help."})
+}
+
+impl World {
+    /// As [`World::serve_with`], with another way to the database of the widget's gate.
+    pub async fn serve_through(&self, widget_url: String, options: Options) -> Running {
+        let tuning = Tuning {
+            widget_connections: options.connections,
+            max_clients: 1000,
+            answer_cache_mib: options.answer_cache_mib,
+            log_format: LogFormat::Text,
+        };
+        let app = serve::build(Settings {
+            widget_url,
+            agent_url: self.url("vicket_gate_agent"),
+            worker_url: self.url("vicket_worker"),
+            trusted_proxies: Vec::new(),
+            limits: if options.limits { Limits::new() } else { Limits::off() },
+            tuning,
+        })
+        .expect("URLs");
+        serve::check(&app).await.expect("isolation holds");
+        let listener = serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = Arc::clone(&app);
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            serve::serve(served, listener, tuning, stopped).await.expect("serving");
+        });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
+        Running { app, base, client, stop: Some(stop), task: Some(task) }
+    }
+}
+
+impl World {
+    /// One change as administration makes it, committed when it is `Ok`.
+    pub async fn administer<T>(
+        &self,
+        org: &str,
+        change: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let mut tx = self.org(org).await;
+        let done = change(&mut tx).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+}
+
+impl Running {
+    /// A request without a body.
+    pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        Answer::of(with_headers(self.request(method, path), headers)).await
+    }
+
+    /// A `POST` of this text, of whatever type the headers say.
+    pub async fn post_text(&self, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
+        Answer::of(with_headers(self.request(Method::POST, path), headers).body(body)).await
+    }
+
+    /// Sends these bytes as they are, for requests that no decent client makes; `Connection: close` must be in them.
+    pub async fn raw(&self, request: &[u8]) -> Answer {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(&self.base["http://".len()..]).await.expect("a connection");
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, text)) = answer.split_once("\r\n\r\n") else { panic!("no answer: {read:?} {answer:?}") };
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status line");
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect();
+        Answer { status, headers, text: text.to_owned() }
+    }
+}
+
+fn with_headers(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {
+    // As bytes, since a test may well send what is no ASCII.
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, value.as_bytes()))
+}
+
+impl Answer {
+    /// A header of a list, all its lines and items, lower-case.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let lines = self.headers.get_all(name).iter().map(|value| value.to_str().expect("text").to_ascii_lowercase());
+        lines.flat_map(|line| line.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>()).collect()
+    }
+
+    /// Every header of the CORS protocol that the answer has.
+    pub fn cors(&self) -> Vec<&str> {
+        self.headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("access-control-")).collect()
+    }
+
+    /// All that a caller could tell two answers apart by, without what differs from one request to the next anyway.
+    pub fn comparable(&self) -> (u16, Vec<(String, String)>, serde_json::Value) {
+        let passing = ["date", "x-request-id", "ratelimit"];
+        let mut headers: Vec<(String, String)> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !passing.contains(&name.as_str()))
+            .map(|(name, value)| (name.to_string(), format!("{value:?}")))
+            .collect();
+        headers.sort_unstable();
+        let mut body = self.json();
+        if let Some(body) = body.as_object_mut() {
+            body.remove("request_id");
+        }
+        (self.status, headers, body)
+    }
+
+    /// One member of each entry of a list, as text.
+    pub fn each(&self, member: &str) -> Vec<String> {
+        let page = self.ok(200).json();
+        let entries = page["data"].as_array().unwrap_or_else(|| panic!("no list: {self:?}"));
+        entries.iter().map(|entry| entry[member].as_str().expect("text").to_owned()).collect()
+    }
+
+    /// The input fields that a problem names.
+    pub fn fields(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().map(|error| error["field"].as_str().expect("text").to_owned()).collect()
+    }
 }

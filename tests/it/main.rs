@@ -1,5 +1,12 @@
 //! The integration tests: one binary, the real router over real HTTP, a fresh database per test, the login roles that
 //! the server uses.
 
+mod concurrency;
+mod generated;
 mod harness;
+mod keys;
+mod processes;
+mod recovery;
+mod round_trips;
+mod secrets;
 mod support_surface;

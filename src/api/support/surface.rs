@@ -92,7 +92,8 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let bucket = Bucket { policy: Policy::Preflights, site: None, network: Some(caller.network) };
         let standings = self.app.limits.take(Instant::now(), &[(bucket, PREFLIGHTS_A_MINUTE)]);
         if let Some(refusal) = over(&standings) {
-            return Ok(Outcome { response: failure::response(&refusal), readable: false, standings });
+            let response = failure::response(&refusal);
+            return Ok(Outcome { response, readable: self.remembered(caller), standings });
         }
         let known = caller.path == KEY_CHECK || self.origin_known(caller).await?;
         let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
@@ -311,7 +312,7 @@ impl Caller {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let origin = match (origins.next(), origins.next()) {
             // Browsers send one. Of several, none is the page's.
-            (Some(_), Some(_)) => Some(HeaderValue::from_static("several")),
+            (Some(_), Some(_)) => Some(HeaderValue::from_static("null")),
             (origin, _) => origin.cloned(),
         };
         Self {

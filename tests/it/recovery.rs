@@ -1,0 +1,115 @@
+//! PostgreSQL going away, coming back, and being too busy.
+
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use sqlx::AssertSqlSafe;
+
+use vicket::dev::postgres::{Cluster, Durability, Programs};
+
+use crate::{
+    harness::{Answer, Options, World, ticket},
+    processes::{ALONE, Dev, dev_file, free_port, serve},
+};
+
+const LIST: &str = "/support/v1/help/articles";
+
+#[tokio::test]
+async fn connections_that_died_between_requests_cost_no_request() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    for _ in 0..3 {
+        server.get(&world.site_a.key, LIST).await.ok(200);
+        let ended = format!(
+            "select count(pg_terminate_backend(pid, 1000)) from pg_stat_activity where datname = '{}' \
+             and usename in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_worker')",
+            world.database
+        );
+        assert!(world.look::<i64>(&ended).await > 0);
+    }
+    server.get(&world.site_a.key, LIST).await.ok(200);
+    server.post(&world.site_a.key, "/support/v1/tickets", &ticket()).await.ok(201);
+}
+
+#[tokio::test]
+async fn a_pool_of_blocked_statements_answers_overloaded_in_time_and_recovers() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { connections: 1, limits: false, ..Options::default() }).await;
+    let mut blocker = world.superuser.begin().await.expect("begin");
+    sqlx::raw_sql(AssertSqlSafe("lock table vicket.articles")).execute(&mut *blocker).await.expect("locked");
+    let since = Instant::now();
+    let (one, other) = tokio::join!(server.get(&world.site_a.key, LIST), server.get(&world.site_a.key, LIST));
+    for answer in [one, other] {
+        answer.refused(503, "overloaded");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    }
+    assert!(since.elapsed() < Duration::from_secs(6), "{:?}", since.elapsed());
+    blocker.rollback().await.expect("unlocked");
+    server.get(&world.site_a.key, LIST).await.ok(200);
+}
+
+#[tokio::test]
+async fn isolation_that_breaks_later_makes_the_server_unready_within_seconds() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    server.get("", "/readyz").await.ok(200);
+    world.arrange("alter table vicket.articles no force row level security").await;
+    let since = Instant::now();
+    while server.get("", "/readyz").await.status == 200 {
+        assert!(since.elapsed() < Duration::from_secs(4), "still ready");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    server.get("", "/readyz").await.refused(503, "database_unavailable");
+    server.get("", "/healthz").await.ok(200);
+}
+
+#[tokio::test]
+async fn postgresql_that_stops_and_starts_again_needs_no_restart_and_loses_no_view() {
+    let _alone = ALONE.lock().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}", std::process::id())).join("stops");
+    let (dev_port, port) = (free_port(), free_port());
+    let mut dev = Dev::start(&dir, dev_port, &[]);
+    dev.is_ready(dev_port).await;
+    dev.end("TERM").await;
+    let made = dev_file(&dir);
+    let programs = Programs::find().await.expect("programs");
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started");
+    let mut server = serve(&made, port, "warn", Stdio::null());
+    server.is_ready(port).await;
+
+    let client = reqwest::Client::new();
+    let get = async |path: &str| {
+        let key = made["sites"][0]["key"].as_str().expect("a key");
+        Answer::of(client.get(format!("http://127.0.0.1:{port}{path}")).header("X-Vicket-Key", key)).await
+    };
+    let list = get(LIST).await.ok(200).json();
+    let article = format!("{LIST}/{}", list["data"][0]["slug"].as_str().expect("a slug"));
+    let views = get(&article).await.ok(200).json()["view_count"].as_i64().expect("a count");
+    cluster.stop().await.expect("stopped");
+    let away = get(&article).await;
+    away.refused(503, "database_unavailable");
+    assert!(away.header("retry-after").is_some(), "{away:?}");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    get("/readyz").await.refused(503, "database_unavailable");
+    get("/healthz").await.ok(200);
+
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started again");
+    get(LIST).await.ok(200);
+    let since = Instant::now();
+    // The one view of before the stop; asking with HEAD or the list counts none.
+    let counted = async || {
+        let list = get(LIST).await.ok(200).json();
+        list["data"][0]["view_count"].as_i64().expect("a count")
+    };
+    while counted().await < views + 1 {
+        assert!(since.elapsed() < Duration::from_secs(5), "the view is lost");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(server.end("TERM").await.status.success());
+    cluster.stop().await.expect("stopped");
+    Cluster::remove(&dir).await.expect("removed");
+}
