@@ -379,7 +379,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn whatever_is_not_exactly_an_origin_is_refused_with_the_reason() {
         use OriginError as E;
         let instead = || "https://app.acme.com".to_owned();

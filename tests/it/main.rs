@@ -2,6 +2,7 @@
 //! the server uses.
 
 mod concurrency;
+mod docs;
 mod generated;
 mod harness;
 mod keys;
