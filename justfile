@@ -12,9 +12,9 @@ test:
 dev *ARGS:
     cargo run -- dev {{ARGS}}
 
-# Regenerate openapi/support.v1.json
+# Regenerate openapi/support.v1.json; a failed build leaves it as it was
 openapi:
-    cargo run --quiet -- openapi support > openapi/support.v1.json
+    cargo run --quiet -- openapi support > openapi/new.json && mv openapi/new.json openapi/support.v1.json
 
 # Regenerate migrations/ISOLATION.md
 isolation:

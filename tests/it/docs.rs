@@ -1,9 +1,16 @@
 //! What people read is what the program does: the tables of `docs/`, and the commands of README and docs.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use reqwest::Method;
 use vicket::{api::support, config::Cli, problem::Code};
+
+use crate::harness::{Answer, World, ticket};
 
 #[test]
 fn every_operation_is_documented_with_its_credential_and_no_other_is() {
@@ -46,17 +53,99 @@ fn every_code_is_documented_with_its_status_and_no_other_is() {
 }
 
 #[test]
-fn codes_that_an_endpoint_names_exist_and_their_status_is_in_the_document() {
+fn an_endpoint_has_the_statuses_of_its_codes_and_of_those_that_every_call_has() {
     let document: serde_json::Value = serde_json::from_str(&support::document().expect("complete")).expect("JSON");
+    let text = read("docs/api-endpoints.md");
+    let (_, common) = text.split_once("Every call may also answer").expect("the codes of every call");
+    let common = common.split("\n\n").next().unwrap_or_default().split(". Every").next().unwrap_or_default();
     for row in rows("docs/api-endpoints.md", "## The support surface") {
         let call = code(&row[0]);
         let (method, path) = call.split_once(' ').expect("a method and a path");
-        for name in row[3].split('`').skip(1).step_by(2) {
-            let known = Code::ALL.iter().find(|code| code.as_str() == name);
-            let status = known.unwrap_or_else(|| panic!("{call}: no such code: {name}")).status().to_string();
-            let responses = &document["paths"][path][method.to_lowercase()]["responses"];
-            assert!(responses[status.as_str()].is_object(), "{call} never answers {status} {name}");
+        let named: BTreeSet<String> = [common, &row[3]]
+            .iter()
+            .flat_map(|text| text.split('`').skip(1).step_by(2))
+            .map(|name| Code::ALL.iter().find(|code| code.as_str() == name).expect(name).status().to_string())
+            .collect();
+        let responses = document["paths"][path][method.to_lowercase()]["responses"].as_object().expect("responses");
+        let answered: BTreeSet<String> = responses.keys().filter(|status| status.as_str() >= "400").cloned().collect();
+        assert_eq!(answered, named, "{call}; left: the document; right: the table");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_beside_the_surface_answers_without_a_credential() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let rows = rows("docs/api-endpoints.md", "## Beside it");
+    assert!(rows.len() >= 4, "{rows:?}");
+    for row in rows {
+        let call = code(&row[0]);
+        let (method, path) = call.split_once(' ').expect("a method and a path");
+        assert_eq!(method, "GET");
+        Answer::of(server.request(Method::GET, path)).await.ok(200);
+    }
+}
+
+#[tokio::test]
+async fn every_limit_is_documented_with_the_quota_that_answers_state() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let key = &world.site_a.key;
+    let preflight = server
+        .request(Method::OPTIONS, "/support/v1/site")
+        .header("Origin", world.site_a.origin)
+        .header("Access-Control-Request-Method", "GET");
+    let answers = [
+        server.get(key, "/support/v1/site").await,
+        server.post(key, "/support/v1/tickets", &ticket()).await,
+        server.get(key, "/support/v1/key/check").await,
+        server.get("no key", "/support/v1/site").await,
+        Answer::of(preflight).await,
+    ];
+    let mut stated = BTreeMap::new();
+    for policy in answers.iter().flat_map(|answer| answer.header("ratelimit-policy").expect("limits").split(", ")) {
+        let (name, rest) = policy.trim_start_matches('"').split_once("\";q=").expect("a policy");
+        let quota = rest.strip_suffix(";w=60").expect("a minute's window");
+        stated.insert(name.to_owned(), quota.parse::<u32>().expect("a quota"));
+    }
+    let documented: BTreeMap<String, u32> = rows("docs/api-authentication.md", "## Limits")
+        .iter()
+        .map(|row| (code_in(&row[0]), row[1].replace(',', "").parse().expect("a quota")))
+        .collect();
+    assert_eq!(stated, documented, "left: RateLimit-Policy; right: docs/api-authentication.md");
+}
+
+#[test]
+fn every_setting_is_in_the_readme_with_its_default_and_no_other_is() {
+    let mut settings = BTreeMap::new();
+    gather_settings(&Cli::command(), &mut settings);
+    let rows = rows("README.md", "## Settings");
+    let documented: BTreeMap<String, String> = rows.iter().map(|row| (code(&row[0]), code(&row[2]))).collect();
+    assert_eq!(rows.len(), documented.len(), "a setting stands twice");
+    for (name, default) in &settings {
+        let stated = documented.get(name).unwrap_or_else(|| panic!("README.md lacks {name}"));
+        assert!(default.as_ref().is_none_or(|default| default == stated), "{name}: {default:?}, README: {stated}");
+    }
+    let others = ["src/commands/serve.rs", "src/dev/postgres/programs.rs", "tests/it/harness.rs"].map(read).concat();
+    for name in documented.keys().filter(|name| !settings.contains_key(*name)) {
+        assert!(others.contains(&format!("(\"{name}\")")), "nobody reads {name}");
+    }
+}
+
+/// The variables of the command line; what is `None` has no default to state.
+fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Option<String>>) {
+    for argument in command.get_arguments() {
+        if let Some(name) = argument.get_env().and_then(|name| name.to_str()) {
+            let defaults = argument.get_default_values();
+            let default = match defaults.first() {
+                Some(default) => default.to_str().map(str::to_owned),
+                None => argument.is_required_set().then(|| "required".to_owned()),
+            };
+            settings.insert(name.to_owned(), default);
         }
+    }
+    for command in command.get_subcommands() {
+        gather_settings(command, settings);
     }
 }
 
@@ -161,6 +250,11 @@ fn rows(file: &str, heading: &str) -> Vec<Vec<String>> {
 /// The text of a code span.
 fn code(cell: &str) -> String {
     cell.trim_matches('`').to_owned()
+}
+
+/// The text of the first code span.
+fn code_in(cell: &str) -> String {
+    cell.split('`').nth(1).unwrap_or_default().to_owned()
 }
 
 fn read(file: &str) -> String {
