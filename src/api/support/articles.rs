@@ -221,7 +221,7 @@ impl ArticlesApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-        method: Method,
+        method: Data<&Method>,
     ) -> Result<Read<Article>, Failure<ReadingOne>> {
         let slug = slug.0;
         if slug.contains('\0') {
@@ -236,7 +236,7 @@ impl ArticlesApi {
         .await?;
         // A HEAD looks, it does not read.
         if let Some(article) = answer.article
-            && method == Method::GET
+            && *method.0 == Method::GET
         {
             app.counts.viewed(org_id, article);
         }
