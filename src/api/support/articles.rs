@@ -192,12 +192,8 @@ impl ArticlesApi {
             (Some(Sort::Newest) | None, _) => Order::Newest,
         };
         let limit = limit.0.unwrap_or(20);
-        // Neither part can hold the separator: a cursor is base64url, an order and a limit are our own.
-        let question = format!(
-            "articles {order:?} {limit} {} {}",
-            cursor.as_deref().unwrap_or("-"),
-            search.as_deref().unwrap_or("")
-        );
+        // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
+        let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
         let answer = serve(&app, key.enter(), question, async |tx| {
             let wanted = Wanted { limit, order, search: search.as_deref(), cursor: cursor.as_deref() };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
