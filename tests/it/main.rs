@@ -3,6 +3,7 @@
 
 mod articles;
 mod concurrency;
+mod errors;
 mod generated;
 mod harness;
 mod keys;
