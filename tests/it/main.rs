@@ -7,6 +7,7 @@ mod errors;
 mod generated;
 mod harness;
 mod keys;
+mod limits;
 mod processes;
 mod recovery;
 mod round_trips;
