@@ -8,6 +8,7 @@ mod generated;
 mod harness;
 mod keys;
 mod limits;
+mod origins;
 mod processes;
 mod recovery;
 mod round_trips;
