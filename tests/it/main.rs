@@ -14,3 +14,4 @@ mod recovery;
 mod round_trips;
 mod secrets;
 mod support_surface;
+mod tickets;
