@@ -115,6 +115,9 @@ pub const BY_SLUG: &str = "select a.id, a.slug, a.title, a.excerpt, a.view_count
     order by a.site_id nulls last
     limit 1";
 
+/// Microseconds from 1970, either way, that a cursor of times may say: some 3,000 years. Timestamps begin in 4713 BC.
+const FURTHEST: u64 = 100_000_000_000_000_000;
+
 /// One page of published articles, and the cursor of the next.
 ///
 /// # Errors
@@ -126,6 +129,10 @@ pub async fn page(tx: &mut SiteTx, wanted: &Wanted<'_>) -> Result<(Vec<Summary>,
         Order::Relevant => (b'r', RELEVANT),
     };
     let after = wanted.cursor.map(|cursor| cursor::read(tag, cursor)).transpose()?;
+    // No article is there, and PostgreSQL has no such timestamp to compare with.
+    if wanted.order == Order::Newest && after.is_some_and(|place| place.figure.unsigned_abs() > FURTHEST) {
+        return Err(cursor::refusal());
+    }
     let limit = wanted.limit as usize;
     let mut rows: Vec<Summary> = sqlx::query_as(sql)
         .bind(after.map(|place| place.figure))

@@ -24,13 +24,16 @@ pub fn write(tag: u8, place: Place) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// `400 invalid_cursor`.
+pub fn refusal() -> Problem {
+    Problem::new(Code::InvalidCursor, "Pass `next_cursor` of the page before, with the same `sort` and `q`.")
+}
+
 /// Reads a cursor of the order that `tag` names.
 ///
 /// # Errors
 /// `400 invalid_cursor` when it is none, or one of another order.
 pub fn read(tag: u8, cursor: &str) -> Result<Place, Problem> {
-    let refusal =
-        || Problem::new(Code::InvalidCursor, "Pass `next_cursor` of the page before, with the same `sort` and `q`.");
     let bytes: [u8; 25] =
         URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(refusal)?;
     if bytes[0] != tag {

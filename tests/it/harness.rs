@@ -5,6 +5,8 @@
 //! talk to the server over HTTP, or to the database as the logins that the server uses; `World::superuser` is for
 //! arranging and for looking behind the curtain.
 
+#![allow(dead_code, reason = "helpers that only some tests need")]
+
 use std::{
     path::{Path, PathBuf},
     sync::{

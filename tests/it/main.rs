@@ -1,13 +1,18 @@
 //! The integration tests: one binary, the real router over real HTTP, a fresh database per test, the login roles that
 //! the server uses.
 
+mod articles;
 mod concurrency;
 mod docs;
+mod errors;
 mod generated;
 mod harness;
 mod keys;
+mod limits;
+mod origins;
 mod processes;
 mod recovery;
 mod round_trips;
 mod secrets;
 mod support_surface;
+mod tickets;

@@ -192,12 +192,8 @@ impl ArticlesApi {
             (Some(Sort::Newest) | None, _) => Order::Newest,
         };
         let limit = limit.0.unwrap_or(20);
-        // Neither part can hold the separator: a cursor is base64url, an order and a limit are our own.
-        let question = format!(
-            "articles {order:?} {limit} {} {}",
-            cursor.as_deref().unwrap_or("-"),
-            search.as_deref().unwrap_or("")
-        );
+        // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
+        let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
         let answer = serve(&app, key.enter(), question, async |tx| {
             let wanted = Wanted { limit, order, search: search.as_deref(), cursor: cursor.as_deref() };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
@@ -221,7 +217,7 @@ impl ArticlesApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-        method: Method,
+        method: Data<&Method>,
     ) -> Result<Read<Article>, Failure<ReadingOne>> {
         let slug = slug.0;
         if slug.contains('\0') {
@@ -236,7 +232,7 @@ impl ArticlesApi {
         .await?;
         // A HEAD looks, it does not read.
         if let Some(article) = answer.article
-            && method == Method::GET
+            && *method.0 == Method::GET
         {
             app.counts.viewed(org_id, article);
         }

@@ -234,6 +234,8 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let slot = Arc::new(Slot::new(tx));
         request.set_data(Arc::clone(&slot));
         request.set_data(Arc::clone(&self.app));
+        // The router turns a HEAD into a GET; who counts views asks here.
+        request.set_data(caller.method.clone());
         request.set_body(body);
         let handled = tokio::time::timeout(HANDLER_TIME, self.handlers.call(request)).await;
         let answered = handled.unwrap_or_else(|_| Err(Problem::overloaded("the handler took too long").into()));
