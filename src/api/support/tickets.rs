@@ -152,6 +152,10 @@ impl NewTicket {
         let (Some(email), Some(subject), Some(message), true) = (email, subject, message, checked.is_empty()) else {
             return Err(checked.problem());
         };
+        // Values are checked as they are parsed; the map takes any text for a question's id.
+        if answers.iter().flatten().any(|(question, _)| question.contains('\0')) {
+            return Err(Problem::invalid_field("answers", "must not contain U+0000"));
+        }
         if template_id.is_some() {
             return Err(Problem::unprocessable("template_id", "the site has no such form"));
         }
