@@ -4,6 +4,7 @@
 mod concurrency;
 mod generated;
 mod harness;
+mod isolation;
 mod keys;
 mod processes;
 mod recovery;
