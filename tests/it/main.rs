@@ -7,6 +7,7 @@ mod docs;
 mod errors;
 mod generated;
 mod harness;
+mod isolation;
 mod keys;
 mod limits;
 mod origins;

@@ -1,0 +1,204 @@
+//! Isolation, tried statement by statement as the logins that the server uses.
+//!
+//! What is tried is read from the catalog, so that a table that somebody adds joins by itself: [`matrix`] runs every
+//! statement as every role on every table.
+//!
+//! The superuser arranges and looks; it never is the one whose refusal is asserted, because nothing is refused to it.
+
+mod matrix;
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+use vicket::{
+    db::{Access, Knock, Pool, SiteTx, Verdict, WidgetGate},
+    keys::{Sha256Digest, TicketToken},
+};
+
+use crate::harness::{Site, World};
+
+/// The widget's gate of this database, with one connection, so that each transaction follows the last on it.
+fn gate(world: &World) -> WidgetGate {
+    WidgetGate::new(Pool::new(&world.url("vicket_gate_widget"), 1).expect("a URL"))
+}
+
+/// A transaction that is the site of `key`, as a request has it.
+async fn enter(gate: &WidgetGate, key: &str, token: Option<&TicketToken>) -> SiteTx {
+    let knock = Knock {
+        access: Access::Write,
+        key: Sha256Digest::of(key.as_bytes()),
+        origin: None,
+        ticket: token.map(TicketToken::digest),
+    };
+    match gate.enter(&knock).await {
+        Ok(Verdict::Entered(tx)) => tx,
+        Ok(Verdict::Unknown { .. }) => panic!("the key is unknown"),
+        Err(problem) => panic!("{problem:?}"),
+    }
+}
+
+/// Runs one statement; the SQLSTATE when it is refused, else the rows that it returned or touched.
+async fn run(connection: &mut PgConnection, sql: &str) -> Result<u64, String> {
+    match sqlx::query(AssertSqlSafe(sql)).execute(connection).await {
+        Ok(done) => Ok(done.rows_affected()),
+        Err(error) => Err(sqlstate(&error)),
+    }
+}
+
+/// Like [`run`] inside a transaction, and undone, whatever came of it.
+async fn attempt(connection: &mut PgConnection, sql: &str) -> Result<u64, String> {
+    raw(connection, "savepoint attempt").await;
+    let outcome = run(connection, sql).await;
+    raw(connection, "rollback to savepoint attempt").await;
+    outcome
+}
+
+/// One value, or the SQLSTATE.
+async fn value<T>(connection: &mut PgConnection, sql: &str) -> Result<T, String>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+{
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(|error| sqlstate(&error))
+}
+
+/// Statements that must succeed.
+async fn raw(connection: &mut PgConnection, sql: &str) {
+    if let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
+        panic!("{sql}: {error}");
+    }
+}
+
+fn sqlstate(error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.unwrap_or_else(|| panic!("not PostgreSQL's error: {error}")).into_owned()
+}
+
+/// A table, and which of its columns say whose a row is.
+struct Table {
+    /// Qualified and quoted.
+    name: String,
+    columns: Vec<String>,
+}
+
+impl Table {
+    /// The column that holds the org: `id` of the orgs themselves.
+    fn org_column(&self) -> Option<&str> {
+        if self.name == "vicket.orgs" { Some("id") } else { self.column("org_id") }
+    }
+
+    /// The column that holds the site: `id` of the sites themselves.
+    fn site_column(&self) -> Option<&str> {
+        if self.name == "vicket.sites" { Some("id") } else { self.column("site_id") }
+    }
+
+    fn column(&self, name: &str) -> Option<&str> {
+        self.columns.iter().map(String::as_str).find(|column| *column == name)
+    }
+}
+
+/// Every table of every schema that is not PostgreSQL's own.
+async fn tables(world: &World) -> Vec<Table> {
+    let rows: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "select format('%I.%I', n.nspname, c.relname),
+          array(
+            select a.attname::text from pg_attribute a
+            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+            order by a.attnum
+          )
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p', 'v', 'm', 'f')
+          and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+        order by 1",
+    )
+    .fetch_all(&world.superuser)
+    .await
+    .expect("the catalog");
+    rows.into_iter().map(|(name, columns)| Table { name, columns }).collect()
+}
+
+/// Columns of `table` that `role` may use with `privilege`.
+async fn granted(world: &World, role: &str, table: &Table, privilege: &str) -> Vec<String> {
+    sqlx::query_scalar(
+        "select a.attname::text from pg_attribute a
+        where a.attrelid = $2::regclass and a.attnum > 0 and not a.attisdropped
+          and has_column_privilege($1, a.attrelid, a.attnum, $3)
+        order by a.attnum",
+    )
+    .bind(role)
+    .bind(&table.name)
+    .bind(privilege)
+    .fetch_all(&world.superuser)
+    .await
+    .expect("the catalog")
+}
+
+/// Fills every table for every site, so that there is something to be kept apart; each site gets two tickets, the first
+/// with a public and an internal message, and a token for each.
+struct Populated {
+    world: World,
+    /// Of sites a, b, c in this order.
+    tickets: [Tickets; 3],
+}
+
+struct Tickets {
+    mine: Uuid,
+    my_token: TicketToken,
+    /// Of another customer of the same site.
+    other: Uuid,
+    other_token: TicketToken,
+}
+
+async fn populated() -> Populated {
+    let world = World::new().await;
+    for org in ["acme", "globex"] {
+        world
+            .arrange(&format!(
+                "with person as (
+                   insert into vicket.users (email, name) values ('owner@{org}.example', 'Owner') returning id
+                 )
+                 insert into vicket.members (org_id, user_id, role)
+                 select o.id, person.id, 'owner' from vicket.orgs o, person where o.slug = '{org}'"
+            ))
+            .await;
+    }
+    let tickets = [
+        two_tickets(&world, &world.site_a).await,
+        two_tickets(&world, &world.site_b).await,
+        two_tickets(&world, &world.site_c).await,
+    ];
+    Populated { world, tickets }
+}
+
+async fn two_tickets(world: &World, site: &Site) -> Tickets {
+    let made = Tickets {
+        mine: Uuid::new_v4(),
+        my_token: TicketToken::mint(),
+        other: Uuid::new_v4(),
+        other_token: TicketToken::mint(),
+    };
+    let (org, id) = (site.org_id, site.id);
+    for (ticket, token) in [(made.mine, &made.my_token), (made.other, &made.other_token)] {
+        let hash = token.digest().to_hex();
+        world
+            .arrange(&format!(
+                "begin;
+                insert into vicket.tickets (org_id, site_id, id, email, subject)
+                  values ('{org}', '{id}', '{ticket}', 'ada@example.com', 'Help');
+                insert into vicket.ticket_tokens (org_id, site_id, ticket_id, token_hash)
+                  values ('{org}', '{id}', '{ticket}', '\\x{hash}');
+                insert into vicket.ticket_messages (org_id, site_id, ticket_id, author, body, internal)
+                  values ('{org}', '{id}', '{ticket}', 'agent', 'We look into it.', false),
+                    ('{org}', '{id}', '{ticket}', 'agent', 'A note among us.', true);
+                insert into vicket.submissions (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
+                  values ('{org}', '{id}', sha256('{ticket}'), sha256('request'), 'ticket', '{ticket}', gen_random_uuid());
+                commit"
+            ))
+            .await;
+    }
+    world
+        .arrange(&format!(
+            "insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
+             values ('{org}', '{id}', 'https://elsewhere.example', 1, now(), now())"
+        ))
+        .await;
+    made
+}
