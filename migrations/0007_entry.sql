@@ -47,9 +47,9 @@ begin
   perform set_config('app.org_id', enter.org_id::text, true);
   perform set_config('app.site_id', enter.site_id::text, true);
   perform set_config('app.key_hash', encode(p_key_hash, 'hex'), true);
-  if p_ticket_hash <> '' then
-    perform set_config('app.ticket_hash', encode(p_ticket_hash, 'hex'), true);
-  end if;
+  -- Also when it sent none: what an injected SET left in this session must not be this request's.
+  perform set_config('app.ticket_hash', encode(p_ticket_hash, 'hex'), true);
+  perform set_config('app.submission_hash', '', true);
 end $$;
 
 -- A preflight carries no key: its browser may try when some site lists the origin.

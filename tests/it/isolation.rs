@@ -1,11 +1,15 @@
 //! Isolation, tried statement by statement as the logins that the server uses.
 //!
 //! What is tried is read from the catalog, so that a table that somebody adds joins by itself: [`matrix`] runs every
-//! statement as every role on every table.
+//! statement as every role on every table. The rest plays an attacker: [`hostile`] writes its own SQL inside a tenant,
+//! [`logins`] tries to become somebody else, [`tickets`] wants other customers' tickets.
 //!
 //! The superuser arranges and looks; it never is the one whose refusal is asserted, because nothing is refused to it.
 
+mod hostile;
+mod logins;
 mod matrix;
+mod tickets;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
@@ -34,6 +38,14 @@ async fn enter(gate: &WidgetGate, key: &str, token: Option<&TicketToken>) -> Sit
         Ok(Verdict::Unknown { .. }) => panic!("the key is unknown"),
         Err(problem) => panic!("{problem:?}"),
     }
+}
+
+/// Begins what a request begins, on a connection of one's own, so that a test can go on after the transaction.
+async fn begin_as(gate: &mut PgConnection, key: &str, token: Option<&TicketToken>) {
+    let (key, token) =
+        (Sha256Digest::of(key.as_bytes()).to_hex(), token.map(|token| token.digest().to_hex()).unwrap_or_default());
+    let token = if token.is_empty() { token } else { format!("\\x{token}") };
+    raw(gate, &format!("begin; select auth.enter('\\x{key}', '', '{token}'); set local role vicket_widget")).await;
 }
 
 /// Runs one statement; the SQLSTATE when it is refused, else the rows that it returned or touched.
@@ -70,6 +82,10 @@ async fn raw(connection: &mut PgConnection, sql: &str) {
 fn sqlstate(error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code());
     code.unwrap_or_else(|| panic!("not PostgreSQL's error: {error}")).into_owned()
+}
+
+fn refused(code: &str) -> Result<u64, String> {
+    Err(code.to_owned())
 }
 
 /// A table, and which of its columns say whose a row is.
