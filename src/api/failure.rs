@@ -175,6 +175,14 @@ impl Statuses for Reading {
     const STATUSES: &'static [u16] = &[400, 401, 403, 429, 500, 503];
 }
 
+/// A read that any origin may make.
+#[derive(Debug)]
+pub struct Checking;
+
+impl Statuses for Checking {
+    const STATUSES: &'static [u16] = &[400, 401, 429, 500, 503];
+}
+
 /// A read of one thing, which may not be there.
 #[derive(Debug)]
 pub struct ReadingOne;

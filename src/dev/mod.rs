@@ -191,8 +191,18 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
         println!("\nKeys and passwords are shown once, as in production; since this is a demo, they stay in dev.json.");
     }
     if let Some(site) = dev.sites.first() {
-        let key = if seeded { site.key.clone() } else { format!("$(jq -r .sites[0].key {})", dev_file(dir).display()) };
-        println!("\nTry it:\n  curl -H \"X-Vicket-Key: {key}\" {}/support/v1/help/articles\n", dev.base_url);
+        let key = if seeded {
+            site.key.clone()
+        } else {
+            format!(
+                "$(python3 -c 'import json; print(json.load(open(\"{}\"))[\"sites\"][0][\"key\"])')",
+                dev_file(dir).display()
+            )
+        };
+        println!(
+            "\nTry it:\n  KEY={key}\n  curl -H \"X-Vicket-Key: $KEY\" {}/support/v1/help/articles\n",
+            dev.base_url
+        );
     }
 }
 

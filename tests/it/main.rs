@@ -10,6 +10,7 @@ mod harness;
 mod isolation;
 mod keys;
 mod limits;
+mod migrations;
 mod origins;
 mod processes;
 mod recovery;

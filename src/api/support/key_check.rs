@@ -7,7 +7,7 @@ use super::Tag;
 use crate::{
     api::{
         answer::Read,
-        failure::{Failure, Reading},
+        failure::{Checking, Failure},
         headers::IfNoneMatch,
         text::Nullable,
     },
@@ -100,7 +100,7 @@ impl KeyCheckApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
         request: &Request,
-    ) -> Result<Read<KeyCheck>, Failure<Reading>> {
+    ) -> Result<Read<KeyCheck>, Failure<Checking>> {
         let sent =
             request.headers().get(header::ORIGIN).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let mut tx = key.enter();
