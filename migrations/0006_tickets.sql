@@ -303,6 +303,7 @@ set local role vicket_definer;
 
 -- Claims an Idempotency-Key for one submission. Answers 'new' (go on, with the ids that were passed), 'repeat' (with
 -- the ids of then) or 'conflict' (the key was used for another request). A claim that races another waits for it.
+-- The site is the key's: no policy stands between here and the table, so a forged context must not choose it.
 create function ctx.claim_submission(
   p_kind text, p_key_hash bytea, p_request_hash bytea, p_ticket_id uuid, p_message_id uuid,
   out verdict text, out ticket_id uuid, out message_id uuid
@@ -315,7 +316,7 @@ declare
   kept record;
 begin
   insert into vicket.submissions as s (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
-    values (ctx.org_id(), ctx.site_id(), p_key_hash, p_request_hash, p_kind, p_ticket_id, p_message_id)
+    values (ctx.org_by_key(), ctx.site_by_key(), p_key_hash, p_request_hash, p_kind, p_ticket_id, p_message_id)
     on conflict (org_id, site_id, key_hash) do update
       set request_hash = excluded.request_hash, kind = excluded.kind, ticket_id = excluded.ticket_id,
         message_id = excluded.message_id, created_at = now()
@@ -330,7 +331,7 @@ begin
   select s.request_hash, s.kind, s.ticket_id, s.message_id
     into strict kept
     from vicket.submissions s
-    where s.org_id = ctx.org_id() and s.site_id = ctx.site_id() and s.key_hash = p_key_hash;
+    where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.key_hash = p_key_hash;
   if kept.kind <> p_kind or kept.request_hash <> p_request_hash then
     claim_submission.verdict := 'conflict';
     return;

@@ -123,7 +123,8 @@ const SECTIONS: &[Section] = &[
             coalesce((select string_agg(m.roleid::regrole::text, ', ' order by m.roleid::regrole::text)
               from pg_auth_members m where m.member = r.oid
                 and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)), ''),
-            coalesce((select array_to_string(s.setconfig, '; ') from pg_db_role_setting s
+            coalesce((select array_to_string(array(select entry from unnest(s.setconfig) as c (entry) order by 1), '; ')
+              from pg_db_role_setting s
               where s.setrole = r.oid and s.setdatabase = 0), '')
           from pg_roles r
           where r.rolname in ('vicket_owner', 'vicket_definer', 'vicket_widget', 'vicket_agent', 'vicket_operator',

@@ -1,14 +1,18 @@
 //! Isolation, tried statement by statement as the logins that the server uses.
 //!
 //! What is tried is read from the catalog, so that a table that somebody adds joins by itself: [`matrix`] runs every
-//! statement as every role on every table. The rest plays an attacker: [`hostile`] writes its own SQL inside a tenant,
-//! [`logins`] tries to become somebody else, [`tickets`] wants other customers' tickets.
+//! statement as every role on every table, [`catalog`] reads the rules that every table keeps. The rest plays an attacker:
+//! [`hostile`] and [`sealed`] write their own SQL inside a tenant, [`logins`] tries to become somebody else, [`tickets`]
+//! wants other customers' tickets, [`operator`] forgets its WHERE.
 //!
 //! The superuser arranges and looks; it never is the one whose refusal is asserted, because nothing is refused to it.
 
+mod catalog;
 mod hostile;
 mod logins;
 mod matrix;
+mod operator;
+mod sealed;
 mod tickets;
 
 use sqlx::{AssertSqlSafe, PgConnection};
