@@ -26,7 +26,14 @@ pub struct EmailAddress(pub String);
 /// `char::is_whitespace` and `char::is_control` mean, since `\s` means something else in every dialect.
 const NOT_BLANK: &str =
     r"^[^\u0000]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000]*$";
-const EMAIL_LENGTH: usize = 254;
+/// The longest e-mail address, characters.
+pub const EMAIL_LENGTH: usize = 254;
+/// The longest name of a customer, characters.
+pub const NAME_LENGTH: usize = 200;
+/// The longest subject of a ticket, characters.
+pub const SUBJECT_LENGTH: usize = 200;
+/// The longest message or reply, characters.
+pub const MESSAGE_LENGTH: usize = 20_000;
 
 impl<const MAX: usize> Text<MAX> {
     fn fault(&self) -> Option<String> {

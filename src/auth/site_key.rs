@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// The header that carries a publishable key.
-pub const KEY_HEADER: &str = "x-vicket-key";
+const KEY_HEADER: &str = "x-vicket-key";
 /// The header that carries a ticket token.
-pub const TICKET_HEADER: &str = "x-vicket-ticket";
+const TICKET_HEADER: &str = "x-vicket-ticket";
 /// A longer key is refused without a look-up, bytes.
 const LONGEST: usize = 128;
 

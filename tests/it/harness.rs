@@ -214,6 +214,11 @@ impl World {
     }
 
     pub async fn serve_with(&self, options: Options) -> Running {
+        self.serve_through(self.url("vicket_gate_widget"), options).await
+    }
+
+    /// As [`World::serve_with`], with another way to the database of the widget's gate.
+    pub async fn serve_through(&self, widget_url: String, options: Options) -> Running {
         let tuning = Tuning {
             widget_connections: options.connections,
             max_clients: 1000,
@@ -221,7 +226,7 @@ impl World {
             log_format: LogFormat::Text,
         };
         let app = serve::build(Settings {
-            widget_url: self.url("vicket_gate_widget"),
+            widget_url,
             agent_url: self.url("vicket_gate_agent"),
             worker_url: self.url("vicket_worker"),
             trusted_proxies: options.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),
@@ -403,41 +408,6 @@ impl Answer {
 /// A ticket's body.
 pub fn ticket() -> serde_json::Value {
     serde_json::json!({"email": "ada@example.com", "name": "Ada", "subject": "Help", "message": "Please help."})
-}
-
-impl World {
-    /// As [`World::serve_with`], with another way to the database of the widget's gate.
-    pub async fn serve_through(&self, widget_url: String, options: Options) -> Running {
-        let tuning = Tuning {
-            widget_connections: options.connections,
-            max_clients: 1000,
-            answer_cache_mib: options.answer_cache_mib,
-            log_format: LogFormat::Text,
-        };
-        let app = serve::build(Settings {
-            widget_url,
-            agent_url: self.url("vicket_gate_agent"),
-            worker_url: self.url("vicket_worker"),
-            trusted_proxies: Vec::new(),
-            limits: if options.limits { Limits::new() } else { Limits::off() },
-            tuning,
-        })
-        .expect("URLs");
-        serve::check(&app).await.expect("isolation holds");
-        let listener = serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = Arc::clone(&app);
-        let task = tokio::spawn(async move {
-            let stopped = async {
-                let _ = stopped.await;
-            };
-            serve::serve(served, listener, tuning, stopped).await.expect("serving");
-        });
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
-        Running { app, base, client, stop: Some(stop), task: Some(task) }
-    }
 }
 
 impl World {

@@ -11,6 +11,7 @@ use crate::{
         answer::Read,
         failure::{Failure, Reading},
         headers::IfNoneMatch,
+        text::{EMAIL_LENGTH, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH},
     },
     app::App,
     auth::site_key::SiteKey,
@@ -41,17 +42,18 @@ struct SiteBody {
 #[derive(Object)]
 struct InputLimits {
     /// Of an e-mail address.
-    email: u32,
+    email: usize,
     /// Of a customer's name.
-    name: u32,
+    name: usize,
     /// Of a subject.
-    subject: u32,
+    subject: usize,
     /// Of a message or a reply.
-    message: u32,
+    message: usize,
 }
 
 impl SiteBody {
-    const LIMITS: InputLimits = InputLimits { email: 254, name: 200, subject: 200, message: 20_000 };
+    const LIMITS: InputLimits =
+        InputLimits { email: EMAIL_LENGTH, name: NAME_LENGTH, subject: SUBJECT_LENGTH, message: MESSAGE_LENGTH };
 }
 
 impl Example for SiteBody {

@@ -24,7 +24,7 @@ use crate::{
         openapi::{self, Routes},
     },
     app::App,
-    auth::site_key::{KEY_HEADER, Presented, Slot, presented_ticket},
+    auth::site_key::{Presented, Slot, presented_ticket},
     counts::SiteRef,
     db::{Access, Entry, Knock, SiteTx, Verdict},
     keys::{Sha256Digest, TicketToken},
@@ -372,7 +372,6 @@ impl<E: Endpoint<Output = Response>> Endpoint for Surface<E> {
         } else {
             self.answer(&caller, request).await
         };
-        debug_assert!(!outcome.response.headers().contains_key(KEY_HEADER));
         Ok(decorate(&caller, outcome))
     }
 }

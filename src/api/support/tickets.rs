@@ -12,7 +12,7 @@ use crate::{
         answer::{Created, Read},
         failure::{Failure, ReadingOne, Replying, Submitting},
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
-        text::{Checked, EmailAddress, Input, Nullable, Text},
+        text::{Checked, EmailAddress, Input, MESSAGE_LENGTH, NAME_LENGTH, Nullable, SUBJECT_LENGTH, Text},
     },
     auth::site_key::SiteKey,
     keys::Sha256Digest,
@@ -29,15 +29,15 @@ struct NewTicket {
     /// Where answers go.
     email: Input<EmailAddress>,
     /// The customer's name.
-    name: Option<Input<Text<200>>>,
+    name: Option<Input<Text<NAME_LENGTH>>>,
     /// What it is about, in a line.
-    subject: Input<Text<200>>,
+    subject: Input<Text<SUBJECT_LENGTH>>,
     /// What it is about, at length; plain text.
-    message: Input<Text<20_000>>,
+    message: Input<Text<MESSAGE_LENGTH>>,
     /// The ticket form that was filled in. A site without forms answers `422`.
     template_id: Option<Input<Uuid>>,
     /// The answers to the form's questions, by the question's id.
-    answers: Option<Input<HashMap<String, Text<20_000>>>>,
+    answers: Option<Input<HashMap<String, Text<MESSAGE_LENGTH>>>>,
 }
 
 /// A ticket that was submitted.
@@ -136,7 +136,7 @@ struct Attachment {
 #[oai(deny_unknown_fields, example)]
 struct NewMessage {
     /// The text, plain.
-    body: Input<Text<20_000>>,
+    body: Input<Text<MESSAGE_LENGTH>>,
 }
 
 impl NewTicket {
