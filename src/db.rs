@@ -186,8 +186,10 @@ pub struct Entry {
     pub key_staged: bool,
     pub org_id: Uuid,
     pub site_id: Uuid,
-    /// Grows with every change that a reader of this site could see.
+    /// Grows with every change of what a reader of this site could see, but for view counts.
     pub content_version: i64,
+    /// Grows with every batch of view counts that a reader of this site could see.
+    pub views_version: i64,
     pub limits: SiteLimits,
     /// The request's origin is in the site's list.
     pub origin_listed: bool,
@@ -279,6 +281,7 @@ fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
         org_id: row.try_get("org_id")?,
         site_id: row.try_get("site_id")?,
         content_version: row.try_get("content_version")?,
+        views_version: row.try_get("views_version")?,
         limits: SiteLimits {
             reads: figure("reads_per_minute")?,
             writes: figure("writes_per_minute")?,

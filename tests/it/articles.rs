@@ -339,6 +339,25 @@ async fn reading_counts_a_view_and_changes_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_batch_of_views_shows_in_the_next_list_and_leaves_the_content_version_as_it_was() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let key = &world.site_a.key;
+    let versions =
+        "select content_version::text || ' ' || (views_version > 1)::text from vicket.sites where slug = 'site-a'";
+    let before: String = world.look(versions).await;
+    let list = server.get(key, LIST).await;
+    server.get(key, &format!("{LIST}/site-a-published")).await.ok(200);
+    server.app.counts.flush(&server.app.worker).await.expect("written");
+    let counted = server.get(key, LIST).await;
+    assert_ne!(list.ok(200).header("etag"), counted.ok(200).header("etag"));
+    let data = counted.json()["data"].clone();
+    let counts: Vec<_> = data.as_array().expect("a list").iter().map(|article| article["view_count"].clone()).collect();
+    assert!(counts.contains(&1.into()), "{data}");
+    assert_eq!(world.look::<String>(versions).await, before.replace("false", "true"));
+}
+
+#[tokio::test]
 async fn publishing_and_unpublishing_show_in_the_very_next_request() {
     let world = World::new().await;
     let (a, b, c) = (&world.site_a, &world.site_b, &world.site_c);

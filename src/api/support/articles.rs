@@ -21,7 +21,7 @@ use crate::{
     },
     app::App,
     auth::site_key::SiteKey,
-    kept::Answer,
+    kept::{Answer, Counts},
     problem::Problem,
     store::{
         self,
@@ -194,7 +194,7 @@ impl ArticlesApi {
         let limit = limit.0.unwrap_or(20);
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
         let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
-        let answer = serve(&app, key.enter(), question, async |tx| {
+        let answer = serve(&app, key.enter(), question, Counts::Exact, async |tx| {
             let wanted = Wanted { limit, order, search: search.as_deref(), cursor: cursor.as_deref() };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
             let data = rows.into_iter().map(ArticleSummary::from).collect();
@@ -225,7 +225,7 @@ impl ArticlesApi {
         }
         let tx = key.enter();
         let org_id = tx.entry().org_id;
-        let answer = serve(&app, tx, format!("article {slug}"), async |tx| {
+        let answer = serve(&app, tx, format!("article {slug}"), Counts::Late, async |tx| {
             let article = Article::from(store::articles::by_slug(tx, &slug).await?);
             Ok(Answer { article: Some(article.id), ..Read::representation(&article) })
         })

@@ -4,7 +4,7 @@
 use crate::{
     app::App,
     db::SiteTx,
-    kept::{Answer, Place},
+    kept::{Answer, Counts, Place},
     problem::Problem,
 };
 
@@ -14,9 +14,10 @@ pub(super) async fn serve(
     app: &App,
     mut tx: SiteTx,
     question: String,
+    counts: Counts,
     make: impl AsyncFnOnce(&mut SiteTx) -> Result<Answer, Problem>,
 ) -> Result<Answer, Problem> {
-    let place = Place::new(&tx, question);
+    let place = Place::new(&tx, question, counts);
     if let Some(kept) = app.kept.find(&place) {
         return tx.finish(Ok(kept)).await;
     }

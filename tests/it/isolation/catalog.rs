@@ -253,6 +253,7 @@ const DEFINERS: &[&str] = &[
     "ctx.org_by_key()",
     "ctx.site_by_key()",
     "ctx.ticket_id()",
+    "vicket.article_updated()",
     "vicket.content_changed()",
     "vicket.customer_replied()",
     "vicket.org_renamed()",
