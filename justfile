@@ -12,9 +12,10 @@ test:
 dev *ARGS:
     cargo run -- dev {{ARGS}}
 
-# Regenerate openapi/support.v1.json; a failed build leaves it as it was
+# Regenerate openapi/*.json; a failed build leaves them as they were
 openapi:
     cargo run --quiet -- openapi support > openapi/new.json && mv openapi/new.json openapi/support.v1.json
+    cargo run --quiet -- openapi agent > openapi/new.json && mv openapi/new.json openapi/agent.v1.json
 
 # Regenerate migrations/ISOLATION.md
 isolation:
@@ -24,7 +25,7 @@ isolation:
 bench:
     cargo bench --bench compare
 
-# The OpenAPI document under redocly and TypeScript
+# The OpenAPI documents under redocly and TypeScript
 spec:
     .ci/spec/check lint && .ci/spec/check types
 

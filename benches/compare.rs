@@ -150,8 +150,14 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
         for site in 0..SITES_AN_ORG {
             let slug = format!("site-{site}");
             let made = store::sites::create(&mut tx, &slug, &slug).await.map_err(failed)?;
-            let changes =
-                SiteChanges { name: None, reads: LIMIT, writes: LIMIT, network_reads: LIMIT, network_writes: LIMIT };
+            let changes = SiteChanges {
+                name: None,
+                origins: None,
+                reads: LIMIT,
+                writes: LIMIT,
+                network_reads: LIMIT,
+                network_writes: LIMIT,
+            };
             store::sites::update(&mut tx, &slug, &changes).await.map_err(failed)?;
             for article in 0..ARTICLES_A_SITE {
                 let (slug, title) = (format!("article-{article}"), format!("How to do thing {article}"));
@@ -164,7 +170,7 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
                 };
                 store::content::insert_article(&mut tx, &new).await.map_err(failed)?;
             }
-            let key: PublishableKey = store::keys::create(&mut tx, made.id, "bench").await.map_err(failed)?;
+            let key: PublishableKey = store::keys::create(&mut tx, made.id).await.map_err(failed)?;
             keys.push(key.reveal().to_owned());
         }
         tx.commit().await.map_err(failed)?;

@@ -13,34 +13,57 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::CatchPanic,
 };
+use poem_openapi::{OpenApi, OpenApiService};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
     api::{
+        agent,
         failure::{self, REQUEST_ID},
         headers::IfNoneMatch,
-        support::{self, Surface},
+        support,
     },
+    auth::{agent::unknown_session, password::Hasher},
     checks,
     counts::Counts,
-    db::{Pool, WidgetGate, Worker},
+    db::{Access, AgentGate, AgentKnock, AgentVerdict, Credential, OrgTx, WidgetGate, Worker},
     kept::{Answer, Kept},
+    keys::Sha256Digest,
     limits::Limits,
+    pages,
     problem::{Code, Problem, refused_statements},
 };
 
 /// What handlers need besides their credential.
 pub struct App {
     pub gate: WidgetGate,
-    /// The login of the agent surface: checked at start and by `/readyz`.
-    pub agent_pool: Pool,
+    pub agents: AgentGate,
+    pub hasher: Hasher,
     pub worker: Arc<Worker>,
     pub counts: Arc<Counts>,
     pub limits: Limits,
     pub kept: Kept,
     /// Proxies whose X-Forwarded-For counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origin under which people reach this server; that of each request when `None`.
+    pub public_url: Option<String>,
+}
+
+impl App {
+    /// A transaction of a session that this very request opened, above any org.
+    ///
+    /// # Errors
+    /// `401 session_invalid` when it is gone already; `503` when no connection is to be had.
+    pub async fn enter_session(&self, token: Sha256Digest) -> Result<OrgTx, Problem> {
+        let credential = Credential::Session(token);
+        let request_id = failure::REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+        let knock = AgentKnock { access: Access::Read, credential, org: None, request_id: &request_id };
+        match self.agents.enter(&knock).await? {
+            AgentVerdict::Entered(tx) => Ok(tx),
+            AgentVerdict::NoOrg | AgentVerdict::Unknown => Err(unknown_session()),
+        }
+    }
 }
 
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -49,15 +72,36 @@ const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// The documentation is one file with its script inside; it calls only the server that it came from.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
                            connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
 /// How long `/readyz` repeats its last answer.
 const READY_FOR: Duration = Duration::from_secs(2);
+
+/// A surface, and the document that it keeps to.
+struct Documented {
+    endpoint: BoxEndpoint<'static, Response>,
+    /// To read, as a page.
+    docs: Answer,
+    document: Answer,
+}
+
+impl Documented {
+    fn new(endpoint: BoxEndpoint<'static, Response>, docs: String, document: String) -> Self {
+        Self { endpoint, docs: Answer::new(docs.into_bytes()), document: Answer::new(document.into_bytes()) }
+    }
+}
+
+/// The page of a surface, with the document that we serve in place of the framework's raw one.
+fn docs<T: OpenApi>(service: &OpenApiService<T, ()>, document: &str) -> String {
+    service.swagger_ui_html().replacen(&service.spec(), document, 1)
+}
 
 /// Everything that the server serves.
 pub struct Root {
     app: Arc<App>,
-    support: BoxEndpoint<'static, Response>,
-    docs: Answer,
-    document: Answer,
+    support: Documented,
+    agent: Documented,
+    files: Vec<pages::File>,
     ready: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -65,40 +109,56 @@ impl Root {
     /// # Errors
     /// When the documented surface is not complete.
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
-        let document = support::document()?;
-        let service = support::service();
-        // The document that we serve in place of the framework's raw one.
-        let docs = service.swagger_ui_html().replacen(&service.spec(), &document, 1);
-        let panics = CatchPanic::new().with_handler(|_| failure::response(&Problem::internal("a handler panicked")));
-        let handlers = service.into_endpoint().with(panics).map_to_response();
-        let surface = Surface::new(handlers, Arc::clone(&app), &document);
-        Ok(Self {
-            app,
-            support: surface.boxed(),
-            docs: Answer::new(docs.into_bytes(), None),
-            document: Answer::new(document.into_bytes(), None),
-            ready: Mutex::new(None),
-        })
+        let panics = || CatchPanic::new().with_handler(|_| failure::response(&Problem::internal("a handler panicked")));
+        let (document, service) = (support::document()?, support::service());
+        let docs = docs(&service, &document);
+        let handlers = service.into_endpoint().with(panics()).map_to_response();
+        let surface = support::Surface::new(handlers, Arc::clone(&app), &document);
+        let support = Documented::new(surface.boxed(), docs, document);
+
+        let (document, service) = (agent::document()?, agent::service());
+        let docs = self::docs(&service, &document);
+        let handlers = service.into_endpoint().with(panics()).map_to_response();
+        let surface = agent::Surface::new(handlers, Arc::clone(&app), &document);
+        let agent = Documented::new(surface.boxed(), docs, document);
+        Ok(Self { app, support, agent, files: pages::files(), ready: Mutex::new(None) })
     }
 
     async fn dispatch(&self, request: Request) -> Response {
         let path = request.uri().path();
         if path == "/support/v1" || path.starts_with("/support/v1/") {
-            return self.support.get_response(request).await;
+            return self.support.endpoint.get_response(request).await;
         }
-        let known = matches!(path, "/" | "/healthz" | "/readyz" | "/docs/support" | "/openapi/support.json");
-        if !known {
+        if path == "/v1" || path.starts_with("/v1/") {
+            return self.agent.endpoint.get_response(request).await;
+        }
+        let known = matches!(
+            path,
+            "/" | "/healthz"
+                | "/readyz"
+                | "/docs/support"
+                | "/docs/agent"
+                | "/openapi/support.json"
+                | "/openapi/agent.json"
+        );
+        let file = self.files.iter().find(|file| file.path == path);
+        if !known && file.is_none() {
             return failure::response(&Problem::not_found());
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let problem = Problem::new(Code::MethodNotAllowed, "This path takes GET, HEAD.");
             return failure::response(&Problem { allow: Some("GET, HEAD".to_owned()), ..problem });
         }
+        if let Some(file) = file {
+            return page(&file.answer, file.content_type, file.policy, request.headers());
+        }
         match path {
             "/healthz" => text("ok\n"),
             "/readyz" => self.readiness().await,
-            "/docs/support" => page(&self.docs, "text/html; charset=utf-8", request.headers()),
-            "/openapi/support.json" => page(&self.document, "application/json", request.headers()),
+            "/docs/support" => page(&self.support.docs, HTML, DOCS_POLICY, request.headers()),
+            "/docs/agent" => page(&self.agent.docs, HTML, DOCS_POLICY, request.headers()),
+            "/openapi/support.json" => page(&self.support.document, JSON, NO_CONTENT_POLICY, request.headers()),
+            "/openapi/agent.json" => page(&self.agent.document, JSON, NO_CONTENT_POLICY, request.headers()),
             _ => Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "/docs/support").finish(),
         }
     }
@@ -145,16 +205,16 @@ fn text(body: &'static str) -> Response {
     Response::builder().content_type("text/plain; charset=utf-8").header(header::CACHE_CONTROL, "no-store").body(body)
 }
 
-fn page(page: &Answer, content_type: &str, headers: &HeaderMap) -> Response {
+fn page(page: &Answer, content_type: &str, policy: &'static str, headers: &HeaderMap) -> Response {
     let known = IfNoneMatch::of(headers).matches(&page.etag);
     let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-    let body = if known { Bytes::new() } else { page.body.clone() };
+    let body = if known { Bytes::new() } else { page.body() };
     Response::builder()
         .status(status)
         .content_type(content_type)
         .header(header::ETAG, &page.etag)
         .header(header::CACHE_CONTROL, "public, max-age=0, must-revalidate")
-        .header(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)
+        .header(header::CONTENT_SECURITY_POLICY, policy)
         .body(body)
 }
 

@@ -19,7 +19,7 @@ const MEMBERSHIPS: &str = "select roleid::regrole::text from pg_catalog.pg_auth_
 /// `503` when the database cannot be reached.
 pub async fn all(app: &App) -> Result<Vec<String>, Problem> {
     let mut findings = of_login(app.gate.pool(), "the widget's gate (VICKET_WIDGET_URL)", &["vicket_widget"]).await?;
-    findings.extend(of_login(&app.agent_pool, "the agents' gate (VICKET_AGENT_URL)", &["vicket_agent"]).await?);
+    findings.extend(of_login(app.agents.pool(), "the agents' gate (VICKET_AGENT_URL)", &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), "the worker (VICKET_WORKER_URL)", &[]).await?);
     findings.sort();
     findings.dedup();

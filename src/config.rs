@@ -53,6 +53,8 @@ pub enum Command {
 pub enum Surface {
     /// What support pages call: /support/v1
     Support,
+    /// What agents and programs call: /v1
+    Agent,
 }
 
 #[derive(Args)]
@@ -96,6 +98,10 @@ pub struct ServeArgs {
     /// Proxies whose X-Forwarded-For counts, as addresses or networks, separated by commas
     #[arg(long, env = "VICKET_TRUSTED_PROXIES", hide_env_values = true, value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
+    /// Where people reach the server, e.g. https://support.example.com; calls with a session cookie must come from
+    /// there. Scheme http and the request's Host when absent
+    #[arg(long, env = "VICKET_PUBLIC_URL", hide_env_values = true, value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<String>,
     #[command(flatten)]
     pub tuning: Tuning,
 }
@@ -105,6 +111,9 @@ pub struct Tuning {
     /// Connections to PostgreSQL for the support surface
     #[arg(long, env = "VICKET_WIDGET_CONNECTIONS", hide_env_values = true, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub widget_connections: u16,
+    /// Connections to PostgreSQL for the agent surface
+    #[arg(long, env = "VICKET_AGENT_CONNECTIONS", hide_env_values = true, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub agent_connections: u16,
     /// Client connections at once; more wait to be accepted
     #[arg(long, env = "VICKET_MAX_CLIENTS", hide_env_values = true, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_clients: u32,
@@ -283,6 +292,16 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| "not an address or network, e.g. 10.0.0.0/8".to_owned())
+}
+
+/// The origin of a URL without path, as browsers write it.
+fn public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text.trim()).map_err(|_| "not a URL, e.g. https://support.example.com".to_owned())?;
+    let bare = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none();
+    if !bare || url.fragment().is_some() || !url.username().is_empty() {
+        return Err("scheme, host and port only, e.g. https://support.example.com".to_owned());
+    }
+    Ok(url.origin().ascii_serialization())
 }
 
 #[cfg(test)]

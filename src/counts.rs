@@ -1,4 +1,4 @@
-//! What requests leave behind besides their answer: views, when keys were last used, refused origins.
+//! What requests leave behind besides their answer: views, when keys and sessions were last used, refused origins.
 //!
 //! Gathered in memory, off the read path, and written in batches by the worker login every two seconds and once more
 //! at shutdown. A batch that could not be written stays and is tried again. Memory is bounded: past a bound, further
@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{db::Worker, problem::Problem, store};
+use crate::{db::Worker, keys::Sha256Digest, problem::Problem, store};
 
 /// How long news stay in memory at the most.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -46,6 +47,8 @@ struct Gathered {
     views: HashMap<(Uuid, Uuid), i64>,
     keys: HashMap<(SiteRef, Uuid), OffsetDateTime>,
     origins: HashMap<SiteRef, HashMap<String, Refusals>>,
+    sessions: HashMap<Sha256Digest, OffsetDateTime>,
+    machine_keys: HashMap<Uuid, OffsetDateTime>,
 }
 
 /// The counts of this process.
@@ -61,12 +64,24 @@ impl Counts {
         add_view(&mut gathered.views, (org_id, article_id), 1);
     }
 
+    /// Views of an article that the database does not have yet.
+    pub fn pending_views(&self, org_id: Uuid, article_id: Uuid) -> i64 {
+        self.lock().views.get(&(org_id, article_id)).copied().unwrap_or_default()
+    }
+
     /// A key was good.
     pub fn key_used(&self, site: SiteRef, key_id: Uuid) {
-        let mut gathered = self.lock();
-        if gathered.keys.len() < MOST || gathered.keys.contains_key(&(site, key_id)) {
-            gathered.keys.insert((site, key_id), OffsetDateTime::now_utc());
-        }
+        used(&mut self.lock().keys, (site, key_id));
+    }
+
+    /// A session, by its token's digest, was good.
+    pub fn session_used(&self, token: Sha256Digest) {
+        used(&mut self.lock().sessions, token);
+    }
+
+    /// A machine key was good.
+    pub fn machine_key_used(&self, id: Uuid) {
+        used(&mut self.lock().machine_keys, id);
     }
 
     /// A good key was tried from an origin that its site does not list.
@@ -81,7 +96,7 @@ impl Counts {
     /// # Errors
     /// The first of the errors that kept something from being written.
     pub async fn flush(&self, worker: &Worker) -> Result<(), Problem> {
-        let Gathered { views, keys, origins } = std::mem::take(&mut *self.lock());
+        let Gathered { views, keys, origins, sessions, machine_keys } = std::mem::take(&mut *self.lock());
         let mut outcome = Ok(());
         if !views.is_empty()
             && let Err(problem) = store::worker::add_views(worker, &views).await
@@ -95,10 +110,19 @@ impl Counts {
         if !keys.is_empty()
             && let Err(problem) = store::worker::touch_keys(worker, &keys).await
         {
-            let mut gathered = self.lock();
-            for (key, at) in keys {
-                gathered.keys.entry(key).or_insert(at);
-            }
+            keep(&mut self.lock().keys, keys);
+            outcome = outcome.and(Err(problem));
+        }
+        if !sessions.is_empty()
+            && let Err(problem) = store::worker::touch_sessions(worker, &sessions).await
+        {
+            keep(&mut self.lock().sessions, sessions);
+            outcome = outcome.and(Err(problem));
+        }
+        if !machine_keys.is_empty()
+            && let Err(problem) = store::worker::touch_machine_keys(worker, &machine_keys).await
+        {
+            keep(&mut self.lock().machine_keys, machine_keys);
             outcome = outcome.and(Err(problem));
         }
         if !origins.is_empty()
@@ -117,6 +141,20 @@ impl Counts {
 
     fn lock(&self) -> MutexGuard<'_, Gathered> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes that something was used now, unless too many others were.
+fn used<K: Eq + Hash>(used: &mut HashMap<K, OffsetDateTime>, what: K) {
+    if used.len() < MOST || used.contains_key(&what) {
+        used.insert(what, OffsetDateTime::now_utc());
+    }
+}
+
+/// Puts back what could not be written, where nothing newer is.
+fn keep<K: Eq + Hash>(gathered: &mut HashMap<K, OffsetDateTime>, kept: HashMap<K, OffsetDateTime>) {
+    for (what, at) in kept {
+        gathered.entry(what).or_insert(at);
     }
 }
 

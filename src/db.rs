@@ -1,7 +1,7 @@
 //! The only way to the database: pools, the message that enters a tenant, COMMIT.
 //!
-//! Nothing else in the crate holds a pool, says BEGIN or sets the context. A request gets a [`SiteTx`]: a transaction
-//! that already is the tenant. What makes that safe:
+//! Nothing else in the crate holds a pool, says BEGIN or sets the context. A request gets a [`SiteTx`] or an [`OrgTx`]: a
+//! transaction that already is the tenant. What makes that safe:
 //!
 //! * BEGIN, the resolver and SET LOCAL ROLE travel in one message, so there is no moment in which a connection is in a
 //!   transaction and not yet a tenant, and the key is resolved in the same transaction as the work: a rotation acts
@@ -11,19 +11,21 @@
 //! * The message is also the test of a pooled connection. When it fails on a dead one, nothing has been done yet, and
 //!   it is tried on another.
 
+mod org;
+mod site;
+
 use std::{str::FromStr as _, time::Duration};
 
 use deadpool::managed::{self, Object, PoolError, RecycleResult, TimeoutType};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
-use uuid::Uuid;
 
-use crate::{
-    keys::{Sha256Digest, TicketToken},
-    problem::{Code, Problem},
-};
+use crate::problem::{Code, Problem};
+
+pub use org::{Actor, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx};
+pub use site::{Entry, Knock, SiteLimits, SiteTx, Verdict, WidgetGate};
 
 /// How long a request waits for a free connection before it is answered `503 overloaded`.
 const WAIT: Duration = Duration::from_secs(2);
@@ -115,6 +117,17 @@ impl Pool {
         }
     }
 
+    /// Connects once, to see whether it can be done.
+    async fn probe(&self) -> anyhow::Result<()> {
+        match self.get().await {
+            Ok(connection) => {
+                Exchange::new(connection).finish();
+                Ok(())
+            }
+            Err(problem) => Err(anyhow::anyhow!("{} ({})", problem.detail, problem.cause.unwrap_or_default())),
+        }
+    }
+
     /// Lets every idle connection go and refuses new requests.
     pub fn close(&self) {
         self.pool.close();
@@ -152,6 +165,26 @@ impl Exchange {
     fn finish(mut self) {
         drop(self.connection.take());
     }
+
+    async fn roll_back(mut self) -> Result<(), Problem> {
+        sqlx::raw_sql("ROLLBACK").execute(self.connection()).await?;
+        self.finish();
+        Ok(())
+    }
+
+    /// Commits when `result` is good, rolls back when it is not, and passes it on. The connection is reused only when
+    /// PostgreSQL has answered.
+    async fn end<T>(mut self, result: Result<T, Problem>) -> Result<T, Problem> {
+        let command = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = sqlx::raw_sql(command).execute(self.connection()).await.map_err(Problem::from);
+        if ended.is_ok() {
+            self.finish();
+        }
+        match (result, ended) {
+            (Ok(_), Err(problem)) => Err(problem),
+            (result, _) => result,
+        }
+    }
 }
 
 impl Drop for Exchange {
@@ -167,193 +200,6 @@ impl Drop for Exchange {
 pub enum Access {
     Read,
     Write,
-}
-
-/// What a request brings to the gate: digests only.
-pub struct Knock {
-    pub access: Access,
-    pub key: Sha256Digest,
-    /// Digest of the `Origin` header as it was sent.
-    pub origin: Option<Sha256Digest>,
-    /// Digest of the ticket token: sent by a customer, or of the one that this request issues.
-    pub ticket: Option<Sha256Digest>,
-}
-
-/// What `auth.enter` answered about a known key.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub key_id: Uuid,
-    pub key_staged: bool,
-    pub org_id: Uuid,
-    pub site_id: Uuid,
-    /// Grows with every change of what a reader of this site could see, but for view counts.
-    pub content_version: i64,
-    /// Grows with every batch of view counts that a reader of this site could see.
-    pub views_version: i64,
-    pub limits: SiteLimits,
-    /// The request's origin is in the site's list.
-    pub origin_listed: bool,
-}
-
-/// Requests a minute: of the whole site, and of one client network within it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SiteLimits {
-    pub reads: u32,
-    pub writes: u32,
-    pub network_reads: u32,
-    pub network_writes: u32,
-}
-
-/// The answer of the gate.
-pub enum Verdict {
-    Entered(SiteTx),
-    /// No such key is active or staged. Says whether some site lists the origin.
-    Unknown {
-        origin_known: bool,
-    },
-}
-
-/// The gate of the support surface: the login `vicket_gate_widget`, which may do nothing but become a site.
-pub struct WidgetGate {
-    pool: Pool,
-}
-
-impl WidgetGate {
-    pub fn new(pool: Pool) -> Self {
-        Self { pool }
-    }
-
-    /// Begins a transaction and enters the site of the key, in one round trip.
-    ///
-    /// # Errors
-    /// `503` when no connection is to be had; an unknown key is a verdict and no error.
-    pub async fn enter(&self, knock: &Knock) -> Result<Verdict, Problem> {
-        let (mut exchange, rows) = self.pool.send(&entering(knock)).await?;
-        let row = rows.first().ok_or_else(|| Problem::internal("auth.enter answered no row"))?;
-        if row.try_get::<&str, _>("verdict")? != "entered" {
-            let origin_known = row.try_get("origin_known")?;
-            end(&mut exchange, "ROLLBACK").await?;
-            exchange.finish();
-            return Ok(Verdict::Unknown { origin_known });
-        }
-        let entry = entry(row)?;
-        Ok(Verdict::Entered(SiteTx { exchange, entry, access: knock.access, issued_token: None }))
-    }
-
-    /// Whether some site lists this origin: what a preflight, which carries no key, is answered by.
-    ///
-    /// # Errors
-    /// `503` when no connection is to be had.
-    pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
-        let message = format!("SELECT auth.origin_known('\\x{}')", origin.to_hex());
-        let (exchange, rows) = self.pool.send(&message).await?;
-        exchange.finish();
-        let row = rows.first().ok_or_else(|| Problem::internal("auth.origin_known answered no row"))?;
-        Ok(row.try_get(0)?)
-    }
-
-    /// The pool, for the start-up checks.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
-    }
-}
-
-/// The one message that enters a site. Only hex digests that we computed ourselves stand in its text.
-fn entering(knock: &Knock) -> String {
-    let hex = |digest: Option<Sha256Digest>| digest.map(Sha256Digest::to_hex).unwrap_or_default();
-    let begin = match knock.access {
-        Access::Read => "BEGIN READ ONLY",
-        Access::Write => "BEGIN READ WRITE",
-    };
-    format!(
-        "{begin}; SELECT * FROM auth.enter('\\x{}', '\\x{}', '\\x{}'); SET LOCAL ROLE vicket_widget",
-        knock.key.to_hex(),
-        hex(knock.origin),
-        hex(knock.ticket),
-    )
-}
-
-fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
-    let figure = |column: &str| row.try_get::<i32, _>(column).map(i32::cast_unsigned);
-    Ok(Entry {
-        key_id: row.try_get("key_id")?,
-        key_staged: row.try_get::<&str, _>("key_state")? == "staged",
-        org_id: row.try_get("org_id")?,
-        site_id: row.try_get("site_id")?,
-        content_version: row.try_get("content_version")?,
-        views_version: row.try_get("views_version")?,
-        limits: SiteLimits {
-            reads: figure("reads_per_minute")?,
-            writes: figure("writes_per_minute")?,
-            network_reads: figure("network_reads_per_minute")?,
-            network_writes: figure("network_writes_per_minute")?,
-        },
-        origin_listed: row.try_get("origin_listed")?,
-    })
-}
-
-async fn end(exchange: &mut Exchange, command: &'static str) -> Result<(), Problem> {
-    sqlx::raw_sql(command).execute(exchange.connection()).await?;
-    Ok(())
-}
-
-/// A transaction that already is a site: row-level security filters every statement by it. Dropped without
-/// [`SiteTx::finish`], it closes its connection, which rolls back.
-pub struct SiteTx {
-    exchange: Exchange,
-    entry: Entry,
-    access: Access,
-    issued_token: Option<TicketToken>,
-}
-
-impl SiteTx {
-    /// What the gate said of this key.
-    pub fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
-    pub fn access(&self) -> Access {
-        self.access
-    }
-
-    /// For `store/` only: every statement goes through here.
-    pub fn connection(&mut self) -> &mut PgConnection {
-        self.exchange.connection()
-    }
-
-    /// Keeps the token whose digest this transaction entered with, for the ticket that it may insert.
-    #[must_use]
-    pub fn issuing(mut self, token: Option<TicketToken>) -> Self {
-        self.issued_token = token;
-        self
-    }
-
-    /// The token that this transaction may issue; once.
-    pub fn take_issued_token(&mut self) -> Option<TicketToken> {
-        self.issued_token.take()
-    }
-
-    /// Commits when `result` is good, rolls back when it is not, and passes it on. The connection is reused only when
-    /// PostgreSQL has answered.
-    ///
-    /// # Errors
-    /// Those of `result`; `5xx` when the commit itself fails.
-    pub async fn finish<T>(mut self, result: Result<T, Problem>) -> Result<T, Problem> {
-        let ended = end(&mut self.exchange, if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
-        match (result, ended) {
-            (Ok(value), Ok(())) => {
-                self.exchange.finish();
-                Ok(value)
-            }
-            (Ok(_), Err(problem)) => Err(problem),
-            (Err(problem), ended) => {
-                if ended.is_ok() {
-                    self.exchange.finish();
-                }
-                Err(problem)
-            }
-        }
-    }
 }
 
 /// The login of background work: EXECUTE on a few functions of the schema `worker`, and no table.
@@ -398,94 +244,9 @@ impl Pool {
     }
 }
 
-/// A transaction of the administration commands: `vicket_operator`, bound to one org when it entered one.
-pub struct OrgTx {
-    tx: sqlx::Transaction<'static, sqlx::Postgres>,
-}
-
-/// The deploying login, for the commands that administer without a browser.
-pub struct Operator {
-    pool: sqlx::PgPool,
-}
-
-impl Operator {
-    /// Connects as the deploying login.
-    ///
-    /// # Errors
-    /// When the URL is none or nobody answers.
-    pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(2)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_with(connect_options(url)?)
-            .await?;
-        Ok(Self { pool })
-    }
-
-    /// A transaction above any org: only the functions of the schema `admin`.
-    ///
-    /// # Errors
-    /// `503` when the database cannot be reached.
-    pub async fn begin(&self) -> Result<OrgTx, Problem> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::raw_sql("SET LOCAL ROLE vicket_operator").execute(&mut *tx).await?;
-        Ok(OrgTx { tx })
-    }
-
-    /// A transaction within the org of this slug.
-    ///
-    /// # Errors
-    /// `404 not_found` when there is no such org.
-    pub async fn enter(&self, org_slug: &str) -> Result<OrgTx, Problem> {
-        let mut tx = self.begin().await?;
-        tx.enter(org_slug).await?;
-        Ok(tx)
-    }
-}
-
-impl OrgTx {
-    /// Binds the transaction to the org of this slug.
-    ///
-    /// # Errors
-    /// `404 not_found` when there is no such org.
-    pub async fn enter(&mut self, org_slug: &str) -> Result<(), Problem> {
-        let entered: Option<Uuid> =
-            sqlx::query_scalar("select admin.enter_org($1)").bind(org_slug).fetch_one(self.connection()).await?;
-        match entered {
-            Some(_) => Ok(()),
-            None => Err(Problem::new(Code::NotFound, format!("There is no org `{org_slug}`."))),
-        }
-    }
-
-    /// For `store/` only: every statement goes through here.
-    pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.tx
-    }
-
-    /// Commits; dropped without it, the transaction rolls back.
-    ///
-    /// # Errors
-    /// When PostgreSQL does not commit.
-    pub async fn commit(self) -> Result<(), Problem> {
-        Ok(self.tx.commit().await?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_entering_message_holds_digests_and_no_callers_text() {
-        let message = entering(&Knock {
-            access: Access::Read,
-            key: Sha256Digest::of(b"'; drop table x; --"),
-            origin: Some(Sha256Digest::of(b"https://a.example")),
-            ticket: None,
-        });
-        assert!(message.starts_with("BEGIN READ ONLY; SELECT * FROM auth.enter('\\x"));
-        assert!(!message.contains("drop") && !message.contains("example"));
-    }
 
     #[test]
     fn a_bad_url_is_refused_without_repeating_it() {

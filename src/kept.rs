@@ -3,10 +3,17 @@
 //! Never a way in: every request enters its site first, and that one round trip proves its key, its origin and the
 //! content version. An answer that was made for that very version may then be served without asking again. Each
 //! change that a reader could see raises the version in its own transaction, so the next request misses what was kept.
-//! View counts have a version of their own, which lists are kept for as well; an article's page shows its own count at
-//! most [`COUNT_LATE`] after it was written.
+//! View counts have a version of their own, which lists are kept for as well; an article's page adds what this process
+//! counted since, and is made anew after [`COUNT_LATE`], for what others counted.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
@@ -14,25 +21,72 @@ use uuid::Uuid;
 
 use crate::{db::SiteTx, keys::Sha256Digest};
 
-/// How long an article's page may show a view count that was raised meanwhile.
-pub const COUNT_LATE: Duration = Duration::from_secs(5);
+/// How long an article's page is kept: views that other processes counted show after this time at the latest.
+pub const COUNT_LATE: Duration = Duration::from_secs(30);
+/// How a page shows its count. In JSON the quotes cannot stand inside a text.
+const COUNT_FIELD: &[u8] = b"\"view_count\":";
 
 /// A representation ready to be sent.
 #[derive(Clone)]
 pub struct Answer {
     /// JSON in UTF-8.
-    pub body: Bytes,
-    /// Strong entity tag of `body`, quotes included.
+    body: Bytes,
+    /// Entity tag, quotes included. That of an article's page is weak and leaves its count out, so that a reader who
+    /// comes back is told that nothing changed.
     pub etag: String,
-    /// The article that this is, for counting its view.
-    pub article: Option<Uuid>,
+    viewed: Option<Viewed>,
+}
+
+/// An article's page, and the views of it.
+#[derive(Clone)]
+struct Viewed {
+    article: Uuid,
+    /// Where the count stands in the body.
+    place: Range<usize>,
+    count: i64,
+    /// Views that this process counted since the page was made.
+    since: Arc<AtomicI64>,
 }
 
 impl Answer {
-    pub fn new(body: Vec<u8>, article: Option<Uuid>) -> Self {
-        let digest = Sha256Digest::of(&body).to_hex();
-        Self { body: body.into(), etag: format!("\"{}\"", &digest[..32]), article }
+    pub fn new(body: Vec<u8>) -> Self {
+        let etag = etag(&[&body]);
+        Self { body: body.into(), etag, viewed: None }
     }
+
+    /// The page of an article: `body` shows `count` as its `view_count`.
+    pub fn of_article(body: Vec<u8>, article: Uuid, count: i64) -> Self {
+        let field = body.windows(COUNT_FIELD.len()).position(|window| window == COUNT_FIELD);
+        let start = field.expect("an article's page has its view_count") + COUNT_FIELD.len();
+        let length = body[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let place = start..start + length;
+        let etag = format!("W/{}", etag(&[&body[..place.start], &body[place.end..]]));
+        let viewed = Viewed { article, place, count, since: Arc::default() };
+        Self { body: body.into(), etag, viewed: Some(viewed) }
+    }
+
+    /// The body, with the views that were counted since it was made.
+    pub fn body(&self) -> Bytes {
+        let since = self.viewed.as_ref().map(|viewed| (viewed, viewed.since.load(Ordering::Relaxed)));
+        match since {
+            Some((Viewed { place, count, .. }, since)) if since > 0 => {
+                let count = (count + since).to_string();
+                [&self.body[..place.start], count.as_bytes(), &self.body[place.end..]].concat().into()
+            }
+            _ => self.body.clone(),
+        }
+    }
+
+    /// Counts a view when this is the page of an article, and says of which.
+    pub fn view(&self) -> Option<Uuid> {
+        let viewed = self.viewed.as_ref()?;
+        viewed.since.fetch_add(1, Ordering::Relaxed);
+        Some(viewed.article)
+    }
+}
+
+fn etag(parts: &[&[u8]]) -> String {
+    format!("\"{}\"", &Sha256Digest::of_parts(parts).to_hex()[..32])
 }
 
 /// Which view counts an answer shows.
@@ -40,8 +94,8 @@ impl Answer {
 pub enum Counts {
     /// Those of many articles, as they were at one version.
     Exact,
-    /// Its own at the most, at most [`COUNT_LATE`] old.
-    Late,
+    /// None, or its own, which it keeps up itself.
+    Own,
 }
 
 /// Which answer: of which site, at which versions, to which question.
@@ -49,7 +103,7 @@ pub enum Counts {
 pub struct Place {
     site_id: Uuid,
     content_version: i64,
-    /// `None` for an answer whose counts may be late.
+    /// `None` for an answer that shows no others' counts.
     views_version: Option<i64>,
     question: String,
 }

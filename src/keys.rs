@@ -39,14 +39,19 @@ impl Sha256Digest {
 
     /// 64 lower-case hex characters: with UUIDs the only text that `db.rs` ever writes into SQL.
     pub fn to_hex(self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut hex = String::with_capacity(64);
-        for byte in self.0 {
-            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        hex
+        hex(&self.0)
     }
+}
+
+/// Lower-case hex, two characters a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
 }
 
 impl fmt::Debug for Sha256Digest {
@@ -61,12 +66,22 @@ pub struct PublishableKey(String);
 /// A customer's ticket token (`tk_`), in the one moment when its text exists.
 pub struct TicketToken(String);
 
+/// The token of a person's session (`vs_`), as their cookie holds it.
+pub struct SessionToken(String);
+
+/// The token of an invitation (`vi_`), in the one moment when its text exists.
+pub struct InvitationToken(String);
+
+/// An org's machine key (`sk_`), in the one moment when its text exists. Ends in a checksum, so that a scanner can tell
+/// a leaked key from text that looks like one.
+pub struct MachineKey(String);
+
 macro_rules! secret {
-    ($type:ident, $prefix:literal) => {
+    ($type:ident, $prefix:literal, $mint:ident) => {
         impl $type {
             /// A new secret of 32 random bytes.
             pub fn mint() -> Self {
-                Self(mint($prefix))
+                Self($mint($prefix))
             }
 
             /// The text, for the one answer that shows it.
@@ -93,8 +108,38 @@ macro_rules! secret {
     };
 }
 
-secret!(PublishableKey, "pk_");
-secret!(TicketToken, "tk_");
+secret!(PublishableKey, "pk_", mint);
+secret!(TicketToken, "tk_", mint);
+secret!(SessionToken, "vs_", mint);
+secret!(InvitationToken, "vi_", mint);
+secret!(MachineKey, "sk_", mint_with_checksum);
+
+impl MachineKey {
+    /// Whether `text` has the form and the checksum of a machine key.
+    pub fn is_well_formed(text: &str) -> bool {
+        let parts = text.strip_prefix("sk_").and_then(|rest| rest.split_at_checked(43));
+        let Some((secret, checksum)) = parts else { return false };
+        secret.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
+            && checksum.strip_prefix('_') == Some(&base62(crc32fast::hash(format!("sk_{secret}").as_bytes())))
+    }
+}
+
+fn mint_with_checksum(prefix: &str) -> String {
+    let secret = mint(prefix);
+    let checksum = base62(crc32fast::hash(secret.as_bytes()));
+    format!("{secret}_{checksum}")
+}
+
+/// Six characters of 0-9, A-Z, a-z, the most significant first: enough for 32 bits.
+fn base62(mut value: u32) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = [b'0'; 6];
+    for place in text.iter_mut().rev() {
+        *place = DIGITS[(value % 62) as usize];
+        value /= 62;
+    }
+    text.iter().map(|digit| char::from(*digit)).collect()
+}
 
 fn mint(prefix: &str) -> String {
     let mut bytes = [0_u8; 32];
@@ -105,6 +150,20 @@ fn mint(prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_key_carries_a_checksum_that_one_wrong_character_breaks() {
+        let key = MachineKey::mint();
+        let text = key.reveal();
+        assert_eq!(text.len(), 3 + 43 + 1 + 6);
+        assert!(MachineKey::is_well_formed(text));
+        let other = if &text[10..11] == "A" { "B" } else { "A" };
+        assert!(!MachineKey::is_well_formed(&format!("{}{other}{}", &text[..10], &text[11..])));
+        for bad in ["", "sk_", "sk_short_000000", &text[1..], &format!("{text}0")] {
+            assert!(!MachineKey::is_well_formed(bad), "{bad}");
+        }
+        assert_eq!(base62(u32::MAX), "4gfFC3");
+    }
 
     #[test]
     fn a_key_is_its_prefix_and_43_characters_of_base64url() {

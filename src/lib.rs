@@ -33,6 +33,7 @@ pub mod limits;
 pub mod markdown;
 pub mod migrate;
 pub mod origins;
+pub mod pages;
 pub mod problem;
 pub mod server;
 pub mod store;

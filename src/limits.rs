@@ -22,6 +22,8 @@ use std::{
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::keys::Sha256Digest;
+
 /// The length of a window: a quota is a number of requests in this time.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
@@ -45,10 +47,13 @@ pub enum Policy {
     Refused,
     Preflights,
     KeyChecks,
+    /// Tries to log in, of an account ([`Network::of_account`]) and of a network.
+    LoginAccount,
+    LoginNetwork,
 }
 
 impl Policy {
-    const COUNT: usize = 7;
+    const COUNT: usize = 9;
 
     /// The name in the `RateLimit` headers.
     #[must_use]
@@ -61,6 +66,8 @@ impl Policy {
             Self::Refused => "refused",
             Self::Preflights => "preflights",
             Self::KeyChecks => "key-checks",
+            Self::LoginAccount => "login-account",
+            Self::LoginNetwork => "login-network",
         }
     }
 }
@@ -89,6 +96,17 @@ impl Network {
             IpAddr::V4(address) => Self(Prefix::V4(Ipv4Addr::from_bits(address.to_bits() & V4_MASK))),
             IpAddr::V6(address) => Self(Prefix::V6(Ipv6Addr::from_bits(address.to_bits() & V6_MASK))),
         }
+    }
+}
+
+impl Network {
+    /// Stands for an account where a network is counted: 56 bits of a digest of its e-mail address, so that whatever
+    /// addresses are made up take no more memory than made-up networks do.
+    #[must_use]
+    pub fn of_account(email: Sha256Digest) -> Self {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&email.as_bytes()[..16]);
+        Self(Prefix::V6(Ipv6Addr::from_bits(u128::from_be_bytes(octets) & V6_MASK)))
     }
 }
 

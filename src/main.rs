@@ -15,8 +15,12 @@ async fn main() -> ExitCode {
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => commands::serve::run(args).await,
         Command::Migrate(args) => commands::migrate::run(args).await,
-        Command::Openapi { surface: Surface::Support } => {
-            vicket::api::support::document().map(|document| print!("{document}"))
+        Command::Openapi { surface } => {
+            let document = match surface {
+                Surface::Support => vicket::api::support::document(),
+                Surface::Agent => vicket::api::agent::document(),
+            };
+            document.map(|document| print!("{document}"))
         }
         Command::Org { admin, command } => commands::org::run(&admin, command).await,
         Command::Site { admin, command } => commands::site::run(&admin, command).await,

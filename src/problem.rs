@@ -47,9 +47,17 @@ macro_rules! codes {
 codes! {
     InvalidRequest = 400 "invalid_request" "The request is not valid",
     InvalidCursor = 400 "invalid_cursor" "The cursor is not one of this list",
+    CredentialsMixed = 400 "credentials_mixed" "The request has credentials of two kinds",
     KeyMissing = 401 "key_missing" "A publishable key is needed",
     KeyInvalid = 401 "key_invalid" "The publishable key is not valid",
+    SessionRequired = 401 "session_required" "A session or a machine key is needed",
+    SessionInvalid = 401 "session_invalid" "The session is not valid",
+    LoginFailed = 401 "login_failed" "The log-in failed",
+    MachineKeyInvalid = 401 "machine_key_invalid" "The machine key is not valid",
     OriginNotAllowed = 403 "origin_not_allowed" "This origin may not use the key",
+    PermissionRequired = 403 "permission_required" "A permission is missing",
+    SecretKeyInBrowser = 403 "secret_key_in_browser" "A machine key must not be in a browser",
+    CsrfFailed = 403 "csrf_failed" "The request does not come from our own page",
     NotFound = 404 "not_found" "Not found",
     MethodNotAllowed = 405 "method_not_allowed" "The method is not allowed here",
     KeyExists = 409 "key_exists" "The site has an active key",
@@ -58,6 +66,7 @@ codes! {
     NoActiveKey = 409 "no_active_key" "The site has no active key",
     SlugTaken = 409 "slug_taken" "The slug is taken",
     EmailTaken = 409 "email_taken" "The e-mail address is taken",
+    LastOwner = 409 "last_owner" "An org always has an owner",
     IdempotencyConflict = 409 "idempotency_conflict" "The Idempotency-Key was used for another request",
     TicketClosed = 409 "ticket_closed" "The ticket is closed",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
@@ -92,11 +101,21 @@ pub struct Problem {
     pub allow: Option<String>,
     /// For the log only.
     pub cause: Option<String>,
+    /// PostgreSQL refused a statement of ours (42501): a bug, an attack, or a permission that was lost meanwhile.
+    pub denied: bool,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None, cause: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: None,
+            cause: None,
+            denied: false,
+        }
     }
 
     pub fn not_found() -> Self {
@@ -113,6 +132,11 @@ impl Problem {
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
         let detail = format!("Not acceptable: {}. See `errors`.", fields.join(", "));
         Self { errors, ..Self::new(Code::InvalidRequest, detail) }
+    }
+
+    /// `403 permission_required` that names the permission.
+    pub fn permission_required(permission: &str) -> Self {
+        Self::new(Code::PermissionRequired, format!("This needs the permission `{permission}` in this org."))
     }
 
     /// `422 unprocessable`: well-formed, but it names something that cannot be.
@@ -166,7 +190,8 @@ impl From<sqlx::Error> for Problem {
             }
             (_, Some("42501")) => {
                 REFUSED_STATEMENTS.fetch_add(1, Ordering::Relaxed);
-                Self::internal(format_args!("a statement of our own was refused: {error}"))
+                let problem = Self::internal(format_args!("a statement of our own was refused: {error}"));
+                Self { denied: true, ..problem }
             }
             (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed, _) => {
                 Self::database_unavailable(error)

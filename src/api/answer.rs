@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use poem::{
     IntoResponse, Response,
     http::{HeaderValue, StatusCode, header},
@@ -22,35 +23,35 @@ use crate::{
 
 /// A `T` as JSON: 200 with it, or 304 when the client has it. The document shows `T`.
 pub struct Read<T> {
-    answer: Answer,
-    unchanged: bool,
+    etag: String,
+    /// `None` when the client has it.
+    body: Option<Bytes>,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: ToJSON> Read<T> {
     /// `value` made ready to be sent, and kept.
     pub fn representation(value: &T) -> Answer {
-        Answer::new(value.to_json_string().into_bytes(), None)
+        Answer::new(value.to_json_string().into_bytes())
     }
 }
 
 impl<T> Read<T> {
     /// `answer` must be the representation of a `T`.
-    pub fn of(answer: Answer, asked: &IfNoneMatch) -> Self {
-        let unchanged = asked.matches(&answer.etag);
-        Self { answer, unchanged, of: PhantomData }
+    pub fn of(answer: &Answer, asked: &IfNoneMatch) -> Self {
+        let body = (!asked.matches(&answer.etag)).then(|| answer.body());
+        Self { etag: answer.etag.clone(), body, of: PhantomData }
     }
 }
 
 impl<T: Send> IntoResponse for Read<T> {
     fn into_response(self) -> Response {
-        let mut response = if self.unchanged {
-            Response::builder().status(StatusCode::NOT_MODIFIED).finish()
-        } else {
-            Response::builder().content_type("application/json").body(self.answer.body)
+        let mut response = match self.body {
+            None => Response::builder().status(StatusCode::NOT_MODIFIED).finish(),
+            Some(body) => Response::builder().content_type("application/json").body(body),
         };
         let headers = response.headers_mut();
-        let etag = HeaderValue::try_from(self.answer.etag).expect("quotes and hex digits are valid in a header");
+        let etag = HeaderValue::try_from(self.etag).expect("quotes and hex digits are valid in a header");
         headers.insert(header::ETAG, etag);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=0, must-revalidate"));
         response
@@ -121,7 +122,7 @@ impl<T: ToJSON> ApiResponse for Created<T> {
         headers.push(meta_header::<String>("Cache-Control", "`no-store`.", true));
         MetaResponses {
             responses: vec![MetaResponse {
-                description: "What was made; a repeat with the same Idempotency-Key answers the same.",
+                description: "What was made.",
                 status: Some(201),
                 status_range: None,
                 content: vec![json_of::<T>()],

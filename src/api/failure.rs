@@ -99,7 +99,11 @@ pub fn response(problem: &Problem) -> Response {
         headers.insert(header::ALLOW, allow);
     }
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey header=\"X-Vicket-Key\""));
+        let challenge = match problem.code {
+            Code::KeyMissing | Code::KeyInvalid => "ApiKey header=\"X-Vicket-Key\"",
+            _ => "Bearer realm=\"vicket\"",
+        };
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     response
 }
@@ -162,9 +166,13 @@ fn body_problem(reason: &str) -> Problem {
     }
 }
 
-/// Which errors a kind of operation has, besides those that every operation has.
+/// Which errors a kind of operation has.
 pub trait Statuses: Send + Sync + 'static {
     const STATUSES: &'static [u16];
+    /// What each of them means here.
+    const MEANINGS: fn(u16) -> &'static str = meaning_on_support;
+    /// The headers of each.
+    const HEADERS: fn() -> Vec<MetaHeader> = every_answer;
 }
 
 /// A read that always has an answer.
@@ -228,7 +236,8 @@ impl<S: Statuses> From<Failure<S>> for poem::Error {
 
 impl<S: Statuses> ApiResponse for Failure<S> {
     fn meta() -> MetaResponses {
-        MetaResponses { responses: S::STATUSES.iter().map(|status| problem_meta(*status)).collect() }
+        let of = |status: &u16| problem_meta(*status, (S::MEANINGS)(*status), (S::HEADERS)());
+        MetaResponses { responses: S::STATUSES.iter().map(of).collect() }
     }
 
     fn register(registry: &mut Registry) {
@@ -236,8 +245,8 @@ impl<S: Statuses> ApiResponse for Failure<S> {
     }
 }
 
-fn problem_meta(status: u16) -> MetaResponse {
-    let description = match status {
+fn meaning_on_support(status: u16) -> &'static str {
+    match status {
         400 => {
             "`invalid_request`: `errors` says which input is not acceptable. `invalid_cursor`: the cursor is not one of this list."
         }
@@ -253,11 +262,13 @@ fn problem_meta(status: u16) -> MetaResponse {
         429 => "`rate_limited`: the site or the client's network sent too much; `detail` says which.",
         500 => "`internal_error`: our mistake; the request id finds it in the server's log.",
         _ => "`overloaded` or `database_unavailable`: try again after `Retry-After` seconds.",
-    };
-    let mut headers = every_answer();
+    }
+}
+
+fn problem_meta(status: u16, description: &'static str, mut headers: Vec<MetaHeader>) -> MetaResponse {
     match status {
         429 | 503 => headers.push(meta_header::<u32>("Retry-After", "Seconds to wait before the next try.", true)),
-        401 => headers.push(meta_header::<String>("WWW-Authenticate", "Names the header that the key goes in.", true)),
+        401 => headers.push(meta_header::<String>("WWW-Authenticate", "How to say who is asking.", true)),
         _ => {}
     }
     MetaResponse {
@@ -269,10 +280,15 @@ fn problem_meta(status: u16) -> MetaResponse {
     }
 }
 
+/// The header that every answer has.
+pub fn request_id() -> MetaHeader {
+    meta_header::<String>("X-Request-Id", "Names this request in the server's log.", true)
+}
+
 /// The headers of every answer of the support surface.
 pub fn every_answer() -> Vec<MetaHeader> {
     vec![
-        meta_header::<String>("X-Request-Id", "Names this request in the server's log.", true),
+        request_id(),
         meta_header::<String>(
             "RateLimit-Policy",
             "The limits that apply: name, quota `q`, window `w` in seconds (draft-ietf-httpapi-ratelimit-headers).",

@@ -80,6 +80,7 @@ impl IfNoneMatch {
 
     /// Whether the client has the representation of this entity tag (weak comparison).
     pub fn matches(&self, etag: &str) -> bool {
+        let etag = etag.strip_prefix("W/").unwrap_or(etag);
         self.0
             .split(|byte| *byte == b',')
             .map(<[u8]>::trim_ascii)

@@ -1,9 +1,11 @@
 //! HTTP: typed handlers, a few lines each, from which poem-openapi generates the documents. Handlers take the
 //! transaction that their credential gave, make one store call, finish, answer.
 
+pub mod agent;
 pub mod answer;
 pub mod failure;
 pub mod headers;
 pub mod openapi;
+pub mod request;
 pub mod support;
 pub mod text;

@@ -375,8 +375,23 @@ fn make_nullable(property: &mut Object, types: &Object) {
     property.insert("nullable".to_owned(), json!(true));
 }
 
-/// Which methods each path of a document has.
-pub struct Routes(Vec<(Vec<Segment>, Vec<Method>)>);
+/// Which methods each path of a document has, and the operations behind them.
+pub struct Routes(Vec<Route>);
+
+struct Route {
+    template: Vec<Segment>,
+    methods: Vec<Method>,
+    operations: Vec<(Method, Operation)>,
+}
+
+/// What the document says of an operation, for those who stand before its handler.
+#[derive(Debug)]
+pub struct Operation {
+    /// `operationId`.
+    pub id: String,
+    /// `x-permission`; empty where the document has none.
+    pub permission: String,
+}
 
 /// Ordered so that the literal sorts before the parameter: `/tickets/thread` wins over `/tickets/{id}`, as in the
 /// router.
@@ -389,37 +404,49 @@ enum Segment {
 /// The routes of a document that [`finished`] made.
 pub fn routes(document: &str) -> Routes {
     let document: Value = serde_json::from_str(document).expect("`finished` wrote this document, so it is JSON");
-    let mut routes: Vec<(Vec<Segment>, Vec<Method>)> = Vec::new();
-    for (path, method, _) in operations(&document) {
+    let mut routes: Vec<Route> = Vec::new();
+    for (path, method, operation) in operations(&document) {
         let method = Method::from_bytes(method.to_uppercase().as_bytes())
             .expect("`operations` yields the methods in METHODS only");
         let template: Vec<_> = path.split('/').map(Segment::parse).collect();
-        match routes.iter_mut().find(|(known, _)| *known == template) {
-            Some((_, methods)) => methods.push(method),
-            None => routes.push((template, vec![method])),
+        let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
+        let operation = Operation { id: text("operationId"), permission: text("x-permission") };
+        match routes.iter_mut().find(|route| route.template == template) {
+            Some(route) => route.operations.push((method, operation)),
+            None => routes.push(Route { template, methods: Vec::new(), operations: vec![(method, operation)] }),
         }
     }
-    for (_, methods) in &mut routes {
+    for route in &mut routes {
+        route.methods = route.operations.iter().map(|(method, _)| method.clone()).collect();
         // poem answers HEAD wherever there is a GET; OPTIONS is the preflight's, which every path answers.
-        if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {
-            methods.push(Method::HEAD);
-        }
-        if !methods.contains(&Method::OPTIONS) {
-            methods.push(Method::OPTIONS);
+        for (method, also) in [(Method::GET, Method::HEAD), (Method::OPTIONS, Method::OPTIONS)] {
+            if (route.methods.contains(&method) || method == also) && !route.methods.contains(&also) {
+                route.methods.push(also);
+            }
         }
     }
-    routes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    routes.sort_by(|a, b| a.template.cmp(&b.template));
     Routes(routes)
 }
 
 impl Routes {
     /// The methods that a path answers, `OPTIONS` always among them; `None` when there is no such path.
     pub fn allowed(&self, path: &str) -> Option<Vec<Method>> {
+        Some(self.route(path)?.methods.clone())
+    }
+
+    /// The operation that answers this method on this path; that of GET for HEAD.
+    pub fn operation(&self, path: &str, method: &Method) -> Option<&Operation> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let (_, operation) = self.route(path)?.operations.iter().find(|(of, _)| of == method)?;
+        Some(operation)
+    }
+
+    fn route(&self, path: &str) -> Option<&Route> {
         let segments: Vec<_> = path.split('/').collect();
-        let (_, methods) = self.0.iter().find(|(template, _)| {
+        self.0.iter().find(|Route { template, .. }| {
             template.len() == segments.len() && template.iter().zip(&segments).all(|(part, text)| part.matches(text))
-        })?;
-        Some(methods.clone())
+        })
     }
 }
 

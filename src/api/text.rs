@@ -18,6 +18,10 @@ use crate::problem::{FieldError, Problem};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(pub String);
 
+/// A name in URLs: 1 to 63 of a-z, 0-9 and hyphens in between, as in a host name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slug(pub String);
+
 /// An e-mail address of at most 254 characters, as browsers check one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailAddress(pub String);
@@ -44,6 +48,14 @@ impl<const MAX: usize> Text<MAX> {
             return Some("must not be blank".to_owned());
         }
         (self.0.chars().count() > MAX).then(|| format!("must have at most {MAX} characters"))
+    }
+}
+
+impl Slug {
+    fn fault(&self) -> Option<String> {
+        crate::store::orgs::check_slug(&self.0)
+            .err()
+            .map(|_| "must be 1 to 63 of a-z, 0-9 and hyphens in between".to_owned())
     }
 }
 
@@ -96,6 +108,11 @@ impl Checked {
         input.0.map_err(|message| self.errors.push(FieldError { field: field.to_owned(), message })).ok()
     }
 
+    /// A fault that shows only when values are looked at together.
+    pub fn fault(&mut self, field: &str, message: String) {
+        self.errors.push(FieldError { field: field.to_owned(), message });
+    }
+
     /// The value of a field that may be left out.
     pub fn take_optional<T>(&mut self, field: &str, input: Option<Input<T>>) -> Option<T> {
         input.and_then(|input| self.take(field, input))
@@ -108,6 +125,14 @@ impl Checked {
 
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty()
+    }
+
+    /// Goes on when nothing is at fault.
+    ///
+    /// # Errors
+    /// `400 invalid_request` with every fault that was found.
+    pub fn done(self) -> Result<(), Problem> {
+        if self.is_empty() { Ok(()) } else { Err(self.problem()) }
     }
 }
 
@@ -214,6 +239,13 @@ string_type!([const MAX: usize] Text<MAX>, format!("string (1 to {MAX} character
     min_length: Some(1),
     max_length: Some(MAX),
     pattern: Some(NOT_BLANK.to_owned()),
+    ..MetaSchema::new("string")
+});
+
+string_type!([] Slug, "string (slug)", MetaSchema {
+    min_length: Some(1),
+    max_length: Some(63),
+    pattern: Some("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$".to_owned()),
     ..MetaSchema::new("string")
 });
 

@@ -3,11 +3,12 @@
 //! The key is entered once per request, after its body has been read and before its handler runs (`api/support/surface.rs`),
 //! so that no slow upload holds a connection. The handler's `SiteKey` argument then takes the transaction.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use poem::{Request, http::HeaderMap};
 use poem_openapi::{SecurityScheme, auth::ApiKey};
 
+use super::Slot;
 use crate::{
     db::SiteTx,
     keys::{SECRET_LENGTH, Sha256Digest},
@@ -69,26 +70,12 @@ pub fn presented_ticket(headers: &HeaderMap) -> Option<Sha256Digest> {
     }
 }
 
-/// Carries an entered transaction from the surface to the handler.
-pub struct Slot(Mutex<Option<SiteTx>>);
-
-impl Slot {
-    pub fn new(tx: SiteTx) -> Self {
-        Self(Mutex::new(Some(tx)))
-    }
-
-    /// The transaction, once.
-    pub fn take(&self) -> Option<SiteTx> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// The site's publishable key: `pk_` and 43 characters. It says which site; no path, query, header or body field can.
 /// It reads published content of its site and submits tickets, and may stand in a web page. Pages may use it from the
 /// origins that the site lists.
 #[derive(SecurityScheme)]
 #[oai(rename = "PublishableKey", ty = "api_key", key_name = "X-Vicket-Key", key_in = "header", checker = "entered")]
-pub struct SiteKey(Arc<Slot>);
+pub struct SiteKey(Arc<Slot<SiteTx>>);
 
 impl SiteKey {
     /// The transaction that this key entered. Until a handler takes it, it is the surface's to end: input that cannot be
@@ -99,7 +86,7 @@ impl SiteKey {
 }
 
 #[expect(clippy::unused_async, reason = "the derive awaits it")]
-async fn entered(request: &Request, _: ApiKey) -> poem::Result<Arc<Slot>> {
-    let slot = request.data::<Arc<Slot>>().map(Arc::clone);
+async fn entered(request: &Request, _: ApiKey) -> poem::Result<Arc<Slot<SiteTx>>> {
+    let slot = request.data::<Arc<Slot<SiteTx>>>().map(Arc::clone);
     slot.ok_or_else(|| Problem::internal("a handler ran outside the support surface").into())
 }

@@ -10,9 +10,6 @@ use crate::{
     },
 };
 
-/// Who made a key, as its row says.
-const BY: &str = "cli";
-
 /// # Errors
 /// Those of the command, in words.
 pub async fn run(admin: &AdminArgs, command: KeyCommand) -> anyhow::Result<()> {
@@ -23,20 +20,20 @@ pub async fn run(admin: &AdminArgs, command: KeyCommand) -> anyhow::Result<()> {
         }
         KeyCommand::Create { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            let key = store::keys::create(&mut tx, site.id, BY).await.map_err(said)?;
+            let key = store::keys::create(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             reveal(&key);
         }
         KeyCommand::Stage { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            let key = store::keys::stage(&mut tx, site.id, BY).await.map_err(said)?;
+            let key = store::keys::stage(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             reveal(&key);
             eprintln!("It works beside the active key. Deploy it, then rotate.");
         }
         KeyCommand::Rotate { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            let key = store::keys::rotate(&mut tx, site.id, BY).await.map_err(said)?;
+            let key = store::keys::rotate(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             match key {
                 Some(key) => reveal(&key),

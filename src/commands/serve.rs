@@ -15,10 +15,11 @@ use tracing_subscriber::EnvFilter;
 use super::said;
 use crate::{
     app::{App, Root},
+    auth::password::Hasher,
     checks,
     config::{LogFormat, ServeArgs, Tuning},
     counts::{self, Counts},
-    db::{Pool, WidgetGate, Worker},
+    db::{AgentGate, Pool, WidgetGate, Worker},
     kept::Kept,
     limits::Limits,
     server,
@@ -26,8 +27,6 @@ use crate::{
 
 /// Connections of the worker: one flushes, one is spare.
 const WORKER_CONNECTIONS: usize = 2;
-/// Connections of the agents' gate, which for now is only checked.
-const AGENT_CONNECTIONS: usize = 1;
 
 /// What the server needs to run.
 pub struct Settings {
@@ -35,6 +34,7 @@ pub struct Settings {
     pub agent_url: String,
     pub worker_url: String,
     pub trusted_proxies: Vec<IpNet>,
+    pub public_url: Option<String>,
     pub limits: Limits,
     pub tuning: Tuning,
 }
@@ -49,6 +49,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         agent_url: args.agent_url,
         worker_url: args.worker_url,
         trusted_proxies: args.trusted_proxies,
+        public_url: args.public_url,
         limits: Limits::new(),
         tuning: args.tuning,
     };
@@ -78,9 +79,10 @@ pub fn log(format: LogFormat, default: &str) {
 /// When a URL is none.
 pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
     let connections = usize::from(settings.tuning.widget_connections);
+    let agents = usize::from(settings.tuning.agent_connections);
     Ok(Arc::new(App {
         gate: WidgetGate::new(Pool::new(&settings.widget_url, connections).context("VICKET_WIDGET_URL")?),
-        agent_pool: Pool::new(&settings.agent_url, AGENT_CONNECTIONS).context("VICKET_AGENT_URL")?,
+        agents: AgentGate::new(Pool::new(&settings.agent_url, agents).context("VICKET_AGENT_URL")?),
         worker: Arc::new(Worker::new(
             Pool::new(&settings.worker_url, WORKER_CONNECTIONS).context("VICKET_WORKER_URL")?,
         )),
@@ -88,6 +90,8 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         limits: settings.limits,
         kept: Kept::new(settings.tuning.answer_cache_mib),
         trusted_proxies: settings.trusted_proxies,
+        public_url: settings.public_url,
+        hasher: Hasher::default(),
     }))
 }
 
@@ -125,5 +129,6 @@ pub async fn serve(
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;
     app.gate.pool().close();
+    app.agents.pool().close();
     Ok(())
 }

@@ -21,7 +21,7 @@ pub async fn run(admin: &AdminArgs, command: SiteCommand) -> anyhow::Result<()> 
         }
         SiteCommand::Show { site } => show(admin, &site).await,
         SiteCommand::Update { site, name, reads, writes, network_reads, network_writes } => {
-            let changes = SiteChanges { name, reads, writes, network_reads, network_writes };
+            let changes = SiteChanges { name, origins: None, reads, writes, network_reads, network_writes };
             let (mut tx, _) = enter(admin, &site).await?;
             store::sites::update(&mut tx, &site.site, &changes).await.map_err(said)?;
             tx.commit().await.map_err(said)?;

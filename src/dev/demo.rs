@@ -1,13 +1,12 @@
 //! The demo: two orgs, three sites, people, articles, FAQs, tickets. Made in one transaction by the same functions that
 //! the administration commands use.
 
-use anyhow::Context as _;
-use argon2::{Argon2, PasswordHasher as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::random_text;
 use crate::{
+    auth::password,
     db::{Operator, OrgTx},
     origins::Origin,
     problem::Problem,
@@ -256,7 +255,7 @@ pub async fn seed(operator: &Operator) -> anyhow::Result<(Demo, OrgTx)> {
 async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Result<()> {
     for (email, name, role) in plan.people {
         let password = random_text()?;
-        let hash = Argon2::default().hash_password(password.as_bytes()).context("a password could not be hashed")?;
+        let hash = password::hash(&password);
         let user = store::orgs::create_user(tx, email, name, &hash.to_string()).await.map_err(failed)?;
         store::orgs::add_member(tx, user, role).await.map_err(failed)?;
         let user =
@@ -281,7 +280,7 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan) -> anyhow::Re
     for planned in plan.tickets {
         ticket(tx, site.id, planned).await.map_err(failed)?;
     }
-    let key = store::keys::create(tx, site.id, "cli").await.map_err(failed)?;
+    let key = store::keys::create(tx, site.id).await.map_err(failed)?;
     Ok(DemoSite {
         org: org.slug.to_owned(),
         slug: plan.slug.to_owned(),

@@ -89,6 +89,7 @@ async fn serve_on(
         agent_url: dev.databases.agent.clone(),
         worker_url: dev.databases.worker.clone(),
         trusted_proxies: Vec::new(),
+        public_url: None,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
         tuning: args.tuning,
     })?;

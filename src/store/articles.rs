@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cursor::{self, Place};
+use super::cursor::{self, Place, Span};
 use crate::{db::SiteTx, problem::Problem};
 
 /// An article in a list.
@@ -24,7 +24,7 @@ impl Summary {
     /// Its place in a list of this order, for the cursor.
     fn place(&self, order: Order) -> Place {
         let figure = match order {
-            Order::Newest => (self.published_at.unix_timestamp_nanos() / 1000) as i64,
+            Order::Newest => cursor::micros(self.published_at),
             Order::Popular => self.view_count,
             Order::Relevant => self.rank,
         };
@@ -58,12 +58,10 @@ pub enum Order {
 /// One page of a list.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    /// 1 to 100.
-    pub limit: u32,
+    pub span: Span<'a>,
     pub order: Order,
     /// Full-text search, in the syntax that web search engines use.
     pub search: Option<&'a str>,
-    pub cursor: Option<&'a str>,
 }
 
 // Three orders of one list, each by a key and the id, descending. `$1, $2` are the place that the cursor names and `$4`,
@@ -115,9 +113,6 @@ pub const BY_SLUG: &str = "select a.id, a.slug, a.title, a.excerpt, a.view_count
     order by a.site_id nulls last
     limit 1";
 
-/// Microseconds from 1970, either way, that a cursor of times may say: some 3,000 years. Timestamps begin in 4713 BC.
-const FURTHEST: u64 = 100_000_000_000_000_000;
-
 /// One page of published articles, and the cursor of the next.
 ///
 /// # Errors
@@ -128,24 +123,15 @@ pub async fn page(tx: &mut SiteTx, wanted: &Wanted<'_>) -> Result<(Vec<Summary>,
         Order::Popular => (b'p', POPULAR),
         Order::Relevant => (b'r', RELEVANT),
     };
-    let after = wanted.cursor.map(|cursor| cursor::read(tag, cursor)).transpose()?;
-    // No article is there, and PostgreSQL has no such timestamp to compare with.
-    if wanted.order == Order::Newest && after.is_some_and(|place| place.figure.unsigned_abs() > FURTHEST) {
-        return Err(cursor::refusal());
-    }
-    let limit = wanted.limit as usize;
-    let mut rows: Vec<Summary> = sqlx::query_as(sql)
+    let after = wanted.span.after(tag)?;
+    let rows: Vec<Summary> = sqlx::query_as(sql)
         .bind(after.map(|place| place.figure))
         .bind(after.map(|place| place.id))
-        // One more than asked for tells whether there is a next page.
-        .bind(i64::from(wanted.limit) + 1)
+        .bind(wanted.span.fetch())
         .bind(wanted.search)
         .fetch_all(tx.connection())
         .await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| cursor::write(tag, last.place(wanted.order)));
-    Ok((rows, next))
+    Ok(wanted.span.cut(rows, |last| cursor::write(tag, last.place(wanted.order))))
 }
 
 /// The published article of this slug.

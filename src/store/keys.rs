@@ -51,8 +51,8 @@ async fn one(tx: &mut OrgTx, site_id: Uuid, state: &str) -> Result<Option<KeyRow
 ///
 /// # Errors
 /// `409 key_exists`.
-pub async fn create(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<PublishableKey, Problem> {
-    insert(tx, site_id, "active", by).await.map_err(|error| {
+pub async fn create(tx: &mut OrgTx, site_id: Uuid) -> Result<PublishableKey, Problem> {
+    insert(tx, site_id, "active").await.map_err(|error| {
         Problem::on_constraint(error, "site_keys_one_active", || {
             Problem::new(Code::KeyExists, "The site has an active key. Rotate it, or revoke it first.")
         })
@@ -63,9 +63,9 @@ pub async fn create(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Publishab
 ///
 /// # Errors
 /// `409 staged_key_exists`, `409 no_active_key`.
-pub async fn stage(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<PublishableKey, Problem> {
+pub async fn stage(tx: &mut OrgTx, site_id: Uuid) -> Result<PublishableKey, Problem> {
     active_id(tx, site_id).await?;
-    insert(tx, site_id, "staged", by).await.map_err(|error| {
+    insert(tx, site_id, "staged").await.map_err(|error| {
         Problem::on_constraint(error, "site_keys_one_staged", || {
             Problem::new(Code::StagedKeyExists, "The site has a staged key. Rotate to it, or drop it first.")
         })
@@ -76,7 +76,7 @@ pub async fn stage(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Publishabl
 ///
 /// # Errors
 /// `409 no_active_key`; `409 rotation_conflict` when another rotation came first.
-pub async fn rotate(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Option<PublishableKey>, Problem> {
+pub async fn rotate(tx: &mut OrgTx, site_id: Uuid) -> Result<Option<PublishableKey>, Problem> {
     let old = active_id(tx, site_id).await?;
     let staged = one(tx, site_id, "staged").await?;
     // Of two rotations that read the same active key, the second waits here for the first and then finds it revoked.
@@ -92,7 +92,7 @@ pub async fn rotate(tx: &mut OrgTx, site_id: Uuid, by: &str) -> Result<Option<Pu
         return Err(conflict());
     }
     let Some(staged) = staged else {
-        let made = insert(tx, site_id, "active", by).await;
+        let made = insert(tx, site_id, "active").await;
         return made.map(Some).map_err(|error| Problem::on_constraint(error, "site_keys_one_active", conflict));
     };
     let promoted = sqlx::query(
@@ -155,17 +155,16 @@ async fn active_id(tx: &mut OrgTx, site_id: Uuid) -> Result<Uuid, Problem> {
     active.map(|key| key.id).ok_or_else(|| Problem::new(Code::NoActiveKey, "The site has no active key. Create one."))
 }
 
-async fn insert(tx: &mut OrgTx, site_id: Uuid, state: &str, by: &str) -> Result<PublishableKey, sqlx::Error> {
+async fn insert(tx: &mut OrgTx, site_id: Uuid, state: &str) -> Result<PublishableKey, sqlx::Error> {
     let key = PublishableKey::mint();
     sqlx::query(
-        "insert into vicket.site_keys (site_id, key_hash, hint, state, created_by, activated_at)
-        values ($1, $2, $3, $4, $5, case when $4 = 'active' then now() end)",
+        "insert into vicket.site_keys (site_id, key_hash, hint, state, activated_at)
+        values ($1, $2, $3, $4, case when $4 = 'active' then now() end)",
     )
     .bind(site_id)
     .bind(key.digest().as_bytes().as_slice())
     .bind(key.hint())
     .bind(state)
-    .bind(by)
     .execute(tx.connection())
     .await?;
     Ok(key)

@@ -41,6 +41,25 @@ pub async fn create(tx: &mut OrgTx, slug: &str, name: &str) -> Result<(), Proble
     Ok(())
 }
 
+/// Gives the org of this transaction another name.
+///
+/// # Errors
+/// `404 not_found`; `400 invalid_request` when the name is not acceptable.
+pub async fn rename(tx: &mut OrgTx, name: &str) -> Result<(), Problem> {
+    check_name(name)?;
+    let renamed = sqlx::query("update vicket.orgs set name = $1").bind(name).execute(tx.connection()).await?;
+    super::one_row(renamed.rows_affected())
+}
+
+/// Deletes the org of this transaction with everything that belongs to it, but for its audit log.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn delete(tx: &mut OrgTx) -> Result<(), Problem> {
+    let deleted = sqlx::query("delete from vicket.orgs").execute(tx.connection()).await?;
+    super::one_row(deleted.rows_affected())
+}
+
 /// Creates a user; `password_hash` is argon2id in PHC form.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::cursor::{self, Span};
 use crate::{
     db::{OrgTx, SiteLimits, SiteTx},
     origins::Origin,
@@ -51,12 +52,25 @@ pub struct Site {
     pub network_reads_per_minute: i32,
     pub network_writes_per_minute: i32,
     pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
 }
+
+/// A site with the origins that it lists.
+#[derive(Debug)]
+pub struct SiteWithOrigins {
+    pub site: Site,
+    pub origins: Vec<String>,
+}
+
+/// The largest limit, requests a minute.
+pub const MOST_A_MINUTE: u32 = 10_000_000;
 
 /// Changes of a site; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct SiteChanges {
     pub name: Option<String>,
+    /// The whole list.
+    pub origins: Option<Vec<Origin>>,
     pub reads: Option<u32>,
     pub writes: Option<u32>,
     pub network_reads: Option<u32>,
@@ -78,7 +92,7 @@ macro_rules! columns {
     ($tail:literal) => {
         concat!(
             "id, slug, name, reads_per_minute, writes_per_minute, network_reads_per_minute, ",
-            "network_writes_per_minute, created_at ",
+            "network_writes_per_minute, created_at, updated_at ",
             $tail
         )
     };
@@ -93,17 +107,51 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<Site>, Problem> {
     Ok(sqlx::query_as(sql).fetch_all(tx.connection()).await?)
 }
 
+/// The sites of the org, by slug.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<SiteWithOrigins>, Option<String>), Problem> {
+    let sql =
+        concat!("select ", columns!("from vicket.sites where $1::text is null or slug > $1 order by slug limit $2"));
+    let rows: Vec<Site> =
+        sqlx::query_as(sql).bind(span.after_text(b's')?).bind(span.fetch()).fetch_all(tx.connection()).await?;
+    let (sites, next) = span.cut(rows, |site| cursor::write_text(b's', &site.slug));
+    let ids: Vec<Uuid> = sites.iter().map(|site| site.id).collect();
+    let listed: Vec<(Uuid, String)> =
+        sqlx::query_as("select site_id, origin from vicket.site_origins where site_id = any($1) order by origin")
+            .bind(ids)
+            .fetch_all(tx.connection())
+            .await?;
+    let of = |site: &Site| listed.iter().filter(|(id, _)| *id == site.id).map(|(_, origin)| origin.clone()).collect();
+    Ok((sites.into_iter().map(|site| SiteWithOrigins { origins: of(&site), site }).collect(), next))
+}
+
+/// The site of this slug, with the origins that it lists.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn with_origins(tx: &mut OrgTx, slug: &str) -> Result<SiteWithOrigins, Problem> {
+    let site = by_slug(tx, slug).await?;
+    Ok(SiteWithOrigins { origins: origins(tx, site.id).await?, site })
+}
+
 /// The site of this slug.
 ///
 /// # Errors
 /// `404 not_found`.
 pub async fn by_slug(tx: &mut OrgTx, slug: &str) -> Result<Site, Problem> {
     let sql = concat!("select ", columns!("from vicket.sites where slug = $1"));
-    sqlx::query_as(sql)
-        .bind(slug)
-        .fetch_optional(tx.connection())
-        .await?
-        .ok_or_else(|| Problem::new(Code::NotFound, format!("The org has no site `{slug}`.")))
+    let site = sqlx::query_as(sql).bind(slug).fetch_optional(tx.connection()).await?;
+    site.ok_or_else(|| no_site(tx, slug))
+}
+
+/// One body for whatever is not there; only a person at a terminal is told which name it was.
+fn no_site(tx: &OrgTx, slug: &str) -> Problem {
+    match tx.actor() {
+        Some(_) => Problem::not_found(),
+        None => Problem::new(Code::NotFound, format!("The org has no site `{slug}`.")),
+    }
 }
 
 /// Creates a site.
@@ -125,41 +173,59 @@ pub async fn create(tx: &mut OrgTx, slug: &str, name: &str) -> Result<Site, Prob
 ///
 /// # Errors
 /// `404 not_found`; `400 invalid_request` when a value is not acceptable.
-pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result<Site, Problem> {
-    const MOST: u32 = 10_000_000;
+pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result<SiteWithOrigins, Problem> {
+    let site = by_slug(tx, slug).await?;
     if let Some(name) = &changes.name {
         super::orgs::check_name(name)?;
         // A statement of its own, so that a change of limits alone does not invalidate kept answers.
-        sqlx::query("update vicket.sites set name = $2, updated_at = now() where slug = $1")
-            .bind(slug)
+        let renamed = sqlx::query("update vicket.sites set name = $2, updated_at = now() where id = $1")
+            .bind(site.id)
             .bind(name)
             .execute(tx.connection())
             .await?;
+        super::one_row(renamed.rows_affected())?;
+    }
+    set_limits(tx, site.id, changes).await?;
+    if let Some(wanted) = &changes.origins {
+        let kept = origins(tx, site.id).await?;
+        for gone in kept.iter().filter(|origin| !wanted.iter().any(|wanted| wanted.as_str() == origin.as_str())) {
+            super::one_row(take_off(tx, site.id, gone).await?)?;
+        }
+        for origin in wanted.iter().filter(|wanted| !kept.iter().any(|origin| origin == wanted.as_str())) {
+            add_origin(tx, site.id, origin).await?;
+        }
+    }
+    with_origins(tx, slug).await
+}
+
+async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Result<(), Problem> {
+    let SiteChanges { reads, writes, network_reads, network_writes, .. } = *changes;
+    if [reads, writes, network_reads, network_writes].iter().all(Option::is_none) {
+        return Ok(());
     }
     let figure = |field: &str, value: Option<u32>| match value {
-        Some(value) if value > MOST => Err(Problem::invalid_field(field, format!("at most {MOST} a minute"))),
+        Some(value) if value > MOST_A_MINUTE => {
+            Err(Problem::invalid_field(field, format!("at most {MOST_A_MINUTE} a minute")))
+        }
         value => Ok(value.map(u32::cast_signed)),
     };
-    let sql = concat!(
+    let changed = sqlx::query(
         "update vicket.sites set
           reads_per_minute = coalesce($2, reads_per_minute),
           writes_per_minute = coalesce($3, writes_per_minute),
           network_reads_per_minute = coalesce($4, network_reads_per_minute),
           network_writes_per_minute = coalesce($5, network_writes_per_minute),
           updated_at = now()
-        where slug = $1
-        returning ",
-        columns!("")
-    );
-    sqlx::query_as(sql)
-        .bind(slug)
-        .bind(figure("reads", changes.reads)?)
-        .bind(figure("writes", changes.writes)?)
-        .bind(figure("network_reads", changes.network_reads)?)
-        .bind(figure("network_writes", changes.network_writes)?)
-        .fetch_optional(tx.connection())
-        .await?
-        .ok_or_else(|| Problem::new(Code::NotFound, format!("The org has no site `{slug}`.")))
+        where id = $1",
+    )
+    .bind(site_id)
+    .bind(figure("reads", reads)?)
+    .bind(figure("writes", writes)?)
+    .bind(figure("network_reads", network_reads)?)
+    .bind(figure("network_writes", network_writes)?)
+    .execute(tx.connection())
+    .await?;
+    super::one_row(changed.rows_affected())
 }
 
 /// Deletes a site with everything that belongs to it.
@@ -169,7 +235,7 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
 pub async fn delete(tx: &mut OrgTx, slug: &str) -> Result<(), Problem> {
     let deleted = sqlx::query("delete from vicket.sites where slug = $1").bind(slug).execute(tx.connection()).await?;
     match deleted.rows_affected() {
-        0 => Err(Problem::new(Code::NotFound, format!("The org has no site `{slug}`."))),
+        0 => Err(no_site(tx, slug)),
         _ => Ok(()),
     }
 }
@@ -198,15 +264,19 @@ pub async fn add_origin(tx: &mut OrgTx, site_id: Uuid, origin: &Origin) -> Resul
 /// # Errors
 /// `404 not_found` when it was not listed.
 pub async fn remove_origin(tx: &mut OrgTx, site_id: Uuid, origin: &Origin) -> Result<(), Problem> {
-    let deleted = sqlx::query("delete from vicket.site_origins where site_id = $1 and origin = $2")
-        .bind(site_id)
-        .bind(origin.as_str())
-        .execute(tx.connection())
-        .await?;
-    match deleted.rows_affected() {
+    match take_off(tx, site_id, origin.as_str()).await? {
         0 => Err(Problem::new(Code::NotFound, format!("The site does not list `{origin}`."))),
         _ => Ok(()),
     }
+}
+
+async fn take_off(tx: &mut OrgTx, site_id: Uuid, origin: &str) -> Result<u64, Problem> {
+    let deleted = sqlx::query("delete from vicket.site_origins where site_id = $1 and origin = $2")
+        .bind(site_id)
+        .bind(origin)
+        .execute(tx.connection())
+        .await?;
+    Ok(deleted.rows_affected())
 }
 
 /// The origins that a site lists, in order of their text.
@@ -228,6 +298,42 @@ pub struct RefusedOrigin {
     pub times: i64,
     pub first_seen: OffsetDateTime,
     pub last_seen: OffsetDateTime,
+}
+
+/// A page of the refused origins of a site, the most recent first.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn refused_page(
+    tx: &mut OrgTx,
+    site_id: Uuid,
+    span: Span<'_>,
+) -> Result<(Vec<RefusedOrigin>, Option<String>), Problem> {
+    // The cursor is the origin itself: the list is short, and its order changes while it is read.
+    let rows: Vec<RefusedOrigin> = sqlx::query_as(
+        "select origin, times, first_seen, last_seen
+        from vicket.refused_origins
+        where site_id = $1
+          and ($2::text is null or (last_seen, origin) < (
+            (select r.last_seen from vicket.refused_origins r where r.site_id = $1 and r.origin = $2), $2))
+        order by last_seen desc, origin desc
+        limit $3",
+    )
+    .bind(site_id)
+    .bind(span.after_text(b'r')?)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |refused| cursor::write_text(b'r', &refused.origin)))
+}
+
+/// Forgets the refused origins of a site.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn clear_refused(tx: &mut OrgTx, site_id: Uuid) -> Result<(), Problem> {
+    sqlx::query("delete from vicket.refused_origins where site_id = $1").bind(site_id).execute(tx.connection()).await?;
+    Ok(())
 }
 
 /// The refused origins of a site, the most recent first.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     counts::{Refusals, SiteRef},
     db::Worker,
+    keys::Sha256Digest,
     problem::Problem,
 };
 
@@ -34,6 +35,25 @@ pub async fn touch_keys(worker: &Worker, keys: &HashMap<(SiteRef, Uuid), OffsetD
     let query =
         sqlx::query("select worker.touch_keys($1, $2, $3, $4)").bind(org_ids).bind(site_ids).bind(key_ids).bind(times);
     worker.execute(query).await
+}
+
+/// Writes when sessions were last used.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn touch_sessions(worker: &Worker, sessions: &HashMap<Sha256Digest, OffsetDateTime>) -> Result<(), Problem> {
+    let digests: Vec<Vec<u8>> = sessions.keys().map(|digest| digest.as_bytes().to_vec()).collect();
+    let times: Vec<OffsetDateTime> = sessions.values().copied().collect();
+    worker.execute(sqlx::query("select worker.touch_sessions($1, $2)").bind(digests).bind(times)).await
+}
+
+/// Writes when machine keys were last used.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn touch_machine_keys(worker: &Worker, keys: &HashMap<Uuid, OffsetDateTime>) -> Result<(), Problem> {
+    let (ids, times): (Vec<Uuid>, Vec<OffsetDateTime>) = keys.iter().unzip();
+    worker.execute(sqlx::query("select worker.touch_machine_keys($1, $2)").bind(ids).bind(times)).await
 }
 
 /// Counts refused origins.
@@ -64,10 +84,10 @@ pub async fn add_refused_origins(
     worker.execute(query).await
 }
 
-/// Deletes idempotency keys older than 24 hours, at most 10,000 a call.
+/// Deletes idempotency keys older than 24 hours and sessions that have ended, at most 10,000 of each a call.
 ///
 /// # Errors
 /// `5xx` only.
 pub async fn purge_expired(worker: &Worker) -> Result<(), Problem> {
-    worker.execute(sqlx::query("select worker.purge_expired(10000)")).await
+    worker.execute(sqlx::query("select worker.purge_expired(10000), worker.purge_ended(10000)")).await
 }

@@ -443,11 +443,14 @@ async fn a_read_has_an_etag_and_is_304_to_who_has_it() {
     ] {
         let whole = server.get(key, path).await;
         let etag = whole.ok(200).header("etag").expect("an ETag").to_owned();
-        assert!(etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+        // That of an article's page is weak: it leaves the count of views out.
+        let strong = etag.strip_prefix("W/").unwrap_or(&etag).to_owned();
+        assert_eq!(strong != etag, path.ends_with("-published"), "{path}: {etag}");
+        assert!(strong.len() > 2 && strong.starts_with('"') && strong.ends_with('"'), "{etag}");
         let ask = async |method: Method, known: &str| {
             server.call(method, path, &[("X-Vicket-Key", key), ("If-None-Match", known)]).await
         };
-        for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
+        for known in [etag.clone(), format!("W/{strong}"), format!("\"other\", {etag}"), "*".to_owned()] {
             let answer = ask(Method::GET, &known).await;
             assert_eq!((answer.status, answer.text.as_str()), (304, ""), "{path} {known}");
             assert_eq!(answer.header("etag"), Some(etag.as_str()));
@@ -455,7 +458,8 @@ async fn a_read_has_an_etag_and_is_304_to_who_has_it() {
                 assert_eq!(answer.header(name), whole.header(name), "{path}");
             }
         }
-        for known in ["\"other\"", "", "ä", etag.trim_matches('"'), "\"", &etag.to_uppercase().replace("A", "a0")] {
+        for known in ["\"other\"", "", "ä", strong.trim_matches('"'), "\"", &strong.to_uppercase().replace("A", "a0")]
+        {
             ask(Method::GET, known).await.ok(200);
         }
         let head = ask(Method::HEAD, "\"other\"").await;
@@ -490,6 +494,8 @@ async fn what_is_kept_for_one_site_is_never_answered_to_another() {
         for (index, site) in [&world.site_a, &world.site_b, &world.site_c].into_iter().enumerate() {
             for (question, path) in questions.into_iter().enumerate() {
                 let answer = server.get(&site.key, path).await.ok(200).text.clone();
+                // An article's page counts its own views.
+                let answer = answer.replace(&format!("\"view_count\":{round},"), "\"view_count\":0,");
                 let others = ["site-a", "site-b", "site-c"].into_iter().filter(|other| *other != site.slug);
                 assert!(others.into_iter().all(|other| !answer.contains(other)), "{path} of {}: {answer}", site.slug);
                 assert!(answer.contains(site.slug), "{path}: {answer}");

@@ -69,7 +69,7 @@ async fn two_sites_in_turn_on_one_connection_each_get_their_own_answers() {
 
 async fn rotate(world: &World, site: &Site) -> Option<String> {
     let mut tx = world.org(site.org).await;
-    let key = store::keys::rotate(&mut tx, site.id, "test").await.expect("rotated");
+    let key = store::keys::rotate(&mut tx, site.id).await.expect("rotated");
     tx.commit().await.expect("commit");
     key.map(|key| key.reveal().to_owned())
 }
@@ -124,7 +124,9 @@ async fn one_of_many(world: &World, server: &Running, n: u32, random: u64) {
             let thread = Answer::of(thread).await.ok(200).json();
             assert_eq!(thread["messages"][0]["body"], body["message"]);
         }
-        5 if random.is_multiple_of(2) => server.get("pk_bad", LIST).await.refused(401, "key_invalid"),
+        5 if random.is_multiple_of(2) => {
+            server.get("pk_bad", LIST).await.refused(401, "key_invalid");
+        }
         5 => {
             let asked = server
                 .request(reqwest::Method::GET, LIST)
@@ -250,12 +252,12 @@ async fn of_two_rotations_at_once_one_wins_and_the_other_conflicts() {
     let world = World::new().await;
     let site = &world.site_a;
     let (mut first, mut second) = (world.org(site.org).await, world.org(site.org).await);
-    store::keys::rotate(&mut first, site.id, "first").await.expect("rotated");
+    store::keys::rotate(&mut first, site.id).await.expect("rotated");
     let waiting = format!(
         "select count(*) from pg_stat_activity where datname = '{}' and wait_event_type = 'Lock'",
         world.database
     );
-    let (lost, ()) = tokio::join!(store::keys::rotate(&mut second, site.id, "second"), async {
+    let (lost, ()) = tokio::join!(store::keys::rotate(&mut second, site.id), async {
         // The second has read the active key and waits for the first, which has not committed.
         let since = Instant::now();
         while world.look::<i64>(&waiting).await == 0 {
@@ -275,7 +277,7 @@ async fn staging_deploying_and_rotating_loses_no_request() {
     let world = World::new().await;
     let server = Arc::new(world.serve_with(few(2, 8)).await);
     let mut tx = world.org("acme").await;
-    let staged = store::keys::stage(&mut tx, world.site_a.id, "test").await.expect("staged").reveal().to_owned();
+    let staged = store::keys::stage(&mut tx, world.site_a.id).await.expect("staged").reveal().to_owned();
     tx.commit().await.expect("commit");
     let over = Arc::new(AtomicBool::new(false));
     let traffic = {

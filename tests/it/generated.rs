@@ -21,9 +21,11 @@ fn compare(file: &str, text: &str, command: &str) {
 }
 
 #[test]
-fn the_committed_openapi_document_is_the_generated_one() {
+fn the_committed_openapi_documents_are_the_generated_ones() {
     let document = vicket::api::support::document().expect("a complete document");
     compare("openapi/support.v1.json", &document, "just openapi");
+    let document = vicket::api::agent::document().expect("a complete document");
+    compare("openapi/agent.v1.json", &document, "just openapi");
 }
 
 #[tokio::test]

@@ -24,9 +24,9 @@ use vicket::{
     app::App,
     commands::serve::{self, Settings},
     config::{LogFormat, Tuning},
-    db::{self, Operator, OrgTx},
+    db::{self, Access, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx, Pool},
     dev::postgres::{Cluster, Durability, Programs},
-    keys::PublishableKey,
+    keys::{PublishableKey, SessionToken, Sha256Digest},
     limits::Limits,
     migrate::{self, Passwords},
     origins::Origin,
@@ -221,6 +221,7 @@ impl World {
     pub async fn serve_through(&self, widget_url: String, options: Options) -> Running {
         let tuning = Tuning {
             widget_connections: options.connections,
+            agent_connections: options.connections,
             max_clients: 1000,
             answer_cache_mib: options.answer_cache_mib,
             log_format: LogFormat::Text,
@@ -230,6 +231,7 @@ impl World {
             agent_url: self.url("vicket_gate_agent"),
             worker_url: self.url("vicket_worker"),
             trusted_proxies: options.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),
+            public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             tuning,
         })
@@ -248,6 +250,68 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
         Running { app, base, client, stop: Some(stop), task: Some(task) }
+    }
+}
+
+/// Somebody who is logged in.
+pub struct Person {
+    pub id: Uuid,
+    pub email: String,
+    /// The value of the header `Cookie`.
+    pub cookie: String,
+    /// What the gate is knocked with.
+    pub session: Sha256Digest,
+}
+
+impl World {
+    /// Somebody who is logged in and works for `org`; in the role of nobody, for none.
+    pub async fn person(&self, org: &str, role: &str) -> Person {
+        let token = SessionToken::mint();
+        let hash = token.digest().to_hex();
+        let id = Uuid::new_v4();
+        let email = format!("{role}-{}@{org}.example", &id.to_string()[..8]);
+        self.arrange(&format!(
+            "insert into vicket.users (id, email, name) values ('{id}', '{email}', 'A {role} of {org}');
+            insert into vicket.sessions (user_id, token_hash) values ('{id}', '\\x{hash}')"
+        ))
+        .await;
+        if role != "nobody" {
+            self.join(id, org, role).await;
+        }
+        Person { id, email, cookie: format!("vicket_session={}", token.reveal()), session: token.digest() }
+    }
+
+    /// Makes somebody work for another org too.
+    pub async fn join(&self, user_id: Uuid, org: &str, role: &str) {
+        self.arrange(&format!(
+            "insert into vicket.members (org_id, user_id, role)
+            select id, '{user_id}', '{role}' from vicket.orgs where slug = '{org}'"
+        ))
+        .await;
+    }
+
+    /// Enters an org as somebody would over HTTP: through the agents' gate, as the server does.
+    pub async fn enter(&self, gate: &AgentGate, person: &Person, org: &str, access: Access) -> AgentVerdict {
+        let knock = AgentKnock {
+            access,
+            credential: Credential::Session(person.session),
+            org: Some(Sha256Digest::of(org.as_bytes())),
+            request_id: "test",
+        };
+        gate.enter(&knock).await.expect("the gate answers")
+    }
+
+    /// As [`World::enter`], when it must be let in.
+    pub async fn agent(&self, gate: &AgentGate, person: &Person, org: &str) -> OrgTx {
+        match self.enter(gate, person, org, Access::Write).await {
+            AgentVerdict::Entered(tx) => tx,
+            AgentVerdict::NoOrg | AgentVerdict::Unknown => panic!("{} was not let into {org}", person.email),
+        }
+    }
+
+    /// The agents' gate, with a few connections.
+    pub fn agent_gate(&self) -> AgentGate {
+        AgentGate::new(Pool::new(&self.url("vicket_gate_agent"), 3).expect("a URL"))
     }
 }
 
@@ -291,7 +355,7 @@ async fn org(tx: &mut OrgTx, slug: &str) {
 async fn site(tx: &mut OrgTx, org: &'static str, slug: &'static str, origin: &'static str) -> Site {
     let site = store::sites::create(tx, slug, slug).await.expect("a site");
     store::sites::add_origin(tx, site.id, &Origin::parse(origin).expect("an origin")).await.expect("listed");
-    let key: PublishableKey = store::keys::create(tx, site.id, "test").await.expect("a key");
+    let key: PublishableKey = store::keys::create(tx, site.id).await.expect("a key");
     article(tx, Some(site.id), &format!("{slug}-published"), &format!("Published on {slug}"), "Hello *you*.", true)
         .await;
     article(tx, Some(site.id), &format!("{slug}-draft"), &format!("Draft on {slug}"), "Not yet.", false).await;
@@ -317,11 +381,12 @@ pub struct Options {
     pub limits: bool,
     pub answer_cache_mib: u64,
     pub trusted_proxies: &'static [&'static str],
+    pub public_url: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 4, limits: true, answer_cache_mib: 8, trusted_proxies: &[] }
+        Self { connections: 4, limits: true, answer_cache_mib: 8, trusted_proxies: &[], public_url: None }
     }
 }
 
@@ -345,6 +410,21 @@ impl Running {
 
     pub async fn post(&self, key: &str, path: &str, body: &serde_json::Value) -> Answer {
         Answer::of(self.request(Method::POST, path).header("X-Vicket-Key", key).json(body)).await
+    }
+
+    /// A call of somebody who is logged in, from our own page.
+    pub async fn call_as(
+        &self,
+        person: &Person,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Answer {
+        let mut request = self.request(method, path).header("Cookie", &person.cookie).header("Origin", &self.base);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answer::of(request).await
     }
 
     /// Stops accepting, drains, writes the last counts.
@@ -393,8 +473,9 @@ impl Answer {
 
     /// Asserts a status and a code.
     #[track_caller]
-    pub fn refused(&self, status: u16, code: &str) {
+    pub fn refused(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{self:?}");
+        self
     }
 
     /// Asserts a status.

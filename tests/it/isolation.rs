@@ -176,7 +176,16 @@ async fn populated() -> Populated {
                    insert into vicket.users (email, name) values ('owner@{org}.example', 'Owner') returning id
                  )
                  insert into vicket.members (org_id, user_id, role)
-                 select o.id, person.id, 'owner' from vicket.orgs o, person where o.slug = '{org}'"
+                 select o.id, person.id, 'owner' from vicket.orgs o, person where o.slug = '{org}';
+                 insert into vicket.sessions (user_id, token_hash)
+                 select m.user_id, sha256('session of {org}')
+                 from vicket.members m join vicket.orgs o on o.id = m.org_id where o.slug = '{org}';
+                 insert into vicket.invitations (org_id, email, role, token_hash, invited_by)
+                 select id, 'guest@{org}.example', 'agent', sha256('invitation of {org}'), 'cli'
+                 from vicket.orgs where slug = '{org}';
+                 insert into vicket.machine_keys (org_id, name, key_hash, hint, permissions, created_by)
+                 select m.org_id, 'robot', sha256('machine key of {org}'), 'hint', array['ticket:read'], m.user_id
+                 from vicket.members m join vicket.orgs o on o.id = m.org_id where o.slug = '{org}'"
             ))
             .await;
     }

@@ -25,12 +25,12 @@ async fn work<const N: usize>(server: &Running, keys: [&str; N]) -> [bool; N] {
 }
 
 async fn stage(world: &World, site: &Site) -> Result<String, Problem> {
-    let staged = world.administer(site.org, async |tx| store::keys::stage(tx, site.id, "test").await).await?;
+    let staged = world.administer(site.org, async |tx| store::keys::stage(tx, site.id).await).await?;
     Ok(staged.reveal().to_owned())
 }
 
 async fn rotate(world: &World, site: &Site) -> Result<Option<String>, Problem> {
-    let made = world.administer(site.org, async |tx| store::keys::rotate(tx, site.id, "test").await).await?;
+    let made = world.administer(site.org, async |tx| store::keys::rotate(tx, site.id).await).await?;
     Ok(made.map(|key| key.reveal().to_owned()))
 }
 
@@ -142,7 +142,7 @@ async fn rotating_staging_and_revoking_act_on_the_next_request() {
     world.administer(site.org, async |tx| store::keys::revoke(tx, site.id).await).await.expect("revoked");
     assert_eq!(work(&server, [&third, &staged]).await, [false, false]);
 
-    let fresh = world.administer(site.org, async |tx| store::keys::create(tx, site.id, "test").await).await;
+    let fresh = world.administer(site.org, async |tx| store::keys::create(tx, site.id).await).await;
     let fresh = fresh.expect("a site without a key may have one").reveal().to_owned();
     assert_eq!(work(&server, [&fresh, &world.site_b.key, &world.site_c.key]).await, [true; 3]);
 }
@@ -156,7 +156,7 @@ async fn a_site_has_one_active_and_one_staged_key() {
     let world = World::new().await;
     let server = world.serve().await;
     let site = &world.site_a;
-    let create = async || world.administer(site.org, async |tx| store::keys::create(tx, site.id, "test").await).await;
+    let create = async || world.administer(site.org, async |tx| store::keys::create(tx, site.id).await).await;
     let unstage = async || world.administer(site.org, async |tx| store::keys::unstage(tx, site.id).await).await;
     let revoke = async || world.administer(site.org, async |tx| store::keys::revoke(tx, site.id).await).await;
 
@@ -176,7 +176,7 @@ async fn a_site_has_one_active_and_one_staged_key() {
 
     // Another org's site is none, whatever is done to it.
     let foreign = world.site_c.id;
-    let foreign = world.administer("acme", async |tx| store::keys::rotate(tx, foreign, "test").await).await;
+    let foreign = world.administer("acme", async |tx| store::keys::rotate(tx, foreign).await).await;
     assert_eq!(code(foreign), Code::NoActiveKey);
     assert_eq!(work(&server, [&world.site_c.key]).await, [true]);
 }

@@ -184,10 +184,9 @@ async fn a_changed_figure_acts_at_once_and_a_rotated_key_resets_nothing() {
     reads(6).await;
     assert_eq!(buckets(server.get(&site.key, SITE).await.ok(200))[1], bucket("site-reads", 6, 1));
 
-    let rotated = world.administer("acme", async |tx| store::keys::rotate(tx, site.id, "test").await).await;
+    let rotated = world.administer("acme", async |tx| store::keys::rotate(tx, site.id).await).await;
     let rotated = rotated.expect("rotated").expect("a new key");
-    let staged =
-        world.administer("acme", async |tx| store::keys::stage(tx, site.id, "test").await).await.expect("staged");
+    let staged = world.administer("acme", async |tx| store::keys::stage(tx, site.id).await).await.expect("staged");
     assert_eq!(buckets(server.get(rotated.reveal(), SITE).await.ok(200))[1], bucket("site-reads", 6, 0));
     for key in [&rotated, &staged] {
         limited(&server.get(key.reveal(), SITE).await, "site-reads");
@@ -315,8 +314,13 @@ async fn a_server_without_limits_has_none() {
     let world = World::new().await;
     let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
     let site = &world.site_a;
-    let figures =
-        SiteChanges { reads: Some(1), network_reads: Some(1), writes: Some(1), network_writes: Some(1), name: None };
+    let figures = SiteChanges {
+        reads: Some(1),
+        network_reads: Some(1),
+        writes: Some(1),
+        network_writes: Some(1),
+        ..SiteChanges::default()
+    };
     set(&world, site, figures).await;
     for _ in 0..3 {
         let answer = server.get(&site.key, SITE).await;

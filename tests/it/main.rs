@@ -1,6 +1,7 @@
 //! The integration tests: one binary, the real router over real HTTP, a fresh database per test, the login roles that
 //! the server uses.
 
+mod agents;
 mod articles;
 mod concurrency;
 mod docs;

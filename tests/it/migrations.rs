@@ -182,7 +182,7 @@ const BREACHES: [(&str, &str); 4] = [
     ("alter table vicket.tickets no force row level security", "vicket.tickets lacks FORCE ROW LEVEL SECURITY"),
     ("alter table vicket.faqs disable row level security", "vicket.faqs lacks ROW LEVEL SECURITY"),
     ("create table vicket.x (org_id uuid not null)", "vicket.x lacks ROW LEVEL SECURITY"),
-    ("drop policy operator_all on vicket.members", "vicket.members has no policy"),
+    ("drop policy definer_counts on vicket.ticket_counters", "vicket.ticket_counters has no policy"),
 ];
 
 #[tokio::test]
@@ -202,12 +202,19 @@ async fn a_migration_and_a_server_refuse_a_database_without_isolation_and_name_t
 
 /// The start-up checks over this database, with `login` in place of the widget's gate.
 async fn check(database: &str, login: Option<&str>) -> anyhow::Result<()> {
-    let tuning = Tuning { widget_connections: 1, max_clients: 10, answer_cache_mib: 0, log_format: LogFormat::Text };
+    let tuning = Tuning {
+        widget_connections: 1,
+        agent_connections: 1,
+        max_clients: 10,
+        answer_cache_mib: 0,
+        log_format: LogFormat::Text,
+    };
     let app = serve::build(Settings {
         widget_url: url(Some(login.unwrap_or("vicket_gate_widget")), database),
         agent_url: url(Some("vicket_gate_agent"), database),
         worker_url: url(Some("vicket_worker"), database),
         trusted_proxies: Vec::new(),
+        public_url: None,
         limits: Limits::off(),
         tuning,
     })?;

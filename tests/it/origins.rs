@@ -353,8 +353,7 @@ async fn a_key_check_says_in_what_an_origin_differs_and_never_lists_the_others()
         assert_eq!(asked.header("access-control-allow-origin"), Some(origin));
         assert!(asked.list("access-control-allow-headers").contains(&"x-vicket-key".to_owned()));
     }
-    let staged =
-        world.administer("acme", async |tx| store::keys::stage(tx, site.id, "test").await).await.expect("staged");
+    let staged = world.administer("acme", async |tx| store::keys::stage(tx, site.id).await).await.expect("staged");
     let check = get(&server, staged.reveal(), UNLISTED, CHECK).await.ok(200).json();
     assert_eq!((&check["key"], &check["works"]), (&"staged".into(), &false.into()));
     // A key that is not known is told from no page's list.

@@ -6,7 +6,7 @@ use poem::{http::Method, web::Data};
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
-    types::Example,
+    types::{Example, ToJSON as _},
 };
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -26,6 +26,7 @@ use crate::{
     store::{
         self,
         articles::{Order, Wanted},
+        cursor::Span,
     },
 };
 
@@ -195,13 +196,13 @@ impl ArticlesApi {
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
         let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
         let answer = serve(&app, key.enter(), question, Counts::Exact, async |tx| {
-            let wanted = Wanted { limit, order, search: search.as_deref(), cursor: cursor.as_deref() };
+            let wanted = Wanted { span: Span { limit, cursor: cursor.as_deref() }, order, search: search.as_deref() };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
             let data = rows.into_iter().map(ArticleSummary::from).collect();
             Ok(Read::representation(&ArticlePage { data, next_cursor: Nullable(next) }))
         })
         .await?;
-        Ok(Read::of(answer, &if_none_match))
+        Ok(Read::of(&answer, &if_none_match))
     }
 
     /// Read an article
@@ -225,17 +226,19 @@ impl ArticlesApi {
         }
         let tx = key.enter();
         let org_id = tx.entry().org_id;
-        let answer = serve(&app, tx, format!("article {slug}"), Counts::Late, async |tx| {
-            let article = Article::from(store::articles::by_slug(tx, &slug).await?);
-            Ok(Answer { article: Some(article.id), ..Read::representation(&article) })
+        let answer = serve(&app, tx, format!("article {slug}"), Counts::Own, async |tx| {
+            let mut article = Article::from(store::articles::by_slug(tx, &slug).await?);
+            article.view_count += app.counts.pending_views(org_id, article.id);
+            Ok(Answer::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))
         })
         .await?;
+        let read = Read::of(&answer, &if_none_match);
         // A HEAD looks, it does not read.
-        if let Some(article) = answer.article
-            && *method.0 == Method::GET
+        if *method.0 == Method::GET
+            && let Some(article) = answer.view()
         {
             app.counts.viewed(org_id, article);
         }
-        Ok(Read::of(answer, &if_none_match))
+        Ok(read)
     }
 }

@@ -120,7 +120,7 @@ impl KeyCheckApi {
             origin_listed: Nullable(origin_listed),
             differs,
         };
-        Ok(Read::of(Read::representation(&check), &if_none_match))
+        Ok(Read::of(&Read::representation(&check), &if_none_match))
     }
 }
 

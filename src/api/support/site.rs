@@ -84,7 +84,7 @@ impl SiteApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<SiteBody>, Failure<Reading>> {
-        let answer = serve(&app, key.enter(), "site".to_owned(), Counts::Late, async |tx| {
+        let answer = serve(&app, key.enter(), "site".to_owned(), Counts::Own, async |tx| {
             let site = store::sites::own(tx).await?;
             Ok(Read::representation(&SiteBody {
                 name: site.name,
@@ -96,6 +96,6 @@ impl SiteApi {
             }))
         })
         .await?;
-        Ok(Read::of(answer, &if_none_match))
+        Ok(Read::of(&answer, &if_none_match))
     }
 }

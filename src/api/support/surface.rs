@@ -4,16 +4,11 @@
 //! The body is read first, under its cap, because entering a site takes a connection and a slow upload must not hold
 //! one. Then the one message that enters says all that the rest needs to know.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use poem::{
     Body, Endpoint, Request, Response,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    web::RemoteAddr,
 };
 use quick_cache::sync::Cache;
 use uuid::Uuid;
@@ -22,22 +17,22 @@ use crate::{
     api::{
         failure,
         openapi::{self, Routes},
+        request::{client_network, handle, log, over, read_body, routed, say_limits},
     },
     app::App,
-    auth::site_key::{Presented, Slot, presented_ticket},
+    auth::{
+        Slot,
+        site_key::{Presented, presented_ticket},
+    },
     counts::SiteRef,
     db::{Access, Entry, Knock, SiteTx, Verdict},
     keys::{Sha256Digest, TicketToken},
-    limits::{self, Bucket, Network, Policy, Standing},
+    limits::{Bucket, Network, Policy, Standing},
     problem::{Code, Problem},
 };
 
 /// The largest body, bytes.
 const BODY: usize = 128 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(20);
-/// How long a handler may take; its statements have shorter bounds of their own.
-const HANDLER_TIME: Duration = Duration::from_secs(30);
 const TICKETS: &str = "/support/v1/tickets";
 const KEY_CHECK: &str = "/support/v1/key/check";
 
@@ -132,9 +127,9 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
     }
 
     async fn answer(&self, caller: &Caller, mut request: Request) -> Outcome {
-        let routed = self.routed(caller);
+        let routed = routed(&self.routes, &caller.path, &caller.method).map(drop);
         let body = match caller.method {
-            Method::POST => read_body(&mut request).await,
+            Method::POST => read_body(&mut request, BODY).await,
             _ => Ok(Body::empty()),
         };
         if !self.is_good(caller.key) {
@@ -233,14 +228,10 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
 
         let slot = Arc::new(Slot::new(tx));
         request.set_data(Arc::clone(&slot));
-        request.set_data(Arc::clone(&self.app));
         // The router turns a HEAD into a GET; who counts views asks here.
         request.set_data(caller.method.clone());
         request.set_body(body);
-        let handled = tokio::time::timeout(HANDLER_TIME, self.handlers.call(request)).await;
-        let answered = handled.unwrap_or_else(|_| Err(Problem::overloaded("the handler took too long").into()));
-        let response = answered.unwrap_or_else(|error| {
-            let problem = failure::problem_of(error);
+        let response = handle(&self.handlers, &self.app, request).await.unwrap_or_else(|problem| {
             log(&problem);
             failure::response(&problem)
         });
@@ -249,18 +240,6 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             let _: Result<(), Problem> = tx.finish(Err(Problem::not_found())).await;
         }
         Outcome { response, readable, standings }
-    }
-
-    fn routed(&self, caller: &Caller) -> Result<(), Problem> {
-        let Some(methods) = self.routes.allowed(&caller.path) else {
-            return Err(Problem::not_found());
-        };
-        if methods.contains(&caller.method) && caller.method != Method::OPTIONS {
-            return Ok(());
-        }
-        let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        let problem = Problem::new(Code::MethodNotAllowed, format!("This path takes {allow}."));
-        Err(Problem { allow: Some(allow), ..problem })
     }
 }
 
@@ -280,34 +259,6 @@ fn asks(caller: &Caller, entry: &Entry, access: Access) -> Vec<(Bucket, u32)> {
     vec![(bucket(of_network.0, site, network), of_network.1), (bucket(of_site.0, site, None), of_site.1)]
 }
 
-fn over(standings: &[Standing]) -> Option<Problem> {
-    let exceeded = standings.iter().find(|standing| standing.exceeded)?;
-    let seconds = exceeded.reset_seconds();
-    let detail = format!("The limit `{}` is used up. Try again in {seconds} s.", exceeded.policy.name());
-    Some(Problem { retry_after: Some(seconds), ..Problem::new(Code::RateLimited, detail) })
-}
-
-/// What went wrong on our side is logged here, once; callers see its code and the request id.
-fn log(problem: &Problem) {
-    if let Some(cause) = &problem.cause {
-        tracing::error!(code = problem.code.as_str(), cause, "request failed");
-    }
-}
-
-async fn read_body(request: &mut Request) -> Result<Body, Problem> {
-    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body may have {} KiB at the most.", BODY / 1024));
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: u64| length > BODY as u64) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(BODY_TIME, request.take_body().into_bytes_limit(BODY)).await {
-        Ok(Ok(bytes)) => Ok(Body::from_bytes(bytes)),
-        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Code::InvalidRequest, "The body could not be read.")),
-        Err(_) => Err(Problem::new(Code::InvalidRequest, "The body did not arrive in time.")),
-    }
-}
-
 impl Caller {
     fn of(request: &Request, app: &App) -> Self {
         let headers = request.headers();
@@ -321,7 +272,7 @@ impl Caller {
             key: Presented::read(headers),
             origin_digest: origin.as_ref().map(|origin| Sha256Digest::of(origin.as_bytes())),
             origin,
-            network: Network::of(client_address(request, app)),
+            network: client_network(request, app),
             path: request.uri().path().to_owned(),
             method: request.method().clone(),
         }
@@ -334,27 +285,11 @@ impl Caller {
     }
 }
 
-/// The client's address, as seen past the configured proxies.
-fn client_address(request: &Request, app: &App) -> IpAddr {
-    let RemoteAddr(peer) = request.remote_addr();
-    let peer = peer.as_socket_addr().map_or(IpAddr::from([0, 0, 0, 0]), std::net::SocketAddr::ip);
-    let forwarded: Vec<&str> =
-        request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    let forwarded = (!forwarded.is_empty()).then(|| forwarded.join(","));
-    limits::client_address(peer, forwarded.as_deref(), &app.trusted_proxies)
-}
-
 fn decorate(caller: &Caller, outcome: Outcome) -> Response {
     let Outcome { mut response, readable, standings } = outcome;
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin, X-Vicket-Key, X-Vicket-Ticket"));
-    for (name, value) in
-        [("ratelimit-policy", limits::policy_header(&standings)), ("ratelimit", limits::rate_limit_header(&standings))]
-    {
-        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
-    }
+    say_limits(headers, &standings);
     if let (true, Some(origin)) = (readable, &caller.origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSE_HEADERS));

@@ -320,7 +320,7 @@ impl TicketsApi {
         let mut tx = key.enter();
         let read = read_thread(&mut tx).await;
         let thread = tx.finish(read).await?;
-        Ok(Read::of(Read::representation(&thread), &if_none_match))
+        Ok(Read::of(&Read::representation(&thread), &if_none_match))
     }
 
     /// Reply to a ticket

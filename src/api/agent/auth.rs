@@ -1,0 +1,319 @@
+//! Logging in and out, one's own password, accepting an invitation, and who is asking.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use poem::web::Data;
+use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    listing::{Accepting, Changing, Done, Failure, Leaving, LoggingIn, Looking, Shown, WithCookie},
+    orgs::OrgBody,
+    surface::Visit,
+};
+use crate::{
+    api::{
+        failure::REQUEST_ID,
+        request::over,
+        text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, Nullable, Text},
+    },
+    app::App,
+    auth::{
+        agent::{Agent, COOKIE, Person},
+        password::{LONGEST, SHORTEST, Salt},
+    },
+    db::{Actor, Credential},
+    keys::{SessionToken, Sha256Digest},
+    limits::{Bucket, Network, Policy},
+    problem::Problem,
+    store::{self, cursor::Span},
+};
+
+pub struct AuthApi;
+
+/// Tries to log in, a minute.
+const LOGINS_OF_ACCOUNT: u32 = 10;
+const LOGINS_OF_NETWORK: u32 = 30;
+/// A session's longest life: 90 days, in seconds. It ends sooner when it is not used for 14.
+const COOKIE_AGE: u32 = 90 * 24 * 60 * 60;
+/// Orgs that `me` lists.
+const MOST_ORGS: u32 = 100;
+
+/// Who logs in.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct Login {
+    /// The e-mail address.
+    email: Input<Text<EMAIL_LENGTH>>,
+    /// The password.
+    password: Input<Text<LONGEST>>,
+}
+
+/// A new password.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct PasswordChange {
+    /// The present password.
+    current_password: Input<Text<LONGEST>>,
+    /// The new one: 8 characters or more.
+    new_password: Input<Text<LONGEST>>,
+}
+
+/// Who joins an org.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct Acceptance {
+    /// The invitation's token: `vi_` and 43 characters.
+    token: Input<Text<128>>,
+    /// The name that others see; not used when the e-mail has an account.
+    name: Input<Text<NAME_LENGTH>>,
+    /// A password of 8 characters or more; that of the account when the e-mail has one.
+    password: Input<Text<LONGEST>>,
+}
+
+/// What kind of caller it is.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum Kind {
+    /// A person.
+    User,
+    /// A program.
+    MachineKey,
+}
+
+/// Who is asking.
+#[derive(Object)]
+#[oai(example)]
+pub(super) struct Me {
+    /// A person or a program.
+    kind: Kind,
+    /// The id of the user or of the machine key.
+    id: Uuid,
+    /// The person's e-mail address; `null` for a machine key.
+    email: Nullable<String>,
+    /// The name of the person or of the machine key.
+    name: String,
+    /// The orgs that they belong to, by slug, with what they may do there; 100 at the most.
+    orgs: Vec<OrgBody>,
+}
+
+impl Me {
+    async fn of(agent: Agent) -> Result<Self, Problem> {
+        agent
+            .run(async |tx| {
+                let actor = tx.actor().cloned().ok_or_else(|| Problem::internal("nobody acts"))?;
+                let (orgs, _) = store::members::memberships(tx, Span { limit: MOST_ORGS, cursor: None }).await?;
+                Ok(Self::new(actor, orgs.into_iter().map(OrgBody::from).collect()))
+            })
+            .await
+    }
+
+    fn new(actor: Actor, orgs: Vec<OrgBody>) -> Self {
+        let kind = if actor.email.is_some() { Kind::User } else { Kind::MachineKey };
+        Self { kind, id: actor.id, email: Nullable(actor.email), name: actor.name, orgs }
+    }
+}
+
+impl Example for Me {
+    fn example() -> Self {
+        Self {
+            kind: Kind::User,
+            id: Uuid::from_u128(0x3f1b_5c7e_8d2a_4f60_9b1e_2c3d_4e5f_6a7b),
+            email: Nullable(Some("agnes@acme.com".to_owned())),
+            name: "Agnes Agent".to_owned(),
+            orgs: vec![OrgBody::example()],
+        }
+    }
+}
+
+impl Example for Login {
+    fn example() -> Self {
+        Self {
+            email: Input::of(Text("agnes@acme.com".to_owned())),
+            password: Input::of(Text("correct horse battery staple".to_owned())),
+        }
+    }
+}
+
+impl Example for PasswordChange {
+    fn example() -> Self {
+        Self {
+            current_password: Input::of(Text("correct horse battery staple".to_owned())),
+            new_password: Input::of(Text("a better horse and battery".to_owned())),
+        }
+    }
+}
+
+impl Example for Acceptance {
+    fn example() -> Self {
+        Self {
+            token: Input::of(Text("vi_example".to_owned())),
+            name: Input::of(Text("Agnes Agent".to_owned())),
+            password: Input::of(Text("correct horse battery staple".to_owned())),
+        }
+    }
+}
+
+/// Asks the limits of logging in: of the network, and of the account whether there is one or not.
+fn limited(app: &App, visit: &Visit, account: &str) -> Result<(), Problem> {
+    let account = Network::of_account(Sha256Digest::of(account.to_lowercase().as_bytes()));
+    let bucket = |policy, network| Bucket { policy, site: None, network: Some(network) };
+    let standings = app.limits.take(
+        Instant::now(),
+        &[
+            (bucket(Policy::LoginNetwork, visit.network), LOGINS_OF_NETWORK),
+            (bucket(Policy::LoginAccount, account), LOGINS_OF_ACCOUNT),
+        ],
+    );
+    let refusal = over(&standings);
+    *visit.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+    refusal.map_or(Ok(()), Err)
+}
+
+fn long_enough(checked: &mut Checked, field: &str, password: Option<Text<LONGEST>>) -> Option<String> {
+    let Text(password) = password?;
+    if password.chars().count() < SHORTEST {
+        checked.fault(field, format!("must have {SHORTEST} characters or more"));
+        return None;
+    }
+    Some(password)
+}
+
+/// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.
+fn cookie(token: &SessionToken) -> String {
+    format!("{COOKIE}={}; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age={COOKIE_AGE}", token.reveal())
+}
+
+fn no_cookie() -> String {
+    format!("{COOKIE}=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")
+}
+
+/// Who the session that was just opened belongs to.
+async fn opened(app: &App, token: &SessionToken) -> Result<WithCookie<Shown<Me>>, Problem> {
+    let tx = app.enter_session(token.digest()).await?;
+    let me = Me::of(Agent::of(tx)).await?;
+    Ok(WithCookie { answer: Shown(me), cookie: cookie(token) })
+}
+
+#[OpenApi(prefix_path = "/v1/auth", tag = "Tag::Login")]
+impl AuthApi {
+    /// Log in
+    ///
+    /// Opens a session and sets its cookie. A wrong password and an unknown e-mail address are one answer, after the same
+    /// time. Ten tries a minute for an account, thirty for a network.
+    #[oai(path = "/login", method = "post", operation_id = "login")]
+    async fn login(
+        &self,
+        app: Data<&Arc<App>>,
+        visit: Data<&Visit>,
+        body: Json<Login>,
+    ) -> Result<WithCookie<Shown<Me>>, Failure<LoggingIn>> {
+        let mut checked = Checked::default();
+        let email = checked.take("email", body.0.email);
+        let password = checked.take("password", body.0.password);
+        let (Some(Text(email)), Some(Text(password))) = (email, password) else {
+            return Err(checked.problem().into());
+        };
+        limited(&app, &visit, &email)?;
+        let salt = Salt::stored(store::logins::password_salt(&app.agents, &email).await?);
+        let hash = app.hasher.hash(salt, password).await?;
+        let token = store::logins::open_session(&app.agents, &email, &hash).await?;
+        let token = token.ok_or_else(store::logins::wrong_password)?;
+        Ok(opened(&app, &token).await?)
+    }
+
+    /// Log out
+    ///
+    /// Ends this session and clears its cookie.
+    #[oai(path = "/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<Done>, Failure<Leaving>> {
+        store::logins::close_session(&app.agents, person.token().await?).await?;
+        Ok(WithCookie { answer: Done, cookie: no_cookie() })
+    }
+
+    /// Log out everywhere
+    ///
+    /// Ends every session of the person, this one included.
+    #[oai(path = "/logout-all", method = "post", operation_id = "logoutEverywhere")]
+    async fn logout_all(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<Done>, Failure<Leaving>> {
+        store::logins::close_sessions(&app.agents, person.token().await?).await?;
+        Ok(WithCookie { answer: Done, cookie: no_cookie() })
+    }
+
+    /// Change one's password
+    ///
+    /// Needs the present one. Ends the person's other sessions; this one goes on.
+    #[oai(path = "/password", method = "post", operation_id = "changePassword")]
+    async fn password(
+        &self,
+        person: Person,
+        app: Data<&Arc<App>>,
+        visit: Data<&Visit>,
+        body: Json<PasswordChange>,
+    ) -> Result<Done, Failure<Changing>> {
+        let mut checked = Checked::default();
+        let current = checked.take("current_password", body.0.current_password);
+        let new = checked.take("new_password", body.0.new_password);
+        let new = long_enough(&mut checked, "new_password", new);
+        let (Some(Text(current)), Some(new)) = (current, new) else {
+            return Err(checked.problem().into());
+        };
+        let actor = person.0.into_actor().await?;
+        let (Some(email), Credential::Session(token)) = (actor.email, actor.credential) else {
+            return Err(Problem::internal("a session without a person").into());
+        };
+        limited(&app, &visit, &email)?;
+        let salt = Salt::stored(store::logins::password_salt(&app.agents, &email).await?);
+        let old = app.hasher.hash(salt, current).await?;
+        let new = app.hasher.hash(Salt::fresh(), new).await?;
+        if store::logins::change_password(&app.agents, token, &old, &new).await? {
+            Ok(Done)
+        } else {
+            Err(store::logins::wrong_password().into())
+        }
+    }
+
+    /// Accept an invitation
+    ///
+    /// Joins the org that the invitation names, and logs in. Where the e-mail address has an account already, the password
+    /// must be that account's: whoever invited knows the token too. An invitation is good once, for seven days.
+    #[oai(path = "/invitations/accept", method = "post", operation_id = "acceptInvitation")]
+    async fn accept(
+        &self,
+        app: Data<&Arc<App>>,
+        visit: Data<&Visit>,
+        body: Json<Acceptance>,
+    ) -> Result<WithCookie<Shown<Me>>, Failure<Accepting>> {
+        let mut checked = Checked::default();
+        let token = checked.take("token", body.0.token);
+        let name = checked.take("name", body.0.name);
+        let password = checked.take("password", body.0.password);
+        let password = long_enough(&mut checked, "password", password);
+        let (Some(Text(token)), Some(Text(name)), Some(password)) = (token, name, password) else {
+            return Err(checked.problem().into());
+        };
+        let token = store::logins::invitation_digest(&token);
+        limited(&app, &visit, &token.to_hex())?;
+        let invited = store::logins::invitation(&app.agents, token).await?;
+        let salt = match invited.known {
+            true => Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?),
+            false => Salt::fresh(),
+        };
+        let hash = app.hasher.hash(salt, password).await?;
+        let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+        let session = store::logins::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
+        Ok(opened(&app, &session).await?)
+    }
+
+    /// Who is asking
+    ///
+    /// The person of the session, or the machine key, with their orgs, roles and permissions as they are now.
+    #[oai(path = "/me", method = "get", operation_id = "getMe")]
+    async fn me(&self, agent: Agent) -> Result<Shown<Me>, Failure<Looking>> {
+        Ok(Shown(Me::of(agent).await?))
+    }
+}

@@ -1,0 +1,322 @@
+//! Members of an org, and who is invited.
+
+use poem::web::Data;
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    types::Example,
+};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
+    orgs::Role,
+    surface::Visit,
+};
+use crate::{
+    api::text::{Checked, EmailAddress, Input, Text},
+    auth::agent::Agent,
+    store::{self, cursor::Span},
+};
+
+pub struct MembersApi;
+
+const EXAMPLE_ID: Uuid = Uuid::from_u128(0x3f1b_5c7e_8d2a_4f60_9b1e_2c3d_4e5f_6a7b);
+
+/// Somebody who works for the org.
+#[derive(Object)]
+#[oai(example)]
+struct Member {
+    /// Their user's id.
+    id: Uuid,
+    /// Their e-mail address.
+    email: String,
+    /// Their name.
+    name: String,
+    /// Their role.
+    role: Role,
+    /// When they joined.
+    created_at: OffsetDateTime,
+}
+
+impl From<store::members::Member> for Member {
+    fn from(row: store::members::Member) -> Self {
+        Self { id: row.id, email: row.email, name: row.name, role: row.role.into(), created_at: row.created_at }
+    }
+}
+
+impl Example for Member {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            email: "agnes@acme.com".to_owned(),
+            name: "Agnes Agent".to_owned(),
+            role: Role::Agent,
+            created_at: datetime!(2026-01-05 08:00 UTC),
+        }
+    }
+}
+
+/// Whom to invite.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct NewInvitation {
+    /// Their e-mail address.
+    email: Input<EmailAddress>,
+    /// The role that they get.
+    role: Input<Role>,
+}
+
+impl Example for NewInvitation {
+    fn example() -> Self {
+        Self { email: Input::of(EmailAddress("agnes@acme.com".to_owned())), role: Input::of(Role::Agent) }
+    }
+}
+
+/// An invitation that waits.
+#[derive(Object)]
+#[oai(example)]
+struct Invitation {
+    /// Its id.
+    id: Uuid,
+    /// Who is invited.
+    email: String,
+    /// The role that they get.
+    role: Role,
+    /// Who invited them.
+    invited_by: String,
+    /// When.
+    created_at: OffsetDateTime,
+    /// Until when it can be accepted.
+    expires_at: OffsetDateTime,
+}
+
+impl From<store::members::Invitation> for Invitation {
+    fn from(row: store::members::Invitation) -> Self {
+        Self {
+            id: row.id,
+            email: row.email,
+            role: row.role.into(),
+            invited_by: row.invited_by,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+impl Example for Invitation {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            email: "agnes@acme.com".to_owned(),
+            role: Role::Agent,
+            invited_by: "olivia@acme.com".to_owned(),
+            created_at: datetime!(2026-01-05 08:00 UTC),
+            expires_at: datetime!(2026-01-12 08:00 UTC),
+        }
+    }
+}
+
+/// An invitation that was made, with its link.
+#[derive(Object)]
+#[oai(example)]
+struct MadeInvitation {
+    /// Its id.
+    id: Uuid,
+    /// Who is invited.
+    email: String,
+    /// The role that they get.
+    role: Role,
+    /// Who invited them.
+    invited_by: String,
+    /// When.
+    created_at: OffsetDateTime,
+    /// Until when it can be accepted.
+    expires_at: OffsetDateTime,
+    /// The token for `POST /v1/auth/invitations/accept`: `vi_` and 43 characters. Shown once.
+    token: String,
+    /// The link to send them; it holds the token. Shown once.
+    link: String,
+}
+
+impl Example for MadeInvitation {
+    fn example() -> Self {
+        let Invitation { id, email, role, invited_by, created_at, expires_at } = Invitation::example();
+        Self {
+            id,
+            email,
+            role,
+            invited_by,
+            created_at,
+            expires_at,
+            token: "vi_SHOWN_ONCE".to_owned(),
+            link: "https://support.acme.com/invitation#vi_SHOWN_ONCE".to_owned(),
+        }
+    }
+}
+
+/// What changes of a member.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct MemberChange {
+    /// Their new role.
+    role: Input<Role>,
+}
+
+impl Example for MemberChange {
+    fn example() -> Self {
+        Self { role: Input::of(Role::Admin) }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Orgs")]
+impl MembersApi {
+    /// List members
+    ///
+    /// Who works for the org, by e-mail address.
+    #[oai(path = "/orgs/:org/members", method = "get", operation_id = "listMembers")]
+    async fn members(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+    ) -> Result<Shown<Page<Member>>, Failure<Reading>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::members::page(tx, span).await).await?;
+        Ok(Shown(Page::of(page, Member::from)))
+    }
+
+    /// Invite somebody
+    ///
+    /// Makes an invitation whose link is shown once; send it to them. Only an owner invites an owner. `email_taken` when
+    /// they are a member or are invited already.
+    #[oai(path = "/orgs/:org/members", method = "post", operation_id = "inviteMember")]
+    async fn invite(
+        &self,
+        agent: Agent,
+        visit: Data<&Visit>,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        body: Json<NewInvitation>,
+    ) -> Result<Made<MadeInvitation>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let email = checked.take("email", body.0.email);
+        let role = checked.take("role", body.0.role);
+        let (Some(EmailAddress(email)), Some(role)) = (email, role) else {
+            return Err(checked.problem().into());
+        };
+        let (row, token) = agent.run(async |tx| store::members::invite(tx, &email, role.into()).await).await?;
+        let Invitation { id, email, role, invited_by, created_at, expires_at } = row.into();
+        let link = store::members::link(&visit.public_url, &token);
+        let token = token.reveal().to_owned();
+        Ok(Made(MadeInvitation { id, email, role, invited_by, created_at, expires_at, token, link }))
+    }
+
+    /// List invitations
+    ///
+    /// Who is invited and has not joined, by e-mail address.
+    #[oai(path = "/orgs/:org/invitations", method = "get", operation_id = "listInvitations")]
+    async fn invitations(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+    ) -> Result<Shown<Page<Invitation>>, Failure<Reading>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::members::invitations(tx, span).await).await?;
+        Ok(Shown(Page::of(page, Invitation::from)))
+    }
+
+    /// Revoke all invitations
+    ///
+    /// No invitation that waits can be accepted any more. Those of owners stay unless an owner asks.
+    #[oai(path = "/orgs/:org/invitations", method = "delete", operation_id = "revokeInvitations")]
+    async fn revoke_all(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::members::revoke_invitations(tx, None).await).await?;
+        Ok(Done)
+    }
+
+    /// Revoke an invitation
+    ///
+    /// It can no longer be accepted.
+    #[oai(path = "/orgs/:org/invitations/:id", method = "delete", operation_id = "revokeInvitation")]
+    async fn revoke(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The invitation's id.
+        id: Path<Uuid>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::members::revoke_invitations(tx, Some(id.0)).await).await?;
+        Ok(Done)
+    }
+
+    /// Change a member's role
+    ///
+    /// Acts on their next request. `last_owner` when the org would be without an owner. Nobody changes their own role, and
+    /// only an owner makes or changes an owner: `permission_required`.
+    #[oai(path = "/orgs/:org/members/:id", method = "patch", operation_id = "updateMember")]
+    async fn update(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The member's user id.
+        id: Path<Uuid>,
+        body: Json<MemberChange>,
+    ) -> Result<Shown<Member>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let role = checked.take("role", body.0.role);
+        let Some(role) = role else { return Err(checked.problem().into()) };
+        let member = agent
+            .run(async |tx| {
+                store::members::set_role(tx, id.0, role.into()).await?;
+                store::members::by_id(tx, id.0).await
+            })
+            .await?;
+        Ok(Shown(member.into()))
+    }
+
+    /// Remove a member
+    ///
+    /// Acts on their next request; their machine keys of this org die with their membership. `last_owner` when the org would
+    /// be without an owner. Only an owner removes an owner.
+    #[oai(path = "/orgs/:org/members/:id", method = "delete", operation_id = "removeMember")]
+    async fn remove(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The member's user id.
+        id: Path<Uuid>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::members::remove(tx, id.0).await).await?;
+        Ok(Done)
+    }
+}

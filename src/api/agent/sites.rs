@@ -1,0 +1,392 @@
+//! Sites: names, limits, origins, and the origins that were refused.
+
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    types::Example,
+};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
+};
+use crate::{
+    api::text::{Checked, Input, NAME_LENGTH, Slug, Text},
+    auth::agent::Agent,
+    db::SiteLimits,
+    origins::Origin,
+    store::{
+        self,
+        cursor::Span,
+        sites::{MOST_A_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
+    },
+};
+
+pub struct SitesApi;
+
+/// Origins that a site lists at the most.
+const MOST_ORIGINS: usize = 100;
+
+/// Requests a minute that a site takes.
+#[derive(Object)]
+struct Limits {
+    /// Reads of the whole site.
+    reads_per_minute: u32,
+    /// Ticket writes of the whole site.
+    writes_per_minute: u32,
+    /// Reads of one client network (IPv4 /24, IPv6 /56).
+    network_reads_per_minute: u32,
+    /// Ticket writes of one client network.
+    network_writes_per_minute: u32,
+}
+
+impl From<SiteLimits> for Limits {
+    fn from(limits: SiteLimits) -> Self {
+        Self {
+            reads_per_minute: limits.reads,
+            writes_per_minute: limits.writes,
+            network_reads_per_minute: limits.network_reads,
+            network_writes_per_minute: limits.network_writes,
+        }
+    }
+}
+
+/// A customer-facing surface of the org.
+#[derive(Object)]
+#[oai(rename = "Site", example)]
+struct SiteBody {
+    /// Its id.
+    id: Uuid,
+    /// Its name in URLs; never changes.
+    slug: String,
+    /// Its name.
+    name: String,
+    /// The origins whose pages may use its publishable key, in the browser's own form.
+    origins: Vec<String>,
+    /// Its rate limits.
+    limits: Limits,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// When its settings were last changed.
+    updated_at: OffsetDateTime,
+}
+
+impl From<SiteWithOrigins> for SiteBody {
+    fn from(SiteWithOrigins { site, origins }: SiteWithOrigins) -> Self {
+        let limits = site.limits().into();
+        Self {
+            id: site.id,
+            slug: site.slug,
+            name: site.name,
+            origins,
+            limits,
+            created_at: site.created_at,
+            updated_at: site.updated_at,
+        }
+    }
+}
+
+impl Example for SiteBody {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x5d2c_9a70_14b3_4e8f_a6c1_7d0e_3b52_9f84),
+            slug: "acme-app".to_owned(),
+            name: "Acme App".to_owned(),
+            origins: vec!["https://app.acme.com".to_owned()],
+            limits: SiteLimits { reads: 6000, writes: 60, network_reads: 300, network_writes: 10 }.into(),
+            created_at: datetime!(2026-01-05 08:00 UTC),
+            updated_at: datetime!(2026-01-05 08:00 UTC),
+        }
+    }
+}
+
+/// A site to make.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct NewSite {
+    /// Its name.
+    name: Input<Text<NAME_LENGTH>>,
+    /// Its name in URLs: 1 to 63 of a-z, 0-9 and inner hyphens; made of the name when absent.
+    slug: Option<Input<Slug>>,
+    /// The origins whose pages may use its key: scheme, host and port, no path and no wildcard; 100 at the most.
+    origins: Option<Input<Vec<Text<255>>>>,
+}
+
+impl Example for NewSite {
+    fn example() -> Self {
+        Self {
+            name: Input::of(Text("Acme App".to_owned())),
+            slug: Some(Input::of(Slug("acme-app".to_owned()))),
+            origins: Some(Input::of(vec![Text("https://app.acme.com".to_owned())])),
+        }
+    }
+}
+
+/// What changes of a site; what is absent stays.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct SiteChange {
+    /// Its new name.
+    name: Option<Input<Text<NAME_LENGTH>>>,
+    /// The whole new list of origins.
+    origins: Option<Input<Vec<Text<255>>>>,
+    /// Its new limits.
+    limits: Option<Input<LimitsChange>>,
+}
+
+/// Limits that change; what is absent stays. Requests a minute, 10,000,000 at the most.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct LimitsChange {
+    /// Reads of the whole site.
+    #[oai(validator(maximum(value = "10000000")))]
+    reads_per_minute: Option<u32>,
+    /// Ticket writes of the whole site.
+    #[oai(validator(maximum(value = "10000000")))]
+    writes_per_minute: Option<u32>,
+    /// Reads of one client network (IPv4 /24, IPv6 /56).
+    #[oai(validator(maximum(value = "10000000")))]
+    network_reads_per_minute: Option<u32>,
+    /// Ticket writes of one client network.
+    #[oai(validator(maximum(value = "10000000")))]
+    network_writes_per_minute: Option<u32>,
+}
+
+impl Example for SiteChange {
+    fn example() -> Self {
+        let limits = LimitsChange {
+            reads_per_minute: Some(12_000),
+            writes_per_minute: None,
+            network_reads_per_minute: None,
+            network_writes_per_minute: None,
+        };
+        Self {
+            name: Some(Input::of(Text("Acme App".to_owned()))),
+            origins: Some(Input::of(vec![Text("https://app.acme.com".to_owned())])),
+            limits: Some(Input::of(limits)),
+        }
+    }
+}
+
+/// The origins of a body, each in the browser's own form.
+fn origins(checked: &mut Checked, input: Option<Input<Vec<Text<255>>>>) -> Option<Vec<Origin>> {
+    let texts = checked.take_optional("origins", input)?;
+    if texts.len() > MOST_ORIGINS {
+        checked.fault("origins", format!("must be {MOST_ORIGINS} at the most"));
+    }
+    let mut origins = Vec::new();
+    for (number, Text(text)) in texts.iter().enumerate() {
+        match Origin::parse(text) {
+            Ok(origin) => origins.push(origin),
+            Err(reason) => checked.fault(&format!("origins[{number}]"), reason.to_string()),
+        }
+    }
+    Some(origins)
+}
+
+/// An origin that tried the site's key and is not listed.
+#[derive(Object)]
+#[oai(rename = "RefusedOrigin", example)]
+struct RefusedOriginBody {
+    /// The origin, as it was sent.
+    origin: String,
+    /// How often it was refused.
+    times: i64,
+    /// When it was first refused.
+    first_seen: OffsetDateTime,
+    /// When it was last refused.
+    last_seen: OffsetDateTime,
+}
+
+impl From<RefusedOrigin> for RefusedOriginBody {
+    fn from(row: RefusedOrigin) -> Self {
+        Self { origin: row.origin, times: row.times, first_seen: row.first_seen, last_seen: row.last_seen }
+    }
+}
+
+impl Example for RefusedOriginBody {
+    fn example() -> Self {
+        Self {
+            origin: "https://staging.acme.com".to_owned(),
+            times: 12,
+            first_seen: datetime!(2026-02-01 16:05 UTC),
+            last_seen: datetime!(2026-02-01 16:20 UTC),
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Sites")]
+impl SitesApi {
+    /// List sites
+    ///
+    /// The org's sites, by slug.
+    #[oai(path = "/orgs/:org/sites", method = "get", operation_id = "listSites")]
+    async fn sites(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+    ) -> Result<Shown<Page<SiteBody>>, Failure<Reading>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::sites::page(tx, span).await).await?;
+        Ok(Shown(Page::of(page, SiteBody::from)))
+    }
+
+    /// Create a site
+    ///
+    /// It has no publishable key yet: `createSiteKey` makes one.
+    #[oai(path = "/orgs/:org/sites", method = "post", operation_id = "createSite")]
+    async fn create(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        body: Json<NewSite>,
+    ) -> Result<Made<SiteBody>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let name = checked.take("name", body.0.name);
+        let slug = checked.take_optional("slug", body.0.slug);
+        let origins = origins(&mut checked, body.0.origins);
+        let (Some(Text(name)), true) = (name, checked.is_empty()) else {
+            return Err(checked.problem().into());
+        };
+        let slug = slug.map_or_else(|| store::slugs::of(&name, 63), |slug| slug.0);
+        let site = agent
+            .run(async |tx| {
+                store::sites::create(tx, &slug, &name).await?;
+                let changes = SiteChanges { origins, ..SiteChanges::default() };
+                store::sites::update(tx, &slug, &changes).await
+            })
+            .await?;
+        Ok(Made(site.into()))
+    }
+
+    /// Read a site
+    ///
+    /// Its settings: name, origins, limits.
+    #[oai(path = "/orgs/:org/sites/:site", method = "get", operation_id = "getSite")]
+    async fn site(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<Shown<SiteBody>, Failure<Reading>> {
+        let site = agent.run(async |tx| store::sites::with_origins(tx, &site.0).await).await?;
+        Ok(Shown(site.into()))
+    }
+
+    /// Change a site
+    ///
+    /// Name, origins and limits; they act on the next request. Listing an origin takes it off the refused ones.
+    #[oai(path = "/orgs/:org/sites/:site", method = "patch", operation_id = "updateSite")]
+    async fn update(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The site's slug.
+        site: Path<String>,
+        body: Json<SiteChange>,
+    ) -> Result<Shown<SiteBody>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let name = checked.take_optional("name", body.0.name);
+        let origins = origins(&mut checked, body.0.origins);
+        let limits = checked.take_optional("limits", body.0.limits);
+        checked.done()?;
+        let limit = |of: fn(&LimitsChange) -> Option<u32>| limits.as_ref().and_then(of);
+        let changes = SiteChanges {
+            name: name.map(|name| name.0),
+            origins,
+            reads: limit(|limits| limits.reads_per_minute),
+            writes: limit(|limits| limits.writes_per_minute),
+            network_reads: limit(|limits| limits.network_reads_per_minute),
+            network_writes: limit(|limits| limits.network_writes_per_minute),
+        };
+        let site = agent.run(async |tx| store::sites::update(tx, &site.0, &changes).await).await?;
+        Ok(Shown(site.into()))
+    }
+
+    /// Delete a site
+    ///
+    /// With its key, which dies at once, its articles, FAQs and tickets.
+    #[oai(path = "/orgs/:org/sites/:site", method = "delete", operation_id = "deleteSite")]
+    async fn delete(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::sites::delete(tx, &site.0).await).await?;
+        Ok(Done)
+    }
+
+    /// List refused origins
+    ///
+    /// Pages that tried the site's key from an origin that it does not list, the most recent first; 200 are kept.
+    #[oai(path = "/orgs/:org/sites/:site/refused-origins", method = "get", operation_id = "listRefusedOrigins")]
+    async fn refused_origins(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The site's slug.
+        site: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+    ) -> Result<Shown<Page<RefusedOriginBody>>, Failure<Reading>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let page = agent
+            .run(async |tx| {
+                let site = store::sites::by_slug(tx, &site.0).await?;
+                store::sites::refused_page(tx, site.id, span).await
+            })
+            .await?;
+        Ok(Shown(Page::of(page, RefusedOriginBody::from)))
+    }
+
+    /// Clear refused origins
+    ///
+    /// Forgets them all; what is refused from now on is listed again.
+    #[oai(path = "/orgs/:org/sites/:site/refused-origins", method = "delete", operation_id = "clearRefusedOrigins")]
+    async fn clear_refused_origins(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent
+            .run(async |tx| {
+                let site = store::sites::by_slug(tx, &site.0).await?;
+                store::sites::clear_refused(tx, site.id).await
+            })
+            .await?;
+        Ok(Done)
+    }
+}
+
+/// The largest limit stands in the document as a number.
+const _: () = assert!(MOST_A_MINUTE == 10_000_000);

@@ -1,0 +1,262 @@
+//! What stands before every handler of the agent surface, in this order: the route, mixed credentials, the body, the
+//! credential, where the request comes from, the org, the permission.
+//!
+//! The document says which permission an operation needs (`x-permission`), and this is the one place that asks for it,
+//! so that the document and the server cannot differ. It asks to give the good answer: what a request may really do,
+//! policies decide in the database. No answer has a CORS header: the dashboard is served from the same origin.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use poem::{
+    Body, Endpoint, Request, Response,
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
+};
+
+use super::access::Needs;
+use crate::{
+    api::{
+        failure::{self, REQUEST_ID},
+        openapi::{self, Routes},
+        request::{client_network, handle, log, read_body, routed, say_limits},
+    },
+    app::App,
+    auth::{Slot, agent},
+    db::{Access, Actor, AgentKnock, AgentVerdict, Credential, OrgTx},
+    keys::Sha256Digest,
+    limits::{Network, Standing},
+    problem::{Code, Problem},
+};
+
+/// The largest body, bytes.
+const BODY: usize = 1024 * 1024;
+const KEY_HEADER: &str = "x-vicket-key";
+
+/// The agent surface around its handlers.
+pub struct Surface<E> {
+    handlers: E,
+    app: Arc<App>,
+    routes: Routes,
+}
+
+/// Where a request comes from, for handlers that need it.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    pub network: Network,
+    /// Scheme, host and port under which people reach this server.
+    pub public_url: String,
+    /// Limits that the handler asked; the answer says where they stand.
+    pub standings: Arc<Mutex<Vec<Standing>>>,
+}
+
+impl<E: Endpoint<Output = Response>> Surface<E> {
+    /// `document` tells which operations there are and what they need.
+    pub fn new(handlers: E, app: Arc<App>, document: &str) -> Self {
+        Self { handlers, app, routes: openapi::routes(document) }
+    }
+
+    async fn answer(&self, mut request: Request, standings: &Arc<Mutex<Vec<Standing>>>) -> Result<Response, Problem> {
+        let (path, method) = (request.uri().path().to_owned(), request.method().clone());
+        let operation = routed(&self.routes, &path, &method)?;
+        if request.headers().contains_key(KEY_HEADER) {
+            let detail = "A publishable key opens /support/v1 only. Send a session cookie or a machine key here.";
+            return Err(Problem::new(Code::CredentialsMixed, detail));
+        }
+        let unsafe_call = !matches!(method, Method::GET | Method::HEAD);
+        let body = if unsafe_call { read_body(&mut request, BODY).await? } else { Body::empty() };
+        let visit = Visit {
+            network: client_network(&request, &self.app),
+            public_url: public_url(self.app.public_url.as_deref(), request.uri(), request.headers()),
+            standings: Arc::clone(standings),
+        };
+        let origin = Origin::of(request.headers(), &visit.public_url);
+
+        let needs = Needs::read(&operation.permission);
+        let slot = if needs == Needs::Nothing {
+            // Somebody else's page must not log a person in as somebody else either.
+            if origin == Origin::Foreign {
+                return Err(csrf(&visit.public_url));
+            }
+            None
+        } else {
+            let credential = agent::presented(request.headers())?;
+            if needs == Needs::Session && matches!(credential, Credential::MachineKey(_)) {
+                return Err(Problem::new(
+                    Code::SessionRequired,
+                    "This is about a person's own log-in: send a session.",
+                ));
+            }
+            // What is about a log-in is written by the gate itself, in a transaction of its own.
+            let access = if unsafe_call && needs != Needs::Session { Access::Write } else { Access::Read };
+            let knock = Knock { access, credential, org: org_of(&path) };
+            let tx = self.enter(&knock).await?;
+            if unsafe_call && matches!(credential, Credential::Session(_)) && origin != Origin::Own {
+                return tx.finish(Err(csrf(&visit.public_url))).await;
+            }
+            let tx = permitted(tx, &needs).await?;
+            self.note_use(tx.actor());
+            Some((Arc::new(Slot::new(tx)), knock))
+        };
+        request.set_data(visit);
+        request.set_body(body);
+        let Some((slot, knock)) = slot else {
+            return handle(&self.handlers, &self.app, request).await;
+        };
+        request.set_data(Arc::clone(&slot));
+        let answered = handle(&self.handlers, &self.app, request).await;
+        // The handler took no transaction, because its input was refused: nothing was done, the connection is clean.
+        if let Some(tx) = slot.take() {
+            let _: Result<(), Problem> = tx.finish(Err(Problem::not_found())).await;
+        }
+        match answered {
+            // Refused by a policy, which may have learnt of a demotion after the gate was passed: asked once more.
+            Err(problem) if problem.denied || (unsafe_call && problem.code == Code::NotFound) => {
+                let again = self.enter(&knock).await?;
+                let again = permitted(again, &needs).await?;
+                again.finish(Err(problem)).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn enter(&self, knock: &Knock) -> Result<OrgTx, Problem> {
+        let Knock { access, credential, org } = *knock;
+        let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+        match self.app.agents.enter(&AgentKnock { access, credential, org, request_id: &request_id }).await? {
+            AgentVerdict::Entered(tx) => Ok(tx),
+            // Not a member and not there are one answer.
+            AgentVerdict::NoOrg => Err(Problem::not_found()),
+            AgentVerdict::Unknown => Err(match credential {
+                Credential::Session(_) => agent::unknown_session(),
+                Credential::MachineKey(_) => agent::unknown_machine_key(),
+            }),
+        }
+    }
+
+    fn note_use(&self, actor: Option<&Actor>) {
+        match actor.map(|actor| (actor.credential, actor.id)) {
+            Some((Credential::Session(digest), _)) => self.app.counts.session_used(digest),
+            Some((Credential::MachineKey(_), id)) => self.app.counts.machine_key_used(id),
+            None => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Knock {
+    access: Access,
+    credential: Credential,
+    org: Option<Sha256Digest>,
+}
+
+async fn permitted(tx: OrgTx, needs: &Needs<'_>) -> Result<OrgTx, Problem> {
+    match needs {
+        Needs::Permission(permission) if !tx.actor().is_some_and(|actor| actor.may(permission)) => {
+            tx.finish(Err(Problem::permission_required(permission))).await
+        }
+        _ => Ok(tx),
+    }
+}
+
+/// The digest of the slug in `/v1/orgs/{org}`.
+fn org_of(path: &str) -> Option<Sha256Digest> {
+    let slug = path.strip_prefix("/v1/orgs/")?.split('/').next()?;
+    Some(Sha256Digest::of(slug.as_bytes()))
+}
+
+/// Whose page sent a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    /// Ours.
+    Own,
+    /// Another's.
+    Foreign,
+    /// It does not say: no page of a browser did.
+    Unsaid,
+}
+
+impl Origin {
+    fn of(headers: &HeaderMap, public_url: &str) -> Self {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (Some(origin), None) if origin.as_bytes() == public_url.as_bytes() => Self::Own,
+            (Some(_), _) => Self::Foreign,
+            (None, _) => match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+                Some(b"same-origin") => Self::Own,
+                // A person's own typing or bookmark.
+                Some(b"none") | None => Self::Unsaid,
+                Some(_) => Self::Foreign,
+            },
+        }
+    }
+}
+
+fn csrf(public_url: &str) -> Problem {
+    let detail = format!(
+        "With a session cookie this needs the header `Origin: {public_url}` or `Sec-Fetch-Site: same-origin`, as a browser \
+         sends them from our own pages. Behind a proxy, set --public-url."
+    );
+    Problem::new(Code::CsrfFailed, detail)
+}
+
+/// The configured URL, else scheme and host of the request.
+fn public_url(configured: Option<&str>, uri: &Uri, headers: &HeaderMap) -> String {
+    if let Some(configured) = configured {
+        return configured.to_owned();
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(poem::http::uri::Authority::as_str)).unwrap_or_default();
+    format!("http://{host}")
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Surface<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let standings = Arc::default();
+        let mut response = self.answer(request, &standings).await.unwrap_or_else(|problem| {
+            log(&problem);
+            failure::response(&problem)
+        });
+        let headers = response.headers_mut();
+        say_limits(headers, &standings.lock().unwrap_or_else(PoisonError::into_inner));
+        headers.append(header::VARY, HeaderValue::from_static("Cookie, Authorization"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(pairs: &[(&'static str, &'static str)]) -> Origin {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        Origin::of(&headers, "https://support.acme.com")
+    }
+
+    #[test]
+    fn a_page_is_ours_by_its_whole_origin_or_by_what_the_browser_says() {
+        assert_eq!(origin(&[("origin", "https://support.acme.com")]), Origin::Own);
+        assert_eq!(origin(&[("sec-fetch-site", "same-origin")]), Origin::Own);
+        for foreign in ["https://support.acme.com.evil.example", "http://support.acme.com", "null", ""] {
+            assert_eq!(origin(&[("origin", foreign), ("sec-fetch-site", "same-origin")]), Origin::Foreign, "{foreign}");
+        }
+        for foreign in ["same-site", "cross-site"] {
+            assert_eq!(origin(&[("sec-fetch-site", foreign)]), Origin::Foreign);
+        }
+        assert_eq!(origin(&[("origin", "https://support.acme.com"), ("origin", "https://x")]), Origin::Foreign);
+        assert_eq!(origin(&[]), Origin::Unsaid);
+    }
+
+    #[test]
+    fn the_org_is_the_segment_after_orgs() {
+        let acme = Some(Sha256Digest::of(b"acme"));
+        assert_eq!(org_of("/v1/orgs/acme"), acme);
+        assert_eq!(org_of("/v1/orgs/acme/sites/app"), acme);
+        assert_eq!(org_of("/v1/orgs"), None);
+        assert_eq!(org_of("/v1/auth/me"), None);
+    }
+}

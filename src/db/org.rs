@@ -1,0 +1,247 @@
+//! Transactions within an org: of agents and machine keys, who come through their gate, and of the administration
+//! commands, which come as the deploying login. Both are an [`OrgTx`], so that `store/` has one way to do a thing.
+
+use sqlx::{
+    PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use uuid::Uuid;
+
+use super::{Access, Exchange, Pool};
+use crate::{
+    keys::Sha256Digest,
+    problem::{Code, Problem},
+};
+
+/// Connections of an administration command.
+const OPERATOR_CONNECTIONS: usize = 2;
+
+/// What opens the agents' gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Digest of a session's token.
+    Session(Sha256Digest),
+    /// Digest of a machine key.
+    MachineKey(Sha256Digest),
+}
+
+/// What a request brings to the agents' gate: digests only.
+pub struct AgentKnock<'a> {
+    pub access: Access,
+    pub credential: Credential,
+    /// Digest of the slug of the org that the request names.
+    pub org: Option<Sha256Digest>,
+    /// For the audit log.
+    pub request_id: &'a str,
+}
+
+/// Who acts, as the gate said.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Of the user, or of the machine key.
+    pub id: Uuid,
+    /// `None` for a machine key.
+    pub email: Option<String>,
+    pub name: String,
+    pub credential: Credential,
+    /// In the org that was entered; empty without one.
+    pub permissions: Vec<String>,
+}
+
+impl Actor {
+    pub fn may(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|held| held == permission)
+    }
+}
+
+/// The answer of the agents' gate.
+pub enum AgentVerdict {
+    /// In the org that was asked for; above any when none was.
+    Entered(OrgTx),
+    /// The credential is good, and there is no such org, or it is none of theirs.
+    NoOrg,
+    /// No such session or machine key, or no longer.
+    Unknown,
+}
+
+/// The gate of the agent surface: the login `vicket_gate_agent`, which may do nothing but log people in and become an
+/// agent of an org.
+pub struct AgentGate {
+    pool: Pool,
+}
+
+impl AgentGate {
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Begins a transaction and enters the org, in one round trip. Reads see one moment of the database, so that a
+    /// session that ends meanwhile does not turn a good answer into an empty one.
+    ///
+    /// # Errors
+    /// `503` when no connection is to be had; a refused credential is a verdict and no error.
+    pub async fn enter(&self, knock: &AgentKnock<'_>) -> Result<AgentVerdict, Problem> {
+        let (exchange, rows) = self.pool.send(&entering(knock)).await?;
+        let row = rows.first().ok_or_else(|| Problem::internal("the agents' gate answered no row"))?;
+        match row.try_get::<&str, _>("verdict")? {
+            "entered" => {
+                let actor = actor(row, knock.credential)?;
+                Ok(AgentVerdict::Entered(OrgTx { exchange, actor: Some(actor) }))
+            }
+            "no_org" => {
+                exchange.roll_back().await?;
+                Ok(AgentVerdict::NoOrg)
+            }
+            _ => {
+                exchange.roll_back().await?;
+                Ok(AgentVerdict::Unknown)
+            }
+        }
+    }
+
+    /// Executes one function of the schema `auth`, outside any org: how people log in and out.
+    ///
+    /// # Errors
+    /// Those of the statement, and `503` when no connection is to be had.
+    pub async fn ask(&self, query: Query<'_, Postgres, PgArguments>) -> Result<PgRow, Problem> {
+        // BEGIN is the test of the connection, after which the function itself is tried once.
+        let (mut exchange, _) = self.pool.send("BEGIN").await?;
+        let row = query.fetch_one(exchange.connection()).await.map_err(Problem::from);
+        exchange.end(row).await
+    }
+
+    /// The pool, for the start-up checks.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+/// The one message that enters an org. Only hex of our own making stands in its text.
+fn entering(knock: &AgentKnock) -> String {
+    let begin = match knock.access {
+        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Access::Write => "BEGIN READ WRITE",
+    };
+    let (function, digest) = match knock.credential {
+        Credential::Session(digest) => ("enter_session", digest),
+        Credential::MachineKey(digest) => ("enter_machine_key", digest),
+    };
+    format!(
+        "{begin}; SELECT * FROM auth.{function}('\\x{}', '\\x{}', '\\x{}'); SET LOCAL ROLE vicket_agent",
+        digest.to_hex(),
+        knock.org.map(Sha256Digest::to_hex).unwrap_or_default(),
+        crate::keys::hex(knock.request_id.as_bytes()),
+    )
+}
+
+fn actor(row: &PgRow, credential: Credential) -> Result<Actor, sqlx::Error> {
+    Ok(Actor {
+        id: row.try_get("actor_id")?,
+        email: row.try_get("email")?,
+        name: row.try_get("name")?,
+        credential,
+        permissions: row.try_get::<Option<_>, _>("permissions")?.unwrap_or_default(),
+    })
+}
+
+/// A transaction within an org: row-level security filters every statement by it, and for an agent by what they may do
+/// there. Dropped without [`OrgTx::finish`] or [`OrgTx::commit`], it closes its connection, which rolls back.
+pub struct OrgTx {
+    exchange: Exchange,
+    actor: Option<Actor>,
+}
+
+impl OrgTx {
+    /// Binds a transaction of the administration commands to the org of this slug.
+    ///
+    /// # Errors
+    /// `404 not_found` when there is no such org.
+    pub async fn enter(&mut self, org_slug: &str) -> Result<(), Problem> {
+        let entered: Option<Uuid> =
+            sqlx::query_scalar("select admin.enter_org($1)").bind(org_slug).fetch_one(self.connection()).await?;
+        match entered {
+            Some(_) => Ok(()),
+            None => Err(Problem::new(Code::NotFound, format!("There is no org `{org_slug}`."))),
+        }
+    }
+
+    /// Who acts; `None` for the administration commands.
+    pub fn actor(&self) -> Option<&Actor> {
+        self.actor.as_ref()
+    }
+
+    /// For `store/` only: every statement goes through here.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        self.exchange.connection()
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not commit.
+    pub async fn commit(self) -> Result<(), Problem> {
+        self.exchange.end(Ok(())).await
+    }
+
+    /// Commits when `result` is good, rolls back when it is not, and passes it on.
+    ///
+    /// # Errors
+    /// Those of `result`; `5xx` when the commit itself fails.
+    pub async fn finish<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
+        self.exchange.end(result).await
+    }
+}
+
+/// The deploying login, for the commands that administer without a browser.
+pub struct Operator {
+    pool: Pool,
+}
+
+impl Operator {
+    /// Connects as the deploying login.
+    ///
+    /// # Errors
+    /// When the URL is none or nobody answers.
+    pub async fn connect(url: &str) -> anyhow::Result<Self> {
+        let pool = Pool::new(url, OPERATOR_CONNECTIONS)?;
+        pool.probe().await?;
+        Ok(Self { pool })
+    }
+
+    /// A transaction above any org: only the functions of the schema `admin`.
+    ///
+    /// # Errors
+    /// `503` when the database cannot be reached.
+    pub async fn begin(&self) -> Result<OrgTx, Problem> {
+        let (exchange, _) = self.pool.send("BEGIN; SET LOCAL ROLE vicket_operator").await?;
+        Ok(OrgTx { exchange, actor: None })
+    }
+
+    /// A transaction within the org of this slug.
+    ///
+    /// # Errors
+    /// `404 not_found` when there is no such org.
+    pub async fn enter(&self, org_slug: &str) -> Result<OrgTx, Problem> {
+        let mut tx = self.begin().await?;
+        tx.enter(org_slug).await?;
+        Ok(tx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entering_message_holds_hex_and_no_callers_text() {
+        let message = entering(&AgentKnock {
+            access: Access::Write,
+            credential: Credential::MachineKey(Sha256Digest::of(b"'; drop table x; --")),
+            org: Some(Sha256Digest::of(b"acme")),
+            request_id: "'); drop table x; --",
+        });
+        assert!(message.starts_with("BEGIN READ WRITE; SELECT * FROM auth.enter_machine_key('\\x"));
+        assert!(!message.contains("drop") && !message.contains("acme"), "{message}");
+    }
+}

@@ -1,0 +1,32 @@
+//! Pages for people that are files: a form that accepts an invitation.
+
+use crate::kept::Answer;
+
+/// A form's script and style are files of ours, it calls this server, and nobody frames it.
+const FORM_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                           form-action 'none'; frame-ancestors 'none'";
+const FILE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// A file that is served as it is.
+pub struct File {
+    pub path: &'static str,
+    pub content_type: &'static str,
+    /// Its Content-Security-Policy.
+    pub policy: &'static str,
+    pub answer: Answer,
+}
+
+/// All of them.
+pub fn files() -> Vec<File> {
+    let file = |path, content_type, policy, text: &str| File {
+        path,
+        content_type,
+        policy,
+        answer: Answer::new(text.as_bytes().to_vec()),
+    };
+    vec![
+        file("/invitation", "text/html; charset=utf-8", FORM_POLICY, include_str!("pages/invitation.html")),
+        file("/invitation.js", "text/javascript; charset=utf-8", FILE_POLICY, include_str!("pages/invitation.js")),
+        file("/invitation.css", "text/css; charset=utf-8", FILE_POLICY, include_str!("pages/invitation.css")),
+    ]
+}

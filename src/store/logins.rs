@@ -1,0 +1,123 @@
+//! How people come in: functions of the schema `auth`, which the agents' gate executes outside any org. What opens a
+//! door is a digest, or the hash of a password made with the stored salt: the stored hash itself is never read.
+
+use sqlx::Row as _;
+
+use crate::{
+    db::AgentGate,
+    keys::{InvitationToken, SessionToken, Sha256Digest},
+    problem::{Code, Problem},
+};
+
+/// Algorithm, parameters and salt of a person's password; `None` for a stranger.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn password_salt(gate: &AgentGate, email: &str) -> Result<Option<String>, Problem> {
+    Ok(gate.ask(sqlx::query("select auth.password_salt($1)").bind(email)).await?.try_get(0)?)
+}
+
+/// Opens a session when the password's hash is right; `None` when it is not.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn open_session(gate: &AgentGate, email: &str, hash: &str) -> Result<Option<SessionToken>, Problem> {
+    let token = SessionToken::mint();
+    let query = sqlx::query("select auth.open_session($1, $2, $3)").bind(email).bind(hash).bind(bytes(token.digest()));
+    let opened: bool = gate.ask(query).await?.try_get(0)?;
+    Ok(opened.then_some(token))
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn close_session(gate: &AgentGate, token: Sha256Digest) -> Result<(), Problem> {
+    gate.ask(sqlx::query("select auth.close_session($1)").bind(bytes(token))).await.map(drop)
+}
+
+/// Ends every session of the one's user.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn close_sessions(gate: &AgentGate, token: Sha256Digest) -> Result<(), Problem> {
+    gate.ask(sqlx::query("select auth.close_sessions($1)").bind(bytes(token))).await.map(drop)
+}
+
+/// Changes the password of the session's user and ends their other sessions; `false` when the old one is wrong.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn change_password(gate: &AgentGate, token: Sha256Digest, old: &str, new: &str) -> Result<bool, Problem> {
+    let query = sqlx::query("select auth.change_password($1, $2, $3)").bind(bytes(token)).bind(old).bind(new);
+    Ok(gate.ask(query).await?.try_get(0)?)
+}
+
+/// What an invitation says to the holder of its token.
+#[derive(Debug)]
+pub struct Invited {
+    pub email: String,
+    /// There is a user of that e-mail, whose password must be given.
+    pub known: bool,
+}
+
+/// The invitation of this token.
+///
+/// # Errors
+/// `404 not_found` when there is none, or it has expired.
+pub async fn invitation(gate: &AgentGate, token: Sha256Digest) -> Result<Invited, Problem> {
+    let row = gate.ask(sqlx::query("select email, known from auth.invitation($1)").bind(bytes(token))).await?;
+    let email: Option<String> = row.try_get("email")?;
+    let email = email.ok_or_else(no_invitation)?;
+    Ok(Invited { email, known: row.try_get("known")? })
+}
+
+/// Joins the org of an invitation and opens a session.
+///
+/// # Errors
+/// `404 not_found` when the invitation is gone; `401 login_failed` when the e-mail has an account of another password.
+pub async fn accept_invitation(
+    gate: &AgentGate,
+    token: Sha256Digest,
+    name: &str,
+    hash: &str,
+    request_id: &str,
+) -> Result<SessionToken, Problem> {
+    let session = SessionToken::mint();
+    let query = sqlx::query("select auth.accept_invitation($1, $2, $3, $4, $5)")
+        .bind(bytes(token))
+        .bind(name)
+        .bind(hash)
+        .bind(bytes(session.digest()))
+        .bind(request_id.as_bytes());
+    match gate.ask(query).await?.try_get::<&str, _>(0)? {
+        "joined" => Ok(session),
+        "wrong_password" => Err(wrong_password()),
+        _ => Err(no_invitation()),
+    }
+}
+
+fn no_invitation() -> Problem {
+    Problem::new(Code::NotFound, "The invitation is unknown, was used or revoked, or has expired.")
+}
+
+/// `401 login_failed`, the same for a wrong password and an unknown e-mail.
+pub fn wrong_password() -> Problem {
+    Problem::new(Code::LoginFailed, "The e-mail address or the password is wrong.")
+}
+
+/// The digest of an invitation's token, as its holder sent it.
+pub fn invitation_digest(token: &str) -> Sha256Digest {
+    Sha256Digest::of(token.as_bytes())
+}
+
+fn bytes(digest: Sha256Digest) -> Vec<u8> {
+    digest.as_bytes().to_vec()
+}
+
+/// A new invitation's token and what is stored of it.
+pub fn mint_invitation() -> (InvitationToken, Vec<u8>) {
+    let token = InvitationToken::mint();
+    let digest = bytes(token.digest());
+    (token, digest)
+}

@@ -1,0 +1,250 @@
+//! Who works for an org: its members, and those who are invited. The owner rules are the database's (trigger
+//! `member_guarded`); here its refusals get their codes.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    cursor::{self, Span},
+    logins,
+};
+use crate::{
+    db::OrgTx,
+    keys::InvitationToken,
+    problem::{Code, Problem},
+};
+
+/// What a member may do, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Role {
+    Owner,
+    Admin,
+    Agent,
+    Viewer,
+}
+
+/// A member of the org.
+#[derive(Debug, FromRow)]
+pub struct Member {
+    pub id: Uuid,
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    pub created_at: OffsetDateTime,
+}
+
+/// An org of whoever asks.
+#[derive(Debug, FromRow)]
+pub struct Membership {
+    pub slug: String,
+    pub name: String,
+    pub created_at: OffsetDateTime,
+    pub role: Role,
+    pub permissions: Vec<String>,
+}
+
+/// The orgs of whoever acts, by slug.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn memberships(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Membership>, Option<String>), Problem> {
+    let rows: Vec<Membership> = sqlx::query_as(
+        "select slug, name, created_at, role, permissions
+        from ctx.memberships()
+        where $1::text is null or slug > $1
+        order by slug
+        limit $2",
+    )
+    .bind(span.after_text(b'o')?)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |org| cursor::write_text(b'o', &org.slug)))
+}
+
+/// The org that the transaction entered, as its member sees it.
+///
+/// # Errors
+/// `404 not_found` when it went away meanwhile.
+pub async fn own_org(tx: &mut OrgTx) -> Result<Membership, Problem> {
+    sqlx::query_as(
+        "select slug, name, created_at, role, permissions from ctx.memberships() where org_id = (select ctx.org_id())",
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)
+}
+
+/// The members of the org, by e-mail.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Member>, Option<String>), Problem> {
+    let rows: Vec<Member> = sqlx::query_as(
+        "select m.user_id as id, p.email, p.name, m.role, m.created_at
+        from vicket.members m
+        join ctx.people() p on p.user_id = m.user_id
+        where $1::text is null or p.email > $1
+        order by p.email
+        limit $2",
+    )
+    .bind(span.after_text(b'm')?)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |member| cursor::write_text(b'm', &member.email)))
+}
+
+/// Changes a member's role.
+///
+/// # Errors
+/// `404 not_found`; `409 last_owner`; `403 permission_required` for one's own role, and for an owner's by another.
+pub async fn set_role(tx: &mut OrgTx, user_id: Uuid, role: Role) -> Result<(), Problem> {
+    let changed = sqlx::query("update vicket.members set role = $2 where user_id = $1")
+        .bind(user_id)
+        .bind(role)
+        .execute(tx.connection())
+        .await
+        .map_err(owner_rules)?;
+    super::one_row(changed.rows_affected())
+}
+
+/// The member of this id.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn by_id(tx: &mut OrgTx, user_id: Uuid) -> Result<Member, Problem> {
+    sqlx::query_as(
+        "select m.user_id as id, p.email, p.name, m.role, m.created_at
+        from vicket.members m
+        join ctx.people() p on p.user_id = m.user_id
+        where m.user_id = $1",
+    )
+    .bind(user_id)
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)
+}
+
+/// Takes a member out of the org, with their machine keys.
+///
+/// # Errors
+/// `404 not_found`; `409 last_owner`; `403 permission_required` for an owner, by another.
+pub async fn remove(tx: &mut OrgTx, user_id: Uuid) -> Result<(), Problem> {
+    let removed = sqlx::query("delete from vicket.members where user_id = $1")
+        .bind(user_id)
+        .execute(tx.connection())
+        .await
+        .map_err(owner_rules)?;
+    super::one_row(removed.rows_affected())
+}
+
+fn owner_rules(error: sqlx::Error) -> Problem {
+    let constraint = error.as_database_error().and_then(|e| e.constraint()).unwrap_or_default().to_owned();
+    let refused = |detail: &'static str| Problem::new(Code::PermissionRequired, detail);
+    match constraint.as_str() {
+        "members_last_owner" => {
+            Problem::new(Code::LastOwner, "The org would be without an owner. Make somebody else one first.")
+        }
+        "members_not_oneself" => refused("`member:role_set` does not reach oneself: another owner changes one's role."),
+        "members_owner_by_owner" => {
+            refused("`member:role_set` is not enough: only an owner makes or changes an owner.")
+        }
+        _ => error.into(),
+    }
+}
+
+/// Who is invited and has not joined.
+#[derive(Debug, FromRow)]
+pub struct Invitation {
+    pub id: Uuid,
+    pub email: String,
+    pub role: Role,
+    pub invited_by: String,
+    pub created_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
+}
+
+/// Invites somebody; the token is in no table.
+///
+/// # Errors
+/// `409 email_taken` when they are a member or are invited already; `403 permission_required` for an owner, by another.
+pub async fn invite(tx: &mut OrgTx, email: &str, role: Role) -> Result<(Invitation, InvitationToken), Problem> {
+    let taken = |detail: &'static str| Problem::new(Code::EmailTaken, detail);
+    let email = email.to_lowercase();
+    if role == Role::Owner && tx.actor().is_some() {
+        let owner: bool = sqlx::query_scalar("select ctx.is_owner()").fetch_one(tx.connection()).await?;
+        if !owner {
+            let detail = "`member:invite` is not enough: only an owner invites an owner.";
+            return Err(Problem::new(Code::PermissionRequired, detail));
+        }
+    }
+    if tx.actor().is_some() {
+        let member: bool = sqlx::query_scalar("select exists (select from ctx.people() p where p.email = $1)")
+            .bind(&email)
+            .fetch_one(tx.connection())
+            .await?;
+        if member {
+            return Err(taken("They are a member of this org already."));
+        }
+    }
+    // One that has expired makes room.
+    sqlx::query("delete from vicket.invitations where email = $1 and expires_at <= now()")
+        .bind(&email)
+        .execute(tx.connection())
+        .await?;
+    let (token, digest) = logins::mint_invitation();
+    let invitation = sqlx::query_as(
+        "insert into vicket.invitations (email, role, token_hash) values ($1, $2, $3)
+        returning id, email, role, invited_by, created_at, expires_at",
+    )
+    .bind(&email)
+    .bind(role)
+    .bind(digest)
+    .fetch_one(tx.connection())
+    .await
+    .map_err(|error| {
+        Problem::on_constraint(error, "invitations_email_unique", || {
+            taken("They are invited already. Revoke that invitation to make another.")
+        })
+    })?;
+    Ok((invitation, token))
+}
+
+/// The invitations that wait, by e-mail.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn invitations(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Invitation>, Option<String>), Problem> {
+    let rows: Vec<Invitation> = sqlx::query_as(
+        "select id, email, role, invited_by, created_at, expires_at
+        from vicket.invitations
+        where expires_at > now() and ($1::text is null or email > $1)
+        order by email
+        limit $2",
+    )
+    .bind(span.after_text(b'i')?)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |invitation| cursor::write_text(b'i', &invitation.email)))
+}
+
+/// Revokes an invitation, or all of them.
+///
+/// # Errors
+/// `404 not_found` when there is no such invitation.
+pub async fn revoke_invitations(tx: &mut OrgTx, id: Option<Uuid>) -> Result<(), Problem> {
+    let revoked = sqlx::query("delete from vicket.invitations where $1::uuid is null or id = $1")
+        .bind(id)
+        .execute(tx.connection())
+        .await?;
+    if id.is_some() { super::one_row(revoked.rows_affected()) } else { Ok(()) }
+}
+
+/// The link that accepts an invitation. Its token is in the fragment, which browsers send to nobody.
+pub fn link(public_url: &str, token: &InvitationToken) -> String {
+    format!("{public_url}/invitation#{}", token.reveal())
+}

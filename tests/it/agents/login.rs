@@ -1,0 +1,271 @@
+//! Logging in and out, sessions and their ends, passwords, invitations.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use vicket::auth::password;
+
+use super::People;
+use crate::harness::{Answer, Options, Person, Running, World};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A member of acme with a password.
+async fn with_password(world: &World, role: &str) -> Person {
+    let person = world.person("acme", role).await;
+    let hash = password::hash(PASSWORD);
+    world.arrange(&format!("update vicket.users set password_hash = '{hash}' where id = '{}'", person.id)).await;
+    person
+}
+
+async fn log_in(server: &Running, email: &str, password: &str) -> Answer {
+    let body = json!({ "email": email, "password": password });
+    Answer::of(server.request(Method::POST, "/v1/auth/login").json(&body)).await
+}
+
+fn cookie(answer: &Answer) -> String {
+    answer.header("set-cookie").expect("a cookie").split(';').next().expect("a pair").to_owned()
+}
+
+fn as_person(of: &Person, answer: &Answer) -> Person {
+    let cookie = cookie(answer);
+    let session = vicket::keys::Sha256Digest::of(cookie.split_once('=').expect("a pair").1.as_bytes());
+    Person { id: of.id, email: of.email.clone(), cookie, session }
+}
+
+#[tokio::test]
+async fn logging_in_sets_a_cookie_that_says_who_is_asking_and_is_in_the_database_as_a_hash_only() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = with_password(&world, "agent").await;
+    let answer = log_in(&server, &person.email.to_uppercase(), PASSWORD).await;
+    let me = answer.ok(200).json();
+    assert_eq!((&me["email"], &me["kind"]), (&json!(person.email), &json!("user")));
+    assert_eq!((&me["orgs"][0]["slug"], &me["orgs"][0]["role"]), (&json!("acme"), &json!("agent")));
+    let set = answer.header("set-cookie").expect("a cookie");
+    for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+        assert!(set.split("; ").any(|part| part == attribute), "{set}");
+    }
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let person = as_person(&person, &answer);
+    assert_eq!(server.get_as(&person, "/v1/auth/me").await.ok(200).json(), me);
+    let token = person.cookie.split_once('=').expect("a pair").1;
+    let stored = format!("select exists (select from vicket.sessions where token_hash = sha256('{token}'))");
+    assert!(world.look::<bool>(&stored).await);
+    let text = format!("select exists (select from vicket.sessions s where s::text like '%{token}%')");
+    assert!(!world.look::<bool>(&text).await);
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_address_are_one_answer() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = with_password(&world, "agent").await;
+    let wrong = log_in(&server, &person.email, "wrong horse").await;
+    let unknown = log_in(&server, "nobody@nowhere.example", PASSWORD).await;
+    let body = |answer: &Answer| {
+        let mut body = answer.refused(401, "login_failed").json();
+        body["request_id"].take();
+        body
+    };
+    assert_eq!(body(&wrong), body(&unknown));
+    let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(&wrong), names(&unknown));
+    log_in(&server, &person.email, PASSWORD).await.ok(200);
+}
+
+#[tokio::test]
+async fn an_unknown_address_costs_the_same_work() {
+    // Counted and not timed: one hash is made for each, with the parameters of a new password.
+    let stranger = password::Salt::stored(None);
+    let hasher = password::Hasher::default();
+    let hash = hasher.hash(stranger, PASSWORD.to_owned()).await.expect("hashed");
+    let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(parameters(&hash), parameters(&password::hash(PASSWORD)));
+}
+
+#[tokio::test]
+async fn tries_to_log_in_are_limited_for_the_account_whether_there_is_one_or_not() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = with_password(&world, "agent").await;
+    for email in [person.email.as_str(), "nobody@nowhere.example"] {
+        for _ in 0..10 {
+            log_in(&server, email, "wrong horse").await.refused(401, "login_failed");
+        }
+        let refused = log_in(&server, email, PASSWORD).await;
+        let body = refused.refused(429, "rate_limited").json();
+        assert!(body["detail"].as_str().is_some_and(|text| text.contains("login-account")), "{body}");
+        assert!(refused.header("retry-after").is_some());
+    }
+    // Ten more tries of anybody else use up the network's thirty.
+    for n in 0..10 {
+        log_in(&server, &format!("{n}@nowhere.example"), "wrong horse").await.refused(401, "login_failed");
+    }
+    let body = log_in(&server, "another@nowhere.example", "x").await.refused(429, "rate_limited").json();
+    assert!(body["detail"].as_str().is_some_and(|text| text.contains("login-network")), "{body}");
+}
+
+#[tokio::test]
+async fn logging_out_ends_this_session_and_logging_out_everywhere_all_of_them() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = with_password(&world, "agent").await;
+    let first = as_person(&person, &log_in(&server, &person.email, PASSWORD).await);
+    let second = as_person(&person, &log_in(&server, &person.email, PASSWORD).await);
+    let bystander = world.person("acme", "viewer").await;
+    let out = server.call_as(&first, Method::POST, "/v1/auth/logout", None).await;
+    assert!(out.ok(204).header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
+    server.get_as(&first, "/v1/auth/me").await.refused(401, "session_invalid");
+    server.get_as(&second, "/v1/auth/me").await.ok(200);
+    server.call_as(&second, Method::POST, "/v1/auth/logout-all", None).await.ok(204);
+    server.get_as(&second, "/v1/auth/me").await.refused(401, "session_invalid");
+    server.get_as(&person, "/v1/auth/me").await.refused(401, "session_invalid");
+    server.get_as(&bystander, "/v1/auth/me").await.ok(200);
+}
+
+#[tokio::test]
+async fn a_session_ends_14_days_after_its_last_use_and_90_days_after_its_beginning() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = world.person("acme", "agent").await;
+    let aged = async |column: &str, days: &str| {
+        world
+            .arrange(&format!(
+                "update vicket.sessions set {column} = now() - interval '{days}' where user_id = '{}'",
+                person.id
+            ))
+            .await;
+        server.get_as(&person, "/v1/auth/me").await
+    };
+    aged("last_used_at", "13 days 23 hours").await.ok(200);
+    aged("last_used_at", "14 days").await.refused(401, "session_invalid");
+    aged("last_used_at", "1 minute").await.ok(200);
+    aged("created_at", "89 days 23 hours").await.ok(200);
+    aged("created_at", "90 days").await.refused(401, "session_invalid");
+}
+
+#[tokio::test]
+async fn using_a_session_moves_its_end() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = world.person("acme", "agent").await;
+    let of = format!("where user_id = '{}'", person.id);
+    world.arrange(&format!("update vicket.sessions set last_used_at = now() - interval '13 days' {of}")).await;
+    server.get_as(&person, "/v1/auth/me").await.ok(200);
+    server.app.counts.flush(&server.app.worker).await.expect("written");
+    let fresh = format!("select last_used_at > now() - interval '1 minute' from vicket.sessions {of}");
+    assert!(world.look::<bool>(&fresh).await);
+}
+
+#[tokio::test]
+async fn changing_the_password_needs_the_present_one_and_ends_the_other_sessions() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = with_password(&world, "agent").await;
+    let other = as_person(&person, &log_in(&server, &person.email, PASSWORD).await);
+    let change = async |current: &str, new: &str| {
+        let body = json!({ "current_password": current, "new_password": new });
+        server.post_as(&person, "/v1/auth/password", body).await
+    };
+    change("wrong horse", "another password").await.refused(401, "login_failed");
+    let short = change(PASSWORD, "short").await.refused(400, "invalid_request").json();
+    assert_eq!(short["errors"][0]["field"], "new_password");
+    server.get_as(&other, "/v1/auth/me").await.ok(200);
+    change(PASSWORD, "another password").await.ok(204);
+    server.get_as(&person, "/v1/auth/me").await.ok(200);
+    server.get_as(&other, "/v1/auth/me").await.refused(401, "session_invalid");
+    log_in(&server, &person.email, PASSWORD).await.refused(401, "login_failed");
+    log_in(&server, &person.email, "another password").await.ok(200);
+}
+
+async fn invite(server: &Running, by: &Person, email: &str, role: &str) -> Value {
+    server.post_as(by, "/v1/orgs/acme/members", json!({ "email": email, "role": role })).await.ok(201).json()
+}
+
+async fn accept(server: &Running, token: &str, password: &str) -> Answer {
+    let body = json!({ "token": token, "name": "New Person", "password": password });
+    Answer::of(server.request(Method::POST, "/v1/auth/invitations/accept").json(&body)).await
+}
+
+#[tokio::test]
+async fn an_invitation_makes_a_member_of_its_role_once_and_logs_them_in() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let people = People::of(&world).await;
+    let made = invite(&server, &people.admin, "New@Example.com", "agent").await;
+    let token = made["token"].as_str().expect("a token");
+    assert!(made["link"].as_str().is_some_and(|link| link.ends_with(&format!("#{token}"))), "{made}");
+    let listed = server.get_as(&people.admin, "/v1/orgs/acme/invitations").await.ok(200).json();
+    assert_eq!(listed["data"][0]["email"], "new@example.com");
+    assert_eq!(listed["data"][0]["invited_by"], people.admin.email);
+    assert!(!listed.to_string().contains(token), "shown once");
+
+    let short = accept(&server, token, "short").await.refused(400, "invalid_request").json();
+    assert_eq!(short["errors"][0]["field"], "password");
+    let joined = accept(&server, token, PASSWORD).await;
+    let me = joined.ok(200).json();
+    assert_eq!((&me["email"], &me["orgs"][0]["role"]), (&json!("new@example.com"), &json!("agent")));
+    let person = as_person(&people.agent, &joined);
+    server.get_as(&person, "/v1/orgs/acme").await.ok(200);
+    accept(&server, token, PASSWORD).await.refused(404, "not_found");
+    log_in(&server, "new@example.com", PASSWORD).await.ok(200);
+}
+
+#[tokio::test]
+async fn an_invitation_to_somebody_with_an_account_is_accepted_with_their_password_only() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
+    let people = People::of(&world).await;
+    let hash = password::hash(PASSWORD);
+    world.arrange(&format!("update vicket.users set password_hash = '{hash}' where id = '{}'", people.rival.id)).await;
+    let made = invite(&server, &people.owner, &people.rival.email, "viewer").await;
+    let token = made["token"].as_str().expect("a token");
+    // The inviter holds the token too, and must not become somebody of another org by it.
+    accept(&server, token, "what the inviter chose").await.refused(401, "login_failed");
+    log_in(&server, &people.rival.email, "what the inviter chose").await.refused(401, "login_failed");
+    let me = accept(&server, token, PASSWORD).await.ok(200).json();
+    let orgs: Vec<_> = me["orgs"].as_array().expect("orgs").iter().map(|org| org["slug"].clone()).collect();
+    assert_eq!(orgs, ["acme", "globex"]);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_revoked_or_has_expired_is_good_for_nothing() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let people = People::of(&world).await;
+    let revoked = invite(&server, &people.owner, "a@example.com", "agent").await;
+    let path = format!("/v1/orgs/acme/invitations/{}", revoked["id"].as_str().expect("an id"));
+    server.delete_as(&people.owner, &path).await.ok(204);
+    server.delete_as(&people.owner, &path).await.refused(404, "not_found");
+    let expired = invite(&server, &people.owner, "b@example.com", "agent").await;
+    world.arrange("update vicket.invitations set expires_at = now()").await;
+    for made in [&revoked, &expired] {
+        accept(&server, made["token"].as_str().expect("a token"), PASSWORD).await.refused(404, "not_found");
+    }
+    assert_eq!(server.get_as(&people.owner, "/v1/orgs/acme/invitations").await.ok(200).json()["data"], json!([]));
+    // One that has expired does not stand in the way of the next.
+    let again = invite(&server, &people.owner, "b@example.com", "agent").await;
+    server
+        .post_as(&people.owner, "/v1/orgs/acme/members", json!({"email": "b@example.com", "role": "agent"}))
+        .await
+        .refused(409, "email_taken");
+    accept(&server, again["token"].as_str().expect("a token"), PASSWORD).await.ok(200);
+    server.delete_as(&people.owner, "/v1/orgs/acme/invitations").await.ok(204);
+}
+
+#[tokio::test]
+async fn two_people_who_accept_one_invitation_at_once_are_one_member() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let people = People::of(&world).await;
+    let made = invite(&server, &people.owner, "a@example.com", "agent").await;
+    let token = made["token"].as_str().expect("a token");
+    let (one, two) = tokio::join!(accept(&server, token, PASSWORD), accept(&server, token, PASSWORD));
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses[0], 200, "{} {}", one.text, two.text);
+    assert!([401, 404, 503].contains(&statuses[1]), "{} {}", one.text, two.text);
+    let members = "select count(*) from vicket.members m join vicket.users u on u.id = m.user_id
+        where u.email = 'a@example.com'";
+    assert_eq!(world.look::<i64>(members).await, 1);
+}
