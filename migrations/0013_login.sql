@@ -269,12 +269,14 @@ begin
     where m.org_id = ctx.org_id();
 end $$;
 
-create function admin.user_id(p_email text) returns uuid
+create function admin.role_may(p_role text, p_permission text) returns boolean
   language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return (select u.id from vicket.users u where u.email = lower(p_email));
+  return exists (
+    select from vicket.role_permissions p where p.role = p_role and p.permission = p_permission
+  );
 end $$;
 
 -- Sets a password and logs the person out everywhere; says whether there is such a person.
@@ -293,10 +295,10 @@ end $$;
 
 comment on function admin.users() is 'All users with their orgs, for vicket user list.';
 comment on function admin.people() is 'Ids, e-mails and names of the members of the org of this transaction.';
-comment on function admin.user_id(text) is 'The user of an e-mail; NULL when there is none.';
+comment on function admin.role_may(text, text) is 'Whether a role has a permission.';
 comment on function admin.set_password(text, text) is 'Sets a password and closes all sessions of its user.';
 
-grant execute on function admin.users(), admin.people(), admin.user_id(text), admin.set_password(text, text) to vicket_operator;
+grant execute on function admin.users(), admin.people(), admin.role_may(text, text), admin.set_password(text, text) to vicket_operator;
 
 -- Background work.
 create function worker.touch_sessions(p_token_hashes bytea[], p_times timestamptz[]) returns void

@@ -47,6 +47,118 @@ pub enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Administer people: invitations, members, passwords
+    User {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Administer machine keys
+    MachineKey {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: MachineKeyCommand,
+    },
+    /// Look at what happened, and whether somebody tampered with the record of it
+    Audit {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Invite somebody to an org and print the link, once
+    Invite {
+        /// The org's slug
+        org: String,
+        /// Their e-mail address
+        email: String,
+        /// What they may do
+        #[arg(long, value_enum, default_value_t = RoleName::Agent)]
+        role: RoleName,
+        /// Where people reach the server; http://localhost:8080 when absent
+        #[arg(long, env = "VICKET_PUBLIC_URL", hide_env_values = true, value_name = "URL", value_parser = public_url)]
+        public_url: Option<String>,
+    },
+    /// List all users with their orgs and roles
+    List,
+    /// Change a member's role; acts on their next request
+    SetRole {
+        /// The org's slug
+        org: String,
+        email: String,
+        #[arg(value_enum)]
+        role: RoleName,
+    },
+    /// Take a member out of an org, with their machine keys
+    Remove {
+        /// The org's slug
+        org: String,
+        email: String,
+    },
+    /// Set a new password, print it, once, and log the person out everywhere
+    ResetPassword { email: String },
+}
+
+/// A role, by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum RoleName {
+    Owner,
+    Admin,
+    Agent,
+    Viewer,
+}
+
+#[derive(Subcommand)]
+pub enum MachineKeyCommand {
+    /// Create a machine key and print it, once
+    Create {
+        /// The org's slug
+        org: String,
+        /// What it is for
+        name: String,
+        /// The member whose permissions bound it
+        #[arg(long = "as", value_name = "EMAIL")]
+        creator: String,
+        /// What it may do, e.g. ticket:read; may be repeated
+        #[arg(long = "permission", value_name = "PERMISSION", required = true)]
+        permissions: Vec<String>,
+        /// Days until it stops working; never when absent
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        expires_in: Option<u32>,
+    },
+    /// List an org's machine keys: names, hints, last use; never a key
+    List {
+        /// The org's slug
+        org: String,
+    },
+    /// Kill a machine key; acts on its next request
+    Revoke {
+        /// The org's slug
+        org: String,
+        /// Its id, as `list` prints it
+        id: uuid::Uuid,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Print an org's audit log, the last entry first, or verify its chain
+    Log {
+        /// The org's slug
+        org: String,
+        /// Recompute the chain, and fail where it breaks
+        #[arg(long)]
+        verify: bool,
+        /// Entries to print
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "verify")]
+        limit: u32,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]

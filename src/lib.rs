@@ -7,6 +7,8 @@
 //! 3. `db.rs` sends one message: BEGIN, `auth.enter` with the key's digest, SET LOCAL ROLE. That transaction is the site.
 //! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
 //! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
+//!    For agents the same: `api/agent/surface.rs` enters the org by session or machine key, and asks for the permission that
+//!    the document names; the handler in `api/agent/` takes the transaction from its `Agent`.
 //! 6. It makes one call into `store/`, whose SQL never mentions the site.
 //! 7. The policies in `migrations/` filter every row.
 //! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`); anything else closes the connection.

@@ -25,6 +25,9 @@ async fn main() -> ExitCode {
         Command::Org { admin, command } => commands::org::run(&admin, command).await,
         Command::Site { admin, command } => commands::site::run(&admin, command).await,
         Command::Key { admin, command } => commands::key::run(&admin, command).await,
+        Command::User { admin, command } => commands::user::run(&admin, command).await,
+        Command::MachineKey { admin, command } => commands::machine_key::run(&admin, command).await,
+        Command::Audit { admin, command } => commands::audit::run(&admin, command).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

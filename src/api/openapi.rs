@@ -43,6 +43,8 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
         finish_operation(operation);
     }
     close_request_schemas(&mut document);
+    let types = schema_types(&document);
+    type_nullables(&mut document, &types);
 
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
@@ -360,6 +362,26 @@ fn close(schema: &mut Value, closed: bool, types: &Object) {
     }
     if closed {
         schema.entry("additionalProperties").or_insert(json!(false));
+    }
+}
+
+/// The `type` of each named schema.
+fn schema_types(document: &Value) -> Object {
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    schemas.map(|(name, schema)| (name.clone(), schema["type"].clone())).collect()
+}
+
+/// Gives every `nullable` that refers to a named schema that schema's `type`, without which it does not count.
+fn type_nullables(value: &mut Value, types: &Object) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| type_nullables(item, types)),
+        Value::Object(object) => {
+            if object.get("nullable") == Some(&json!(true)) && !object.contains_key("type") {
+                make_nullable(object, types);
+            }
+            object.values_mut().for_each(|item| type_nullables(item, types));
+        }
+        _ => {}
     }
 }
 
@@ -691,6 +713,24 @@ mod tests {
             "id": {"type": "string", "readOnly": true},
         });
         assert_eq!(schemas["New"]["properties"], expected);
+    }
+
+    #[test]
+    fn a_named_schema_that_may_be_null_in_an_answer_says_its_type() {
+        let document = finish(|document| {
+            document["components"]["schemas"] = json!({
+                "Staged": {"type": "object"},
+                "Key": {"type": "object", "properties": {
+                    "staged": {"allOf": [{"$ref": "#/components/schemas/Staged"}], "nullable": true},
+                }},
+            });
+        })
+        .unwrap();
+        let staged = &document["components"]["schemas"]["Key"]["properties"]["staged"];
+        assert_eq!(
+            *staged,
+            json!({"allOf": [{"$ref": "#/components/schemas/Staged"}], "nullable": true, "type": "object"})
+        );
     }
 
     #[test]

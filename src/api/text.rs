@@ -12,7 +12,10 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use crate::problem::{FieldError, Problem};
+use crate::{
+    auth::password,
+    problem::{FieldError, Problem},
+};
 
 /// Text of 1 to `MAX` characters, not blank, without U+0000.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub struct Text<const MAX: usize>(pub String);
 /// A name in URLs: 1 to 63 of a-z, 0-9 and hyphens in between, as in a host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slug(pub String);
+
+/// A password to be set: 8 to 200 characters, without U+0000.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewPassword(pub String);
 
 /// An e-mail address of at most 254 characters, as browsers check one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +63,16 @@ impl Slug {
         crate::store::orgs::check_slug(&self.0)
             .err()
             .map(|_| "must be 1 to 63 of a-z, 0-9 and hyphens in between".to_owned())
+    }
+}
+
+impl NewPassword {
+    fn fault(&self) -> Option<String> {
+        if self.0.contains('\0') {
+            return Some("must not contain U+0000".to_owned());
+        }
+        let fits = (password::SHORTEST..=password::LONGEST).contains(&self.0.chars().count());
+        (!fits).then(|| format!("must have {} to {} characters", password::SHORTEST, password::LONGEST))
     }
 }
 
@@ -249,6 +266,13 @@ string_type!([] Slug, "string (slug)", MetaSchema {
     ..MetaSchema::new("string")
 });
 
+string_type!([] NewPassword, "string (new password)", MetaSchema {
+    min_length: Some(password::SHORTEST),
+    max_length: Some(password::LONGEST),
+    pattern: Some(r"^[^\u0000]*$".to_owned()),
+    ..MetaSchema::new_with_format("string", "password")
+});
+
 string_type!([] EmailAddress, "string (e-mail)", MetaSchema {
     max_length: Some(EMAIL_LENGTH),
     ..MetaSchema::new_with_format("string", "email")
@@ -317,6 +341,45 @@ impl<T: ToJSON> ToJSON for Nullable<T> {
 impl<T: ParseFromJSON> ParseFromJSON for Nullable<T> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         Option::parse_from_json(value).map(Self).map_err(ParseError::propagate)
+    }
+}
+
+/// A JSON object of whatever fields, in answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyObject(pub Value);
+
+impl Type for AnyObject {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "object".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::new("object")))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl ToJSON for AnyObject {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.clone())
+    }
+}
+
+/// Derived objects ask for it, although nobody sends one.
+impl ParseFromJSON for AnyObject {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        Ok(Self(value.unwrap_or_default()))
     }
 }
 

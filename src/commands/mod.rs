@@ -1,11 +1,14 @@
 //! The commands, one file each. Secrets go to standard output, once, and everything else that is not the answer to
 //! standard error, so that `KEY=$(vicket key create acme/acme-app)` works.
 
+pub mod audit;
 pub mod key;
+pub mod machine_key;
 pub mod migrate;
 pub mod org;
 pub mod serve;
 pub mod site;
+pub mod user;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 

@@ -176,7 +176,7 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
         dev.base_url,
         began.elapsed().as_secs_f64()
     );
-    println!("  API docs   {}/docs/support", dev.base_url);
+    println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
     println!("  For tools  {}  (URLs, keys, logins, databases)\n", dev_file(dir).display());
     for site in &dev.sites {
         let key = if seeded { site.key.as_str() } else { "not shown again" };

@@ -21,15 +21,34 @@ pub struct MachineKeyRow {
     pub last_used_at: Option<OffsetDateTime>,
 }
 
-macro_rules! columns {
-    ($from:literal) => {
+/// A machine key to make.
+#[derive(Debug)]
+pub struct NewMachineKey<'a> {
+    pub name: &'a str,
+    pub permissions: &'a [String],
+    pub expires_at: Option<OffsetDateTime>,
+    /// Whose permissions bound it: `None` for whoever acts, whose name administration has to give.
+    pub creator: Option<Uuid>,
+}
+
+macro_rules! select {
+    ($people:literal, $rest:literal) => {
         concat!(
             "select k.id, k.name, k.hint, k.permissions, p.email as created_by, k.created_at, k.expires_at, k.revoked_at,
               k.last_used_at
-            from ",
-            $from,
-            " k join ctx.people() p on p.user_id = k.created_by "
+            from vicket.machine_keys k
+            join ",
+            $people,
+            " p on p.user_id = k.created_by ",
+            $rest
         )
+    };
+}
+
+/// A statement for agents, and the same for the administration commands, which see people through a function of theirs.
+macro_rules! both {
+    ($tx:expr, $rest:literal) => {
+        if $tx.actor().is_some() { select!("ctx.people()", $rest) } else { select!("admin.people()", $rest) }
     };
 }
 
@@ -39,8 +58,8 @@ macro_rules! columns {
 /// `400 invalid_cursor`.
 pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<MachineKeyRow>, Option<String>), Problem> {
     let after = span.after(b'k')?;
-    let sql = concat!(
-        columns!("vicket.machine_keys"),
+    let sql = both!(
+        tx,
         "where $1::bigint is null
           or (k.created_at, k.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2)
         order by k.created_at desc, k.id desc
@@ -55,33 +74,34 @@ pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<MachineKeyRow>,
     Ok(span.cut(rows, |key| cursor::write(b'k', Place { figure: cursor::micros(key.created_at), id: key.id })))
 }
 
-/// Creates a machine key in the name of whoever acts.
+/// Creates a machine key.
 ///
 /// # Errors
-/// `5xx` only: the caller has checked that whoever acts has these permissions.
-pub async fn create(
-    tx: &mut OrgTx,
-    name: &str,
-    permissions: &[String],
-    expires_at: Option<OffsetDateTime>,
-) -> Result<(MachineKeyRow, MachineKey), Problem> {
+/// `5xx` only: the caller has checked that the creator has these permissions.
+pub async fn create(tx: &mut OrgTx, new: &NewMachineKey<'_>) -> Result<(MachineKeyRow, MachineKey), Problem> {
     let key = MachineKey::mint();
-    let id: Uuid = sqlx::query_scalar(
-        "insert into vicket.machine_keys (name, key_hash, hint, permissions, expires_at)
-        values ($1, $2, $3, $4, $5)
-        returning id",
-    )
-    .bind(name)
-    .bind(key.digest().as_bytes().as_slice())
-    .bind(key.hint())
-    .bind(permissions)
-    .bind(expires_at)
-    .fetch_one(tx.connection())
-    .await?;
-    let row = sqlx::query_as(concat!(columns!("vicket.machine_keys"), "where k.id = $1"))
-        .bind(id)
-        .fetch_one(tx.connection())
-        .await?;
+    let sql = match new.creator {
+        None => {
+            "insert into vicket.machine_keys (name, key_hash, hint, permissions, expires_at)
+            values ($1, $2, $3, $4, $5)
+            returning id"
+        }
+        Some(_) => {
+            "insert into vicket.machine_keys (name, key_hash, hint, permissions, expires_at, created_by)
+            values ($1, $2, $3, $4, $5, $6)
+            returning id"
+        }
+    };
+    let digest = key.digest();
+    let query = sqlx::query_scalar(sql)
+        .bind(new.name)
+        .bind(digest.as_bytes().as_slice())
+        .bind(key.hint())
+        .bind(new.permissions)
+        .bind(new.expires_at);
+    let query = if new.creator.is_some() { query.bind(new.creator) } else { query };
+    let id: Uuid = query.fetch_one(tx.connection()).await?;
+    let row = sqlx::query_as(both!(tx, "where k.id = $1")).bind(id).fetch_one(tx.connection()).await?;
     Ok((row, key))
 }
 

@@ -128,6 +128,32 @@ pub async fn by_id(tx: &mut OrgTx, user_id: Uuid) -> Result<Member, Problem> {
     .ok_or_else(Problem::not_found)
 }
 
+/// The member of this e-mail address, for the administration commands.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn by_email(tx: &mut OrgTx, email: &str) -> Result<Option<Member>, Problem> {
+    let member = sqlx::query_as(
+        "select m.user_id as id, p.email, p.name, m.role, m.created_at
+        from vicket.members m
+        join admin.people() p on p.user_id = m.user_id
+        where p.email = lower($1)",
+    )
+    .bind(email)
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(member)
+}
+
+/// Whether a role has a permission, for the administration commands.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn role_may(tx: &mut OrgTx, role: Role, permission: &str) -> Result<bool, Problem> {
+    let query = sqlx::query_scalar("select admin.role_may($1, $2)").bind(role).bind(permission);
+    Ok(query.fetch_one(tx.connection()).await?)
+}
+
 /// Takes a member out of the org, with their machine keys.
 ///
 /// # Errors
@@ -181,14 +207,12 @@ pub async fn invite(tx: &mut OrgTx, email: &str, role: Role) -> Result<(Invitati
             return Err(Problem::new(Code::PermissionRequired, detail));
         }
     }
-    if tx.actor().is_some() {
-        let member: bool = sqlx::query_scalar("select exists (select from ctx.people() p where p.email = $1)")
-            .bind(&email)
-            .fetch_one(tx.connection())
-            .await?;
-        if member {
-            return Err(taken("They are a member of this org already."));
-        }
+    let sql = match tx.actor() {
+        Some(_) => "select exists (select from ctx.people() p where p.email = $1)",
+        None => "select exists (select from admin.people() p where p.email = $1)",
+    };
+    if sqlx::query_scalar::<_, bool>(sql).bind(&email).fetch_one(tx.connection()).await? {
+        return Err(taken("They are a member of this org already."));
     }
     // One that has expired makes room.
     sqlx::query("delete from vicket.invitations where email = $1 and expires_at <= now()")

@@ -78,6 +78,33 @@ pub async fn create_user(tx: &mut OrgTx, email: &str, name: &str, password_hash:
         })
 }
 
+/// A user, as administration lists them.
+#[derive(Debug, FromRow)]
+pub struct User {
+    pub email: String,
+    pub name: String,
+    pub created_at: OffsetDateTime,
+    /// Their orgs and roles, in words.
+    pub orgs: String,
+}
+
+/// All users, by e-mail.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn users(tx: &mut OrgTx) -> Result<Vec<User>, Problem> {
+    Ok(sqlx::query_as("select email, name, created_at, orgs from admin.users()").fetch_all(tx.connection()).await?)
+}
+
+/// Sets a user's password and ends their sessions; `false` when there is no such user.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn set_password(tx: &mut OrgTx, email: &str, password_hash: &str) -> Result<bool, Problem> {
+    let query = sqlx::query_scalar("select admin.set_password($1, $2)").bind(email).bind(password_hash);
+    Ok(query.fetch_one(tx.connection()).await?)
+}
+
 /// Makes a user a member of the org of this transaction.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The agent surface: who may come in, what they may do there, and what stands of it in the database.
 
 mod audit_log;
+mod commands;
 mod login;
 mod machine_keys;
 mod members;
@@ -8,6 +9,7 @@ mod permissions;
 mod sites;
 mod surface;
 
+pub use permissions::MATRIX;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -72,6 +72,16 @@ fn every_operation_of_agents_is_documented_with_its_credential_and_permission_an
 }
 
 #[test]
+fn the_role_matrix_is_documented_as_it_is() {
+    let rows = rows("docs/api-authentication.md", "## Roles and permissions");
+    let documented: Vec<(String, [bool; 4])> =
+        rows.iter().map(|row| (code(&row[0]), [1, 2, 3, 4].map(|role| row[role] == "yes"))).collect();
+    let known: Vec<(String, [bool; 4])> =
+        crate::agents::MATRIX.iter().map(|(permission, roles)| ((*permission).to_owned(), *roles)).collect();
+    assert_eq!(documented, known, "left: docs/api-authentication.md; right: what the database is tested against");
+}
+
+#[test]
 fn every_code_is_documented_with_its_status_and_no_other_is() {
     let known: BTreeSet<(String, u16)> =
         Code::ALL.iter().map(|code| (code.as_str().to_owned(), code.status())).collect();
@@ -131,12 +141,14 @@ async fn every_limit_is_documented_with_the_quota_that_answers_state() {
         .request(Method::OPTIONS, "/support/v1/site")
         .header("Origin", world.site_a.origin)
         .header("Access-Control-Request-Method", "GET");
+    let login = serde_json::json!({ "email": "ada@example.com", "password": "wrong" });
     let answers = [
         server.get(key, "/support/v1/site").await,
         server.post(key, "/support/v1/tickets", &ticket()).await,
         server.get(key, "/support/v1/key/check").await,
         server.get("no key", "/support/v1/site").await,
         Answer::of(preflight).await,
+        Answer::of(server.request(Method::POST, "/v1/auth/login").json(&login)).await,
     ];
     let mut stated = BTreeMap::new();
     for policy in answers.iter().flat_map(|answer| answer.header("ratelimit-policy").expect("limits").split(", ")) {
@@ -144,10 +156,10 @@ async fn every_limit_is_documented_with_the_quota_that_answers_state() {
         let quota = rest.strip_suffix(";w=60").expect("a minute's window");
         stated.insert(name.to_owned(), quota.parse::<u32>().expect("a quota"));
     }
-    let documented: BTreeMap<String, u32> = rows("docs/api-authentication.md", "## Limits")
-        .iter()
-        .map(|row| (code_in(&row[0]), row[1].replace(',', "").parse().expect("a quota")))
-        .collect();
+    let mut documented = rows("docs/api-authentication.md", "## Limits");
+    documented.extend(rows("docs/api-authentication.md", "## Sessions"));
+    let documented: BTreeMap<String, u32> =
+        documented.iter().map(|row| (code_in(&row[0]), row[1].replace(',', "").parse().expect("a quota"))).collect();
     assert_eq!(stated, documented, "left: RateLimit-Policy; right: docs/api-authentication.md");
 }
 

@@ -3,9 +3,9 @@
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
-    types::{Any, Example},
+    types::Example,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::{
     listing::{Failure, Page, Reading, Shown},
 };
 use crate::{
-    api::text::{Nullable, Text},
+    api::text::{AnyObject, Nullable, Text},
     auth::agent::Agent,
     store::{
         self,
@@ -102,9 +102,9 @@ struct AuditEntry {
     /// The slug of the site that it belongs to, if it does and the site is still there.
     site: Nullable<String>,
     /// What it was before; `null` for what was created.
-    before: Nullable<Any<Value>>,
+    before: Nullable<AnyObject>,
     /// What it was after; `null` for what was deleted.
-    after: Nullable<Any<Value>>,
+    after: Nullable<AnyObject>,
     /// The id of the request that did it; `null` for `cli`.
     request_id: Nullable<String>,
 }
@@ -118,8 +118,8 @@ impl From<Entry> for AuditEntry {
             action: row.action,
             object: AuditObject { kind: row.object_kind, id: row.object_id },
             site: Nullable(row.site),
-            before: Nullable(row.before.map(Any)),
-            after: Nullable(row.after.map(Any)),
+            before: Nullable(row.before.map(AnyObject)),
+            after: Nullable(row.after.map(AnyObject)),
             request_id: Nullable(row.request_id),
         }
     }
@@ -138,8 +138,8 @@ impl Example for AuditEntry {
             action: "updated".to_owned(),
             object: AuditObject { kind: "site_key".to_owned(), id: "x7Qw".to_owned() },
             site: Nullable(Some("acme-app".to_owned())),
-            before: Nullable(Some(Any(json!({ "hint": "x7Qw", "state": "active" })))),
-            after: Nullable(Some(Any(json!({ "hint": "x7Qw", "state": "revoked" })))),
+            before: Nullable(Some(AnyObject(json!({ "hint": "x7Qw", "state": "active" })))),
+            after: Nullable(Some(AnyObject(json!({ "hint": "x7Qw", "state": "revoked" })))),
             request_id: Nullable(Some("0b8e3c2e-64f1-4a53-9f0c-3f0f5a2f1d11".to_owned())),
         }
     }
@@ -152,7 +152,6 @@ impl AuditLogApi {
     /// Every change to the org, its members, sites, origins, keys, content and settings, the last one first. Nobody can change
     /// or delete an entry; each is chained to the one before.
     #[oai(path = "/orgs/:org/audit-log", method = "get", operation_id = "listAuditLog")]
-    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn audit_log(
         &self,
         agent: Agent,

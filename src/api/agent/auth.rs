@@ -19,12 +19,12 @@ use crate::{
     api::{
         failure::REQUEST_ID,
         request::over,
-        text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, Nullable, Text},
+        text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, NewPassword, Nullable, Text},
     },
     app::App,
     auth::{
         agent::{Agent, COOKIE, Person},
-        password::{LONGEST, SHORTEST, Salt},
+        password::{LONGEST, Salt},
     },
     db::{Actor, Credential},
     keys::{SessionToken, Sha256Digest},
@@ -60,7 +60,7 @@ struct PasswordChange {
     /// The present password.
     current_password: Input<Text<LONGEST>>,
     /// The new one: 8 characters or more.
-    new_password: Input<Text<LONGEST>>,
+    new_password: Input<NewPassword>,
 }
 
 /// Who joins an org.
@@ -72,7 +72,7 @@ struct Acceptance {
     /// The name that others see; not used when the e-mail has an account.
     name: Input<Text<NAME_LENGTH>>,
     /// A password of 8 characters or more; that of the account when the e-mail has one.
-    password: Input<Text<LONGEST>>,
+    password: Input<NewPassword>,
 }
 
 /// What kind of caller it is.
@@ -143,7 +143,7 @@ impl Example for PasswordChange {
     fn example() -> Self {
         Self {
             current_password: Input::of(Text("correct horse battery staple".to_owned())),
-            new_password: Input::of(Text("a better horse and battery".to_owned())),
+            new_password: Input::of(NewPassword("a better horse and battery".to_owned())),
         }
     }
 }
@@ -153,7 +153,7 @@ impl Example for Acceptance {
         Self {
             token: Input::of(Text("vi_example".to_owned())),
             name: Input::of(Text("Agnes Agent".to_owned())),
-            password: Input::of(Text("correct horse battery staple".to_owned())),
+            password: Input::of(NewPassword("correct horse battery staple".to_owned())),
         }
     }
 }
@@ -172,15 +172,6 @@ fn limited(app: &App, visit: &Visit, account: &str) -> Result<(), Problem> {
     let refusal = over(&standings);
     *visit.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
     refusal.map_or(Ok(()), Err)
-}
-
-fn long_enough(checked: &mut Checked, field: &str, password: Option<Text<LONGEST>>) -> Option<String> {
-    let Text(password) = password?;
-    if password.chars().count() < SHORTEST {
-        checked.fault(field, format!("must have {SHORTEST} characters or more"));
-        return None;
-    }
-    Some(password)
 }
 
 /// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.
@@ -258,8 +249,7 @@ impl AuthApi {
         let mut checked = Checked::default();
         let current = checked.take("current_password", body.0.current_password);
         let new = checked.take("new_password", body.0.new_password);
-        let new = long_enough(&mut checked, "new_password", new);
-        let (Some(Text(current)), Some(new)) = (current, new) else {
+        let (Some(Text(current)), Some(NewPassword(new))) = (current, new) else {
             return Err(checked.problem().into());
         };
         let actor = person.0.into_actor().await?;
@@ -292,8 +282,7 @@ impl AuthApi {
         let token = checked.take("token", body.0.token);
         let name = checked.take("name", body.0.name);
         let password = checked.take("password", body.0.password);
-        let password = long_enough(&mut checked, "password", password);
-        let (Some(Text(token)), Some(Text(name)), Some(password)) = (token, name, password) else {
+        let (Some(Text(token)), Some(Text(name)), Some(NewPassword(password))) = (token, name, password) else {
             return Err(checked.problem().into());
         };
         let token = store::logins::invitation_digest(&token);

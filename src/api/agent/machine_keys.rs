@@ -116,6 +116,7 @@ struct NewMachineKey {
     /// Its name, to recognise it by.
     name: Input<Text<NAME_LENGTH>>,
     /// What it may do: some of what its creator may.
+    #[oai(validator(min_items = 1, max_items = 100))]
     permissions: Input<Vec<Text<64>>>,
     /// When it stops working; never when absent.
     expires_at: Option<Input<OffsetDateTime>>,
@@ -170,9 +171,6 @@ impl MachineKeysApi {
         let name = checked.take("name", body.0.name);
         let permissions = checked.take("permissions", body.0.permissions);
         let expires_at = checked.take_optional("expires_at", body.0.expires_at);
-        if permissions.as_ref().is_some_and(Vec::is_empty) {
-            checked.fault("permissions", "must name one permission or more".to_owned());
-        }
         if expires_at.is_some_and(|at| at <= OffsetDateTime::now_utc()) {
             checked.fault("expires_at", "must be in the future".to_owned());
         }
@@ -196,7 +194,13 @@ impl MachineKeysApi {
                         return Err(Problem::permission_required(permission));
                     }
                 }
-                store::machine_keys::create(tx, &name, &permissions, expires_at).await
+                let new = store::machine_keys::NewMachineKey {
+                    name: &name,
+                    permissions: &permissions,
+                    expires_at,
+                    creator: None,
+                };
+                store::machine_keys::create(tx, &new).await
             })
             .await?;
         let MachineKeyBody { id, name, hint, permissions, created_by, created_at, expires_at, .. } = row.into();

@@ -115,7 +115,7 @@ impl Example for KeyBody {
             created_at: Nullable(Some(datetime!(2026-01-05 08:00 UTC))),
             created_by: Nullable(Some("olivia@acme.com".to_owned())),
             last_used_at: Nullable(Some(datetime!(2026-02-01 16:05 UTC))),
-            staged: Nullable(None),
+            staged: Nullable(Some(StagedKey { hint: "Zk3u".to_owned(), created_at: datetime!(2026-02-01 16:00 UTC) })),
         }
     }
 }

@@ -27,9 +27,6 @@ use crate::{
 
 pub struct SitesApi;
 
-/// Origins that a site lists at the most.
-const MOST_ORIGINS: usize = 100;
-
 /// Requests a minute that a site takes.
 #[derive(Object)]
 struct Limits {
@@ -112,6 +109,7 @@ struct NewSite {
     /// Its name in URLs: 1 to 63 of a-z, 0-9 and inner hyphens; made of the name when absent.
     slug: Option<Input<Slug>>,
     /// The origins whose pages may use its key: scheme, host and port, no path and no wildcard; 100 at the most.
+    #[oai(validator(max_items = 100))]
     origins: Option<Input<Vec<Text<255>>>>,
 }
 
@@ -132,6 +130,7 @@ struct SiteChange {
     /// Its new name.
     name: Option<Input<Text<NAME_LENGTH>>>,
     /// The whole new list of origins.
+    #[oai(validator(max_items = 100))]
     origins: Option<Input<Vec<Text<255>>>>,
     /// Its new limits.
     limits: Option<Input<LimitsChange>>,
@@ -174,9 +173,6 @@ impl Example for SiteChange {
 /// The origins of a body, each in the browser's own form.
 fn origins(checked: &mut Checked, input: Option<Input<Vec<Text<255>>>>) -> Option<Vec<Origin>> {
     let texts = checked.take_optional("origins", input)?;
-    if texts.len() > MOST_ORIGINS {
-        checked.fault("origins", format!("must be {MOST_ORIGINS} at the most"));
-    }
     let mut origins = Vec::new();
     for (number, Text(text)) in texts.iter().enumerate() {
         match Origin::parse(text) {

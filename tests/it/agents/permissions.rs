@@ -10,7 +10,7 @@ use super::People;
 use crate::harness::World;
 
 /// Every permission, and which roles have it: owner, admin, agent, viewer.
-const MATRIX: &[(&str, [bool; 4])] = &[
+pub const MATRIX: &[(&str, [bool; 4])] = &[
     ("apikey:rotate", [true, true, false, false]),
     ("article:publish", [true, true, false, false]),
     ("article:read", [true, true, true, true]),
