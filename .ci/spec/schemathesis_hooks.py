@@ -22,11 +22,20 @@ def before_call(context, case, kwargs):
     hide what the server thinks of the body's other fields, whatever they are. A drawn ticket token opens nothing, so
     that valid requests get the token of a real ticket.
     """
-    drawn_as_valid = case.meta and case.meta.generation.mode.is_positive
+    drawn_as_valid = not case.meta or case.meta.generation.mode.is_positive
     if drawn_as_valid and case.headers and "X-Vicket-Ticket" in case.headers:
         case.headers["X-Vicket-Ticket"] = os.environ["VICKET_TICKET"]
     if drawn_as_valid and case.query:
         case.query.pop("cursor", None)
+    # The document offers two credentials, of which a request sends one: the other is not drawn beside it.
+    credential = os.environ.get("VICKET_CREDENTIAL")
+    # Which may leave a request valid that was drawn with nothing but a wrong credential.
+    if credential and case.query:
+        case.query.pop("cursor", None)
+    if credential == "session" and case.headers:
+        case.headers.pop("Authorization", None)
+    if credential == "machine key" and case.cookies:
+        case.cookies.pop("vicket_session", None)
     # Drawn names of orgs and sites name nothing, so that valid requests would all be answered 404.
     if drawn_as_valid and case.path_parameters:
         for name, real in [("org", "VICKET_ORG"), ("site", "VICKET_SITE")]:

@@ -141,16 +141,16 @@ struct SiteChange {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none)]
 struct LimitsChange {
     /// Reads of the whole site.
-    #[oai(validator(maximum(value = "10000000")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "10000000")))]
     reads_per_minute: Option<u32>,
     /// Ticket writes of the whole site.
-    #[oai(validator(maximum(value = "10000000")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "10000000")))]
     writes_per_minute: Option<u32>,
     /// Reads of one client network (IPv4 /24, IPv6 /56).
-    #[oai(validator(maximum(value = "10000000")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "10000000")))]
     network_reads_per_minute: Option<u32>,
     /// Ticket writes of one client network.
-    #[oai(validator(maximum(value = "10000000")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "10000000")))]
     network_writes_per_minute: Option<u32>,
 }
 
