@@ -25,6 +25,14 @@ pub struct Text<const MAX: usize>(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slug(pub String);
 
+/// An article's name in URLs: 1 to 120 of a-z, 0-9 and hyphens in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSlug(pub String);
+
+/// Text of at most `MAX` characters, blank or not, without U+0000.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prose<const MAX: usize>(pub String);
+
 /// A password to be set: 8 to 200 characters, without U+0000.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewPassword(pub String);
@@ -63,6 +71,24 @@ impl Slug {
         crate::store::orgs::check_slug(&self.0)
             .err()
             .map(|_| "must be 1 to 63 of a-z, 0-9 and hyphens in between".to_owned())
+    }
+}
+
+impl PageSlug {
+    fn fault(&self) -> Option<String> {
+        let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        let fits = (1..=120).contains(&self.0.len()) && self.0.bytes().all(inner);
+        let fits = fits && !self.0.starts_with('-') && !self.0.ends_with('-');
+        (!fits).then(|| "must be 1 to 120 of a-z, 0-9 and hyphens in between".to_owned())
+    }
+}
+
+impl<const MAX: usize> Prose<MAX> {
+    fn fault(&self) -> Option<String> {
+        if self.0.contains('\0') {
+            return Some("must not contain U+0000".to_owned());
+        }
+        (self.0.chars().count() > MAX).then(|| format!("must have at most {MAX} characters"))
     }
 }
 
@@ -263,6 +289,19 @@ string_type!([] Slug, "string (slug)", MetaSchema {
     min_length: Some(1),
     max_length: Some(63),
     pattern: Some("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$".to_owned()),
+    ..MetaSchema::new("string")
+});
+
+string_type!([] PageSlug, "string (article slug)", MetaSchema {
+    min_length: Some(1),
+    max_length: Some(120),
+    pattern: Some("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$".to_owned()),
+    ..MetaSchema::new("string")
+});
+
+string_type!([const MAX: usize] Prose<MAX>, format!("string (at most {MAX} characters)"), MetaSchema {
+    max_length: Some(MAX),
+    pattern: Some(r"^[^\u0000]*$".to_owned()),
     ..MetaSchema::new("string")
 });
 

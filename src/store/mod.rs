@@ -7,6 +7,7 @@ pub mod audit_log;
 pub mod content;
 pub mod cursor;
 pub mod faqs;
+pub mod help;
 pub mod keys;
 pub mod logins;
 pub mod machine_keys;

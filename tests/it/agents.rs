@@ -2,6 +2,7 @@
 
 mod audit_log;
 mod commands;
+mod content;
 mod login;
 mod machine_keys;
 mod members;

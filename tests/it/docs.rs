@@ -276,7 +276,7 @@ fn with_urls(mut words: Vec<String>) -> Vec<String> {
     let (place, flags): (usize, &[&str]) = match words.get(1).map(String::as_str) {
         Some("serve") => (2, &["--widget-url=x", "--agent-url=x", "--worker-url=x"]),
         // Before the subcommand, whose flag it is not.
-        Some("migrate" | "org" | "site" | "key") => (2, &["--admin-url=x"]),
+        Some("migrate" | "org" | "site" | "key" | "user" | "machine-key" | "audit") => (2, &["--admin-url=x"]),
         _ => (words.len(), &[]),
     };
     words.splice(place..place, flags.iter().map(|flag| (*flag).to_owned()));

@@ -74,8 +74,12 @@ statuses! {
     Changing = [400, 401, 403, 413, 415, 429, 500, 503];
     /// A read within an org.
     Reading = [400, 401, 403, 404, 500, 503];
+    /// A list within an org that names something to filter by.
+    Finding = [400, 401, 403, 404, 422, 500, 503];
     /// A write within an org, with a body.
     Writing = [400, 401, 403, 404, 409, 413, 415, 422, 500, 503];
+    /// A change of where something stands, without a body.
+    Moving = [400, 401, 403, 404, 413, 422, 500, 503];
     /// A write within an org, without a body.
     Doing = [400, 401, 403, 404, 409, 413, 500, 503];
 }

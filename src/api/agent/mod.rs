@@ -1,8 +1,10 @@
 //! The agent surface, `/v1`: what the dashboard and programs of an org call, with a session or a machine key.
 
 mod access;
+mod articles;
 mod audit_log;
 mod auth;
+mod faqs;
 mod listing;
 mod machine_keys;
 mod members;
@@ -25,6 +27,8 @@ enum Tag {
     Orgs,
     /// Sites, their origins and their publishable keys.
     Sites,
+    /// Articles and FAQs: drafts, published, archived.
+    Help,
     /// Machine keys and the audit log.
     Administration,
 }
@@ -43,6 +47,8 @@ type Apis = (
     members::MembersApi,
     sites::SitesApi,
     site_keys::SiteKeysApi,
+    articles::ArticlesApi,
+    faqs::FaqsApi,
     machine_keys::MachineKeysApi,
     audit_log::AuditLogApi,
 );
@@ -55,6 +61,8 @@ pub fn service() -> OpenApiService<Apis, ()> {
         members::MembersApi,
         sites::SitesApi,
         site_keys::SiteKeysApi,
+        articles::ArticlesApi,
+        faqs::FaqsApi,
         machine_keys::MachineKeysApi,
         audit_log::AuditLogApi,
     );

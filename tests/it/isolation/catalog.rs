@@ -307,6 +307,7 @@ const DEFINERS: &[&str] = &[
     "vicket.audited()",
     "vicket.changes_take_turns()",
     "vicket.content_changed()",
+    "vicket.content_guarded()",
     "vicket.customer_replied()",
     "vicket.member_guarded()",
     "vicket.org_renamed()",

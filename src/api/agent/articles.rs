@@ -1,0 +1,424 @@
+//! Articles, as agents write them.
+
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    types::Example,
+};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    listing::{Doing, Done, Failure, Finding, Made, Moving, Page, Reading, Shown, Writing},
+};
+use crate::{
+    api::text::{Checked, Input, Nullable, PageSlug, Prose, Text},
+    auth::agent::Agent,
+    store::{
+        self,
+        cursor::Span,
+        help::{self, ArticleChange, Filter, NewArticle},
+    },
+};
+
+pub struct ArticlesApi;
+
+/// The longest title, characters.
+const TITLE_LENGTH: usize = 200;
+/// The longest text, characters.
+const BODY_LENGTH: usize = 200_000;
+const EXAMPLE_ID: Uuid = Uuid::from_u128(0x7c9e_6679_7425_40de_944b_e07f_c1f9_0ae7);
+
+/// Where content stands.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename = "ContentStatus", rename_all = "snake_case")]
+pub(super) enum Status {
+    /// Only agents see it.
+    Draft,
+    /// Customers see it.
+    Published,
+    /// Put away; only agents see it.
+    Archived,
+}
+
+impl From<help::Status> for Status {
+    fn from(status: help::Status) -> Self {
+        match status {
+            help::Status::Draft => Self::Draft,
+            help::Status::Published => Self::Published,
+            help::Status::Archived => Self::Archived,
+        }
+    }
+}
+
+impl From<Status> for help::Status {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Draft => Self::Draft,
+            Status::Published => Self::Published,
+            Status::Archived => Self::Archived,
+        }
+    }
+}
+
+/// An article in a list.
+#[derive(Object)]
+#[oai(rename = "ArticleSummary", example)]
+struct Summary {
+    /// Its id.
+    id: Uuid,
+    /// The slug of its site; `null` for all sites of the org.
+    site: Nullable<String>,
+    /// Its name in URLs.
+    slug: String,
+    /// Its title, plain text.
+    title: String,
+    /// Its beginning, plain text.
+    excerpt: String,
+    /// Where it stands.
+    status: Status,
+    /// How often it was read; a few seconds late.
+    view_count: i64,
+    /// When it was first published.
+    published_at: Nullable<OffsetDateTime>,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// Who made it.
+    created_by: String,
+    /// When it was last changed.
+    updated_at: OffsetDateTime,
+    /// Who changed it last.
+    updated_by: String,
+}
+
+/// An article with its text.
+#[derive(Object)]
+#[oai(example)]
+struct Article {
+    /// Its id.
+    id: Uuid,
+    /// The slug of its site; `null` for all sites of the org.
+    site: Nullable<String>,
+    /// Its name in URLs.
+    slug: String,
+    /// Its title, plain text.
+    title: String,
+    /// Its beginning, plain text.
+    excerpt: String,
+    /// The text, Markdown.
+    body_markdown: String,
+    /// The text rendered and sanitised.
+    body_html: String,
+    /// Where it stands.
+    status: Status,
+    /// How often it was read; a few seconds late.
+    view_count: i64,
+    /// When it was first published.
+    published_at: Nullable<OffsetDateTime>,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// Who made it.
+    created_by: String,
+    /// When it was last changed.
+    updated_at: OffsetDateTime,
+    /// Who changed it last.
+    updated_by: String,
+}
+
+impl From<help::Article> for Summary {
+    fn from(row: help::Article) -> Self {
+        Self {
+            id: row.id,
+            site: Nullable(row.site),
+            slug: row.slug,
+            title: row.title,
+            excerpt: row.excerpt,
+            status: row.status.into(),
+            view_count: row.view_count,
+            published_at: Nullable(row.published_at),
+            created_at: row.created_at,
+            created_by: row.created_by,
+            updated_at: row.updated_at,
+            updated_by: row.updated_by,
+        }
+    }
+}
+
+impl From<help::Article> for Article {
+    fn from(row: help::Article) -> Self {
+        Self {
+            id: row.id,
+            site: Nullable(row.site),
+            slug: row.slug,
+            title: row.title,
+            excerpt: row.excerpt,
+            body_markdown: row.body_markdown,
+            body_html: row.body_html,
+            status: row.status.into(),
+            view_count: row.view_count,
+            published_at: Nullable(row.published_at),
+            created_at: row.created_at,
+            created_by: row.created_by,
+            updated_at: row.updated_at,
+            updated_by: row.updated_by,
+        }
+    }
+}
+
+fn example() -> help::Article {
+    help::Article {
+        id: EXAMPLE_ID,
+        site: Some("acme-app".to_owned()),
+        slug: "getting-started".to_owned(),
+        title: "Getting started".to_owned(),
+        excerpt: "Create an account, and open your first project.".to_owned(),
+        body_markdown: "Create an account, and **open your first project**.".to_owned(),
+        body_html: "<p>Create an account, and <strong>open your first project</strong>.</p>\n".to_owned(),
+        status: help::Status::Published,
+        view_count: 128,
+        published_at: Some(datetime!(2026-01-15 09:30 UTC)),
+        created_at: datetime!(2026-01-14 08:00 UTC),
+        created_by: "agnes@acme.com".to_owned(),
+        updated_at: datetime!(2026-02-01 16:05 UTC),
+        updated_by: "adam@acme.com".to_owned(),
+    }
+}
+
+impl Example for Summary {
+    fn example() -> Self {
+        example().into()
+    }
+}
+
+impl Example for Article {
+    fn example() -> Self {
+        example().into()
+    }
+}
+
+/// An article to write.
+#[derive(Object)]
+#[oai(rename = "NewArticle", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct NewArticleBody {
+    /// Its title.
+    title: Input<Text<TITLE_LENGTH>>,
+    /// The text, Markdown; may be empty until it is published.
+    body_markdown: Option<Input<Prose<BODY_LENGTH>>>,
+    /// The slug of its site; for all sites of the org when `null` or absent.
+    site: Option<Input<Text<63>>>,
+    /// Its name in URLs; made of the title when absent, with a number where that is in use.
+    slug: Option<Input<PageSlug>>,
+}
+
+impl Example for NewArticleBody {
+    fn example() -> Self {
+        Self {
+            title: Input::of(Text("Getting started".to_owned())),
+            body_markdown: Some(Input::of(Prose("Create an account, and **open your first project**.".to_owned()))),
+            site: None,
+            slug: None,
+        }
+    }
+}
+
+/// What changes of an article; what is absent stays.
+#[derive(Object)]
+#[oai(rename = "ArticleChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct ArticleChangeBody {
+    /// Its new title. The slug stays.
+    title: Option<Input<Text<TITLE_LENGTH>>>,
+    /// The new text, Markdown.
+    body_markdown: Option<Input<Prose<BODY_LENGTH>>>,
+    /// Its new name in URLs; links to the old one break.
+    slug: Option<Input<PageSlug>>,
+}
+
+impl Example for ArticleChangeBody {
+    fn example() -> Self {
+        Self { title: Some(Input::of(Text("Getting started, again".to_owned()))), body_markdown: None, slug: None }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Help")]
+impl ArticlesApi {
+    /// List articles
+    ///
+    /// The org's articles, drafts and archived ones too, the last made first. With `q` those that a full-text search finds.
+    #[oai(path = "/orgs/:org/articles", method = "get", operation_id = "listArticles")]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn articles(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+        /// Only those of the site of this slug.
+        site: Query<Option<Text<63>>>,
+        /// Only those that stand here.
+        status: Query<Option<Status>>,
+        /// What to search for, in the syntax of web search engines.
+        q: Query<Option<Text<200>>>,
+    ) -> Result<Shown<Page<Summary>>, Failure<Finding>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let filter = Filter {
+            site: site.0.as_ref().map(|text| text.0.as_str()),
+            status: status.0.map(Into::into),
+            search: q.0.as_ref().map(|text| text.0.as_str()),
+        };
+        let page = agent.run(async |tx| store::help::articles(tx, span, &filter).await).await?;
+        Ok(Shown(Page::of(page, Summary::from)))
+    }
+
+    /// Write an article
+    ///
+    /// A draft, until it is published. Its slug is made of its title.
+    #[oai(path = "/orgs/:org/articles", method = "post", operation_id = "createArticle")]
+    async fn create(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        body: Json<NewArticleBody>,
+    ) -> Result<Made<Article>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let title = checked.take("title", body.0.title);
+        let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
+        let site = checked.take_optional("site", body.0.site);
+        let slug = checked.take_optional("slug", body.0.slug);
+        let (Some(Text(title)), true) = (title, checked.is_empty()) else {
+            return Err(checked.problem().into());
+        };
+        let new = NewArticle {
+            site: site.as_ref().map(|text| text.0.as_str()),
+            title: &title,
+            body_markdown: body_markdown.as_ref().map_or("", |text| text.0.as_str()),
+            slug: slug.as_ref().map(|slug| slug.0.as_str()),
+        };
+        let article = agent.run(async |tx| store::help::create_article(tx, &new).await).await?;
+        Ok(Made(article.into()))
+    }
+
+    /// Read an article
+    ///
+    /// With its text, wherever it stands.
+    #[oai(path = "/orgs/:org/articles/:id", method = "get", operation_id = "getArticle")]
+    async fn article(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The article's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Article>, Failure<Reading>> {
+        let article = agent.run(async |tx| store::help::article(tx, id.0).await).await?;
+        Ok(Shown(article.into()))
+    }
+
+    /// Change an article
+    ///
+    /// A published one shows the change in the next request, so its text must not become blank.
+    #[oai(path = "/orgs/:org/articles/:id", method = "patch", operation_id = "updateArticle")]
+    async fn update(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The article's id.
+        id: Path<Uuid>,
+        body: Json<ArticleChangeBody>,
+    ) -> Result<Shown<Article>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let title = checked.take_optional("title", body.0.title);
+        let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
+        let slug = checked.take_optional("slug", body.0.slug);
+        checked.done()?;
+        let change = ArticleChange {
+            title: title.as_ref().map(|text| text.0.as_str()),
+            body_markdown: body_markdown.as_ref().map(|text| text.0.as_str()),
+            slug: slug.as_ref().map(|slug| slug.0.as_str()),
+        };
+        let article = agent.run(async |tx| store::help::change_article(tx, id.0, &change).await).await?;
+        Ok(Shown(article.into()))
+    }
+
+    /// Delete an article
+    ///
+    /// For good, wherever it stands.
+    #[oai(path = "/orgs/:org/articles/:id", method = "delete", operation_id = "deleteArticle")]
+    async fn delete(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The article's id.
+        id: Path<Uuid>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::help::delete_article(tx, id.0).await).await?;
+        Ok(Done)
+    }
+
+    /// Publish an article
+    ///
+    /// Customers see it in the next request. Its text must not be blank.
+    #[oai(path = "/orgs/:org/articles/:id/publish", method = "post", operation_id = "publishArticle")]
+    async fn publish(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The article's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Article>, Failure<Moving>> {
+        let article =
+            agent.run(async |tx| store::help::set_article_status(tx, id.0, help::Status::Published).await).await?;
+        Ok(Shown(article.into()))
+    }
+
+    /// Take an article back
+    ///
+    /// It becomes a draft; customers no longer see it in the next request.
+    #[oai(path = "/orgs/:org/articles/:id/unpublish", method = "post", operation_id = "unpublishArticle")]
+    async fn unpublish(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The article's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Article>, Failure<Moving>> {
+        let article =
+            agent.run(async |tx| store::help::set_article_status(tx, id.0, help::Status::Draft).await).await?;
+        Ok(Shown(article.into()))
+    }
+
+    /// Archive an article
+    ///
+    /// Puts it away; customers no longer see it in the next request.
+    #[oai(path = "/orgs/:org/articles/:id/archive", method = "post", operation_id = "archiveArticle")]
+    async fn archive(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The article's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Article>, Failure<Moving>> {
+        let article =
+            agent.run(async |tx| store::help::set_article_status(tx, id.0, help::Status::Archived).await).await?;
+        Ok(Shown(article.into()))
+    }
+}

@@ -1,0 +1,318 @@
+//! FAQs, as agents write them.
+
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    types::Example,
+};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    articles::Status,
+    listing::{Doing, Done, Failure, Finding, Made, Moving, Page, Reading, Shown, Writing},
+};
+use crate::{
+    api::text::{Checked, Input, Nullable, Prose, Text},
+    auth::agent::Agent,
+    store::{
+        self,
+        cursor::Span,
+        help::{self, FaqChange, Filter, NewFaq},
+    },
+};
+
+pub struct FaqsApi;
+
+/// The longest question, characters.
+const QUESTION_LENGTH: usize = 500;
+/// The longest answer, characters.
+const ANSWER_LENGTH: usize = 20_000;
+
+/// A frequently asked question.
+#[derive(Object)]
+#[oai(example)]
+struct Faq {
+    /// Its id.
+    id: Uuid,
+    /// The slug of its site; `null` for all sites of the org.
+    site: Nullable<String>,
+    /// The question, plain text.
+    question: String,
+    /// The answer, Markdown.
+    answer_markdown: String,
+    /// The answer rendered and sanitised.
+    answer_html: String,
+    /// Its place on the page, ascending.
+    position: i32,
+    /// Where it stands.
+    status: Status,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// Who made it.
+    created_by: String,
+    /// When it was last changed.
+    updated_at: OffsetDateTime,
+    /// Who changed it last.
+    updated_by: String,
+}
+
+impl From<help::Faq> for Faq {
+    fn from(row: help::Faq) -> Self {
+        Self {
+            id: row.id,
+            site: Nullable(row.site),
+            question: row.question,
+            answer_markdown: row.answer_markdown,
+            answer_html: row.answer_html,
+            position: row.position,
+            status: row.status.into(),
+            created_at: row.created_at,
+            created_by: row.created_by,
+            updated_at: row.updated_at,
+            updated_by: row.updated_by,
+        }
+    }
+}
+
+impl Example for Faq {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x1f0c_55e2_9d1b_4b6a_8a57_03bd_c1a4_7f20),
+            site: Nullable(None),
+            question: "Can I change my plan later?".to_owned(),
+            answer_markdown: "Yes, at **any** time.".to_owned(),
+            answer_html: "<p>Yes, at <strong>any</strong> time.</p>\n".to_owned(),
+            position: 1,
+            status: Status::Published,
+            created_at: datetime!(2026-01-14 08:00 UTC),
+            created_by: "agnes@acme.com".to_owned(),
+            updated_at: datetime!(2026-02-01 16:05 UTC),
+            updated_by: "adam@acme.com".to_owned(),
+        }
+    }
+}
+
+/// A FAQ to write.
+#[derive(Object)]
+#[oai(rename = "NewFaq", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct NewFaqBody {
+    /// The question.
+    question: Input<Text<QUESTION_LENGTH>>,
+    /// The answer, Markdown; may be empty until it is published.
+    answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
+    /// The slug of its site; for all sites of the org when `null` or absent.
+    site: Option<Input<Text<63>>>,
+    /// Its place on the page, ascending; after the last one when absent.
+    position: Option<Input<i32>>,
+}
+
+impl Example for NewFaqBody {
+    fn example() -> Self {
+        Self {
+            question: Input::of(Text("Can I change my plan later?".to_owned())),
+            answer_markdown: Some(Input::of(Prose("Yes, at **any** time.".to_owned()))),
+            site: None,
+            position: None,
+        }
+    }
+}
+
+/// What changes of a FAQ; what is absent stays.
+#[derive(Object)]
+#[oai(rename = "FaqChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct FaqChangeBody {
+    /// The new question.
+    question: Option<Input<Text<QUESTION_LENGTH>>>,
+    /// The new answer, Markdown.
+    answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
+    /// Its new place.
+    position: Option<Input<i32>>,
+}
+
+impl Example for FaqChangeBody {
+    fn example() -> Self {
+        Self { question: None, answer_markdown: None, position: Some(Input::of(3)) }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Help")]
+impl FaqsApi {
+    /// List FAQs
+    ///
+    /// The org's FAQs in their order, drafts and archived ones too. With `q` those that contain it.
+    #[oai(path = "/orgs/:org/faqs", method = "get", operation_id = "listFaqs")]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn faqs(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+        /// Only those of the site of this slug.
+        site: Query<Option<Text<63>>>,
+        /// Only those that stand here.
+        status: Query<Option<Status>>,
+        /// What question or answer contain.
+        q: Query<Option<Text<200>>>,
+    ) -> Result<Shown<Page<Faq>>, Failure<Finding>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let filter = Filter {
+            site: site.0.as_ref().map(|text| text.0.as_str()),
+            status: status.0.map(Into::into),
+            search: q.0.as_ref().map(|text| text.0.as_str()),
+        };
+        let page = agent.run(async |tx| store::help::faqs(tx, span, &filter).await).await?;
+        Ok(Shown(Page::of(page, Faq::from)))
+    }
+
+    /// Write a FAQ
+    ///
+    /// A draft, until it is published.
+    #[oai(path = "/orgs/:org/faqs", method = "post", operation_id = "createFaq")]
+    async fn create(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        body: Json<NewFaqBody>,
+    ) -> Result<Made<Faq>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let question = checked.take("question", body.0.question);
+        let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
+        let site = checked.take_optional("site", body.0.site);
+        let position = checked.take_optional("position", body.0.position);
+        let (Some(Text(question)), true) = (question, checked.is_empty()) else {
+            return Err(checked.problem().into());
+        };
+        let new = NewFaq {
+            site: site.as_ref().map(|text| text.0.as_str()),
+            question: &question,
+            answer_markdown: answer_markdown.as_ref().map_or("", |text| text.0.as_str()),
+            position,
+        };
+        let faq = agent.run(async |tx| store::help::create_faq(tx, &new).await).await?;
+        Ok(Made(faq.into()))
+    }
+
+    /// Read a FAQ
+    ///
+    /// With its answer, wherever it stands.
+    #[oai(path = "/orgs/:org/faqs/:id", method = "get", operation_id = "getFaq")]
+    async fn faq(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The FAQ's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Faq>, Failure<Reading>> {
+        let faq = agent.run(async |tx| store::help::faq(tx, id.0).await).await?;
+        Ok(Shown(faq.into()))
+    }
+
+    /// Change a FAQ
+    ///
+    /// A published one shows the change in the next request, so its answer must not become blank.
+    #[oai(path = "/orgs/:org/faqs/:id", method = "patch", operation_id = "updateFaq")]
+    async fn update(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The FAQ's id.
+        id: Path<Uuid>,
+        body: Json<FaqChangeBody>,
+    ) -> Result<Shown<Faq>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let question = checked.take_optional("question", body.0.question);
+        let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
+        let position = checked.take_optional("position", body.0.position);
+        checked.done()?;
+        let change = FaqChange {
+            question: question.as_ref().map(|text| text.0.as_str()),
+            answer_markdown: answer_markdown.as_ref().map(|text| text.0.as_str()),
+            position,
+        };
+        let faq = agent.run(async |tx| store::help::change_faq(tx, id.0, &change).await).await?;
+        Ok(Shown(faq.into()))
+    }
+
+    /// Delete a FAQ
+    ///
+    /// For good, wherever it stands.
+    #[oai(path = "/orgs/:org/faqs/:id", method = "delete", operation_id = "deleteFaq")]
+    async fn delete(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The FAQ's id.
+        id: Path<Uuid>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::help::delete_faq(tx, id.0).await).await?;
+        Ok(Done)
+    }
+
+    /// Publish a FAQ
+    ///
+    /// Customers see it in the next request. Its answer must not be blank.
+    #[oai(path = "/orgs/:org/faqs/:id/publish", method = "post", operation_id = "publishFaq")]
+    async fn publish(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The FAQ's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Faq>, Failure<Moving>> {
+        let faq = agent.run(async |tx| store::help::set_faq_status(tx, id.0, help::Status::Published).await).await?;
+        Ok(Shown(faq.into()))
+    }
+
+    /// Take a FAQ back
+    ///
+    /// It becomes a draft; customers no longer see it in the next request.
+    #[oai(path = "/orgs/:org/faqs/:id/unpublish", method = "post", operation_id = "unpublishFaq")]
+    async fn unpublish(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The FAQ's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Faq>, Failure<Moving>> {
+        let faq = agent.run(async |tx| store::help::set_faq_status(tx, id.0, help::Status::Draft).await).await?;
+        Ok(Shown(faq.into()))
+    }
+
+    /// Archive a FAQ
+    ///
+    /// Puts it away; customers no longer see it in the next request.
+    #[oai(path = "/orgs/:org/faqs/:id/archive", method = "post", operation_id = "archiveFaq")]
+    async fn archive(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The FAQ's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Faq>, Failure<Moving>> {
+        let faq = agent.run(async |tx| store::help::set_faq_status(tx, id.0, help::Status::Archived).await).await?;
+        Ok(Shown(faq.into()))
+    }
+}

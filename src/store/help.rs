@@ -1,0 +1,406 @@
+//! Articles and FAQs as agents write them: drafts, published, archived. What a role may do is the policies' to say, who
+//! changed what and when the triggers'; Markdown is rendered and sanitised here, once, when it is written.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    cursor::{self, Place, Span},
+    slugs,
+};
+use crate::{
+    db::OrgTx,
+    markdown,
+    problem::{Code, Problem},
+};
+
+/// The longest slug of an article, characters.
+pub const SLUG_LENGTH: usize = 120;
+/// Slugs that are tried before giving up: `how-to`, `how-to-2` and so on.
+const TRIES: u32 = 50;
+
+/// Where content stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Status {
+    Draft,
+    Published,
+    Archived,
+}
+
+/// An article, as agents see it.
+#[derive(Debug, FromRow)]
+pub struct Article {
+    pub id: Uuid,
+    /// `None`: for all sites of the org.
+    pub site: Option<String>,
+    pub slug: String,
+    pub title: String,
+    pub excerpt: String,
+    pub body_markdown: String,
+    pub body_html: String,
+    pub status: Status,
+    pub view_count: i64,
+    pub published_at: Option<OffsetDateTime>,
+    pub created_at: OffsetDateTime,
+    pub created_by: String,
+    pub updated_at: OffsetDateTime,
+    pub updated_by: String,
+}
+
+/// A FAQ, as agents see it.
+#[derive(Debug, FromRow)]
+pub struct Faq {
+    pub id: Uuid,
+    /// `None`: for all sites of the org.
+    pub site: Option<String>,
+    pub question: String,
+    pub answer_markdown: String,
+    pub answer_html: String,
+    pub position: i32,
+    pub status: Status,
+    pub created_at: OffsetDateTime,
+    pub created_by: String,
+    pub updated_at: OffsetDateTime,
+    pub updated_by: String,
+}
+
+/// Which content a list shows; what is `None` is any.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    /// The site's slug. Content for all sites is not listed with it.
+    pub site: Option<&'a str>,
+    pub status: Option<Status>,
+    /// Full-text search for articles, a part of the text for FAQs.
+    pub search: Option<&'a str>,
+}
+
+macro_rules! articles {
+    ($rest:literal) => {
+        concat!(
+            "select a.id, s.slug as site, a.slug, a.title, a.excerpt, a.body_markdown, a.body_html, a.status, a.view_count,
+              a.published_at, a.created_at, a.created_by, a.updated_at, a.updated_by
+            from vicket.articles a
+            left join vicket.sites s on s.org_id = a.org_id and s.id = a.site_id ",
+            $rest
+        )
+    };
+}
+
+macro_rules! faqs {
+    ($rest:literal) => {
+        concat!(
+            "select f.id, s.slug as site, f.question, f.answer_markdown, f.answer_html, f.position, f.status,
+              f.created_at, f.created_by, f.updated_at, f.updated_by
+            from vicket.faqs f
+            left join vicket.sites s on s.org_id = f.org_id and s.id = f.site_id ",
+            $rest
+        )
+    };
+}
+
+/// The articles of the org, the last made first.
+///
+/// # Errors
+/// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
+pub async fn articles(
+    tx: &mut OrgTx,
+    span: Span<'_>,
+    filter: &Filter<'_>,
+) -> Result<(Vec<Article>, Option<String>), Problem> {
+    let site = site_id(tx, filter.site).await?;
+    let after = span.after(b'd')?;
+    let rows: Vec<Article> = sqlx::query_as(articles!(
+        "where ($1::bigint is null
+            or (a.created_at, a.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
+          and ($3::uuid is null or a.site_id = $3)
+          and ($4::text is null or a.status = $4)
+          and ($5::text is null or a.search @@ websearch_to_tsquery('pg_catalog.english', $5))
+        order by a.created_at desc, a.id desc
+        limit $6"
+    ))
+    .bind(after.map(|place| place.figure))
+    .bind(after.map(|place| place.id))
+    .bind(site)
+    .bind(filter.status)
+    .bind(filter.search)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |row| cursor::write(b'd', Place { figure: cursor::micros(row.created_at), id: row.id })))
+}
+
+/// The article of this id.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn article(tx: &mut OrgTx, id: Uuid) -> Result<Article, Problem> {
+    let row = sqlx::query_as(articles!("where a.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
+    row.ok_or_else(Problem::not_found)
+}
+
+/// An article to write; a draft.
+#[derive(Debug)]
+pub struct NewArticle<'a> {
+    /// The site's slug; `None` for all sites of the org.
+    pub site: Option<&'a str>,
+    pub title: &'a str,
+    pub body_markdown: &'a str,
+    /// Derived from the title when `None`.
+    pub slug: Option<&'a str>,
+}
+
+/// Writes an article. A slug that was derived and is in use gets a number.
+///
+/// # Errors
+/// `409 slug_taken` for a slug that was given; `422 unprocessable` for a site that is not there.
+pub async fn create_article(tx: &mut OrgTx, new: &NewArticle<'_>) -> Result<Article, Problem> {
+    let site = site_id(tx, new.site).await?;
+    let base = new.slug.map_or_else(|| slugs::of(new.title, SLUG_LENGTH), str::to_owned);
+    let html = markdown::render(new.body_markdown);
+    let tries = if new.slug.is_some() { 1 } else { TRIES };
+    for number in 1..=tries {
+        let slug = if number == 1 { base.clone() } else { slugs::numbered(&base, number, SLUG_LENGTH) };
+        let made: Option<Uuid> = sqlx::query_scalar(
+            "insert into vicket.articles (site_id, slug, title, excerpt, body_markdown, body_html)
+            values ($1, $2, $3, $4, $5, $6)
+            on conflict do nothing
+            returning id",
+        )
+        .bind(site)
+        .bind(slug)
+        .bind(new.title)
+        .bind(markdown::excerpt(new.body_markdown))
+        .bind(new.body_markdown)
+        .bind(&html)
+        .fetch_optional(tx.connection())
+        .await?;
+        if let Some(id) = made {
+            return article(tx, id).await;
+        }
+    }
+    Err(slug_taken())
+}
+
+fn slug_taken() -> Problem {
+    Problem::new(Code::SlugTaken, "There is an article of that slug already.")
+}
+
+/// Changes of an article; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct ArticleChange<'a> {
+    pub title: Option<&'a str>,
+    pub body_markdown: Option<&'a str>,
+    pub slug: Option<&'a str>,
+}
+
+/// Changes an article; a published one shows it in the next request.
+///
+/// # Errors
+/// `404 not_found`; `409 slug_taken`; `422 unprocessable` for a published one without a body.
+pub async fn change_article(tx: &mut OrgTx, id: Uuid, change: &ArticleChange<'_>) -> Result<Article, Problem> {
+    let changed = sqlx::query(
+        "update vicket.articles set
+          title = coalesce($2, title),
+          slug = coalesce($3, slug),
+          body_markdown = coalesce($4, body_markdown),
+          body_html = coalesce($5, body_html),
+          excerpt = coalesce($6, excerpt)
+        where id = $1",
+    )
+    .bind(id)
+    .bind(change.title)
+    .bind(change.slug)
+    .bind(change.body_markdown)
+    .bind(change.body_markdown.map(markdown::render))
+    .bind(change.body_markdown.map(markdown::excerpt))
+    .execute(tx.connection())
+    .await
+    .map_err(|error| match constraint(&error) {
+        "articles_slug_unique" => slug_taken(),
+        _ => body_needed(error),
+    })?;
+    super::one_row(changed.rows_affected())?;
+    article(tx, id).await
+}
+
+/// Publishes an article, takes it back to the drafts, or archives it.
+///
+/// # Errors
+/// `404 not_found`; `422 unprocessable` when one without a body is to be published.
+pub async fn set_article_status(tx: &mut OrgTx, id: Uuid, status: Status) -> Result<Article, Problem> {
+    let changed = sqlx::query("update vicket.articles set status = $2 where id = $1")
+        .bind(id)
+        .bind(status)
+        .execute(tx.connection())
+        .await
+        .map_err(body_needed)?;
+    super::one_row(changed.rows_affected())?;
+    article(tx, id).await
+}
+
+/// Deletes an article.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn delete_article(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
+    let gone = sqlx::query("delete from vicket.articles where id = $1").bind(id).execute(tx.connection()).await?;
+    super::one_row(gone.rows_affected())
+}
+
+/// The FAQs of the org in their order, those for all sites first.
+///
+/// # Errors
+/// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
+pub async fn faqs(tx: &mut OrgTx, span: Span<'_>, filter: &Filter<'_>) -> Result<(Vec<Faq>, Option<String>), Problem> {
+    let site = site_id(tx, filter.site).await?;
+    let after = span.after(b'f')?;
+    // Ascending, by place and id, as the support page shows them.
+    let rows: Vec<Faq> = sqlx::query_as(faqs!(
+        "where ($1::bigint is null or (f.position, f.id) > ($1::integer, $2))
+          and ($3::uuid is null or f.site_id = $3)
+          and ($4::text is null or f.status = $4)
+          and ($5::text is null or strpos(lower(f.question || ' ' || f.answer_markdown), lower($5)) > 0)
+        order by f.position, f.id
+        limit $6"
+    ))
+    .bind(after.map(|place| place.figure.clamp(i64::from(i32::MIN), i64::from(i32::MAX))))
+    .bind(after.map(|place| place.id))
+    .bind(site)
+    .bind(filter.status)
+    .bind(filter.search)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |row| cursor::write(b'f', Place { figure: i64::from(row.position), id: row.id })))
+}
+
+/// The FAQ of this id.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn faq(tx: &mut OrgTx, id: Uuid) -> Result<Faq, Problem> {
+    let row = sqlx::query_as(faqs!("where f.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
+    row.ok_or_else(Problem::not_found)
+}
+
+/// A FAQ to write; a draft.
+#[derive(Debug)]
+pub struct NewFaq<'a> {
+    /// The site's slug; `None` for all sites of the org.
+    pub site: Option<&'a str>,
+    pub question: &'a str,
+    pub answer_markdown: &'a str,
+    /// After the last one of its site when `None`.
+    pub position: Option<i32>,
+}
+
+/// Writes a FAQ.
+///
+/// # Errors
+/// `422 unprocessable` for a site that is not there.
+pub async fn create_faq(tx: &mut OrgTx, new: &NewFaq<'_>) -> Result<Faq, Problem> {
+    let site = site_id(tx, new.site).await?;
+    let id: Uuid = sqlx::query_scalar(
+        "insert into vicket.faqs (site_id, question, answer_markdown, answer_html, position)
+        values (
+          $1, $2, $3, $4,
+          coalesce($5, (
+            select least(max(f.position)::bigint + 1, 2147483647)::integer
+            from vicket.faqs f
+            where f.site_id is not distinct from $1
+          ), 1)
+        )
+        returning id",
+    )
+    .bind(site)
+    .bind(new.question)
+    .bind(new.answer_markdown)
+    .bind(markdown::render(new.answer_markdown))
+    .bind(new.position)
+    .fetch_one(tx.connection())
+    .await?;
+    faq(tx, id).await
+}
+
+/// Changes of a FAQ; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct FaqChange<'a> {
+    pub question: Option<&'a str>,
+    pub answer_markdown: Option<&'a str>,
+    pub position: Option<i32>,
+}
+
+/// Changes a FAQ; a published one shows it in the next request.
+///
+/// # Errors
+/// `404 not_found`; `422 unprocessable` for a published one without an answer.
+pub async fn change_faq(tx: &mut OrgTx, id: Uuid, change: &FaqChange<'_>) -> Result<Faq, Problem> {
+    let changed = sqlx::query(
+        "update vicket.faqs set
+          question = coalesce($2, question),
+          answer_markdown = coalesce($3, answer_markdown),
+          answer_html = coalesce($4, answer_html),
+          position = coalesce($5, position)
+        where id = $1",
+    )
+    .bind(id)
+    .bind(change.question)
+    .bind(change.answer_markdown)
+    .bind(change.answer_markdown.map(markdown::render))
+    .bind(change.position)
+    .execute(tx.connection())
+    .await
+    .map_err(body_needed)?;
+    super::one_row(changed.rows_affected())?;
+    faq(tx, id).await
+}
+
+/// Publishes a FAQ, takes it back to the drafts, or archives it.
+///
+/// # Errors
+/// `404 not_found`; `422 unprocessable` when one without an answer is to be published.
+pub async fn set_faq_status(tx: &mut OrgTx, id: Uuid, status: Status) -> Result<Faq, Problem> {
+    let changed = sqlx::query("update vicket.faqs set status = $2 where id = $1")
+        .bind(id)
+        .bind(status)
+        .execute(tx.connection())
+        .await
+        .map_err(body_needed)?;
+    super::one_row(changed.rows_affected())?;
+    faq(tx, id).await
+}
+
+/// Deletes a FAQ.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn delete_faq(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
+    let gone = sqlx::query("delete from vicket.faqs where id = $1").bind(id).execute(tx.connection()).await?;
+    super::one_row(gone.rows_affected())
+}
+
+/// The site of this slug, which a body or a parameter names: one that is not there is the caller's mistake.
+pub(super) async fn site_id(tx: &mut OrgTx, slug: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    let Some(slug) = slug else { return Ok(None) };
+    let found = sqlx::query_scalar("select id from vicket.sites where slug = $1")
+        .bind(slug)
+        .fetch_optional(tx.connection())
+        .await?;
+    found.map(Some).ok_or_else(|| Problem::unprocessable("site", "the org has no such site"))
+}
+
+fn constraint(error: &sqlx::Error) -> &str {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint).unwrap_or_default()
+}
+
+fn body_needed(error: sqlx::Error) -> Problem {
+    match constraint(&error) {
+        "articles_published_body" => {
+            Problem::unprocessable("body_markdown", "must not be blank in a published article")
+        }
+        "faqs_published_answer" => Problem::unprocessable("answer_markdown", "must not be blank in a published FAQ"),
+        _ => error.into(),
+    }
+}
