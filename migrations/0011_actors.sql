@@ -154,12 +154,24 @@ begin
   return (ctx.actor()).role is not null;
 end $$;
 
-create function ctx.is_owner() returns boolean
+-- Nobody hands out what they do not have: a role is given, changed or taken by who has all of its permissions. So only
+-- an owner deals with owners, and a machine key that may invite makes nobody more than it is itself.
+create function ctx.may_grant(p_role text) returns boolean
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return coalesce((ctx.actor()).role = 'owner', false);
+  return ctx.may_all(array(select p.permission from vicket.role_permissions p where p.role = p_role));
+end $$;
+
+-- Whether this session came through the agents' gate, where nobody acts without a credential. By the login, which no
+-- statement can change: a context that was emptied must not pass for an administration command.
+create function ctx.needs_actor() returns boolean
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return session_user = 'vicket_gate_agent';
 end $$;
 
 create function ctx.actor_user_id() returns uuid
@@ -236,16 +248,17 @@ comment on function ctx.actor() is 'Who acts in this org, by the credential in t
 comment on function ctx.may(text) is 'Whether whoever acts has this permission in this org now. What policies ask.';
 comment on function ctx.may_all(text[]) is 'Whether whoever acts has all of these permissions in this org now.';
 comment on function ctx.is_member() is 'Whether whoever acts belongs to this org.';
-comment on function ctx.is_owner() is 'Whether whoever acts is an owner of this org.';
+comment on function ctx.may_grant(text) is 'Whether whoever acts has all permissions of this role, and so may give or take it.';
+comment on function ctx.needs_actor() is 'Whether this session came through the agents'' gate, where nobody acts without a credential.';
 comment on function ctx.actor_user_id() is 'The person who acts, or who created the machine key that acts.';
 comment on function ctx.actor_name() is 'How to call whoever acts: an e-mail, `machine key NAME`, or `cli`.';
 comment on function ctx.memberships() is 'The orgs of whoever acts, with their role and permissions.';
 comment on function ctx.people() is 'Ids, e-mails and names of this org''s members.';
 
-grant execute on function ctx.may(text), ctx.may_all(text[]), ctx.is_member(), ctx.is_owner(), ctx.actor_user_id(),
+grant execute on function ctx.may(text), ctx.may_all(text[]), ctx.is_member(), ctx.may_grant(text), ctx.actor_user_id(),
   ctx.actor_name(), ctx.memberships(), ctx.people()
   to vicket_agent;
-grant execute on function ctx.actor_name() to vicket_operator;
+grant execute on function ctx.actor_name(), ctx.actor_user_id() to vicket_operator;
 
 reset role;
 set local role vicket_owner;

@@ -111,17 +111,22 @@ create table vicket.invitations (
   role text not null,
   token_hash bytea not null,
   invited_by text not null default ctx.actor_name(),
+  invited_by_id uuid default ctx.actor_user_id(),
   created_at timestamptz not null default now(),
   expires_at timestamptz not null default now() + interval '7 days',
   constraint invitations_pkey primary key (org_id, id),
   constraint invitations_email_unique unique (org_id, email),
   constraint invitations_org_fkey foreign key (org_id) references vicket.orgs (id) on delete cascade,
+  constraint invitations_inviter_fkey foreign key (org_id, invited_by_id)
+    references vicket.members (org_id, user_id) on delete cascade,
   constraint invitations_email_lower check (email = lower(email)),
+  constraint invitations_email_shape check (email ~ '^[^@\s]+@[^@\s]+$'),
   constraint invitations_email_length check (char_length(email) between 3 and 254),
   constraint invitations_role_known check (role in ('owner', 'admin', 'agent', 'viewer')),
   constraint invitations_hash_length check (octet_length(token_hash) = 32)
 );
 
+create index invitations_inviter on vicket.invitations (org_id, invited_by_id);
 -- Not led by a tenant: the hash is what tells the tenant.
 create unique index invitations_token on vicket.invitations (token_hash);
 
@@ -136,14 +141,14 @@ create policy agent_invites on vicket.invitations
   with check (
     org_id = (select ctx.org_id())
     and (select ctx.may('member:invite'))
-    and (role <> 'owner' or (select ctx.is_owner()))
+    and ctx.may_grant(role)
   );
 create policy agent_revokes on vicket.invitations
   for delete to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('member:invite'))
-    and (role <> 'owner' or (select ctx.is_owner()))
+    and (ctx.may_grant(role) or expires_at <= now())
   );
 create policy operator_all on vicket.invitations
   for all to vicket_operator
@@ -158,13 +163,14 @@ create policy definer_uses on vicket.invitations
 
 grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role, token_hash), delete
   on vicket.invitations to vicket_agent, vicket_operator;
-grant select (org_id, id, email, role, token_hash, expires_at), delete on vicket.invitations to vicket_definer;
+grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at), delete on vicket.invitations to vicket_definer;
 -- Not granted: token_hash to any reader but the definer; UPDATE to anyone: a new invitation is a new row.
 
+comment on column vicket.invitations.invited_by_id is 'The member who invited: an invitation goes with them, and is worth what they may do when it is accepted. NULL for a command.';
 comment on table vicket.invitations is 'Invitations that wait to be accepted, by the SHA-256 of their token.';
 comment on policy agent_reads on vicket.invitations is 'member:invite.';
-comment on policy agent_invites on vicket.invitations is 'member:invite; only an owner invites an owner.';
-comment on policy agent_revokes on vicket.invitations is 'member:invite; only an owner revokes an owner''s.';
+comment on policy agent_invites on vicket.invitations is 'member:invite, and a role that one may give.';
+comment on policy agent_revokes on vicket.invitations is 'member:invite, and a role that one may give; one that has expired in any case.';
 comment on policy operator_all on vicket.invitations is 'Administration commands, after admin.enter_org.';
 comment on policy definer_reads on vicket.invitations is 'auth.invitation and auth.accept_invitation.';
 comment on policy definer_uses on vicket.invitations is 'auth.accept_invitation: an invitation is good for one join.';
@@ -185,9 +191,12 @@ create table vicket.machine_keys (
   expires_at timestamptz,
   revoked_at timestamptz,
   last_used_at timestamptz,
+  parent_id uuid,
   constraint machine_keys_pkey primary key (org_id, id),
   constraint machine_keys_creator_fkey foreign key (org_id, created_by)
     references vicket.members (org_id, user_id) on delete cascade,
+  constraint machine_keys_parent_fkey foreign key (org_id, parent_id)
+    references vicket.machine_keys (org_id, id) on delete cascade,
   constraint machine_keys_name_length check (char_length(name) between 1 and 200 and name ~ '\S'),
   constraint machine_keys_hash_length check (octet_length(key_hash) = 32),
   constraint machine_keys_hint_length check (char_length(hint) = 4),
@@ -195,6 +204,7 @@ create table vicket.machine_keys (
 );
 
 create index machine_keys_creator on vicket.machine_keys (org_id, created_by);
+create index machine_keys_parent on vicket.machine_keys (org_id, parent_id);
 -- Not led by a tenant: the hash is what tells the tenant.
 create unique index machine_keys_hash on vicket.machine_keys (key_hash);
 
@@ -236,8 +246,8 @@ grant select (org_id, id, name, hint, permissions, created_by, created_at, expir
   insert (name, key_hash, hint, permissions, expires_at, created_by),
   update (revoked_at)
   on vicket.machine_keys to vicket_operator;
-grant select (org_id, id, name, key_hash, permissions, created_by, expires_at, revoked_at, last_used_at),
-  update (last_used_at)
+grant select (org_id, id, name, key_hash, permissions, created_by, expires_at, revoked_at, last_used_at, parent_id),
+  update (last_used_at, revoked_at)
   on vicket.machine_keys to vicket_definer;
 -- Not granted: key_hash to any reader but the definer; permissions and expires_at to any UPDATE; DELETE to anyone (a
 -- revoked key stays listed until its creator leaves).
@@ -250,7 +260,8 @@ comment on policy agent_creates on vicket.machine_keys is 'machinekey:edit; in o
 comment on policy agent_revokes on vicket.machine_keys is 'machinekey:edit (revoked_at is the only column granted).';
 comment on policy operator_all on vicket.machine_keys is 'Administration commands, after admin.enter_org.';
 comment on policy definer_reads on vicket.machine_keys is 'auth.enter_machine_key and ctx.actor look a key up by its hash.';
-comment on policy definer_touches on vicket.machine_keys is 'worker.touch_machine_keys (last_used_at is the only column granted).';
+comment on column vicket.machine_keys.parent_id is 'The machine key that made it: it ends with that one.';
+comment on policy definer_touches on vicket.machine_keys is 'worker.touch_machine_keys; a revoked key takes those that it made with it.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- audit_heads: see 0015. Made here because changes of one org take turns on it.
@@ -279,19 +290,25 @@ grant create on schema vicket to vicket_definer;
 reset role;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- The owner rules: an org always has an owner, nobody changes their own role, only an owner makes or changes an owner.
+-- The owner rules: an org always has an owner, nobody changes their own role, and nobody gives or takes a role that
+-- may more than they do, so that only an owner makes, changes or removes an owner.
 -- Changes of one org take turns, so that two demotions at once cannot both find another owner.
 set local role vicket_definer;
 
+-- The turn of an org is the row of its audit log's head, taken before any other row, so that two changes wait for each
+-- other in one order. Who is no member of the org in the context has nothing to change there and takes no turn.
 create function vicket.changes_take_turns() returns trigger
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if ctx.org_id() is not null then
-    insert into vicket.audit_heads (org_id) values (ctx.org_id()) on conflict do nothing;
-    perform from vicket.audit_heads h where h.org_id = ctx.org_id() for update;
+  if ctx.org_id() is null or ctx.needs_actor() and not ctx.is_member() then
+    return null;
   end if;
+  insert into vicket.audit_heads (org_id)
+    select o.id from vicket.orgs o where o.id = ctx.org_id()
+    on conflict do nothing;
+  perform from vicket.audit_heads h where h.org_id = ctx.org_id() for update;
   return null;
 end $$;
 
@@ -317,36 +334,78 @@ begin
     raise exception 'the org would be without an owner'
       using errcode = 'check_violation', constraint = 'members_last_owner';
   end if;
-  -- Administration commands act for nobody.
   if who.user_id is null then
+    if ctx.needs_actor() then
+      raise exception 'nobody acts' using errcode = 'insufficient_privilege';
+    end if;
     return case when leaves then old else new end;
   end if;
   if not leaves and who.user_id = old.user_id then
     raise exception 'nobody changes their own role'
       using errcode = 'check_violation', constraint = 'members_not_oneself';
   end if;
-  if who.role <> 'owner' and (old.role = 'owner' or not leaves and new.role = 'owner') then
-    raise exception 'only an owner changes an owner'
-      using errcode = 'check_violation', constraint = 'members_owner_by_owner';
+  if not ctx.may_grant(old.role) or not leaves and not ctx.may_grant(new.role) then
+    raise exception 'a role beyond one''s own'
+      using errcode = 'check_violation', constraint = 'members_beyond_oneself';
   end if;
   return case when leaves then old else new end;
 end $$;
 
+-- A machine key that was made by another ends with it, at the latest.
+create function vicket.machine_key_bounded() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'INSERT' then
+    new.parent_id := (ctx.actor()).machine_key_id;
+    new.expires_at := least(
+      new.expires_at,
+      (select k.expires_at from vicket.machine_keys k where k.org_id = new.org_id and k.id = new.parent_id));
+    return new;
+  end if;
+  update vicket.machine_keys k
+    set revoked_at = new.revoked_at
+    where k.org_id = new.org_id and k.parent_id = new.id and k.revoked_at is null;
+  return null;
+end $$;
+
 comment on function vicket.changes_take_turns() is 'Trigger: administrative changes of one org wait for each other.';
 comment on function vicket.member_guarded() is
-  'Trigger: members_last_owner, members_not_oneself, members_owner_by_owner.';
+  'Trigger: members_last_owner, members_not_oneself, members_beyond_oneself.';
+comment on function vicket.machine_key_bounded() is 'Trigger: a machine key ends with the one that made it.';
 
-grant execute on function vicket.changes_take_turns(), vicket.member_guarded() to vicket_owner;
+grant execute on function vicket.changes_take_turns(), vicket.member_guarded(), vicket.machine_key_bounded()
+  to vicket_owner;
 reset role;
 
 set local role vicket_owner;
 revoke create on schema vicket from vicket_definer;
 
+create trigger changes_take_turns before update or delete on vicket.orgs
+  for each statement execute function vicket.changes_take_turns();
 create trigger changes_take_turns before update or delete on vicket.members
   for each statement execute function vicket.changes_take_turns();
--- Before the row itself, because whoever edits content holds the turn and then raises the version of sites.
-create trigger changes_take_turns before update or delete on vicket.sites
+create trigger changes_take_turns before insert or update or delete on vicket.invitations
   for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update of revoked_at or delete on vicket.machine_keys
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update or delete on vicket.sites
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or delete on vicket.site_origins
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update of state or delete on vicket.site_keys
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update of slug, title, excerpt, body_markdown, body_html, status or delete
+  on vicket.articles
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update or delete on vicket.faqs
+  for each statement execute function vicket.changes_take_turns();
+create trigger bounded before insert on vicket.machine_keys
+  for each row execute function vicket.machine_key_bounded();
+create trigger bounded_end after update of revoked_at on vicket.machine_keys
+  for each row when (old.revoked_at is null and new.revoked_at is not null)
+  execute function vicket.machine_key_bounded();
 create trigger member_guarded before update of role or delete on vicket.members
   for each row execute function vicket.member_guarded();
 

@@ -185,35 +185,60 @@ begin
   perform set_config('app.org_id', '', true), set_config('app.site_id', '', true),
     set_config('app.session_hash', '', true), set_config('app.machine_key_hash', '', true),
     set_config('app.request_id', convert_from(p_request_id, 'UTF8'), true);
-  select i.org_id, i.id, i.email, i.role
+  select i.org_id, i.id, i.email, i.role, i.invited_by_id
     into invited
     from vicket.invitations i
     where i.token_hash = p_token_hash and i.expires_at > now();
   if not found then
     return 'unknown';
   end if;
-
-  insert into vicket.users (id, email, name, password_hash)
-    values (gen_random_uuid(), invited.email, p_name, p_password_hash)
-    on conflict (email) do nothing;
-  select u.id into person
-    from vicket.users u
-    where u.email = invited.email and u.password_hash = p_password_hash;
-  if person is null then
+  -- It is worth what whoever invited may do now.
+  if invited.invited_by_id is not null and (
+    not exists (
+      select from vicket.members m
+      join vicket.role_permissions p on p.role = m.role and p.permission = 'member:invite'
+      where m.org_id = invited.org_id and m.user_id = invited.invited_by_id
+    )
+    or exists (
+      select p.permission from vicket.role_permissions p where p.role = invited.role
+      except
+      select p.permission
+      from vicket.members m
+      join vicket.role_permissions p on p.role = m.role
+      where m.org_id = invited.org_id and m.user_id = invited.invited_by_id
+    )
+  ) then
+    return 'unknown';
+  end if;
+  if exists (
+    select from vicket.users u where u.email = invited.email and u.password_hash is distinct from p_password_hash
+  ) then
     return 'wrong_password';
   end if;
-
-  insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
-  perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
-    set_config('app.org_id', invited.org_id::text, true);
-  insert into vicket.members (org_id, user_id, role)
-    values (invited.org_id, person, invited.role)
-    on conflict (org_id, user_id) do nothing;
-  -- Last, because it is what a second accept at the same moment waits for and then does not find.
-  delete from vicket.invitations i where i.org_id = invited.org_id and i.id = invited.id;
-  if not found then
-    raise exception 'the invitation was accepted meanwhile' using errcode = 'serialization_failure';
-  end if;
+  begin
+    insert into vicket.users (id, email, name, password_hash)
+      values (gen_random_uuid(), invited.email, p_name, p_password_hash)
+      on conflict (email) do nothing;
+    select u.id into person
+      from vicket.users u
+      where u.email = invited.email and u.password_hash = p_password_hash;
+    if person is null then
+      raise exception 'the account was made meanwhile' using errcode = 'serialization_failure';
+    end if;
+    insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
+    perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
+      set_config('app.org_id', invited.org_id::text, true);
+    -- Of two that accept at once the second waits here, and then finds nothing.
+    delete from vicket.invitations i where i.org_id = invited.org_id and i.id = invited.id;
+    if not found then
+      raise exception 'the invitation was accepted meanwhile' using errcode = 'no_data_found';
+    end if;
+    insert into vicket.members (org_id, user_id, role)
+      values (invited.org_id, person, invited.role)
+      on conflict (org_id, user_id) do nothing;
+  exception when no_data_found then
+    return 'unknown';
+  end;
   return 'joined';
 end $$;
 

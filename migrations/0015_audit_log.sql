@@ -94,19 +94,23 @@ declare
   whole constant jsonb := coalesce(new_row, old_row);
   tenant constant uuid := (case when kind = 'org' then whole ->> 'id' else whole ->> 'org_id' end)::uuid;
   who record := ctx.actor();
-  -- Also when they are no member any more: whoever leaves an org, or deletes it, did that.
+  -- Also when they are no member any more: whoever leaves an org did that.
   person uuid := coalesce(who.user_id, ctx.session_user_id(ctx.session_hash()));
   head record;
   entry vicket.audit_log;
 begin
-  -- The org itself goes, and this with it: its own row says so.
+  -- What goes because something else went needs no entry of its own: the org, or whose machine key it was.
   if kind <> 'org' and not exists (select from vicket.orgs o where o.id = tenant) then
-    return null;
+    return old;
+  end if;
+  -- Through the agents' gate somebody acts, always. What a foreign key takes along is the doing of the same statement.
+  if person is null and ctx.needs_actor() and pg_trigger_depth() = 1 then
+    raise exception 'nobody acts' using errcode = 'insufficient_privilege';
   end if;
   entry.before := (select jsonb_object_agg(f.key, f.value) from jsonb_each(old_row) f where f.key = any (recorded));
   entry.after := (select jsonb_object_agg(f.key, f.value) from jsonb_each(new_row) f where f.key = any (recorded));
   if tg_op = 'UPDATE' and entry.before = entry.after then
-    return null;
+    return new;
   end if;
 
   insert into vicket.audit_heads (org_id) values (tenant) on conflict do nothing;
@@ -120,14 +124,16 @@ begin
   entry.seq := head.last_seq + 1;
   entry.at := clock_timestamp();
   entry.actor_kind := case
-    when ctx.machine_key_hash() is not null then 'machine_key'
-    when ctx.session_hash() is not null then 'user'
+    when who.machine_key_id is not null then 'machine_key'
+    when person is not null then 'user'
+    when ctx.needs_actor() then 'machine_key'
     else 'cli'
   end;
   entry.actor_id := coalesce(who.machine_key_id, person);
   entry.actor := case
     when who.machine_key_id is null and person is not null
       then (select u.email from vicket.users u where u.id = person)
+    when who.machine_key_id is null and ctx.needs_actor() then 'machine key that is gone'
     else ctx.actor_name()
   end;
   entry.action := case tg_op when 'INSERT' then 'created' when 'UPDATE' then 'updated' else 'deleted' end;
@@ -143,7 +149,7 @@ begin
     )::text, 'UTF8'));
   insert into vicket.audit_log values (entry.*);
   update vicket.audit_heads h set last_seq = entry.seq, last_hash = entry.hash where h.org_id = tenant;
-  return null;
+  return case when tg_op = 'DELETE' then old else new end;
 end $$;
 
 comment on function vicket.audited() is 'Trigger: appends what changed to the audit log, in the transaction of the change.';
@@ -154,9 +160,15 @@ reset role;
 set local role vicket_owner;
 revoke create on schema vicket from vicket_definer;
 
-create trigger audited after insert or update or delete on vicket.orgs
+-- Who leaves an org, or deletes it, is asked while they still belong to it: before the row goes.
+create trigger audited after insert or update on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
-create trigger audited after insert or update or delete on vicket.members
+create trigger audited_end before delete on vicket.orgs
+  for each row execute function vicket.audited('org', 'slug', 'slug name');
+create trigger audited after insert or update on vicket.members
+  for each row execute function vicket.audited('member', 'user_id', 'user_id role');
+-- After the guard, by name: what it refuses never was.
+create trigger member_leaves before delete on vicket.members
   for each row execute function vicket.audited('member', 'user_id', 'user_id role');
 create trigger audited after insert or delete on vicket.invitations
   for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
@@ -172,12 +184,13 @@ create trigger audited after insert or delete on vicket.site_origins
   for each row execute function vicket.audited('origin', 'origin', 'origin');
 create trigger audited after insert or delete or update of state on vicket.site_keys
   for each row execute function vicket.audited('site_key', 'hint', 'hint state');
+-- The texts themselves are not recorded; that they changed shows in updated_at.
 create trigger audited
-  after insert or delete or update of site_id, slug, title, status, body_markdown
+  after insert or delete or update of slug, title, excerpt, body_markdown, body_html, status
   on vicket.articles
   for each row execute function vicket.audited('article', 'id', 'site_id slug title status updated_at');
 create trigger audited
-  after insert or delete or update of site_id, question, position, status, answer_markdown
+  after insert or delete or update of question, answer_markdown, answer_html, position, status
   on vicket.faqs
   for each row execute function vicket.audited('faq', 'id', 'site_id question position status updated_at');
 

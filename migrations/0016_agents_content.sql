@@ -121,7 +121,7 @@ declare
     select from unnest(text_columns) c (name) where before_row -> c.name is distinct from after_row -> c.name
   );
   status_changed constant boolean := new.status <> old.status;
-  acts constant boolean := ctx.actor_user_id() is not null;
+  acts constant boolean := ctx.needs_actor();
 begin
   -- Administration commands act for nobody, and a batch of view counts changes neither.
   if not text_changed and not status_changed then

@@ -294,6 +294,10 @@ create trigger status_moved after update of category on vicket.ticket_statuses
   for each row execute function vicket.status_moved();
 create trigger priority_goes before delete on vicket.ticket_priorities
   for each row execute function vicket.priority_goes();
+create trigger changes_take_turns before insert or update or delete on vicket.ticket_statuses
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update or delete on vicket.ticket_priorities
+  for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or update or delete on vicket.ticket_statuses
   for each row execute function vicket.audited('status', 'id', 'name category position is_default');
 create trigger audited after insert or update or delete on vicket.ticket_priorities

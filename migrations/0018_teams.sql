@@ -112,6 +112,12 @@ comment on policy agent_adds on vicket.team_sites is 'team:edit.';
 comment on policy agent_deletes on vicket.team_sites is 'team:edit.';
 comment on policy definer_reads on vicket.team_sites is 'ctx.team_site_ids.';
 
+create trigger changes_take_turns before insert or update or delete on vicket.teams
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update or delete on vicket.team_members
+  for each statement execute function vicket.changes_take_turns();
+create trigger changes_take_turns before insert or update or delete on vicket.team_sites
+  for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or update or delete on vicket.teams
   for each row execute function vicket.audited('team', 'id', 'name');
 create trigger audited after insert or delete on vicket.team_members

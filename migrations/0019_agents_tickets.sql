@@ -133,7 +133,7 @@ create function vicket.ticket_guarded() returns trigger
 as $$
 begin
   -- Neither a customer's reply nor an administration command acts for a member.
-  if ctx.actor_user_id() is null then
+  if not ctx.needs_actor() then
     return new;
   end if;
   -- Whoever leaves the org is taken off their tickets by the foreign key.

@@ -4,9 +4,10 @@
 --
 --   psql "$SUPERUSER_URL" -f migrations/hardening.sql
 --
--- Isolation does not rest on it. The policies seal every row to the key in the context, and this takes away the tools
--- that an injected statement would like: changing the context from inside a query, reading tables through XML or text
--- search helpers, holding locks, sleeping, signalling, anonymous blocks.
+-- The policies do not rest on it: they seal every row to the credential in the context. But it takes away the tools that
+-- an injected statement would like: changing the context or the role from inside a query, seeing in pg_stat_activity what
+-- other sessions of its own login send (the digests of their credentials), ending those sessions, reading tables through
+-- XML or text search helpers, holding locks, sleeping, anonymous blocks. Run it wherever there is a superuser to run it.
 
 do $$
 declare
@@ -24,7 +25,8 @@ begin
           'database_to_xml', 'database_to_xmlschema', 'database_to_xml_and_xmlschema',
           'ts_stat', 'pg_notify', 'pg_sleep', 'pg_sleep_for', 'pg_sleep_until',
           'lo_creat', 'lo_create', 'lo_from_bytea', 'lo_import', 'lo_export', 'lo_open', 'lo_put', 'lo_get',
-          'lo_unlink', 'loread', 'lowrite', 'lo_truncate', 'lo_truncate64'
+          'lo_unlink', 'loread', 'lowrite', 'lo_truncate', 'lo_truncate64',
+          'pg_stat_get_activity', 'pg_stat_get_backend_activity', 'pg_terminate_backend', 'pg_cancel_backend'
         )
         or p.proname like 'pg\_advisory\_%'
         or p.proname like 'pg\_try\_advisory\_%'
@@ -35,6 +37,10 @@ begin
 end $$;
 
 revoke usage on language plpgsql from public;
+
+-- Monitoring goes on seeing who does what.
+grant execute on function pg_catalog.pg_stat_get_activity(integer), pg_catalog.pg_stat_get_backend_activity(integer)
+  to pg_read_all_stats;
 
 -- What the project itself uses of the above, granted by name. The resolvers set the context; migrations hold one
 -- advisory lock, run DO blocks and create plpgsql functions.

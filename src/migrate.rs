@@ -162,7 +162,8 @@ async fn open_functions(connection: &mut PgConnection) -> anyhow::Result<Vec<Str
         "select distinct p.proname::text from pg_proc p
         where p.pronamespace = 'pg_catalog'::regnamespace
           and p.proname in ('set_config', 'query_to_xml', 'table_to_xml', 'schema_to_xml', 'database_to_xml',
-            'cursor_to_xml', 'ts_stat', 'pg_notify', 'pg_sleep', 'pg_advisory_lock', 'lo_from_bytea')
+            'cursor_to_xml', 'ts_stat', 'pg_notify', 'pg_sleep', 'pg_advisory_lock', 'lo_from_bytea',
+            'pg_stat_get_activity', 'pg_terminate_backend')
           and has_function_privilege('vicket_widget', p.oid, 'execute')
         union all
         select 'language plpgsql (DO)' where has_language_privilege('vicket_widget', 'plpgsql', 'usage')

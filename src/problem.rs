@@ -184,6 +184,8 @@ impl From<sqlx::Error> for Problem {
         match (&error, state.as_deref()) {
             // Cancelled by statement_timeout, lock_timeout, or a deadlock: a retry may go through.
             (_, Some("57014" | "55P03" | "40001" | "40P01" | "53300")) => Self::overloaded(error),
+            // What a row was to belong to went away between two statements.
+            (_, Some("23503")) => Self::not_found(),
             // Shutdown, crash, start-up, connection exceptions.
             (_, Some(state)) if state.starts_with("57P") || state.starts_with("08") => {
                 Self::database_unavailable(error)

@@ -14,8 +14,8 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     println!("The database is at version {}; every table has row-level security, FORCE and policies.", report.version);
     if !report.hardened {
         println!(
-            "Hardening is open: PUBLIC may still use {}. This login is no superuser, so it cannot revoke them; isolation \
-             does not rest on it. A superuser can: psql -f migrations/hardening.sql",
+            "Hardening is open: PUBLIC may still use {}. This login is no superuser, so it cannot revoke them. The \
+             policies do not rest on it, but an injected statement would have these tools. A superuser can: psql -f migrations/hardening.sql",
             report.open.join(", ")
         );
     }

@@ -175,8 +175,8 @@ fn owner_rules(error: sqlx::Error) -> Problem {
             Problem::new(Code::LastOwner, "The org would be without an owner. Make somebody else one first.")
         }
         "members_not_oneself" => refused("`member:role_set` does not reach oneself: another owner changes one's role."),
-        "members_owner_by_owner" => {
-            refused("`member:role_set` is not enough: only an owner makes or changes an owner.")
+        "members_beyond_oneself" => {
+            refused("`member:role_set` does not reach a role that may more than oneself: only an owner changes an owner.")
         }
         _ => error.into(),
     }
@@ -200,12 +200,8 @@ pub struct Invitation {
 pub async fn invite(tx: &mut OrgTx, email: &str, role: Role) -> Result<(Invitation, InvitationToken), Problem> {
     let taken = |detail: &'static str| Problem::new(Code::EmailTaken, detail);
     let email = email.to_lowercase();
-    if role == Role::Owner && tx.actor().is_some() {
-        let owner: bool = sqlx::query_scalar("select ctx.is_owner()").fetch_one(tx.connection()).await?;
-        if !owner {
-            let detail = "`member:invite` is not enough: only an owner invites an owner.";
-            return Err(Problem::new(Code::PermissionRequired, detail));
-        }
+    if tx.actor().is_some() && !may_grant(tx, role).await? {
+        return Err(beyond_oneself());
     }
     let sql = match tx.actor() {
         Some(_) => "select exists (select from ctx.people() p where p.email = $1)",
@@ -259,13 +255,29 @@ pub async fn invitations(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Invitati
 /// Revokes an invitation, or all of them.
 ///
 /// # Errors
-/// `404 not_found` when there is no such invitation.
+/// `404 not_found` when there is no such invitation; `403 permission_required` for a role beyond one's own.
 pub async fn revoke_invitations(tx: &mut OrgTx, id: Option<Uuid>) -> Result<(), Problem> {
     let revoked = sqlx::query("delete from vicket.invitations where $1::uuid is null or id = $1")
         .bind(id)
         .execute(tx.connection())
         .await?;
-    if id.is_some() { super::one_row(revoked.rows_affected()) } else { Ok(()) }
+    if id.is_none() || revoked.rows_affected() > 0 {
+        return Ok(());
+    }
+    let there: bool = sqlx::query_scalar("select exists (select from vicket.invitations where id = $1)")
+        .bind(id)
+        .fetch_one(tx.connection())
+        .await?;
+    Err(if there { beyond_oneself() } else { Problem::not_found() })
+}
+
+async fn may_grant(tx: &mut OrgTx, role: Role) -> Result<bool, Problem> {
+    Ok(sqlx::query_scalar("select ctx.may_grant($1)").bind(role).fetch_one(tx.connection()).await?)
+}
+
+fn beyond_oneself() -> Problem {
+    let detail = "`member:invite` does not reach a role that may more than oneself: only an owner invites an owner.";
+    Problem::new(Code::PermissionRequired, detail)
 }
 
 /// The link that accepts an invitation. Its token is in the fragment, which browsers send to nobody.

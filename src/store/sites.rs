@@ -141,6 +141,10 @@ pub async fn with_origins(tx: &mut OrgTx, slug: &str) -> Result<SiteWithOrigins,
 /// # Errors
 /// `404 not_found`.
 pub async fn by_slug(tx: &mut OrgTx, slug: &str) -> Result<Site, Problem> {
+    // What can be no slug is none, and need not be text that PostgreSQL takes.
+    if super::orgs::check_slug(slug).is_err() {
+        return Err(no_site(tx, slug));
+    }
     let sql = concat!("select ", columns!("from vicket.sites where slug = $1"));
     let site = sqlx::query_as(sql).bind(slug).fetch_optional(tx.connection()).await?;
     site.ok_or_else(|| no_site(tx, slug))
@@ -174,6 +178,14 @@ pub async fn create(tx: &mut OrgTx, slug: &str, name: &str) -> Result<Site, Prob
 /// # Errors
 /// `404 not_found`; `400 invalid_request` when a value is not acceptable.
 pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result<SiteWithOrigins, Problem> {
+    if super::orgs::check_slug(slug).is_err() {
+        return Err(no_site(tx, slug));
+    }
+    // First of all, because it takes the org's turn: what is read from here on nobody changes meanwhile.
+    sqlx::query("update vicket.sites set updated_at = now() where slug = $1")
+        .bind(slug)
+        .execute(tx.connection())
+        .await?;
     let site = by_slug(tx, slug).await?;
     if let Some(name) = &changes.name {
         super::orgs::check_name(name)?;
@@ -233,7 +245,8 @@ async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Res
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, slug: &str) -> Result<(), Problem> {
-    let deleted = sqlx::query("delete from vicket.sites where slug = $1").bind(slug).execute(tx.connection()).await?;
+    let site = by_slug(tx, slug).await?;
+    let deleted = sqlx::query("delete from vicket.sites where id = $1").bind(site.id).execute(tx.connection()).await?;
     match deleted.rows_affected() {
         0 => Err(no_site(tx, slug)),
         _ => Ok(()),

@@ -189,6 +189,26 @@ async fn populated() -> Populated {
             ))
             .await;
     }
+    world
+        .arrange(
+            "insert into vicket.teams (org_id, name) select id, 'Team' from vicket.orgs;
+            insert into vicket.team_members (org_id, team_id, user_id)
+              select t.org_id, t.id, m.user_id from vicket.teams t join vicket.members m on m.org_id = t.org_id;
+            insert into vicket.team_sites (org_id, team_id, site_id)
+              select t.org_id, t.id, s.id from vicket.teams t join vicket.sites s on s.org_id = t.org_id;
+            insert into vicket.templates (org_id, name) select org_id, 'Form of ' || slug from vicket.sites;
+            insert into vicket.template_sites (org_id, template_id, site_id)
+              select f.org_id, f.id, s.id
+              from vicket.templates f join vicket.sites s on s.org_id = f.org_id and f.name = 'Form of ' || s.slug;
+            insert into vicket.template_questions (org_id, template_id, label, type, position)
+              select org_id, id, 'How bad is it?', 'select', 1 from vicket.templates;
+            insert into vicket.template_options (org_id, template_id, question_id, label, position, points)
+              select org_id, template_id, id, 'Very', 1, 5 from vicket.template_questions;
+            insert into vicket.template_thresholds (org_id, template_id, points, priority_id)
+              select f.org_id, f.id, 5, p.id
+              from vicket.templates f join vicket.ticket_priorities p on p.org_id = f.org_id and p.name = 'Urgent'",
+        )
+        .await;
     let tickets = [
         two_tickets(&world, &world.site_a).await,
         two_tickets(&world, &world.site_b).await,
@@ -219,6 +239,10 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
                     ('{org}', '{id}', '{ticket}', 'agent', 'A note among us.', true);
                 insert into vicket.submissions (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
                   values ('{org}', '{id}', sha256('{ticket}'), sha256('request'), 'ticket', '{ticket}', gen_random_uuid());
+                insert into vicket.ticket_answers (org_id, site_id, ticket_id, position, label, value, points)
+                  values ('{org}', '{id}', '{ticket}', 1, 'How bad is it?', 'Very', 5);
+                insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before, after)
+                  values ('{org}', '{id}', '{ticket}', 'cli', 'priority', 'Normal', 'Urgent');
                 commit"
             ))
             .await;

@@ -19,7 +19,7 @@ use crate::{
     api::{
         failure::REQUEST_ID,
         request::over,
-        text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, NewPassword, Nullable, Text},
+        text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, NewPassword, Nullable, Prose, Text},
     },
     app::App,
     auth::{
@@ -50,7 +50,7 @@ struct Login {
     /// The e-mail address.
     email: Input<Text<EMAIL_LENGTH>>,
     /// The password.
-    password: Input<Text<LONGEST>>,
+    password: Input<Prose<LONGEST>>,
 }
 
 /// A new password.
@@ -58,7 +58,7 @@ struct Login {
 #[oai(deny_unknown_fields, example)]
 struct PasswordChange {
     /// The present password.
-    current_password: Input<Text<LONGEST>>,
+    current_password: Input<Prose<LONGEST>>,
     /// The new one: 8 characters or more.
     new_password: Input<NewPassword>,
 }
@@ -134,7 +134,7 @@ impl Example for Login {
     fn example() -> Self {
         Self {
             email: Input::of(Text("agnes@acme.com".to_owned())),
-            password: Input::of(Text("correct horse battery staple".to_owned())),
+            password: Input::of(Prose("correct horse battery staple".to_owned())),
         }
     }
 }
@@ -142,7 +142,7 @@ impl Example for Login {
 impl Example for PasswordChange {
     fn example() -> Self {
         Self {
-            current_password: Input::of(Text("correct horse battery staple".to_owned())),
+            current_password: Input::of(Prose("correct horse battery staple".to_owned())),
             new_password: Input::of(NewPassword("a better horse and battery".to_owned())),
         }
     }
@@ -206,7 +206,7 @@ impl AuthApi {
         let mut checked = Checked::default();
         let email = checked.take("email", body.0.email);
         let password = checked.take("password", body.0.password);
-        let (Some(Text(email)), Some(Text(password))) = (email, password) else {
+        let (Some(Text(email)), Some(Prose(password))) = (email, password) else {
             return Err(checked.problem().into());
         };
         limited(&app, &visit, &email)?;
@@ -249,7 +249,7 @@ impl AuthApi {
         let mut checked = Checked::default();
         let current = checked.take("current_password", body.0.current_password);
         let new = checked.take("new_password", body.0.new_password);
-        let (Some(Text(current)), Some(NewPassword(new))) = (current, new) else {
+        let (Some(Prose(current)), Some(NewPassword(new))) = (current, new) else {
             return Err(checked.problem().into());
         };
         let actor = person.0.into_actor().await?;
@@ -289,7 +289,11 @@ impl AuthApi {
         limited(&app, &visit, &token.to_hex())?;
         let invited = store::logins::invitation(&app.agents, token).await?;
         let salt = match invited.known {
-            true => Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?),
+            // The account's own limit too: an invitation must not be a second way to guess its password.
+            true => {
+                limited(&app, &visit, &invited.email)?;
+                Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?)
+            }
             false => Salt::fresh(),
         };
         let hash = app.hasher.hash(salt, password).await?;

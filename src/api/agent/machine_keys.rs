@@ -6,7 +6,7 @@ use poem_openapi::{
     payload::Json,
     types::Example,
 };
-use time::{OffsetDateTime, macros::datetime};
+use time::{OffsetDateTime, UtcOffset, macros::datetime};
 use uuid::Uuid;
 
 use super::{
@@ -171,12 +171,15 @@ impl MachineKeysApi {
         let name = checked.take("name", body.0.name);
         let permissions = checked.take("permissions", body.0.permissions);
         let expires_at = checked.take_optional("expires_at", body.0.expires_at);
-        if expires_at.is_some_and(|at| at <= OffsetDateTime::now_utc()) {
-            checked.fault("expires_at", "must be in the future".to_owned());
+        let expires_at = expires_at.map(|at| at.checked_to_offset(UtcOffset::UTC).filter(|at| at.year() <= 9999));
+        match expires_at {
+            Some(Some(at)) if at <= OffsetDateTime::now_utc() => {
+                checked.fault("expires_at", "must be in the future".to_owned());
+            }
+            Some(None) => checked.fault("expires_at", "must be before the year 10000".to_owned()),
+            _ => {}
         }
-        if expires_at.is_some_and(|at| at.year() > 9999) {
-            checked.fault("expires_at", "must be before the year 10000".to_owned());
-        }
+        let expires_at = expires_at.flatten();
         let (Some(Text(name)), Some(permissions), true) = (name, permissions, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
