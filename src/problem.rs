@@ -141,10 +141,17 @@ impl Problem {
 
     /// `422 unprocessable`: well-formed, but it names something that cannot be.
     pub fn unprocessable(field: &str, message: impl Into<String>) -> Self {
-        let errors = vec![FieldError { field: field.to_owned(), message: message.into() }];
+        Self::unprocessable_fields(vec![FieldError { field: field.to_owned(), message: message.into() }])
+    }
+
+    /// `422 unprocessable` for these fields.
+    pub fn unprocessable_fields(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
-            ..Self::new(Code::Unprocessable, "The request names something that does not exist. See `errors`.")
+            ..Self::new(
+                Code::Unprocessable,
+                "The request names something that does not exist or does not fit. See `errors`.",
+            )
         }
     }
 

@@ -383,6 +383,53 @@ impl<T: ParseFromJSON> ParseFromJSON for Nullable<T> {
     }
 }
 
+/// An answer to a question of a form: text of at most [`MESSAGE_LENGTH`] characters, or a boolean, which is kept as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerValue(pub String);
+
+impl Type for AnswerValue {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string or boolean".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let text = Prose::<MESSAGE_LENGTH>::schema_ref();
+        let boolean = MetaSchemaRef::Inline(Box::new(MetaSchema::new("boolean")));
+        MetaSchemaRef::Inline(Box::new(MetaSchema { any_of: vec![text, boolean], ..MetaSchema::ANY }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl ParseFromJSON for AnswerValue {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value.unwrap_or_default() {
+            Value::Bool(value) => Ok(Self(value.to_string())),
+            Value::String(text) => match Prose::<MESSAGE_LENGTH>(text) {
+                text if text.fault().is_none() => Ok(Self(text.0)),
+                text => Err(ParseError::custom(text.fault().unwrap_or_default())),
+            },
+            _ => Err(ParseError::custom("must be a string or a boolean")),
+        }
+    }
+}
+
+impl ToJSON for AnswerValue {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.clone().into())
+    }
+}
+
 /// A JSON object of whatever fields, in answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnyObject(pub Value);

@@ -217,7 +217,7 @@ pub async fn change_article(tx: &mut OrgTx, id: Uuid, change: &ArticleChange<'_>
     .bind(change.body_markdown.map(markdown::excerpt))
     .execute(tx.connection())
     .await
-    .map_err(|error| match constraint(&error) {
+    .map_err(|error| match super::constraint(&error) {
         "articles_slug_unique" => slug_taken(),
         _ => body_needed(error),
     })?;
@@ -391,12 +391,8 @@ pub(super) async fn site_id(tx: &mut OrgTx, slug: Option<&str>) -> Result<Option
     found.map(Some).ok_or_else(|| Problem::unprocessable("site", "the org has no such site"))
 }
 
-fn constraint(error: &sqlx::Error) -> &str {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint).unwrap_or_default()
-}
-
 fn body_needed(error: sqlx::Error) -> Problem {
-    match constraint(&error) {
+    match super::constraint(&error) {
         "articles_published_body" => {
             Problem::unprocessable("body_markdown", "must not be blank in a published article")
         }

@@ -168,16 +168,15 @@ pub async fn remove(tx: &mut OrgTx, user_id: Uuid) -> Result<(), Problem> {
 }
 
 fn owner_rules(error: sqlx::Error) -> Problem {
-    let constraint = error.as_database_error().and_then(|e| e.constraint()).unwrap_or_default().to_owned();
     let refused = |detail: &'static str| Problem::new(Code::PermissionRequired, detail);
-    match constraint.as_str() {
+    match super::constraint(&error) {
         "members_last_owner" => {
             Problem::new(Code::LastOwner, "The org would be without an owner. Make somebody else one first.")
         }
         "members_not_oneself" => refused("`member:role_set` does not reach oneself: another owner changes one's role."),
-        "members_beyond_oneself" => {
-            refused("`member:role_set` does not reach a role that may more than oneself: only an owner changes an owner.")
-        }
+        "members_beyond_oneself" => refused(
+            "`member:role_set` does not reach a role that may more than oneself: only an owner changes an owner.",
+        ),
         _ => error.into(),
     }
 }

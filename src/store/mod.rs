@@ -8,6 +8,7 @@ pub mod content;
 pub mod cursor;
 pub mod faqs;
 pub mod help;
+pub mod inbox;
 pub mod keys;
 pub mod logins;
 pub mod machine_keys;
@@ -16,12 +17,20 @@ pub mod orgs;
 pub mod origins;
 pub mod sites;
 pub mod slugs;
+pub mod teams;
+pub mod templates;
 pub mod tickets;
 pub mod worker;
+pub mod workflow;
 
 use crate::problem::Problem;
 
 /// A statement that was to change one row: none is what a refusal looks like under row-level security.
 fn one_row(affected: u64) -> Result<(), Problem> {
     if affected == 0 { Err(Problem::not_found()) } else { Ok(()) }
+}
+
+/// The constraint that a statement would have violated; empty for any other error.
+fn constraint(error: &sqlx::Error) -> &str {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint).unwrap_or_default()
 }

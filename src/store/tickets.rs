@@ -5,6 +5,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::templates::{self, Filled};
 use crate::{
     db::SiteTx,
     keys::{Sha256Digest, TicketToken},
@@ -18,6 +19,8 @@ pub struct NewTicket {
     pub name: Option<String>,
     pub subject: String,
     pub message: String,
+    /// The form that was filled in.
+    pub form: Option<Filled>,
 }
 
 /// An `Idempotency-Key` and the request that it stands for, as digests.
@@ -72,7 +75,7 @@ pub const INSERT_TICKET: &str = "with ticket as (
 /// digest. A repeated submission gets the ticket of then, which `token` opens from now on too.
 ///
 /// # Errors
-/// `409 idempotency_conflict`.
+/// `409 idempotency_conflict`; `422 unprocessable` for answers that do not fit the form.
 pub async fn create(
     tx: &mut SiteTx,
     new: &NewTicket,
@@ -83,6 +86,11 @@ pub async fn create(
     let repeated = match submission {
         Some(submission) => claim(tx, "ticket", submission, ticket_id, message_id).await?,
         None => None,
+    };
+    // A repeat is answered as then, whatever became of the form.
+    let answers = match &new.form {
+        Some(form) if repeated.is_none() => Some((form.template_id, templates::check(tx, form).await?)),
+        _ => None,
     };
     let issued_for = repeated.map_or(ticket_id, |(ticket_id, _)| ticket_id);
     sqlx::query(INSERT_TOKEN)
@@ -102,6 +110,9 @@ pub async fn create(
         .bind(&new.message)
         .fetch_one(tx.connection())
         .await?;
+    if let Some((template_id, answers)) = &answers {
+        templates::score(tx, ticket_id, *template_id, answers).await?;
+    }
     Ok(ticket)
 }
 

@@ -9,6 +9,8 @@ mod members;
 mod permissions;
 mod sites;
 mod surface;
+mod templates;
+mod tickets;
 
 pub use permissions::MATRIX;
 use reqwest::Method;

@@ -47,6 +47,24 @@ pub(super) enum ObjectKind {
     Article,
     /// A FAQ.
     Faq,
+    /// A status.
+    Status,
+    /// A priority.
+    Priority,
+    /// A team.
+    Team,
+    /// Who is in a team.
+    TeamMember,
+    /// Whose tickets a team sees.
+    TeamSite,
+    /// A ticket form.
+    Template,
+    /// Which sites offer a form.
+    TemplateSite,
+    /// A question of a form.
+    TemplateQuestion,
+    /// A threshold of a form.
+    TemplateThreshold,
 }
 
 impl ObjectKind {
@@ -61,6 +79,15 @@ impl ObjectKind {
             Self::MachineKey => "machine_key",
             Self::Article => "article",
             Self::Faq => "faq",
+            Self::Status => "status",
+            Self::Priority => "priority",
+            Self::Team => "team",
+            Self::TeamMember => "team_member",
+            Self::TeamSite => "team_site",
+            Self::Template => "template",
+            Self::TemplateSite => "template_site",
+            Self::TemplateQuestion => "template_question",
+            Self::TemplateThreshold => "template_threshold",
         }
     }
 }

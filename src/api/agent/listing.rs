@@ -34,7 +34,7 @@ fn meaning(status: u16) -> &'static str {
         404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
         409 => {
             "The state forbids it: `slug_taken`, `email_taken`, `last_owner`, `key_exists`, `staged_key_exists`, \
-             `no_active_key` or `rotation_conflict`."
+             `no_active_key`, `rotation_conflict` or `ticket_closed`."
         }
         413 => "`body_too_large`: the body is over 1 MiB.",
         415 => "`unsupported_media_type`: the body is not `application/json`.",
@@ -78,6 +78,10 @@ statuses! {
     Finding = [400, 401, 403, 404, 422, 500, 503];
     /// A write within an org, with a body.
     Writing = [400, 401, 403, 404, 409, 413, 415, 422, 500, 503];
+    /// An answer to a ticket.
+    Answering = [400, 401, 403, 404, 409, 413, 415, 500, 503];
+    /// A deletion of what something may still need.
+    Removing = [400, 401, 403, 404, 413, 422, 500, 503];
     /// A change of where something stands, without a body.
     Moving = [400, 401, 403, 404, 413, 422, 500, 503];
     /// A write within an org, without a body.

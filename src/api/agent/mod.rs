@@ -12,12 +12,17 @@ mod orgs;
 mod site_keys;
 mod sites;
 mod surface;
+mod teams;
+mod templates;
+mod tickets;
+mod workflow;
 
 use poem_openapi::{LicenseObject, OpenApiService, Tags};
 
 use crate::api::openapi;
 
 pub use surface::Surface;
+pub(super) use templates::Type as QuestionType;
 
 #[derive(Tags)]
 enum Tag {
@@ -29,6 +34,8 @@ enum Tag {
     Sites,
     /// Articles and FAQs: drafts, published, archived.
     Help,
+    /// The inbox, statuses, priorities, ticket forms and teams.
+    Tickets,
     /// Machine keys and the audit log.
     Administration,
 }
@@ -49,6 +56,11 @@ type Apis = (
     site_keys::SiteKeysApi,
     articles::ArticlesApi,
     faqs::FaqsApi,
+    tickets::TicketsApi,
+    workflow::StatusesApi,
+    workflow::PrioritiesApi,
+    templates::TemplatesApi,
+    teams::TeamsApi,
     machine_keys::MachineKeysApi,
     audit_log::AuditLogApi,
 );
@@ -63,6 +75,11 @@ pub fn service() -> OpenApiService<Apis, ()> {
         site_keys::SiteKeysApi,
         articles::ArticlesApi,
         faqs::FaqsApi,
+        tickets::TicketsApi,
+        workflow::StatusesApi,
+        workflow::PrioritiesApi,
+        templates::TemplatesApi,
+        teams::TeamsApi,
         machine_keys::MachineKeysApi,
         audit_log::AuditLogApi,
     );

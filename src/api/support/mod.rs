@@ -6,6 +6,7 @@ mod key_check;
 mod reading;
 mod site;
 mod surface;
+mod templates;
 mod tickets;
 
 use poem_openapi::{LicenseObject, OpenApiService, Tags};
@@ -30,11 +31,25 @@ Every call carries the site's publishable key in `X-Vicket-Key`. The key says wh
 browser work from the origins that the site lists. Errors are `application/problem+json` with a stable `code`. Lists are
 paged: pass `next_cursor` as `cursor` until it is `null`. Times are RFC 3339 in UTC.";
 
-type Apis = (site::SiteApi, articles::ArticlesApi, faqs::FaqsApi, tickets::TicketsApi, key_check::KeyCheckApi);
+type Apis = (
+    site::SiteApi,
+    articles::ArticlesApi,
+    faqs::FaqsApi,
+    templates::TemplatesApi,
+    tickets::TicketsApi,
+    key_check::KeyCheckApi,
+);
 
 /// The typed handlers; [`Surface`] stands before them.
 pub fn service() -> OpenApiService<Apis, ()> {
-    let apis = (site::SiteApi, articles::ArticlesApi, faqs::FaqsApi, tickets::TicketsApi, key_check::KeyCheckApi);
+    let apis = (
+        site::SiteApi,
+        articles::ArticlesApi,
+        faqs::FaqsApi,
+        templates::TemplatesApi,
+        tickets::TicketsApi,
+        key_check::KeyCheckApi,
+    );
     OpenApiService::new(apis, "Vicket support API", "1.0.0")
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))

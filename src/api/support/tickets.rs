@@ -1,6 +1,6 @@
 //! Tickets: submitted with a key, read and answered with the ticket's own token.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
@@ -12,12 +12,14 @@ use crate::{
         answer::{Created, Read},
         failure::{Failure, ReadingOne, Replying, Submitting},
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
-        text::{Checked, EmailAddress, Input, MESSAGE_LENGTH, NAME_LENGTH, Nullable, SUBJECT_LENGTH, Text},
+        text::{
+            AnswerValue, Checked, EmailAddress, Input, MESSAGE_LENGTH, NAME_LENGTH, Nullable, SUBJECT_LENGTH, Text,
+        },
     },
     auth::site_key::SiteKey,
     keys::Sha256Digest,
     problem::Problem,
-    store::{self, tickets::Submission},
+    store::{self, templates::Filled, tickets::Submission},
 };
 
 pub struct TicketsApi;
@@ -34,10 +36,11 @@ struct NewTicket {
     subject: Input<Text<SUBJECT_LENGTH>>,
     /// What it is about, at length; plain text.
     message: Input<Text<MESSAGE_LENGTH>>,
-    /// The ticket form that was filled in. A site without forms answers `422`.
+    /// The ticket form that was filled in, one that the site offers.
     template_id: Option<Input<Uuid>>,
-    /// The answers to the form's questions, by the question's id.
-    answers: Option<Input<HashMap<String, Text<MESSAGE_LENGTH>>>>,
+    /// The answers to the form's questions, by the question's id: text, the id of an option, `true` or `false`, or a day as
+    /// `YYYY-MM-DD`.
+    answers: Option<Input<HashMap<String, AnswerValue>>>,
 }
 
 /// A ticket that was submitted.
@@ -156,19 +159,22 @@ impl NewTicket {
         if answers.iter().flatten().any(|(question, _)| question.contains('\0')) {
             return Err(Problem::invalid_field("answers", "must not contain U+0000"));
         }
-        if template_id.is_some() {
-            return Err(Problem::unprocessable("template_id", "the site has no such form"));
-        }
-        if answers.is_some_and(|answers| !answers.is_empty()) {
-            return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form"));
-        }
+        let answers: BTreeMap<String, String> =
+            answers.unwrap_or_default().into_iter().map(|(question, value)| (question, value.0)).collect();
+        let form = match template_id {
+            Some(template_id) => Some(Filled { template_id, answers }),
+            None if answers.is_empty() => None,
+            None => return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form")),
+        };
         let new = store::tickets::NewTicket {
             email: email.0,
             name: name.map(|name| name.0),
             subject: subject.0,
             message: message.0,
+            form,
         };
         let name = new.name.as_deref();
+        let form = new.form.as_ref().map(|form| format!("{} {:?}", form.template_id, form.answers)).unwrap_or_default();
         let digest = Sha256Digest::of_parts(&[
             b"ticket",
             new.email.as_bytes(),
@@ -176,6 +182,7 @@ impl NewTicket {
             name.unwrap_or_default().as_bytes(),
             new.subject.as_bytes(),
             new.message.as_bytes(),
+            form.as_bytes(),
         ]);
         Ok((new, digest))
     }
@@ -188,7 +195,8 @@ fn submission(key: IdempotencyKey, request: Sha256Digest) -> Option<Submission> 
 impl TicketStatus {
     fn read(status: &str) -> Result<Self, Problem> {
         match status {
-            "open" => Ok(Self::Open),
+            // What the team calls otherwise is, for its customer, being worked on.
+            "open" | "custom" => Ok(Self::Open),
             "pending" => Ok(Self::Pending),
             "resolved" => Ok(Self::Resolved),
             "closed" => Ok(Self::Closed),

@@ -1,0 +1,536 @@
+//! The inbox: tickets of all sites that the caller sees, one of them with its timeline, answers and notes.
+
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+    types::{Example, MaybeUndefined},
+};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    listing::{Answering, Doing, Done, Failure, Finding, Made, Page, Reading, Shown, Writing},
+    workflow::Category,
+};
+use crate::{
+    api::text::{Checked, Input, MESSAGE_LENGTH, Nullable, Text},
+    auth::agent::Agent,
+    problem::Problem,
+    store::{
+        self,
+        cursor::Span,
+        inbox::{self, Assignee, Filter, Whole},
+    },
+};
+
+pub struct TicketsApi;
+
+const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_41f7_0c68_4e35_a1d9_56be_72f0_83c4);
+
+/// Where a ticket stands, or how urgent it is, by name.
+#[derive(Object)]
+struct Named {
+    /// Its id.
+    id: Uuid,
+    /// How the org calls it.
+    name: String,
+}
+
+/// Where a ticket stands.
+#[derive(Object)]
+struct TicketStatus {
+    /// Its id.
+    id: Uuid,
+    /// How the org calls it.
+    name: String,
+    /// What it means.
+    category: Category,
+}
+
+/// A member who takes care of a ticket.
+#[derive(Object)]
+struct TicketAssignee {
+    /// Their user id.
+    id: Uuid,
+    /// Their e-mail address.
+    email: String,
+}
+
+/// Who submitted a ticket.
+#[derive(Object)]
+struct Customer {
+    /// Where answers go.
+    email: String,
+    /// Their name, if they gave one.
+    name: Nullable<String>,
+}
+
+/// A ticket in the inbox.
+#[derive(Object)]
+#[oai(example)]
+struct TicketSummary {
+    /// Its id.
+    id: Uuid,
+    /// The slug of its site.
+    site: String,
+    /// Its number within the site.
+    number: i64,
+    /// Its subject.
+    subject: String,
+    /// Who submitted it.
+    customer: Customer,
+    /// Where it stands.
+    status: TicketStatus,
+    /// How urgent it is.
+    priority: Named,
+    /// Who takes care of it.
+    assignee: Nullable<TicketAssignee>,
+    /// The points of its answers; `null` without a form.
+    score: Nullable<i32>,
+    /// When it was submitted.
+    created_at: OffsetDateTime,
+    /// When something last happened to it.
+    updated_at: OffsetDateTime,
+}
+
+impl From<inbox::Ticket> for TicketSummary {
+    fn from(row: inbox::Ticket) -> Self {
+        let assignee = row.assignee_id.zip(row.assignee).map(|(id, email)| TicketAssignee { id, email });
+        Self {
+            id: row.id,
+            site: row.site,
+            number: row.number,
+            subject: row.subject,
+            customer: Customer { email: row.email, name: Nullable(row.name) },
+            status: TicketStatus { id: row.status_id, name: row.status, category: row.category.into() },
+            priority: Named { id: row.priority_id, name: row.priority },
+            assignee: Nullable(assignee),
+            score: Nullable(row.score),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// Who wrote a message.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename = "AgentMessageAuthor", rename_all = "snake_case")]
+enum Author {
+    /// The customer.
+    Customer,
+    /// Somebody of the support team.
+    Agent,
+}
+
+/// A message of a conversation.
+#[derive(Object)]
+#[oai(rename = "TicketMessage", example)]
+struct Message {
+    /// Its id.
+    id: Uuid,
+    /// Who wrote it.
+    author: Author,
+    /// The writer's user id; `null` for customers and for who is gone.
+    author_id: Nullable<Uuid>,
+    /// The writer's name, if known.
+    author_name: Nullable<String>,
+    /// The text: plain, as it was written. Escape it before it goes into a page.
+    body: String,
+    /// A note that the customer never sees.
+    internal: bool,
+    /// When it was written.
+    created_at: OffsetDateTime,
+}
+
+impl From<inbox::Message> for Message {
+    fn from(row: inbox::Message) -> Self {
+        Self {
+            id: row.id,
+            author: if row.author == "agent" { Author::Agent } else { Author::Customer },
+            author_id: Nullable(row.author_id),
+            author_name: Nullable(row.author_name),
+            body: row.body,
+            internal: row.internal,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl Example for Message {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            author: Author::Agent,
+            author_id: Nullable(Some(EXAMPLE_ID)),
+            author_name: Nullable(Some("Agnes Agent".to_owned())),
+            body: "Thank you for telling us. Could you look into the spam folder?".to_owned(),
+            internal: false,
+            created_at: datetime!(2026-02-01 16:05 UTC),
+        }
+    }
+}
+
+/// A change of a ticket.
+#[derive(Object)]
+struct TicketEvent {
+    /// When.
+    at: OffsetDateTime,
+    /// Who: an e-mail address, `machine key NAME`, `customer` or `cli`.
+    actor: String,
+    /// `status`, `priority` or `assignee`.
+    kind: String,
+    /// What it was, by name as it was then.
+    before: Nullable<String>,
+    /// What it became.
+    after: Nullable<String>,
+}
+
+/// What a customer answered in a form, and what it was worth.
+#[derive(Object)]
+struct TicketAnswer {
+    /// The question.
+    label: String,
+    /// The answer.
+    value: String,
+    /// Its points: a line of the score.
+    points: i32,
+}
+
+/// A ticket with all that belongs to it.
+#[derive(Object)]
+#[oai(example)]
+struct Ticket {
+    /// Its id.
+    id: Uuid,
+    /// The slug of its site.
+    site: String,
+    /// Its number within the site.
+    number: i64,
+    /// Its subject.
+    subject: String,
+    /// Who submitted it.
+    customer: Customer,
+    /// Where it stands.
+    status: TicketStatus,
+    /// How urgent it is.
+    priority: Named,
+    /// Who takes care of it.
+    assignee: Nullable<TicketAssignee>,
+    /// The form that was filled in, as it was called then.
+    template: Nullable<String>,
+    /// The points of its answers; `null` without a form.
+    score: Nullable<i32>,
+    /// What the customer answered, line by line: why it is as urgent as it is.
+    answers: Vec<TicketAnswer>,
+    /// The conversation, oldest first, notes included.
+    messages: Vec<Message>,
+    /// What changed besides, oldest first.
+    events: Vec<TicketEvent>,
+    /// When it was submitted.
+    created_at: OffsetDateTime,
+    /// When something last happened to it.
+    updated_at: OffsetDateTime,
+}
+
+impl From<Whole> for Ticket {
+    fn from(Whole { ticket, messages, events, answers }: Whole) -> Self {
+        let template = Nullable(ticket.template.clone());
+        let TicketSummary {
+            id,
+            site,
+            number,
+            subject,
+            customer,
+            status,
+            priority,
+            assignee,
+            score,
+            created_at,
+            updated_at,
+        } = ticket.into();
+        let event = |event: inbox::Event| TicketEvent {
+            at: event.at,
+            actor: event.actor,
+            kind: event.kind,
+            before: Nullable(event.before),
+            after: Nullable(event.after),
+        };
+        let answer =
+            |answer: inbox::Answer| TicketAnswer { label: answer.label, value: answer.value, points: answer.points };
+        Self {
+            id,
+            site,
+            number,
+            subject,
+            customer,
+            status,
+            priority,
+            assignee,
+            template,
+            score,
+            answers: answers.into_iter().map(answer).collect(),
+            messages: messages.into_iter().map(Message::from).collect(),
+            events: events.into_iter().map(event).collect(),
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+impl Example for TicketSummary {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            site: "acme-app".to_owned(),
+            number: 42,
+            subject: "The export never arrives".to_owned(),
+            customer: Customer { email: "ada@example.com".to_owned(), name: Nullable(Some("Ada Lovelace".to_owned())) },
+            status: TicketStatus { id: EXAMPLE_ID, name: "Open".to_owned(), category: Category::Open },
+            priority: Named { id: EXAMPLE_ID, name: "High".to_owned() },
+            assignee: Nullable(Some(TicketAssignee { id: EXAMPLE_ID, email: "agnes@acme.com".to_owned() })),
+            score: Nullable(Some(8)),
+            created_at: datetime!(2026-02-01 15:58 UTC),
+            updated_at: datetime!(2026-02-01 16:05 UTC),
+        }
+    }
+}
+
+impl Example for Ticket {
+    fn example() -> Self {
+        let TicketSummary {
+            id,
+            site,
+            number,
+            subject,
+            customer,
+            status,
+            priority,
+            assignee,
+            score,
+            created_at,
+            updated_at,
+        } = TicketSummary::example();
+        Self {
+            id,
+            site,
+            number,
+            subject,
+            customer,
+            status,
+            priority,
+            assignee,
+            template: Nullable(Some("Something is broken".to_owned())),
+            score,
+            answers: vec![TicketAnswer {
+                label: "How bad is it?".to_owned(),
+                value: "I cannot work".to_owned(),
+                points: 8,
+            }],
+            messages: vec![Message::example()],
+            events: vec![TicketEvent {
+                at: datetime!(2026-02-01 16:00 UTC),
+                actor: "agnes@acme.com".to_owned(),
+                kind: "assignee".to_owned(),
+                before: Nullable(None),
+                after: Nullable(Some("agnes@acme.com".to_owned())),
+            }],
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+/// What changes of a ticket; what is absent stays.
+#[derive(Object)]
+#[oai(rename = "TicketChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct TicketChangeBody {
+    /// Where it stands: the name of a status, its id, or a category.
+    status: Option<Input<Text<60>>>,
+    /// How urgent it is: the name of a priority, or its id.
+    priority: Option<Input<Text<60>>>,
+    /// The user id of who takes care of it; `null` for nobody. Needs `ticket:assign`.
+    assignee: MaybeUndefined<Uuid>,
+}
+
+impl Example for TicketChangeBody {
+    fn example() -> Self {
+        Self {
+            status: Some(Input::of(Text("Pending".to_owned()))),
+            priority: None,
+            assignee: MaybeUndefined::Undefined,
+        }
+    }
+}
+
+/// An answer, or a note.
+#[derive(Object)]
+#[oai(rename = "NewTicketMessage", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct NewMessageBody {
+    /// The text, plain.
+    body: Input<Text<MESSAGE_LENGTH>>,
+    /// A note that the customer never sees; an answer when absent.
+    internal: Option<Input<bool>>,
+}
+
+impl Example for NewMessageBody {
+    fn example() -> Self {
+        Self { body: Input::of(Text("It is on its way.".to_owned())), internal: Some(Input::of(false)) }
+    }
+}
+
+/// Reads `assignee`: `me`, `none`, or a user id.
+fn assignee(text: Option<&Text<36>>) -> Result<Option<Assignee>, Problem> {
+    match text.map(|text| text.0.as_str()) {
+        None => Ok(None),
+        Some("me") => Ok(Some(Assignee::Me)),
+        Some("none") => Ok(Some(Assignee::Nobody)),
+        Some(id) => match id.parse() {
+            Ok(id) => Ok(Some(Assignee::User(id))),
+            Err(_) => Err(Problem::invalid_field("assignee", "must be `me`, `none` or a user id")),
+        },
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
+impl TicketsApi {
+    /// List tickets
+    ///
+    /// The inbox, the last submitted first; pages stay as they are while tickets arrive. A member of teams sees the tickets of
+    /// their teams' sites; a member of no team, an owner and an admin see all.
+    #[oai(path = "/orgs/:org/tickets", method = "get", operation_id = "listTickets")]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn tickets(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// How many entries a page holds; 20 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        cursor: Query<Option<Text<400>>>,
+        /// Only those of the site of this slug.
+        site: Query<Option<Text<63>>>,
+        /// Only those of this status: its name, or a category.
+        status: Query<Option<Text<60>>>,
+        /// Only those of this priority, by name.
+        priority: Query<Option<Text<60>>>,
+        /// Only those of this member: a user id, `me`, or `none`.
+        #[oai(name = "assignee")]
+        of: Query<Option<Text<36>>>,
+        /// Words of the subject, the address, the name or the conversation; `#` and a number for that number.
+        q: Query<Option<Text<200>>>,
+    ) -> Result<Shown<Page<TicketSummary>>, Failure<Finding>> {
+        let span = Span::of(limit.0, cursor.0.as_ref());
+        let filter = Filter {
+            site: site.0.as_ref().map(|text| text.0.as_str()),
+            status: status.0.as_ref().map(|text| text.0.as_str()),
+            priority: priority.0.as_ref().map(|text| text.0.as_str()),
+            assignee: assignee(of.0.as_ref())?,
+            search: q.0.as_ref().map(|text| text.0.as_str()),
+        };
+        let page = agent.run(async |tx| store::inbox::page(tx, span, &filter).await).await?;
+        Ok(Shown(Page::of(page, TicketSummary::from)))
+    }
+
+    /// Read a ticket
+    ///
+    /// With its conversation, notes included, what changed, and what the customer answered in a form.
+    #[oai(path = "/orgs/:org/tickets/:id", method = "get", operation_id = "getTicket")]
+    async fn ticket(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+    ) -> Result<Shown<Ticket>, Failure<Reading>> {
+        let ticket = agent.run(async |tx| store::inbox::whole(tx, id.0).await).await?;
+        Ok(Shown(ticket.into()))
+    }
+
+    /// Change a ticket
+    ///
+    /// Status, priority, and who takes care of it; the last needs `ticket:assign` besides.
+    #[oai(path = "/orgs/:org/tickets/:id", method = "patch", operation_id = "updateTicket")]
+    async fn update(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        body: Json<TicketChangeBody>,
+    ) -> Result<Shown<Ticket>, Failure<Writing>> {
+        let mut checked = Checked::default();
+        let status = checked.take_optional("status", body.0.status);
+        let priority = checked.take_optional("priority", body.0.priority);
+        checked.done()?;
+        let assignee = match body.0.assignee {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(id) => Some(Some(id)),
+        };
+        let change = inbox::Change {
+            status: status.as_ref().map(|text| text.0.as_str()),
+            priority: priority.as_ref().map(|text| text.0.as_str()),
+            assignee,
+        };
+        let ticket = agent
+            .run(async |tx| {
+                if assignee.is_some() && !tx.actor().is_some_and(|actor| actor.may("ticket:assign")) {
+                    return Err(Problem::permission_required("ticket:assign"));
+                }
+                store::inbox::change(tx, id.0, &change).await
+            })
+            .await?;
+        Ok(Shown(ticket.into()))
+    }
+
+    /// Delete a ticket
+    ///
+    /// With its conversation; its customer's token opens nothing any more.
+    #[oai(path = "/orgs/:org/tickets/:id", method = "delete", operation_id = "deleteTicket")]
+    async fn delete(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+    ) -> Result<Done, Failure<Doing>> {
+        agent.run(async |tx| store::inbox::delete(tx, id.0).await).await?;
+        Ok(Done)
+    }
+
+    /// Answer a ticket
+    ///
+    /// Or note something that its customer never sees. A closed ticket takes notes only: `ticket_closed`.
+    #[oai(path = "/orgs/:org/tickets/:id/messages", method = "post", operation_id = "answerTicket")]
+    async fn answer(
+        &self,
+        agent: Agent,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        body: Json<NewMessageBody>,
+    ) -> Result<Made<Message>, Failure<Answering>> {
+        let mut checked = Checked::default();
+        let text = checked.take("body", body.0.body);
+        let internal = checked.take_optional("internal", body.0.internal);
+        let (Some(Text(text)), true) = (text, checked.is_empty()) else {
+            return Err(checked.problem().into());
+        };
+        let internal = internal.unwrap_or_default();
+        let message = agent.run(async |tx| store::inbox::answer(tx, id.0, &text, internal).await).await?;
+        Ok(Made(message.into()))
+    }
+}

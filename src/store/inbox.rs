@@ -1,0 +1,305 @@
+//! Tickets as agents see them: the inbox, one ticket with its timeline, what agents decide and answer. Which tickets are
+//! whose to see, and what each member may do with them, policies say.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    cursor::{self, Place, Span},
+    help,
+    workflow::Category,
+};
+use crate::{
+    db::OrgTx,
+    problem::{Code, Problem},
+};
+
+/// A ticket in the inbox.
+#[derive(Debug, FromRow)]
+pub struct Ticket {
+    pub id: Uuid,
+    pub site: String,
+    pub number: i64,
+    pub subject: String,
+    pub email: String,
+    pub name: Option<String>,
+    pub status_id: Uuid,
+    pub status: String,
+    pub category: Category,
+    pub priority_id: Uuid,
+    pub priority: String,
+    pub assignee_id: Option<Uuid>,
+    pub assignee: Option<String>,
+    pub template: Option<String>,
+    pub score: Option<i32>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+/// Whose tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assignee {
+    Nobody,
+    /// Whoever asks.
+    Me,
+    User(Uuid),
+}
+
+/// Which tickets are wanted; what is `None` is any.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    /// The site's slug.
+    pub site: Option<&'a str>,
+    /// A category, or the name of a status.
+    pub status: Option<&'a str>,
+    /// The name of a priority.
+    pub priority: Option<&'a str>,
+    pub assignee: Option<Assignee>,
+    /// Words of subject, address, name or conversation, or `#` and a number.
+    pub search: Option<&'a str>,
+}
+
+macro_rules! tickets {
+    ($rest:literal) => {
+        concat!(
+            "select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, st.name as status,
+              t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
+              t.template_name as template, t.score, t.created_at, t.updated_at
+            from vicket.tickets t
+            join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+            join vicket.ticket_statuses st on st.org_id = t.org_id and st.id = t.status_id
+            join vicket.ticket_priorities p on p.org_id = t.org_id and p.id = t.priority_id
+            left join ctx.people() a on a.user_id = t.assignee_id ",
+            $rest
+        )
+    };
+}
+
+/// The inbox, the last submitted first: pages stay as they are while tickets arrive.
+///
+/// # Errors
+/// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
+pub async fn page(
+    tx: &mut OrgTx,
+    span: Span<'_>,
+    filter: &Filter<'_>,
+) -> Result<(Vec<Ticket>, Option<String>), Problem> {
+    let site = help::site_id(tx, filter.site).await?;
+    let after = span.after(b'i')?;
+    let number: Option<i64> = filter.search.and_then(|text| text.strip_prefix('#')?.parse().ok());
+    let assignee = match filter.assignee {
+        Some(Assignee::User(id)) => Some(id),
+        Some(Assignee::Me) => Some(sqlx::query_scalar("select ctx.actor_user_id()").fetch_one(tx.connection()).await?),
+        Some(Assignee::Nobody) | None => None,
+    };
+    // The page is cut before names are looked up, so that only its own tickets are joined.
+    let rows: Vec<Ticket> = sqlx::query_as(tickets!(
+        "where t.id in (
+          select i.id
+          from vicket.tickets i
+          where ($1::bigint is null
+              or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
+            and ($3::uuid is null or i.site_id = $3)
+            and ($4::text is null or i.status = $4
+              or i.status_id in (select f.id from vicket.ticket_statuses f where lower(f.name) = lower($4)))
+            and ($5::text is null
+              or i.priority_id in (select f.id from vicket.ticket_priorities f where lower(f.name) = lower($5)))
+            and ($6::uuid is null or i.assignee_id = $6)
+            and (not $7 or i.assignee_id is null)
+            and ($8::bigint is null or i.number = $8)
+            and ($9::text is null
+              or i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+              or exists (
+                select from vicket.ticket_messages m
+                where m.org_id = i.org_id and m.site_id = i.site_id and m.ticket_id = i.id
+                  and m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+              ))
+          order by i.created_at desc, i.id desc
+          limit $10
+        )
+        order by t.created_at desc, t.id desc"
+    ))
+    .bind(after.map(|place| place.figure))
+    .bind(after.map(|place| place.id))
+    .bind(site)
+    .bind(filter.status)
+    .bind(filter.priority)
+    .bind(assignee)
+    .bind(filter.assignee == Some(Assignee::Nobody))
+    .bind(number)
+    .bind(filter.search.filter(|_| number.is_none()))
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(span.cut(rows, |row| cursor::write(b'i', Place { figure: cursor::micros(row.created_at), id: row.id })))
+}
+
+/// A message of a conversation, internal notes included.
+#[derive(Debug, FromRow)]
+pub struct Message {
+    pub id: Uuid,
+    pub author: String,
+    pub author_id: Option<Uuid>,
+    pub author_name: Option<String>,
+    pub body: String,
+    pub internal: bool,
+    pub created_at: OffsetDateTime,
+}
+
+/// A change of a ticket.
+#[derive(Debug, FromRow)]
+pub struct Event {
+    pub at: OffsetDateTime,
+    pub actor: String,
+    pub kind: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// What a customer answered in a form, and what it was worth.
+#[derive(Debug, FromRow)]
+pub struct Answer {
+    pub label: String,
+    pub value: String,
+    pub points: i32,
+}
+
+/// A ticket with all that belongs to it.
+#[derive(Debug)]
+pub struct Whole {
+    pub ticket: Ticket,
+    pub messages: Vec<Message>,
+    pub events: Vec<Event>,
+    pub answers: Vec<Answer>,
+}
+
+/// The ticket of this id, with its conversation, changes and answers, each oldest first.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn whole(tx: &mut OrgTx, id: Uuid) -> Result<Whole, Problem> {
+    let ticket: Option<Ticket> =
+        sqlx::query_as(tickets!("where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
+    let ticket = ticket.ok_or_else(Problem::not_found)?;
+    let messages = sqlx::query_as(
+        "select id, author, author_id, author_name, body, internal, created_at
+        from vicket.ticket_messages where ticket_id = $1 order by created_at, id",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
+    let events = sqlx::query_as(
+        "select at, actor, kind, before, after from vicket.ticket_events where ticket_id = $1 order by at, id",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
+    let answers =
+        sqlx::query_as("select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position")
+            .bind(id)
+            .fetch_all(tx.connection())
+            .await?;
+    Ok(Whole { ticket, messages, events, answers })
+}
+
+/// What an agent decides; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct Change<'a> {
+    /// A category, the name of a status, or its id.
+    pub status: Option<&'a str>,
+    /// The name of a priority, or its id.
+    pub priority: Option<&'a str>,
+    /// `Some(None)` takes it from whoever has it.
+    pub assignee: Option<Option<Uuid>>,
+}
+
+/// Changes a ticket.
+///
+/// # Errors
+/// `404 not_found`; `422 unprocessable` for a status, a priority or a member that is not there.
+pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Whole, Problem> {
+    let status: Option<Uuid> = match change.status {
+        None => None,
+        Some(name) => {
+            let found = sqlx::query_scalar(
+                "select id from vicket.ticket_statuses
+                where id::text = $1 or lower(name) = lower($1) or category = $1
+                order by id::text = $1 desc, lower(name) = lower($1) desc, is_default desc, position, id
+                limit 1",
+            )
+            .bind(name)
+            .fetch_optional(tx.connection())
+            .await?;
+            Some(found.ok_or_else(|| Problem::unprocessable("status", "the org has no such status"))?)
+        }
+    };
+    let priority: Option<Uuid> = match change.priority {
+        None => None,
+        Some(name) => {
+            let found = sqlx::query_scalar(
+                "select id from vicket.ticket_priorities
+                where id::text = $1 or lower(name) = lower($1)
+                order by id::text = $1 desc
+                limit 1",
+            )
+            .bind(name)
+            .fetch_optional(tx.connection())
+            .await?;
+            Some(found.ok_or_else(|| Problem::unprocessable("priority", "the org has no such priority"))?)
+        }
+    };
+    let changed = sqlx::query(
+        "update vicket.tickets set
+          status_id = coalesce($2, status_id),
+          priority_id = coalesce($3, priority_id),
+          assignee_id = case when $4 then $5 else assignee_id end
+        where id = $1",
+    )
+    .bind(id)
+    .bind(status)
+    .bind(priority)
+    .bind(change.assignee.is_some())
+    .bind(change.assignee.flatten())
+    .execute(tx.connection())
+    .await
+    .map_err(|error| {
+        Problem::on_constraint(error, "tickets_assignee_fkey", || {
+            Problem::unprocessable("assignee", "the org has no such member")
+        })
+    })?;
+    super::one_row(changed.rows_affected())?;
+    whole(tx, id).await
+}
+
+/// Answers a ticket, or notes something that its customer never sees.
+///
+/// # Errors
+/// `404 not_found`; `409 ticket_closed` for an answer to a closed one.
+pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &str, internal: bool) -> Result<Message, Problem> {
+    let message = sqlx::query_as(
+        "insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
+        select t.site_id, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
+        returning id, author, author_id, author_name, body, internal, created_at",
+    )
+    .bind(ticket_id)
+    .bind(body)
+    .bind(internal)
+    .fetch_optional(tx.connection())
+    .await
+    .map_err(|error| {
+        Problem::on_constraint(error, "ticket_not_closed", || {
+            Problem::new(Code::TicketClosed, "A closed ticket takes notes only. Open it first.")
+        })
+    })?;
+    message.ok_or_else(Problem::not_found)
+}
+
+/// Deletes a ticket with its conversation.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
+    let gone = sqlx::query("delete from vicket.tickets where id = $1").bind(id).execute(tx.connection()).await?;
+    super::one_row(gone.rows_affected())
+}

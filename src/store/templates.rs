@@ -1,0 +1,454 @@
+//! Ticket forms: as agents make them, with points, and as customers fill them in, without.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::FromRow;
+use time::macros::format_description;
+use uuid::Uuid;
+
+use super::cursor::{self, Span};
+use crate::{
+    db::{OrgTx, SiteTx},
+    problem::{Code, FieldError, Problem},
+};
+
+/// How a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Type {
+    Text,
+    Textarea,
+    Select,
+    Checkbox,
+    Date,
+}
+
+/// A form, as it is offered.
+#[derive(Debug, FromRow)]
+pub struct Template {
+    pub id: Uuid,
+    pub name: String,
+    pub description: String,
+}
+
+/// A question of a form. `points` is 0 where whoever asks may not know.
+#[derive(Debug, FromRow)]
+pub struct Question {
+    pub template_id: Uuid,
+    pub id: Uuid,
+    pub label: String,
+    #[sqlx(rename = "type")]
+    pub kind: Type,
+    pub required: bool,
+    pub position: i32,
+    #[sqlx(default)]
+    pub points: i32,
+}
+
+/// What may be chosen.
+#[derive(Debug, FromRow)]
+pub struct Choice {
+    pub question_id: Uuid,
+    pub id: Uuid,
+    pub label: String,
+    #[sqlx(default)]
+    pub points: i32,
+}
+
+/// From which score on a ticket gets which priority.
+#[derive(Debug, FromRow)]
+pub struct Threshold {
+    pub template_id: Uuid,
+    pub points: i32,
+    pub priority: String,
+}
+
+/// Forms with all that belongs to them, each in order.
+#[derive(Debug, Default)]
+pub struct Forms {
+    pub templates: Vec<Template>,
+    pub questions: Vec<Question>,
+    pub choices: Vec<Choice>,
+    /// For agents only.
+    pub thresholds: Vec<Threshold>,
+    /// Slugs of the sites that offer each; for agents only.
+    pub sites: Vec<(Uuid, String)>,
+}
+
+/// The forms that the site of the key offers, by name: one of them, or all.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn offered(tx: &mut SiteTx, id: Option<Uuid>) -> Result<Forms, Problem> {
+    let templates = sqlx::query_as(
+        "select id, name, description from vicket.templates where $1::uuid is null or id = $1 order by name",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
+    let questions = sqlx::query_as(
+        "select template_id, id, label, type, required, position from vicket.template_questions
+        where $1::uuid is null or template_id = $1 order by position, id",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
+    let choices = sqlx::query_as(
+        "select question_id, id, label from vicket.template_options
+        where $1::uuid is null or template_id = $1 order by position, id",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(Forms { templates, questions, choices, ..Forms::default() })
+}
+
+/// A form that a customer filled in: answers by question, as they were sent.
+#[derive(Debug, Clone)]
+pub struct Filled {
+    pub template_id: Uuid,
+    /// Text, an option's id, `true` or `false`, or a day.
+    pub answers: BTreeMap<String, String>,
+}
+
+/// The answers that fit the form, by question.
+///
+/// # Errors
+/// `422 unprocessable`: the site does not offer the form, or `errors` names each answer that does not fit it.
+pub async fn check(tx: &mut SiteTx, filled: &Filled) -> Result<HashMap<Uuid, String>, Problem> {
+    let forms = offered(tx, Some(filled.template_id)).await?;
+    if forms.templates.is_empty() {
+        return Err(no_form());
+    }
+    let mut errors = Vec::new();
+    let mut fault = |question: &str, message: &str| {
+        errors.push(FieldError { field: format!("answers.{question}"), message: message.to_owned() });
+    };
+    let mut fitting = HashMap::new();
+    for (question, value) in &filled.answers {
+        let known = forms.questions.iter().find(|known| known.id.to_string() == *question);
+        let Some(known) = known else {
+            fault(question, "is no question of this form");
+            continue;
+        };
+        let choices: Vec<&Choice> = forms.choices.iter().filter(|choice| choice.question_id == known.id).collect();
+        match unfit(known.kind, value, &choices) {
+            Some(message) => fault(question, message),
+            None => drop(fitting.insert(known.id, value.clone())),
+        }
+    }
+    for question in forms.questions.iter().filter(|question| question.required) {
+        let answered = fitting.get(&question.id).is_some_and(|value| match question.kind {
+            Type::Checkbox => value == "true",
+            _ => !value.trim().is_empty(),
+        });
+        let id = question.id.to_string();
+        if !answered && !errors.iter().any(|error| error.field == format!("answers.{id}")) {
+            errors.push(FieldError { field: format!("answers.{id}"), message: "must be answered".to_owned() });
+        }
+    }
+    if errors.is_empty() { Ok(fitting) } else { Err(Problem::unprocessable_fields(errors)) }
+}
+
+/// What is wrong with an answer to a question of this kind.
+fn unfit(kind: Type, value: &str, choices: &[&Choice]) -> Option<&'static str> {
+    match kind {
+        Type::Text if value.contains('\n') => Some("must be one line"),
+        Type::Text | Type::Textarea => None,
+        Type::Select => {
+            let chosen = choices.iter().any(|choice| choice.id.to_string() == value);
+            (!chosen).then_some("must be the id of one of the options")
+        }
+        Type::Checkbox => (value != "true" && value != "false").then_some("must be true or false"),
+        Type::Date => {
+            let day = format_description!("[year]-[month]-[day]");
+            (value.len() != 10 || time::Date::parse(value, &day).is_err()).then_some("must be a day, YYYY-MM-DD")
+        }
+    }
+}
+
+/// Stores the answers of the ticket that this transaction submitted, with their points.
+///
+/// # Errors
+/// `422 unprocessable` when the form went away meanwhile.
+pub async fn score(
+    tx: &mut SiteTx,
+    ticket_id: Uuid,
+    template_id: Uuid,
+    answers: &HashMap<Uuid, String>,
+) -> Result<(), Problem> {
+    let answers: serde_json::Map<String, serde_json::Value> =
+        answers.iter().map(|(question, value)| (question.to_string(), value.clone().into())).collect();
+    let verdict: String = sqlx::query_scalar("select ctx.score_ticket($1, $2, $3)")
+        .bind(ticket_id)
+        .bind(template_id)
+        .bind(serde_json::Value::Object(answers))
+        .fetch_one(tx.connection())
+        .await?;
+    if verdict == "scored" { Ok(()) } else { Err(no_form()) }
+}
+
+/// `422` for a form that the site does not offer.
+pub fn no_form() -> Problem {
+    Problem::unprocessable("template_id", "the site has no such form")
+}
+
+/// The forms of the org, by name.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Forms, Option<String>), Problem> {
+    let rows: Vec<Template> = sqlx::query_as(
+        "select id, name, description from vicket.templates where $1::text is null or name > $1 order by name limit $2",
+    )
+    .bind(span.after_text(b'e')?)
+    .bind(span.fetch())
+    .fetch_all(tx.connection())
+    .await?;
+    let (templates, next) = span.cut(rows, |template| cursor::write_text(b'e', &template.name));
+    Ok((with_all(tx, templates).await?, next))
+}
+
+/// The form of this id.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Forms, Problem> {
+    let template: Option<Template> = sqlx::query_as("select id, name, description from vicket.templates where id = $1")
+        .bind(id)
+        .fetch_optional(tx.connection())
+        .await?;
+    with_all(tx, vec![template.ok_or_else(Problem::not_found)?]).await
+}
+
+async fn with_all(tx: &mut OrgTx, templates: Vec<Template>) -> Result<Forms, Problem> {
+    let ids: Vec<Uuid> = templates.iter().map(|template| template.id).collect();
+    let questions = sqlx::query_as(
+        "select template_id, id, label, type, required, position, points from vicket.template_questions
+        where template_id = any ($1) order by position, id",
+    )
+    .bind(&ids)
+    .fetch_all(tx.connection())
+    .await?;
+    let choices = sqlx::query_as(
+        "select question_id, id, label, points from vicket.template_options
+        where template_id = any ($1) order by position, id",
+    )
+    .bind(&ids)
+    .fetch_all(tx.connection())
+    .await?;
+    let thresholds = sqlx::query_as(
+        "select h.template_id, h.points, p.name as priority
+        from vicket.template_thresholds h
+        join vicket.ticket_priorities p on p.org_id = h.org_id and p.id = h.priority_id
+        where h.template_id = any ($1)
+        order by h.points",
+    )
+    .bind(&ids)
+    .fetch_all(tx.connection())
+    .await?;
+    let sites = sqlx::query_as(
+        "select ts.template_id, s.slug
+        from vicket.template_sites ts
+        join vicket.sites s on s.org_id = ts.org_id and s.id = ts.site_id
+        where ts.template_id = any ($1)
+        order by s.slug",
+    )
+    .bind(&ids)
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(Forms { templates, questions, choices, thresholds, sites })
+}
+
+/// A question to be asked.
+#[derive(Debug)]
+pub struct NewQuestion {
+    /// That of a question of this form keeps its place in what customers have begun to fill in.
+    pub id: Option<Uuid>,
+    pub label: String,
+    pub kind: Type,
+    pub required: bool,
+    pub points: i32,
+    /// Label and points of each; for `select` only.
+    pub choices: Vec<(Option<Uuid>, String, i32)>,
+}
+
+/// What a form is to be; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    /// Slugs.
+    pub sites: Option<Vec<String>>,
+    pub questions: Option<Vec<NewQuestion>>,
+    /// Points, and the name of a priority.
+    pub thresholds: Option<Vec<(i32, String)>>,
+}
+
+/// Makes a form; `name` must be there.
+///
+/// # Errors
+/// `409 slug_taken`; `422 unprocessable` for a site or a priority that is not there.
+pub async fn create(tx: &mut OrgTx, change: &Change) -> Result<Uuid, Problem> {
+    let id: Uuid = sqlx::query_scalar("insert into vicket.templates (name, description) values ($1, $2) returning id")
+        .bind(&change.name)
+        .bind(change.description.as_deref().unwrap_or_default())
+        .fetch_one(tx.connection())
+        .await
+        .map_err(name_taken)?;
+    fill(tx, id, change).await?;
+    Ok(id)
+}
+
+/// Changes a form. Tickets that were submitted with it keep their answers and their score.
+///
+/// # Errors
+/// `404 not_found`; `409 slug_taken`; `422 unprocessable` for a site or a priority that is not there.
+pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> {
+    let changed = sqlx::query(
+        "update vicket.templates
+        set name = coalesce($2, name), description = coalesce($3, description), updated_at = now()
+        where id = $1",
+    )
+    .bind(id)
+    .bind(&change.name)
+    .bind(&change.description)
+    .execute(tx.connection())
+    .await
+    .map_err(name_taken)?;
+    super::one_row(changed.rows_affected())?;
+    fill(tx, id, change).await
+}
+
+async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> {
+    if let Some(sites) = &change.sites {
+        sqlx::query("delete from vicket.template_sites where template_id = $1")
+            .bind(id)
+            .execute(tx.connection())
+            .await?;
+        let made = sqlx::query(
+            "insert into vicket.template_sites (template_id, site_id)
+            select $1, s.id from vicket.sites s where s.slug = any ($2)",
+        )
+        .bind(id)
+        .bind(sites)
+        .execute(tx.connection())
+        .await?;
+        let distinct: std::collections::HashSet<&String> = sites.iter().collect();
+        if made.rows_affected() != distinct.len() as u64 {
+            return Err(Problem::unprocessable("sites", "names a site that the org has not"));
+        }
+    }
+    if let Some(questions) = &change.questions {
+        ask(tx, id, questions).await?;
+    }
+    if let Some(thresholds) = &change.thresholds {
+        sqlx::query("delete from vicket.template_thresholds where template_id = $1")
+            .bind(id)
+            .execute(tx.connection())
+            .await?;
+        for (points, priority) in thresholds {
+            let made = sqlx::query(
+                "insert into vicket.template_thresholds (template_id, points, priority_id)
+                select $1, $2, p.id from vicket.ticket_priorities p where lower(p.name) = lower($3)
+                on conflict do nothing",
+            )
+            .bind(id)
+            .bind(points)
+            .bind(priority)
+            .execute(tx.connection())
+            .await?;
+            if made.rows_affected() == 0 {
+                let message = "names a priority that the org has not, or the same points twice";
+                return Err(Problem::unprocessable("thresholds", message));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion]) -> Result<(), Problem> {
+    let known: Vec<Uuid> =
+        sqlx::query_scalar("delete from vicket.template_questions where template_id = $1 returning id")
+            .bind(id)
+            .fetch_all(tx.connection())
+            .await?;
+    let mut used = Vec::new();
+    for (position, question) in (1_i32..).zip(questions) {
+        let question_id = match question.id {
+            Some(old) if known.contains(&old) && !used.contains(&old) => old,
+            Some(_) => return Err(Problem::unprocessable("questions", "an `id` that is no question of this form")),
+            None => Uuid::new_v4(),
+        };
+        used.push(question_id);
+        sqlx::query(
+            "insert into vicket.template_questions (template_id, id, label, type, required, position, points)
+            values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(id)
+        .bind(question_id)
+        .bind(&question.label)
+        .bind(question.kind)
+        .bind(question.required)
+        .bind(position)
+        .bind(question.points)
+        .execute(tx.connection())
+        .await?;
+        for (place, (choice, label, points)) in (1_i32..).zip(&question.choices) {
+            sqlx::query(
+                "insert into vicket.template_options (template_id, question_id, id, label, position, points)
+                values ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(id)
+            .bind(question_id)
+            .bind(choice.unwrap_or_else(Uuid::new_v4))
+            .bind(label)
+            .bind(place)
+            .bind(points)
+            .execute(tx.connection())
+            .await
+            .map_err(|error| {
+                Problem::on_constraint(error, "template_options_pkey", || {
+                    Problem::unprocessable("questions", "two options of a question have one `id`")
+                })
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a form. Tickets that were submitted with it keep their answers and their score.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
+    let gone = sqlx::query("delete from vicket.templates where id = $1").bind(id).execute(tx.connection()).await?;
+    super::one_row(gone.rows_affected())
+}
+
+fn name_taken(error: sqlx::Error) -> Problem {
+    Problem::on_constraint(error, "templates_name_unique", || {
+        Problem::new(Code::SlugTaken, "There is a form of this name already.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_fits_its_kind_of_question_or_is_told_how_to() {
+        let choice = Choice { question_id: Uuid::nil(), id: Uuid::from_u128(7), label: "Yes".to_owned(), points: 0 };
+        let chosen = choice.id.to_string();
+        for (kind, good, bad) in [
+            (Type::Text, "a line", "two\nlines"),
+            (Type::Select, chosen.as_str(), "Yes"),
+            (Type::Checkbox, "true", "yes"),
+            (Type::Date, "2026-02-28", "2026-02-30"),
+            (Type::Date, "2024-02-29", "24-02-2029"),
+        ] {
+            assert_eq!(unfit(kind, good, &[&choice]), None, "{kind:?} {good}");
+            assert!(unfit(kind, bad, &[&choice]).is_some(), "{kind:?} {bad}");
+        }
+    }
+}
