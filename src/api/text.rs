@@ -383,6 +383,32 @@ impl<T: ParseFromJSON> ParseFromJSON for Nullable<T> {
     }
 }
 
+/// Whose tickets a list shows: `me`, `none`, or a user id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssigneeName(pub String);
+
+impl AssigneeName {
+    fn fault(&self) -> Option<String> {
+        let known = matches!(self.0.as_str(), "me" | "none") || self.0.parse::<uuid::Uuid>().is_ok();
+        (!known).then(|| "must be `me`, `none` or a user id".to_owned())
+    }
+}
+
+string_type!([] AssigneeName, "string (assignee)", MetaSchema {
+    pattern: Some("^(me|none|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})$".to_owned()),
+    ..MetaSchema::new("string")
+});
+
+impl ParseFromParameter for AssigneeName {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        let name = Self(value.to_owned());
+        match name.fault() {
+            Some(fault) => Err(ParseError::custom(fault)),
+            None => Ok(name),
+        }
+    }
+}
+
 /// An answer to a question of a form: text of at most [`MESSAGE_LENGTH`] characters, or a boolean, which is kept as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerValue(pub String);

@@ -13,6 +13,7 @@ use crate::{
     store::{
         self,
         content::{NewArticle, NewFaq, NewTicket},
+        templates::{Change, NewQuestion, Type},
     },
 };
 
@@ -45,6 +46,8 @@ struct SitePlan {
     origins: &'static [&'static str],
     articles: &'static [(&'static str, &'static str, &'static str, bool)],
     faqs: &'static [(&'static str, &'static str, bool)],
+    /// Name and description of a ticket form.
+    form: Option<(&'static str, &'static str)>,
     tickets: &'static [TicketPlan],
 }
 
@@ -117,6 +120,7 @@ const ORGS: &[OrgPlan] = &[
                     ("Where is my data stored?", "In the region that you chose when you signed up.", true),
                     ("Is there an offline mode?", "Not yet.", false),
                 ],
+                form: Some(("Something is broken", "Tell us what does not work, and how much it hurts.")),
                 tickets: &[
                     TicketPlan {
                         email: "ada@example.com",
@@ -165,6 +169,7 @@ const ORGS: &[OrgPlan] = &[
                     ("Do you offer discounts for schools?", "Yes: write to us from your school's address.", true),
                     ("Which currencies do you take?", "EUR and USD.", false),
                 ],
+                form: None,
                 tickets: &[TicketPlan {
                     email: "linus@example.com",
                     name: "Linus",
@@ -196,6 +201,7 @@ const ORGS: &[OrgPlan] = &[
                 ("Can I change my order?", "Until it is packed: write to us.", true),
                 ("Do you ship abroad?", "Soon.", false),
             ],
+            form: None,
             tickets: &[
                 TicketPlan {
                     email: "homer@example.com",
@@ -277,6 +283,9 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan) -> anyhow::Re
         let faq = NewFaq { site_id: Some(site.id), question, answer_markdown, position, published: *published };
         store::content::insert_faq(tx, &faq).await.map_err(failed)?;
     }
+    if let Some(form) = plan.form {
+        store::templates::create(tx, &form_of(form, plan.slug)).await.map_err(failed)?;
+    }
     for planned in plan.tickets {
         ticket(tx, site.id, planned).await.map_err(failed)?;
     }
@@ -296,6 +305,31 @@ async fn article(
     (slug, title, body_markdown, published): (&str, &str, &str, bool),
 ) -> Result<(), Problem> {
     store::content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
+}
+
+/// A form of one question that tells how urgent a ticket is, and two that help.
+fn form_of((name, description): (&str, &str), site: &str) -> Change {
+    let question = |label: &str, kind, required, points, choices: &[(&str, i32)]| NewQuestion {
+        id: None,
+        label: label.to_owned(),
+        kind,
+        required,
+        points,
+        choices: choices.iter().map(|(label, points)| (None, (*label).to_owned(), *points)).collect(),
+    };
+    let bad = [("I cannot work", 8), ("It is in my way", 3), ("It is only ugly", 1)];
+    Change {
+        name: Some(name.to_owned()),
+        description: Some(description.to_owned()),
+        sites: Some(vec![site.to_owned()]),
+        questions: Some(vec![
+            question("How bad is it?", Type::Select, true, 0, &bad),
+            question("Are others affected too?", Type::Checkbox, false, 4, &[]),
+            question("Since when?", Type::Date, false, 0, &[]),
+            question("What did you do before?", Type::Textarea, false, 0, &[]),
+        ]),
+        thresholds: Some(vec![(5, "High".to_owned()), (10, "Urgent".to_owned())]),
+    }
 }
 
 async fn ticket(tx: &mut OrgTx, site_id: Uuid, plan: &TicketPlan) -> Result<(), Problem> {

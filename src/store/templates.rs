@@ -296,7 +296,7 @@ pub async fn create(tx: &mut OrgTx, change: &Change) -> Result<Uuid, Problem> {
         .fetch_one(tx.connection())
         .await
         .map_err(name_taken)?;
-    fill(tx, id, change).await?;
+    fill(tx, id, change, Fresh::Yes).await?;
     Ok(id)
 }
 
@@ -317,15 +317,24 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Pro
     .await
     .map_err(name_taken)?;
     super::one_row(changed.rows_affected())?;
-    fill(tx, id, change).await
+    fill(tx, id, change, Fresh::No).await
 }
 
-async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> {
+/// Whether a form has nothing yet that would have to make room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    Yes,
+    No,
+}
+
+async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change, fresh: Fresh) -> Result<(), Problem> {
     if let Some(sites) = &change.sites {
-        sqlx::query("delete from vicket.template_sites where template_id = $1")
-            .bind(id)
-            .execute(tx.connection())
-            .await?;
+        if fresh == Fresh::No {
+            sqlx::query("delete from vicket.template_sites where template_id = $1")
+                .bind(id)
+                .execute(tx.connection())
+                .await?;
+        }
         let made = sqlx::query(
             "insert into vicket.template_sites (template_id, site_id)
             select $1, s.id from vicket.sites s where s.slug = any ($2)",
@@ -340,13 +349,15 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> 
         }
     }
     if let Some(questions) = &change.questions {
-        ask(tx, id, questions).await?;
+        ask(tx, id, questions, fresh).await?;
     }
     if let Some(thresholds) = &change.thresholds {
-        sqlx::query("delete from vicket.template_thresholds where template_id = $1")
-            .bind(id)
-            .execute(tx.connection())
-            .await?;
+        if fresh == Fresh::No {
+            sqlx::query("delete from vicket.template_thresholds where template_id = $1")
+                .bind(id)
+                .execute(tx.connection())
+                .await?;
+        }
         for (points, priority) in thresholds {
             let made = sqlx::query(
                 "insert into vicket.template_thresholds (template_id, points, priority_id)
@@ -367,12 +378,16 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> 
     Ok(())
 }
 
-async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion]) -> Result<(), Problem> {
-    let known: Vec<Uuid> =
-        sqlx::query_scalar("delete from vicket.template_questions where template_id = $1 returning id")
-            .bind(id)
-            .fetch_all(tx.connection())
-            .await?;
+async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion], fresh: Fresh) -> Result<(), Problem> {
+    let known: Vec<Uuid> = match fresh {
+        Fresh::Yes => Vec::new(),
+        Fresh::No => {
+            sqlx::query_scalar("delete from vicket.template_questions where template_id = $1 returning id")
+                .bind(id)
+                .fetch_all(tx.connection())
+                .await?
+        }
+    };
     let mut used = Vec::new();
     for (position, question) in (1_i32..).zip(questions) {
         let question_id = match question.id {

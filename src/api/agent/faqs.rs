@@ -106,6 +106,7 @@ struct NewFaqBody {
     /// The slug of its site; for all sites of the org when `null` or absent.
     site: Option<Input<Text<63>>>,
     /// Its place on the page, ascending; after the last one when absent.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
 }
 
@@ -129,6 +130,7 @@ struct FaqChangeBody {
     /// The new answer, Markdown.
     answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
     /// Its new place.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
 }
 

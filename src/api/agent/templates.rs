@@ -223,6 +223,7 @@ struct NewQuestionBody {
 #[oai(deny_unknown_fields)]
 struct NewThreshold {
     /// The score, or more.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     points: i32,
     /// The name of the priority.
     priority: Text<60>,
@@ -305,7 +306,7 @@ fn asked(checked: &mut Checked, questions: Vec<NewQuestionBody>) -> Vec<NewQuest
     for (number, question) in questions.into_iter().enumerate() {
         let field = format!("questions[{number}]");
         let options = question.options.unwrap_or_default();
-        if (question.kind == Type::Select) != !options.is_empty() {
+        if (question.kind == Type::Select) == options.is_empty() {
             checked.fault(&format!("{field}.options"), "a select has options, and nothing else has".to_owned());
         }
         if question.kind != Type::Checkbox && question.points.is_some_and(|points| points != 0) {

@@ -15,7 +15,7 @@ use super::{
     workflow::Category,
 };
 use crate::{
-    api::text::{Checked, Input, MESSAGE_LENGTH, Nullable, Text},
+    api::text::{AssigneeName, Checked, Input, MESSAGE_LENGTH, Nullable, Text},
     auth::agent::Agent,
     problem::Problem,
     store::{
@@ -28,6 +28,11 @@ use crate::{
 pub struct TicketsApi;
 
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_41f7_0c68_4e35_a1d9_56be_72f0_83c4);
+
+/// Further ids for examples, in which no two things share one.
+fn other(number: u128) -> Uuid {
+    Uuid::from_u128(EXAMPLE_ID.as_u128() + number)
+}
 
 /// Where a ticket stands, or how urgent it is, by name.
 #[derive(Object)]
@@ -161,9 +166,9 @@ impl From<inbox::Message> for Message {
 impl Example for Message {
     fn example() -> Self {
         Self {
-            id: EXAMPLE_ID,
+            id: other(4),
             author: Author::Agent,
-            author_id: Nullable(Some(EXAMPLE_ID)),
+            author_id: Nullable(Some(other(3))),
             author_name: Nullable(Some("Agnes Agent".to_owned())),
             body: "Thank you for telling us. Could you look into the spam folder?".to_owned(),
             internal: false,
@@ -287,9 +292,9 @@ impl Example for TicketSummary {
             number: 42,
             subject: "The export never arrives".to_owned(),
             customer: Customer { email: "ada@example.com".to_owned(), name: Nullable(Some("Ada Lovelace".to_owned())) },
-            status: TicketStatus { id: EXAMPLE_ID, name: "Open".to_owned(), category: Category::Open },
-            priority: Named { id: EXAMPLE_ID, name: "High".to_owned() },
-            assignee: Nullable(Some(TicketAssignee { id: EXAMPLE_ID, email: "agnes@acme.com".to_owned() })),
+            status: TicketStatus { id: other(1), name: "Open".to_owned(), category: Category::Open },
+            priority: Named { id: other(2), name: "High".to_owned() },
+            assignee: Nullable(Some(TicketAssignee { id: other(3), email: "agnes@acme.com".to_owned() })),
             score: Nullable(Some(8)),
             created_at: datetime!(2026-02-01 15:58 UTC),
             updated_at: datetime!(2026-02-01 16:05 UTC),
@@ -380,16 +385,11 @@ impl Example for NewMessageBody {
     }
 }
 
-/// Reads `assignee`: `me`, `none`, or a user id.
-fn assignee(text: Option<&Text<36>>) -> Result<Option<Assignee>, Problem> {
-    match text.map(|text| text.0.as_str()) {
-        None => Ok(None),
-        Some("me") => Ok(Some(Assignee::Me)),
-        Some("none") => Ok(Some(Assignee::Nobody)),
-        Some(id) => match id.parse() {
-            Ok(id) => Ok(Some(Assignee::User(id))),
-            Err(_) => Err(Problem::invalid_field("assignee", "must be `me`, `none` or a user id")),
-        },
+/// Reads `assignee`.
+fn assignee(name: &AssigneeName) -> Assignee {
+    match name.0.as_str() {
+        "me" => Assignee::Me,
+        id => id.parse().map_or(Assignee::Nobody, Assignee::User),
     }
 }
 
@@ -420,7 +420,7 @@ impl TicketsApi {
         priority: Query<Option<Text<60>>>,
         /// Only those of this member: a user id, `me`, or `none`.
         #[oai(name = "assignee")]
-        of: Query<Option<Text<36>>>,
+        of: Query<Option<AssigneeName>>,
         /// Words of the subject, the address, the name or the conversation; `#` and a number for that number.
         q: Query<Option<Text<200>>>,
     ) -> Result<Shown<Page<TicketSummary>>, Failure<Finding>> {
@@ -429,7 +429,7 @@ impl TicketsApi {
             site: site.0.as_ref().map(|text| text.0.as_str()),
             status: status.0.as_ref().map(|text| text.0.as_str()),
             priority: priority.0.as_ref().map(|text| text.0.as_str()),
-            assignee: assignee(of.0.as_ref())?,
+            assignee: of.0.as_ref().map(assignee),
             search: q.0.as_ref().map(|text| text.0.as_str()),
         };
         let page = agent.run(async |tx| store::inbox::page(tx, span, &filter).await).await?;

@@ -117,6 +117,7 @@ struct NewStatus {
     /// What it means.
     category: Input<Category>,
     /// Its place in the order; the last one when absent.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
 }
 
@@ -139,6 +140,7 @@ struct StatusChange {
     /// What it means from now on; its tickets go along.
     category: Option<Input<Category>>,
     /// Its new place.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
     /// `true` makes it the default in place of the one that is.
     default: Option<Input<bool>>,
@@ -283,6 +285,7 @@ struct NewPriority {
     /// How to call it.
     name: Input<Text<NAME_LENGTH>>,
     /// Its place in the order; the last one when absent.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
 }
 
@@ -299,6 +302,7 @@ struct PriorityChange {
     /// Its new name.
     name: Option<Input<Text<NAME_LENGTH>>>,
     /// Its new place.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
     /// `true` makes it the default in place of the one that is.
     default: Option<Input<bool>>,
