@@ -1,5 +1,6 @@
 //! The agent surface: who may come in, what they may do there, and what stands of it in the database.
 
+mod attacks;
 mod audit_log;
 mod commands;
 mod content;
