@@ -13,6 +13,9 @@ if (!token) {
   say('This link is not complete. Copy all of it, or ask for another invitation.', true)
 }
 
+// Another link pasted into this page is another invitation.
+addEventListener('hashchange', () => location.reload())
+
 form.addEventListener('submit', async (event) => {
   event.preventDefault()
   const button = form.querySelector('button')

@@ -61,12 +61,14 @@ pub struct Filter<'a> {
 }
 
 macro_rules! tickets {
-    ($rest:literal) => {
+    ($from:literal, $rest:literal) => {
         concat!(
             "select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, st.name as status,
               t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at
-            from vicket.tickets t
+            from ",
+            $from,
+            " t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
             join vicket.ticket_statuses st on st.org_id = t.org_id and st.id = t.status_id
             join vicket.ticket_priorities p on p.org_id = t.org_id and p.id = t.priority_id
@@ -93,10 +95,12 @@ pub async fn page(
         Some(Assignee::Me) => Some(sqlx::query_scalar("select ctx.actor_user_id()").fetch_one(tx.connection()).await?),
         Some(Assignee::Nobody) | None => None,
     };
-    // The page is cut before names are looked up, so that only its own tickets are joined.
+    // The page is cut before names are looked up, so that only its own tickets are joined; and all messages are searched
+    // once, not those of each ticket.
     let rows: Vec<Ticket> = sqlx::query_as(tickets!(
-        "where t.id in (
-          select i.id
+        "(
+          select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
+            i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at
           from vicket.tickets i
           where ($1::bigint is null
               or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
@@ -110,15 +114,14 @@ pub async fn page(
             and ($8::bigint is null or i.number = $8)
             and ($9::text is null
               or i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
-              or exists (
-                select from vicket.ticket_messages m
-                where m.org_id = i.org_id and m.site_id = i.site_id and m.ticket_id = i.id
-                  and m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+              or i.id in (
+                select m.ticket_id from vicket.ticket_messages m
+                where m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
               ))
           order by i.created_at desc, i.id desc
           limit $10
-        )
-        order by t.created_at desc, t.id desc"
+        )",
+        "order by t.created_at desc, t.id desc"
     ))
     .bind(after.map(|place| place.figure))
     .bind(after.map(|place| place.id))
@@ -180,7 +183,7 @@ pub struct Whole {
 /// `404 not_found`.
 pub async fn whole(tx: &mut OrgTx, id: Uuid) -> Result<Whole, Problem> {
     let ticket: Option<Ticket> =
-        sqlx::query_as(tickets!("where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
+        sqlx::query_as(tickets!("vicket.tickets", "where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
     let ticket = ticket.ok_or_else(Problem::not_found)?;
     let messages = sqlx::query_as(
         "select id, author, author_id, author_name, body, internal, created_at
