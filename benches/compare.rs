@@ -1,9 +1,9 @@
 //! `just bench`: the server against pgbench doing the same SQL.
 //!
-//! A private cluster with durable commits, 100 sites of 10 orgs, 60 articles each. For each kind of request, three
-//! rounds in turn: pgbench runs the very statements of the server (imported from `store`, prepared, with the same
-//! entering message and the same number of round trips), then wrk loads `vicket serve` over loopback with random keys of
-//! the 100 sites; 8 connections each. Prints requests per second of both and their ratio. Reads are measured twice:
+//! A private cluster with durable commits, 100 sites of 10 orgs, 60 articles each. For each kind of request, one round to
+//! warm up and three that count, in turn: pgbench runs the very statements of the server (imported from `store`, prepared,
+//! with the same entering message and the same number of round trips), then wrk loads `vicket serve` over loopback with
+//! random keys of the 100 sites; 8 connections each. Prints requests per second of both and their ratio. Reads are measured twice:
 //! answered from the tables every time, and with kept answers, as the server runs by default.
 //!
 //! Needs pgbench (with PostgreSQL's programs or on the PATH) and wrk. `BENCH_SECONDS` sets the length of a round (4).
@@ -115,6 +115,9 @@ async fn run(cluster: &Cluster, programs: &Programs, dir: &Path, seconds: u64) -
         let server = serve(cache)?;
         let title = format!("{}{}", kind.name(), if cache == "0" { "" } else { ", kept answers" });
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        // Not counted: caches fill, PostgreSQL's and ours.
+        bench.pgbench(kind)?;
+        bench.wrk(kind, &server.base)?;
         for round in 1..=ROUNDS {
             theirs.push(bench.pgbench(kind)?);
             ours.push(bench.wrk(kind, &server.base)?);
