@@ -73,7 +73,7 @@ struct Article {
     title: String,
     /// Its beginning, plain text, at most 200 characters.
     excerpt: String,
-    /// How often it was read; a few seconds late.
+    /// How often it was read; where several processes serve, half a minute late at the most.
     view_count: i64,
     /// When it was first published.
     published_at: OffsetDateTime,
