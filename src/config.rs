@@ -26,6 +26,8 @@ pub enum Command {
         /// Which surface
         surface: Surface,
     },
+    /// Write a support page and a typed client for it, which are yours to change
+    Scaffold(ScaffoldArgs),
     /// Administer orgs
     Org {
         #[command(flatten)]
@@ -183,8 +185,39 @@ pub struct DevArgs {
     /// Rate limits; `off` is for load tests and exists here only
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub rate_limits: Switch,
+    /// Where the demo's support page is served: from an origin that the site lists, and from one that it does not; or `off`
+    #[arg(long, default_value = "8081,8082", value_name = "ALLOWED,REFUSED", value_parser = demo_ports)]
+    pub demo_ports: DemoPorts,
     #[command(flatten)]
     pub tuning: Tuning,
+}
+
+/// The ports of the demo's pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DemoPorts {
+    Off,
+    At { allowed: u16, refused: u16 },
+}
+
+#[derive(Args)]
+pub struct ScaffoldArgs {
+    /// Where to write; made if absent
+    pub dir: PathBuf,
+    /// What builds the page; that of the package.json around DIR when absent, else vite
+    #[arg(long, value_enum)]
+    pub framework: Option<Framework>,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What builds a support page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Framework {
+    Vite,
+    Next,
+    /// No build: modules that browsers run as they are
+    Plain,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -406,6 +439,18 @@ fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "not an address or network, e.g. 10.0.0.0/8".to_owned())
 }
 
+fn demo_ports(text: &str) -> Result<DemoPorts, String> {
+    if text == "off" {
+        return Ok(DemoPorts::Off);
+    }
+    let ports =
+        text.split_once(',').and_then(|(allowed, refused)| Some((allowed.parse().ok()?, refused.parse().ok()?)));
+    match ports {
+        Some((allowed, refused)) if allowed != refused || allowed == 0 => Ok(DemoPorts::At { allowed, refused }),
+        _ => Err("two ports, e.g. 8081,8082, or off".to_owned()),
+    }
+}
+
 /// The origin of a URL without path, as browsers write it.
 fn public_url(text: &str) -> Result<String, String> {
     let url = url::Url::parse(text.trim()).map_err(|_| "not a URL, e.g. https://support.example.com".to_owned())?;
@@ -425,6 +470,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn demo_ports_are_two_or_off() {
+        assert_eq!(demo_ports("off"), Ok(DemoPorts::Off));
+        assert_eq!(demo_ports("9001,9002"), Ok(DemoPorts::At { allowed: 9001, refused: 9002 }));
+        for bad in ["", "8081", "8081,8081", "8081,x", "8081,99999", "1,2,3"] {
+            assert!(demo_ports(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

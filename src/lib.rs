@@ -37,5 +37,6 @@ pub mod migrate;
 pub mod origins;
 pub mod pages;
 pub mod problem;
+pub mod scaffold;
 pub mod server;
 pub mod store;

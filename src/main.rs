@@ -6,7 +6,7 @@ use clap::Parser as _;
 use vicket::{
     commands,
     config::{Cli, Command, Surface},
-    dev,
+    dev, scaffold,
 };
 
 #[tokio::main]
@@ -22,6 +22,7 @@ async fn main() -> ExitCode {
             };
             document.map(|document| print!("{document}"))
         }
+        Command::Scaffold(args) => scaffold::run(&args),
         Command::Org { admin, command } => commands::org::run(&admin, command).await,
         Command::Site { admin, command } => commands::site::run(&admin, command).await,
         Command::Key { admin, command } => commands::key::run(&admin, command).await,

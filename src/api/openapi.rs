@@ -12,6 +12,8 @@ use http::Method;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use crate::problem::Code;
+
 type Object = Map<String, Value>;
 
 /// The methods that a path item can have; its other keys (`parameters`, `summary`) are no operations.
@@ -43,12 +45,20 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
         finish_operation(operation);
     }
     close_request_schemas(&mut document);
+    list_codes(&mut document);
     let types = schema_types(&document);
     type_nullables(&mut document, &types);
 
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)
+}
+
+/// Every code that a problem may have. Not an `enum`: a client must bear a code that a later version brings.
+fn list_codes(document: &mut Value) {
+    if let Some(code) = document.pointer_mut("/components/schemas/Problem/properties/code") {
+        code["x-extensible-enum"] = Code::ALL.iter().map(|code| code.as_str()).collect();
+    }
 }
 
 /// A JSON value in which no object has a key twice. `serde_json::Value` would keep the last one and say nothing.

@@ -236,11 +236,11 @@ pub async fn exists(operator: &Operator) -> anyhow::Result<bool> {
     Ok(orgs.iter().any(|org| org.slug == ORGS[0].slug))
 }
 
-/// Makes the demo. It is there when the transaction that is returned is committed.
+/// Makes the demo, whose first site lists `page`, too. It is there when the transaction that is returned is committed.
 ///
 /// # Errors
 /// When the database refuses something.
-pub async fn seed(operator: &Operator) -> anyhow::Result<(Demo, OrgTx)> {
+pub async fn seed(operator: &Operator, page: Option<&str>) -> anyhow::Result<(Demo, OrgTx)> {
     let mut demo = Demo { users: Vec::new(), sites: Vec::new() };
     let mut tx = operator.begin().await.map_err(failed)?;
     for plan in ORGS {
@@ -252,7 +252,8 @@ pub async fn seed(operator: &Operator) -> anyhow::Result<(Demo, OrgTx)> {
         let (slug, title, body) = plan.draft;
         article(&mut tx, None, (slug, title, body, false)).await.map_err(failed)?;
         for site in plan.sites {
-            demo.sites.push(seed_site(&mut tx, plan, site).await?);
+            let page = page.filter(|_| demo.sites.is_empty());
+            demo.sites.push(seed_site(&mut tx, plan, site, page).await?);
         }
     }
     Ok((demo, tx))
@@ -271,9 +272,11 @@ async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Resu
     Ok(())
 }
 
-async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan) -> anyhow::Result<DemoSite> {
+async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<&str>) -> anyhow::Result<DemoSite> {
+    let mut origins: Vec<String> = plan.origins.iter().map(|origin| (*origin).to_owned()).collect();
+    origins.extend(page.filter(|page| !plan.origins.contains(page)).map(str::to_owned));
     let site = store::sites::create(tx, plan.slug, plan.name).await.map_err(failed)?;
-    for origin in plan.origins {
+    for origin in &origins {
         store::sites::add_origin(tx, site.id, &Origin::parse(origin)?).await.map_err(failed)?;
     }
     for planned in plan.articles {
@@ -295,7 +298,7 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan) -> anyhow::Re
         slug: plan.slug.to_owned(),
         id: site.id,
         key: key.reveal().to_owned(),
-        origins: plan.origins.iter().map(|origin| (*origin).to_owned()).collect(),
+        origins,
     })
 }
 

@@ -2,6 +2,7 @@
 //! superuser (as in production), the demo, the server.
 
 pub mod demo;
+mod pages;
 pub mod postgres;
 
 use std::{
@@ -15,6 +16,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     commands::serve::{self, Settings},
@@ -24,6 +26,7 @@ use crate::{
     migrate::{self, Passwords},
     server,
 };
+use pages::{DemoPages, Listeners};
 use postgres::{Cluster, Durability, Programs};
 
 const DATABASE: &str = "vicket";
@@ -36,6 +39,9 @@ pub struct DevFile {
     pub databases: Databases,
     pub users: Vec<demo::DemoUser>,
     pub sites: Vec<demo::DemoSite>,
+    /// Where the support page of the first site is shown.
+    #[serde(default)]
+    pub pages: DemoPages,
 }
 
 /// URLs of the databases' logins. `admin` is a superuser, for inspection; the others are the server's.
@@ -55,6 +61,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     // Before anything is made: a taken port is the likeliest reason to fail.
     let listener = serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
+    let pages = Listeners::bind(args.demo_ports).await;
     let dir = args.data_dir.as_path();
     if args.fresh {
         Cluster::remove(dir).await?;
@@ -67,7 +74,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         // A download may take minutes, and is given up at once.
         () = &mut stop => return Ok(()),
     };
-    let outcome = serve_on(&cluster, &args, listener, began, stop).await;
+    let outcome = serve_on(&cluster, &args, (listener, pages), began, stop).await;
     let stopped = cluster.stop().await;
     outcome.and(stopped)
 }
@@ -75,13 +82,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 async fn serve_on(
     cluster: &Cluster,
     args: &DevArgs,
-    listener: tokio::net::TcpListener,
+    (listener, pages): (TcpListener, Listeners),
     began: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut stop = std::pin::pin!(stop);
     let (dev, seeded) = tokio::select! {
-        prepared = prepare(cluster, &args.data_dir, listener.local_addr()?.port()) => prepared?,
+        prepared = prepare(cluster, &args.data_dir, listener.local_addr()?.port(), pages.urls()) => prepared?,
         () = &mut stop => return Ok(()),
     };
     let app = serve::build(Settings {
@@ -95,12 +102,19 @@ async fn serve_on(
     })?;
     serve::check(&app).await?;
     introduce(&dev, &args.data_dir, seeded, began);
-    serve::serve(app, listener, args.tuning, stop).await
+    let (stopped, stopping) = watch::channel(false);
+    let shown = dev.sites.first().map(|site| pages.serve(&dev.base_url, &site.key, &stopping)).unwrap_or_default();
+    let served = serve::serve(app, listener, args.tuning, stop).await;
+    let _ = stopped.send(true);
+    for page in shown {
+        let _ = page.await;
+    }
+    served
 }
 
 /// Brings the cluster to the state that the server needs, and `dev.json` with it. The second value says whether the
 /// demo was made now.
-async fn prepare(cluster: &Cluster, dir: &Path, port: u16) -> anyhow::Result<(DevFile, bool)> {
+async fn prepare(cluster: &Cluster, dir: &Path, port: u16, pages: DemoPages) -> anyhow::Result<(DevFile, bool)> {
     let file = dev_file(dir);
     let earlier = read(&file)?;
     let deploy_password = random_text()?;
@@ -133,13 +147,13 @@ async fn prepare(cluster: &Cluster, dir: &Path, port: u16) -> anyhow::Result<(De
                 file.display()
             )
         })?;
-        let dev = DevFile { base_url, databases, users, sites };
+        let dev = DevFile { base_url, databases, users, sites, pages };
         write(&file, &dev)?;
         return Ok((dev, false));
     }
     // The keys exist as text only now, so the file is written before what it describes is committed.
-    let (demo, tx) = demo::seed(&operator).await?;
-    let dev = DevFile { base_url, databases, users: demo.users, sites: demo.sites };
+    let (demo, tx) = demo::seed(&operator, pages.allowed.as_deref()).await?;
+    let dev = DevFile { base_url, databases, users: demo.users, sites: demo.sites, pages };
     write(&file, &dev)?;
     tx.commit().await.map_err(|problem| anyhow::anyhow!("the demo could not be committed: {problem}"))?;
     Ok((dev, true))
@@ -177,6 +191,12 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
         began.elapsed().as_secs_f64()
     );
     println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
+    if let Some(url) = &dev.pages.allowed {
+        println!("  Its page   {url}  (acme/acme-app's support page, from an origin that the site lists)");
+    }
+    if let Some(url) = &dev.pages.refused {
+        println!("  Refused    {url}  (the same page, from an origin that it does not list)");
+    }
     println!("  For tools  {}  (URLs, keys, logins, databases)\n", dev_file(dir).display());
     for site in &dev.sites {
         let key = if seeded { site.key.as_str() } else { "not shown again" };

@@ -1,0 +1,246 @@
+// A client for Vicket's support API, for browsers and for Node 20 or newer. It depends on nothing, and it is yours: change
+// what you like. Its types come from the OpenAPI document and stand in support-api.ts.
+//
+//     const support = createClient();
+//     const { data } = await support.articles({ q: "export" });
+//
+// The publishable key and the server's URL are options, or come from the environment: VITE_VICKET_KEY and VITE_VICKET_URL
+// in Vite, NEXT_PUBLIC_VICKET_KEY and NEXT_PUBLIC_VICKET_URL in Next, VICKET_KEY and VICKET_URL elsewhere. The key is made
+// to be seen: it reads what is published and submits tickets. `..._KEY_NEXT` is the next key while you rotate.
+/** A call that got no good answer. `message` is for the person at the page, `hint` for the developer. */
+export class SupportError extends Error {
+    /** What went wrong, for programs. */
+    code;
+    /** What went wrong and what to do about it, for developers. */
+    hint;
+    /** The HTTP status; 0 when nothing answered. */
+    status;
+    /** Which input was at fault. */
+    errors;
+    /** Seconds until another try makes sense. */
+    retryAfter;
+    /** Quote it when you ask for help; empty when nothing answered. */
+    requestId;
+    constructor(problem, retryAfter = 0) {
+        super(forPeople(problem.code, retryAfter));
+        this.name = "SupportError";
+        this.code = problem.code;
+        this.hint = problem.detail;
+        this.status = problem.status ?? 0;
+        this.errors = problem.errors ?? [];
+        this.requestId = problem.request_id ?? "";
+        this.retryAfter = retryAfter;
+    }
+}
+function forPeople(code, seconds) {
+    switch (code) {
+        case "rate_limited":
+            return `That was a lot at once. Please try again in ${seconds > 90 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds || 60} seconds`}.`;
+        case "unreachable":
+        case "timeout":
+            return "We can't be reached right now. Please check your connection and try again.";
+        case "not_found":
+            return "We could not find that.";
+        case "ticket_closed":
+            return "This conversation is closed. Please start a new one.";
+        case "invalid_request":
+        case "unprocessable":
+            return "Please check what you entered.";
+        case "body_too_large":
+            return "That is too large to be sent.";
+        case "key_missing":
+        case "key_invalid":
+        case "origin_not_allowed":
+            return "Support is not available on this page right now.";
+        default:
+            return "Something went wrong on our side. Please try again in a moment.";
+    }
+}
+const inVite = () => ({
+    key: import.meta.env?.VITE_VICKET_KEY,
+    nextKey: import.meta.env?.VITE_VICKET_KEY_NEXT,
+    url: import.meta.env?.VITE_VICKET_URL,
+});
+const elsewhere = () => typeof process === "undefined"
+    ? {}
+    : {
+        key: process.env.NEXT_PUBLIC_VICKET_KEY || process.env.VICKET_KEY,
+        nextKey: process.env.NEXT_PUBLIC_VICKET_KEY_NEXT || process.env.VICKET_KEY_NEXT,
+        url: process.env.NEXT_PUBLIC_VICKET_URL || process.env.VICKET_URL,
+    };
+function setting(name, given) {
+    return (given[name] || inVite()[name] || elsewhere()[name] || "").trim();
+}
+/** Seconds that a call waits at most because the server asked for it; a longer wait is the caller's to decide. */
+const PATIENCE = 5;
+/** Milliseconds within which the same text sent again is a double click and no second wish. */
+const DOUBLE_CLICK = 10_000;
+class Client {
+    #keys;
+    #url;
+    #timeout;
+    #retries;
+    /** The `Idempotency-Key` of each text that was sent, and until when a repeat has the same one. */
+    #sent = new Map();
+    #key;
+    constructor(options) {
+        this.#keys = [setting("key", options), setting("nextKey", options)].filter(Boolean);
+        this.#url = setting("url", options).replace(/\/+$/, "");
+        this.#timeout = options.timeout ?? 15_000;
+        this.#retries = options.retries ?? 2;
+        if (!this.#keys[0] || !this.#url) {
+            throw new Error("Vicket: no key or no URL. Set VITE_VICKET_KEY and VITE_VICKET_URL (Vite), NEXT_PUBLIC_VICKET_KEY and " +
+                "NEXT_PUBLIC_VICKET_URL (Next) or VICKET_KEY and VICKET_URL, or pass `key` and `url`.");
+        }
+        this.#key = this.#keys[0];
+    }
+    /** The site's name and what a support page needs to draw itself. */
+    site(options) {
+        return this.#call("GET", "site", { options });
+    }
+    /** A page of published articles; `q` searches them. */
+    articles(query, options) {
+        return this.#call("GET", "help/articles", { query, options });
+    }
+    /** An article to read. Its `body_html` was sanitised by the server. */
+    article(slug, options) {
+        return this.#call("GET", `help/articles/${encodeURIComponent(slug)}`, { options });
+    }
+    /** Every frequently asked question, in order. */
+    async faqs(options) {
+        return (await this.#call("GET", "help/faqs", { options })).data;
+    }
+    /** The ticket forms of the site. */
+    async templates(options) {
+        return (await this.#call("GET", "templates", { options })).data;
+    }
+    /** Submits a ticket. A double click or a retry makes one ticket. */
+    submitTicket(ticket, options) {
+        return this.#submit("tickets", { body: ticket, options });
+    }
+    /** A ticket with its conversation. `token` is what `submitTicket` answered: `tk_` and 43 characters. */
+    thread(token, options) {
+        return this.#call("GET", "tickets/thread", { ticket: token, options });
+    }
+    /** Answers a ticket; one that is resolved opens again. */
+    reply(token, body, options) {
+        return this.#submit("tickets/thread/messages", { ticket: token, body: { body }, options });
+    }
+    /** Why the key works from this page, or why it does not. */
+    checkKey(options) {
+        return this.#call("GET", "key/check", { options });
+    }
+    async #submit(path, request) {
+        const text = JSON.stringify([path, request.ticket, request.body]);
+        const sent = this.#sent.get(text);
+        const key = request.options?.idempotencyKey ?? (sent && sent.until > Date.now() ? sent.key : crypto.randomUUID());
+        this.#sent.set(text, { key, until: Infinity });
+        const answer = await this.#call("POST", path, { ...request, options: { ...request.options, idempotencyKey: key } });
+        this.#sent.set(text, { key, until: Date.now() + DOUBLE_CLICK });
+        return answer;
+    }
+    async #call(method, path, request) {
+        const { query, body, ticket, options: { signal, idempotencyKey } = {} } = request;
+        const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
+        const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
+        const headers = {};
+        if (ticket)
+            headers["X-Vicket-Ticket"] = ticket;
+        if (idempotencyKey)
+            headers["Idempotency-Key"] = idempotencyKey;
+        if (body)
+            headers["Content-Type"] = "application/json";
+        const refused = new Set();
+        for (let tries = 0;;) {
+            signal?.throwIfAborted();
+            const key = this.#key;
+            const patience = AbortSignal.timeout(this.#timeout);
+            let error;
+            try {
+                const response = await fetch(url, {
+                    method,
+                    headers: { ...headers, "X-Vicket-Key": key },
+                    ...(body && { body: JSON.stringify(body) }),
+                    signal: signal ? AbortSignal.any([signal, patience]) : patience,
+                    // Neither cookies nor the page's address are the server's business.
+                    credentials: "omit",
+                    referrerPolicy: "no-referrer",
+                });
+                if (response.ok)
+                    return (await response.json());
+                error = await refusal(response);
+                // A refused key, also one that was refused too often: the other one may be good.
+                if (response.status === 401 || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
+                    refused.add(key);
+                    const other = this.#keys.find((known) => !refused.has(known));
+                    if (other) {
+                        this.#key = other;
+                        continue;
+                    }
+                    console.error(`Vicket: ${error.hint}`);
+                }
+            }
+            catch (cause) {
+                signal?.throwIfAborted();
+                if (patience.aborted) {
+                    error = new SupportError({ code: "timeout", detail: `No answer within ${this.#timeout} ms.` });
+                }
+                else {
+                    error = await this.#diagnose(path, String(cause));
+                }
+            }
+            const passing = error.status === 429 || error.status >= 500 || error.code === "timeout" || error.code === "unreachable";
+            if (!passing || tries >= this.#retries || error.retryAfter > PATIENCE)
+                throw error;
+            await pause(Math.max(error.retryAfter * 1000, 300 * 2 ** tries * (0.5 + Math.random())), signal);
+            tries += 1;
+        }
+    }
+    /** A browser says nothing of why a call failed; `key/check` may be read from any page. */
+    async #diagnose(path, cause) {
+        const unreachable = new SupportError({
+            code: "unreachable",
+            detail: `${this.#url} did not answer (${cause}). Is the URL right, does the server run, and does the page's Content-Security-Policy let it connect there?`,
+        });
+        if (typeof location === "undefined" || path === "key/check")
+            return unreachable;
+        const check = await this.checkKey({ signal: AbortSignal.timeout(5_000) }).catch((error) => error);
+        let error = unreachable;
+        if (check instanceof SupportError) {
+            if (check.status)
+                error = check;
+        }
+        else if (check instanceof Object && "works" in check) {
+            const { works, detail } = check;
+            if (works)
+                return unreachable;
+            error = new SupportError({ code: "origin_not_allowed", detail, status: 403 });
+        }
+        console.error(`Vicket: ${error.hint}`);
+        return error;
+    }
+}
+async function refusal(response) {
+    const problem = (await response.json().catch(() => ({})));
+    const detail = problem.detail ?? `The server answered ${response.status}.`;
+    const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+    return new SupportError({ ...problem, status: response.status, code: problem.code ?? "internal_error", detail }, retryAfter);
+}
+function pause(milliseconds, signal) {
+    return new Promise((resolve, reject) => {
+        const timer = setTimeout(done, milliseconds);
+        function done() {
+            clearTimeout(timer);
+            signal?.removeEventListener("abort", done);
+            if (signal?.aborted)
+                reject(signal.reason);
+            else
+                resolve();
+        }
+        signal?.addEventListener("abort", done);
+    });
+}
+/** Makes a client; throws when it has no key or no URL. */
+export function createClient(options = {}) {
+    return new Client(options);
+}

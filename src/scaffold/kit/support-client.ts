@@ -1,0 +1,320 @@
+// A client for Vicket's support API, for browsers and for Node 20 or newer. It depends on nothing, and it is yours: change
+// what you like. Its types come from the OpenAPI document and stand in support-api.ts.
+//
+//     const support = createClient();
+//     const { data } = await support.articles({ q: "export" });
+//
+// The publishable key and the server's URL are options, or come from the environment: VITE_VICKET_KEY and VITE_VICKET_URL
+// in Vite, NEXT_PUBLIC_VICKET_KEY and NEXT_PUBLIC_VICKET_URL in Next, VICKET_KEY and VICKET_URL elsewhere. The key is made
+// to be seen: it reads what is published and submits tickets. `..._KEY_NEXT` is the next key while you rotate.
+
+import type { components } from "./support-api";
+
+type Schemas = components["schemas"];
+export type Site = Schemas["Site"];
+export type ArticleSummary = Schemas["ArticleSummary"];
+export type ArticlePage = Schemas["ArticlePage"];
+export type ArticleQuery = Schemas["ListArticlesQuery"];
+export type Article = Schemas["Article"];
+export type Faq = Schemas["Faq"];
+export type Template = Schemas["Template"];
+export type Question = Schemas["Question"];
+export type NewTicket = Schemas["NewTicket"];
+export type SubmittedTicket = Schemas["SubmittedTicket"];
+export type Thread = Schemas["Thread"];
+export type Message = Schemas["Message"];
+export type KeyCheck = Schemas["KeyCheck"];
+export type Problem = Schemas["Problem"];
+/** The server's codes, and two of the client's own: nothing answered, or not in time. */
+export type ErrorCode = Problem["code"] | "unreachable" | "timeout";
+
+/** How to reach the server. Whatever is absent comes from the environment. */
+export interface ClientOptions {
+  /** The site's publishable key: `pk_` and 43 characters. */
+  key?: string | undefined;
+  /** The next key, while a rotation is under way: used as soon as the server refuses the other one. */
+  nextKey?: string | undefined;
+  /** Where the server is, e.g. `https://support.example.com`. */
+  url?: string | undefined;
+  /** Milliseconds that one try may take; 15,000 unless given. */
+  timeout?: number | undefined;
+  /** How often a call is tried again; 2 unless given. */
+  retries?: number | undefined;
+}
+
+export interface CallOptions {
+  /** Gives the call up; it then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface SubmitOptions extends CallOptions {
+  /** What makes a repeat safe. Chosen by the client unless given: the same for the same text sent again at once. */
+  idempotencyKey?: string | undefined;
+}
+
+/** A call that got no good answer. `message` is for the person at the page, `hint` for the developer. */
+export class SupportError extends Error {
+  /** What went wrong, for programs. */
+  readonly code: ErrorCode;
+  /** What went wrong and what to do about it, for developers. */
+  readonly hint: string;
+  /** The HTTP status; 0 when nothing answered. */
+  readonly status: number;
+  /** Which input was at fault. */
+  readonly errors: Schemas["FieldError"][];
+  /** Seconds until another try makes sense. */
+  readonly retryAfter: number;
+  /** Quote it when you ask for help; empty when nothing answered. */
+  readonly requestId: string;
+
+  constructor(problem: Partial<Problem> & { code: ErrorCode; detail: string }, retryAfter = 0) {
+    super(forPeople(problem.code, retryAfter));
+    this.name = "SupportError";
+    this.code = problem.code;
+    this.hint = problem.detail;
+    this.status = problem.status ?? 0;
+    this.errors = problem.errors ?? [];
+    this.requestId = problem.request_id ?? "";
+    this.retryAfter = retryAfter;
+  }
+}
+
+function forPeople(code: ErrorCode, seconds: number): string {
+  switch (code) {
+    case "rate_limited":
+      return `That was a lot at once. Please try again in ${seconds > 90 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds || 60} seconds`}.`;
+    case "unreachable":
+    case "timeout":
+      return "We can't be reached right now. Please check your connection and try again.";
+    case "not_found":
+      return "We could not find that.";
+    case "ticket_closed":
+      return "This conversation is closed. Please start a new one.";
+    case "invalid_request":
+    case "unprocessable":
+      return "Please check what you entered.";
+    case "body_too_large":
+      return "That is too large to be sent.";
+    case "key_missing":
+    case "key_invalid":
+    case "origin_not_allowed":
+      return "Support is not available on this page right now.";
+    default:
+      return "Something went wrong on our side. Please try again in a moment.";
+  }
+}
+
+// Bundlers put values in place of these very expressions, so they are written out.
+type Env<Prefix extends string> = { [Name in `${Prefix}VICKET_${"KEY" | "KEY_NEXT" | "URL"}`]?: string };
+declare const process: { env: Env<"NEXT_PUBLIC_"> & Env<""> };
+type Meta = ImportMeta & { env?: Env<"VITE_"> };
+type Settings = Pick<ClientOptions, "key" | "nextKey" | "url">;
+
+const inVite = (): Settings => ({
+  key: (import.meta as Meta).env?.VITE_VICKET_KEY,
+  nextKey: (import.meta as Meta).env?.VITE_VICKET_KEY_NEXT,
+  url: (import.meta as Meta).env?.VITE_VICKET_URL,
+});
+const elsewhere = (): Settings =>
+  typeof process === "undefined"
+    ? {}
+    : {
+        key: process.env.NEXT_PUBLIC_VICKET_KEY || process.env.VICKET_KEY,
+        nextKey: process.env.NEXT_PUBLIC_VICKET_KEY_NEXT || process.env.VICKET_KEY_NEXT,
+        url: process.env.NEXT_PUBLIC_VICKET_URL || process.env.VICKET_URL,
+      };
+
+function setting(name: keyof Settings, given: Settings): string {
+  return (given[name] || inVite()[name] || elsewhere()[name] || "").trim();
+}
+
+interface Request {
+  query?: object | undefined;
+  body?: object | undefined;
+  ticket?: string | undefined;
+  options?: SubmitOptions | undefined;
+}
+
+/** Seconds that a call waits at most because the server asked for it; a longer wait is the caller's to decide. */
+const PATIENCE = 5;
+/** Milliseconds within which the same text sent again is a double click and no second wish. */
+const DOUBLE_CLICK = 10_000;
+
+class Client {
+  readonly #keys: string[];
+  readonly #url: string;
+  readonly #timeout: number;
+  readonly #retries: number;
+  /** The `Idempotency-Key` of each text that was sent, and until when a repeat has the same one. */
+  readonly #sent = new Map<string, { key: string; until: number }>();
+  #key: string;
+
+  constructor(options: ClientOptions) {
+    this.#keys = [setting("key", options), setting("nextKey", options)].filter(Boolean);
+    this.#url = setting("url", options).replace(/\/+$/, "");
+    this.#timeout = options.timeout ?? 15_000;
+    this.#retries = options.retries ?? 2;
+    if (!this.#keys[0] || !this.#url) {
+      throw new Error(
+        "Vicket: no key or no URL. Set VITE_VICKET_KEY and VITE_VICKET_URL (Vite), NEXT_PUBLIC_VICKET_KEY and " +
+          "NEXT_PUBLIC_VICKET_URL (Next) or VICKET_KEY and VICKET_URL, or pass `key` and `url`.",
+      );
+    }
+    this.#key = this.#keys[0];
+  }
+
+  /** The site's name and what a support page needs to draw itself. */
+  site(options?: CallOptions): Promise<Site> {
+    return this.#call("GET", "site", { options });
+  }
+
+  /** A page of published articles; `q` searches them. */
+  articles(query?: ArticleQuery, options?: CallOptions): Promise<ArticlePage> {
+    return this.#call("GET", "help/articles", { query, options });
+  }
+
+  /** An article to read. Its `body_html` was sanitised by the server. */
+  article(slug: string, options?: CallOptions): Promise<Article> {
+    return this.#call("GET", `help/articles/${encodeURIComponent(slug)}`, { options });
+  }
+
+  /** Every frequently asked question, in order. */
+  async faqs(options?: CallOptions): Promise<Faq[]> {
+    return (await this.#call<Schemas["FaqList"]>("GET", "help/faqs", { options })).data;
+  }
+
+  /** The ticket forms of the site. */
+  async templates(options?: CallOptions): Promise<Template[]> {
+    return (await this.#call<Schemas["TemplateList"]>("GET", "templates", { options })).data;
+  }
+
+  /** Submits a ticket. A double click or a retry makes one ticket. */
+  submitTicket(ticket: NewTicket, options?: SubmitOptions): Promise<SubmittedTicket> {
+    return this.#submit("tickets", { body: ticket, options });
+  }
+
+  /** A ticket with its conversation. `token` is what `submitTicket` answered: `tk_` and 43 characters. */
+  thread(token: string, options?: CallOptions): Promise<Thread> {
+    return this.#call("GET", "tickets/thread", { ticket: token, options });
+  }
+
+  /** Answers a ticket; one that is resolved opens again. */
+  reply(token: string, body: string, options?: SubmitOptions): Promise<Message> {
+    return this.#submit("tickets/thread/messages", { ticket: token, body: { body }, options });
+  }
+
+  /** Why the key works from this page, or why it does not. */
+  checkKey(options?: CallOptions): Promise<KeyCheck> {
+    return this.#call("GET", "key/check", { options });
+  }
+
+  async #submit<T>(path: string, request: Request): Promise<T> {
+    const text = JSON.stringify([path, request.ticket, request.body]);
+    const sent = this.#sent.get(text);
+    const key = request.options?.idempotencyKey ?? (sent && sent.until > Date.now() ? sent.key : crypto.randomUUID());
+    this.#sent.set(text, { key, until: Infinity });
+    const answer = await this.#call<T>("POST", path, { ...request, options: { ...request.options, idempotencyKey: key } });
+    this.#sent.set(text, { key, until: Date.now() + DOUBLE_CLICK });
+    return answer;
+  }
+
+  async #call<T>(method: string, path: string, request: Request): Promise<T> {
+    const { query, body, ticket, options: { signal, idempotencyKey } = {} } = request;
+    const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
+    const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
+    const headers: Record<string, string> = {};
+    if (ticket) headers["X-Vicket-Ticket"] = ticket;
+    if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
+    if (body) headers["Content-Type"] = "application/json";
+    const refused = new Set<string>();
+
+    for (let tries = 0; ; ) {
+      signal?.throwIfAborted();
+      const key = this.#key;
+      const patience = AbortSignal.timeout(this.#timeout);
+      let error: SupportError;
+      try {
+        const response = await fetch(url, {
+          method,
+          headers: { ...headers, "X-Vicket-Key": key },
+          ...(body && { body: JSON.stringify(body) }),
+          signal: signal ? AbortSignal.any([signal, patience]) : patience,
+          // Neither cookies nor the page's address are the server's business.
+          credentials: "omit",
+          referrerPolicy: "no-referrer",
+        });
+        if (response.ok) return (await response.json()) as T;
+        error = await refusal(response);
+        // A refused key, also one that was refused too often: the other one may be good.
+        if (response.status === 401 || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
+          refused.add(key);
+          const other = this.#keys.find((known) => !refused.has(known));
+          if (other) {
+            this.#key = other;
+            continue;
+          }
+          console.error(`Vicket: ${error.hint}`);
+        }
+      } catch (cause) {
+        signal?.throwIfAborted();
+        if (patience.aborted) {
+          error = new SupportError({ code: "timeout", detail: `No answer within ${this.#timeout} ms.` });
+        } else {
+          error = await this.#diagnose(path, String(cause));
+        }
+      }
+      const passing = error.status === 429 || error.status >= 500 || error.code === "timeout" || error.code === "unreachable";
+      if (!passing || tries >= this.#retries || error.retryAfter > PATIENCE) throw error;
+      await pause(Math.max(error.retryAfter * 1000, 300 * 2 ** tries * (0.5 + Math.random())), signal);
+      tries += 1;
+    }
+  }
+
+  /** A browser says nothing of why a call failed; `key/check` may be read from any page. */
+  async #diagnose(path: string, cause: string): Promise<SupportError> {
+    const unreachable = new SupportError({
+      code: "unreachable",
+      detail: `${this.#url} did not answer (${cause}). Is the URL right, does the server run, and does the page's Content-Security-Policy let it connect there?`,
+    });
+    if (typeof location === "undefined" || path === "key/check") return unreachable;
+    const check = await this.checkKey({ signal: AbortSignal.timeout(5_000) }).catch((error: unknown) => error);
+    let error = unreachable;
+    if (check instanceof SupportError) {
+      if (check.status) error = check;
+    } else if (check instanceof Object && "works" in check) {
+      const { works, detail } = check as KeyCheck;
+      if (works) return unreachable;
+      error = new SupportError({ code: "origin_not_allowed", detail, status: 403 });
+    }
+    console.error(`Vicket: ${error.hint}`);
+    return error;
+  }
+}
+
+async function refusal(response: Response): Promise<SupportError> {
+  const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+  const detail = problem.detail ?? `The server answered ${response.status}.`;
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  return new SupportError({ ...problem, status: response.status, code: problem.code ?? "internal_error", detail }, retryAfter);
+}
+
+function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(done, milliseconds);
+    function done() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      if (signal?.aborted) reject(signal.reason);
+      else resolve();
+    }
+    signal?.addEventListener("abort", done);
+  });
+}
+
+/** A client for one site. */
+export type SupportClient = Client;
+
+/** Makes a client; throws when it has no key or no URL. */
+export function createClient(options: ClientOptions = {}): SupportClient {
+  return new Client(options);
+}
