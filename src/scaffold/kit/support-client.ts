@@ -148,6 +148,8 @@ class Client {
   /** The `Idempotency-Key` of each text that was sent, and until when a repeat has the same one. */
   readonly #sent = new Map<string, { key: string; until: number }>();
   #key: string;
+  /** The question to `key/check` that is under way: calls that fail together ask once. */
+  #checking: Promise<unknown> | undefined;
 
   constructor(options: ClientOptions) {
     this.#keys = [setting("key", options), setting("nextKey", options)].filter(Boolean);
@@ -260,7 +262,7 @@ class Client {
         if (patience.aborted) {
           error = new SupportError({ code: "timeout", detail: `No answer within ${this.#timeout} ms.` });
         } else {
-          error = await this.#diagnose(path, String(cause));
+          error = await this.#diagnose(path, tries, String(cause));
         }
       }
       const passing = error.status === 429 || error.status >= 500 || error.code === "timeout" || error.code === "unreachable";
@@ -271,13 +273,16 @@ class Client {
   }
 
   /** A browser says nothing of why a call failed; `key/check` may be read from any page. */
-  async #diagnose(path: string, cause: string): Promise<SupportError> {
+  async #diagnose(path: string, tries: number, cause: string): Promise<SupportError> {
     const unreachable = new SupportError({
       code: "unreachable",
       detail: `${this.#url} did not answer (${cause}). Is the URL right, does the server run, and does the page's Content-Security-Policy let it connect there?`,
     });
-    if (typeof location === "undefined" || path === "key/check") return unreachable;
-    const check = await this.checkKey({ signal: AbortSignal.timeout(5_000) }).catch((error: unknown) => error);
+    if (typeof location === "undefined" || path === "key/check" || tries > 0) return unreachable;
+    this.#checking ??= this.checkKey()
+      .catch((error: unknown) => error)
+      .finally(() => (this.#checking = undefined));
+    const check = await this.#checking;
     let error = unreachable;
     if (check instanceof SupportError) {
       if (check.status) error = check;

@@ -36,7 +36,7 @@ h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 1.8em; } h3 { fon
 :is(h1, h2):focus { outline: none; }
 p { margin: 0 0 1em; }
 a { color: var(--accent); text-underline-offset: .15em; }
-ul.plain { list-style: none; margin: 0; padding: 0; }
+.plain { list-style: none; margin: 0; padding: 0; }
 .muted { color: var(--muted); font-size: .9rem; }
 .error { color: var(--danger); font-weight: 600; }
 .row { display: flex; flex-wrap: wrap; gap: .6rem; align-items: center; }
@@ -181,7 +181,7 @@ export class VicketSupport extends Base {
     const message = known ? error.message : "Something went wrong on this page.";
     return [
       h("p", { class: "error", role: "alert" }, message),
-      ...(here ? [h("p", { class: "card developer" }, `For the developer, on localhost only. ${hint}`)] : []),
+      ...(here && !(known && error.errors.length) ? [h("p", { class: "card developer" }, `For the developer, on localhost only. ${hint}`)] : []),
     ];
   }
 

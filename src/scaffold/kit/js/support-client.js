@@ -83,6 +83,8 @@ class Client {
     /** The `Idempotency-Key` of each text that was sent, and until when a repeat has the same one. */
     #sent = new Map();
     #key;
+    /** The question to `key/check` that is under way: calls that fail together ask once. */
+    #checking;
     constructor(options) {
         this.#keys = [setting("key", options), setting("nextKey", options)].filter(Boolean);
         this.#url = setting("url", options).replace(/\/+$/, "");
@@ -186,7 +188,7 @@ class Client {
                     error = new SupportError({ code: "timeout", detail: `No answer within ${this.#timeout} ms.` });
                 }
                 else {
-                    error = await this.#diagnose(path, String(cause));
+                    error = await this.#diagnose(path, tries, String(cause));
                 }
             }
             const passing = error.status === 429 || error.status >= 500 || error.code === "timeout" || error.code === "unreachable";
@@ -197,14 +199,17 @@ class Client {
         }
     }
     /** A browser says nothing of why a call failed; `key/check` may be read from any page. */
-    async #diagnose(path, cause) {
+    async #diagnose(path, tries, cause) {
         const unreachable = new SupportError({
             code: "unreachable",
             detail: `${this.#url} did not answer (${cause}). Is the URL right, does the server run, and does the page's Content-Security-Policy let it connect there?`,
         });
-        if (typeof location === "undefined" || path === "key/check")
+        if (typeof location === "undefined" || path === "key/check" || tries > 0)
             return unreachable;
-        const check = await this.checkKey({ signal: AbortSignal.timeout(5_000) }).catch((error) => error);
+        this.#checking ??= this.checkKey()
+            .catch((error) => error)
+            .finally(() => (this.#checking = undefined));
+        const check = await this.#checking;
         let error = unreachable;
         if (check instanceof SupportError) {
             if (check.status)

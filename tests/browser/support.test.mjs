@@ -1,0 +1,253 @@
+// The scaffolded support page in a browser, from another origin than the server's, as a customer uses it.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { accessible, open, picture, start } from "./harness.mjs";
+
+let world;
+before(async () => (world = await start("--rate-limits", "off")));
+after(() => world?.stop());
+
+const home = () => world.dev.pages.allowed;
+const heading = (page, name) => page.getByRole("heading", { level: 1, name });
+
+/** Fills the form in and sends it; the address that opens the ticket. */
+async function submit(page, { subject = "It does not work", message = "Please help me." } = {}) {
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("Your e-mail address").fill("ada@example.com");
+  await page.getByLabel("Your name").fill("Ada");
+  await page.getByLabel("Subject").fill(subject);
+  await page.getByLabel("Message").fill(message);
+  await page.getByRole("button", { name: "Send" }).click();
+  await heading(page, "Thank you").waitFor();
+  const link = await page.getByRole("link", { name: "Open the ticket" }).getAttribute("href");
+  return new URL(link, page.url()).href;
+}
+
+test("a customer reads and searches", async () => {
+  const page = await open(world.browser);
+  await page.goto(home());
+  await heading(page, /Acme App/).waitFor();
+  await page.getByRole("link", { name: /Getting started/ }).waitFor();
+  assert.equal(await page.getByText("API tokens").count(), 0, "a draft is shown");
+  await accessible(page, "home");
+  await picture(page, "support-home");
+
+  await page.getByLabel("Search the help center").fill("export");
+  await page.getByText("1 found.").waitFor();
+  assert.equal(await page.getByRole("link", { name: /Getting started/ }).count(), 0);
+  await page.getByLabel("Search the help center").fill("xyzzy");
+  await page.getByText("Nothing found").waitFor();
+  await page.getByLabel("Search the help center").fill("export");
+  await page.getByRole("link", { name: /Export your data/ }).click();
+  await heading(page, "Export your data").waitFor();
+  await page.getByRole("listitem").getByText("projects as JSON").waitFor();
+  await accessible(page, "article");
+  await picture(page, "support-article");
+  await page.goBack();
+  await heading(page, /Acme App/).waitFor();
+  await page.getByText("Can I change my plan later?").click();
+  await page.getByText("at any time").waitFor();
+  assert.deepEqual(page.said, []);
+});
+
+test("a customer fills a form in, gets a link, replies by it and opens a solved ticket again", async () => {
+  const page = await open(world.browser);
+  const requests = [];
+  page.on("request", (request) => requests.push(request));
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("What is it about?").selectOption({ label: "Something is broken" });
+  await page.getByLabel("Your e-mail address").fill("ada@example.com");
+  await page.getByLabel("Subject").fill("The page is <b>blank</b>");
+  await page.getByLabel("How bad is it?").selectOption({ label: "I cannot work" });
+  await page.getByLabel("Since when?").fill("2026-01-31");
+  await page.getByLabel("Message").fill("<img src=x onerror=alert(1)>");
+  await accessible(page, "form");
+  await picture(page, "support-form");
+  await page.getByRole("button", { name: "Send" }).click();
+  await heading(page, "Thank you").waitFor();
+  await accessible(page, "thanks");
+  const link = new URL(await page.getByRole("link", { name: "Open the ticket" }).getAttribute("href"), page.url()).href;
+  const token = link.match(/tk_[\w-]{43}$/)[0];
+
+  // Elsewhere, by the link alone.
+  const other = await open(world.browser);
+  other.on("request", (request) => requests.push(request));
+  await other.goto(link);
+  await heading(other, "The page is <b>blank</b>").waitFor();
+  await other.getByText("<img src=x onerror=alert(1)>").waitFor();
+  const { data } = await world.agent("agent@acme.com", "GET", "/v1/orgs/acme/tickets?q=blank");
+  await world.agent("agent@acme.com", "POST", `/v1/orgs/acme/tickets/${data[0].id}/messages`, { body: "Is it better now?", internal: false });
+  await world.agent("agent@acme.com", "POST", `/v1/orgs/acme/tickets/${data[0].id}/messages`, { body: "a note", internal: true });
+  await world.agent("agent@acme.com", "PATCH", `/v1/orgs/acme/tickets/${data[0].id}`, { status: "Resolved" });
+  await other.reload();
+  await other.getByText("Is it better now?").waitFor();
+  await other.getByText("It is solved. A reply opens it again.").waitFor();
+  assert.equal(await other.getByText("a note").count(), 0, "a note is shown");
+  await accessible(other, "thread");
+  await picture(other, "support-thread");
+  await other.getByLabel("Your reply").fill("Not yet.");
+  await other.getByRole("button", { name: "Send reply" }).click();
+  await other.getByRole("status").getByText("Your reply was sent.").waitFor();
+  await other.getByText("Open", { exact: true }).waitFor();
+  const ticket = await world.agent("agent@acme.com", "GET", `/v1/orgs/acme/tickets/${data[0].id}`);
+  assert.equal(ticket.messages.at(-1).body, "Not yet.");
+
+  // The token travelled in a header and in the part of the address that is sent to nobody.
+  const sent = await Promise.all(requests.map(async (request) => ({ url: request.url(), headers: await request.allHeaders() })));
+  assert.ok(sent.some(({ headers }) => headers["x-vicket-ticket"] === token), "the token was never used");
+  for (const { url, headers } of sent) {
+    assert.ok(!url.split("#")[0].includes("tk_"), url);
+    assert.equal(headers.referer?.includes("tk_") ?? false, false, headers.referer);
+  }
+  assert.ok(world.log().includes('"path":"/support/v1/tickets/thread"'), "the log has no requests");
+  assert.ok(!world.log().includes("tk_"), "a ticket's token is in the log");
+  assert.ok(!world.log().includes("pk_"), "a key is in the log");
+  assert.deepEqual([...page.said, ...other.said], []);
+});
+
+test("what a person enters wrong is said beside its field and loses nothing", async () => {
+  const page = await open(world.browser);
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("Your e-mail address").fill("ada@nowhere");
+  await page.getByLabel("Subject").fill("Hello");
+  await page.getByLabel("Message").fill("   ");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("alert").getByText("Please check what you entered.").waitFor();
+  assert.equal(await page.getByLabel("Message").getAttribute("aria-invalid"), "true");
+  assert.equal(await page.getByLabel("Subject").inputValue(), "Hello");
+  await accessible(page, "form with errors");
+  await picture(page, "support-form-errors");
+});
+
+test("a page of an origin that the site does not list is told why", async () => {
+  const page = await open(world.browser);
+  await page.goto(world.dev.pages.refused);
+  await page.getByRole("alert").getByText("Support is not available on this page right now.").waitFor();
+  await page.getByText(/origin_not_allowed: .*port/).waitFor();
+  assert.ok(page.said.some((line) => line.startsWith("error: Vicket: ")), page.said.join("\n"));
+  assert.equal(await page.getByText("Getting started").count(), 0);
+  await accessible(page, "refused");
+  await picture(page, "support-refused");
+});
+
+test("a double click, and a lost answer, make one ticket", async () => {
+  const page = await open(world.browser);
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("Your e-mail address").fill("ada@example.com");
+  await page.getByLabel("Subject").fill("Only once, please");
+  await page.getByLabel("Message").fill("Once.");
+  // The first answer is lost on its way.
+  let posts = 0;
+  await page.route("**/support/v1/tickets", async (route) => {
+    if (route.request().method() === "POST") posts += 1;
+    if (posts !== 1) return route.continue();
+    await route.fetch();
+    return route.abort("connectionreset");
+  });
+  await page.getByRole("button", { name: "Send" }).dblclick();
+  await heading(page, "Thank you").waitFor();
+  assert.equal(posts, 2);
+  const { data } = await world.agent("agent@acme.com", "GET", "/v1/orgs/acme/tickets?q=Only+once");
+  assert.equal(data.length, 1);
+});
+
+test("on a slow network the page says that it loads, and arrives", async () => {
+  const page = await open(world.browser);
+  const network = await page.context().newCDPSession(page);
+  await network.send("Network.enable");
+  const be = (offline, latency = 0) =>
+    network.send("Network.emulateNetworkConditions", { offline, latency, downloadThroughput: 20_000, uploadThroughput: 20_000 });
+  await be(false, 1500);
+  await page.goto(home());
+  await page.getByRole("status").getByText("Loading…").waitFor();
+  await heading(page, /Acme App/).waitFor();
+
+  // Without any network a person is told so, and the page goes on when it is back.
+  await be(true);
+  await page.getByRole("link", { name: /Getting started/ }).click();
+  await page.getByRole("alert").getByText("check your connection").waitFor();
+  await be(false);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await heading(page, "Getting started").waitFor();
+});
+
+test("everything is reached by keyboard", async () => {
+  const page = await open(world.browser);
+  await page.goto(home());
+  await heading(page, /Acme App/).waitFor();
+  const focused = () =>
+    page.evaluate(() => {
+      const element = document.querySelector("vicket-support").shadowRoot.activeElement;
+      return element && `${element.localName} ${element.id || element.textContent}`;
+    });
+  const tabTo = async (wanted) => {
+    for (let i = 0; i < 30; i += 1) {
+      await page.keyboard.press("Tab");
+      if (wanted.test((await focused()) ?? "")) return;
+    }
+    assert.fail(`${wanted} was not reached`);
+  };
+  await tabTo(/^input q/);
+  await page.keyboard.type("export");
+  await page.keyboard.press("Enter");
+  await page.getByText("1 found.").waitFor();
+  await tabTo(/Export your data/);
+  await page.keyboard.press("Enter");
+  await heading(page, "Export your data").waitFor();
+  assert.match(await focused(), /^h1/, "focus did not follow to the article");
+  await tabTo(/^a Write to us/);
+  await page.keyboard.press("Enter");
+  await heading(page, /Write to/).waitFor();
+  for (const [field, text] of [["email", "ada@example.com"], ["subject", "By keyboard"], ["message", "No mouse."]]) {
+    await tabTo(new RegExp(`^(input|textarea) ${field}`));
+    await page.keyboard.type(text);
+  }
+  await tabTo(/^button Send/);
+  await page.keyboard.press("Enter");
+  await heading(page, "Thank you").waitFor();
+  assert.match(await focused(), /^h1/);
+  await tabTo(/^a Open the ticket/);
+  await page.keyboard.press("Enter");
+  await heading(page, "By keyboard").waitFor();
+  await tabTo(/^textarea body/);
+  await page.keyboard.type("Still no mouse.");
+  await tabTo(/^button Send reply/);
+  await page.keyboard.press("Space");
+  await page.getByText("Your reply was sent.").waitFor();
+});
+
+test("it can be read in the dark and on a phone", async () => {
+  const page = await open(world.browser, { colorScheme: "dark", viewport: { width: 360, height: 740 } });
+  for (const [name, fragment] of [["home", ""], ["form", "#vicket-new"], ["article", "#vicket-article=getting-started"]]) {
+    await page.goto("about:blank");
+    await page.goto(`${home()}/${fragment}`);
+    await heading(page, /./).waitFor();
+    await accessible(page, `${name}, dark`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    assert.equal(wide, false, `${name} scrolls sideways`);
+    await picture(page, `support-${name}-dark-phone`);
+  }
+});
+
+test("a page that has the next key goes on when the other one was rotated away", async () => {
+  const page = await open(world.browser);
+  const site = world.site("acme-app");
+  const staged = world.command("key", "stage", "acme/acme-app");
+  await page.goto(home());
+  await page.evaluate((staged) => {
+    const element = document.querySelector("vicket-support").cloneNode();
+    element.setAttribute("next-key", staged);
+    document.querySelector("vicket-support").replaceWith(element);
+  }, staged);
+  await heading(page, /Acme App/).waitFor();
+  world.command("key", "rotate", "acme/acme-app");
+  await page.getByRole("link", { name: /Getting started/ }).click();
+  await heading(page, "Getting started").waitFor();
+
+  // A page that was not deployed in time says so to the customer, and why to the developer.
+  const late = await open(world.browser);
+  await late.goto(home());
+  await late.getByRole("alert").getByText("Support is not available on this page right now.").waitFor();
+  await late.getByText("key_invalid").waitFor();
+  site.key = staged;
+});
