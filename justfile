@@ -17,9 +17,17 @@ openapi:
     cargo run --quiet -- openapi support > openapi/new.json && mv openapi/new.json openapi/support.v1.json
     cargo run --quiet -- openapi agent > openapi/new.json && mv openapi/new.json openapi/agent.v1.json
 
+# Regenerate what is generated of the front-end kit in src/scaffold/kit, from openapi/support.v1.json and its TypeScript
+client:
+    .ci/spec/check client
+
 # Regenerate migrations/ISOLATION.md
 isolation:
     VICKET_BLESS=1 cargo test --test it generated
+
+# The support page in a browser; needs node with npm, and Chromium
+browser:
+    cargo build && tests/browser/run
 
 # The server against pgbench doing the same SQL; needs pgbench and wrk
 bench:

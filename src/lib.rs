@@ -18,7 +18,7 @@
 //! # Where to put what
 //!
 //! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test. SQL stands in `store/` and `migrations/`
-//! only, HTTP in `api/` and `auth/`, pools and BEGIN in `db.rs`.
+//! only, HTTP in `api/` and `auth/`, pools and BEGIN in `db.rs`. What front-end developers get stands in `scaffold/kit/`.
 
 pub mod api;
 pub mod app;

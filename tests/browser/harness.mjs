@@ -50,6 +50,7 @@ export async function start(...flags) {
   return {
     dev,
     browser,
+    dir: data,
     log: () => log,
     site: (slug) => dev.sites.find((site) => site.slug === slug),
     user: (email) => dev.users.find((user) => user.email === email),

@@ -197,10 +197,12 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
+const GUIDES: [&str; 4] = ["README.md", "docs/api-authentication.md", "docs/api-endpoints.md", "docs/frontend.md"];
+
 #[test]
 fn every_command_of_readme_and_docs_parses() {
     let mut parsed = 0;
-    for file in ["README.md", "docs/api-authentication.md", "docs/api-endpoints.md"] {
+    for file in GUIDES {
         for command in commands(&read(file)) {
             let tried = Cli::try_parse_from(with_urls(words(&command)));
             if let Err(error) = tried {
@@ -215,7 +217,7 @@ fn every_command_of_readme_and_docs_parses() {
 
 #[test]
 fn links_to_files_lead_somewhere() {
-    for file in ["README.md", "docs/api-authentication.md", "docs/api-endpoints.md"] {
+    for file in GUIDES {
         let text = read(file);
         let beside = root().join(file);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
