@@ -1,7 +1,7 @@
 // The scaffolded client in Node, against a server that fails as it is told to; and what the scaffold is built into.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -182,6 +182,25 @@ test("the scaffold for Vite type-checks strictly and builds, with the key of its
   assert.match(built, /pk_of_the_build/);
   assert.match(built, /https:\/\/support\.example/);
   assert.match(scaffold("vite"), /unchanged .*support-client\.ts/);
+});
+
+test("the scaffold for Next type-checks and builds, also where pages are rendered on the server", async () => {
+  // Next wants its packages within the project or above it.
+  const project = fileURLToPath(new URL(".next-app", import.meta.url));
+  rmSync(project, { recursive: true, force: true });
+  mkdirSync(join(project, "app"), { recursive: true });
+  writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, dependencies: { next: "*" } }));
+  writeFileSync(join(project, "app/layout.tsx"), "export default ({ children }: { children: React.ReactNode }) => <html lang=\"en\"><body>{children}</body></html>;\n");
+  try {
+    // The framework is that of the package.json.
+    assert.match(execFileSync(program, ["scaffold", join(project, "app/support")], { encoding: "utf8" }), /wrote .*page\.tsx/);
+    const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1", NEXT_PUBLIC_VICKET_KEY: "pk_of_the_build", NEXT_PUBLIC_VICKET_URL: "https://support.example" };
+    const said = execFileSync(join(modules, ".bin/next"), ["build"], { cwd: project, encoding: "utf8", env });
+    assert.match(said, /\/support/);
+    assert.ok(readdirSync(join(project, ".next/static"), { recursive: true }).some((file) => file.endsWith(".js") && readFileSync(join(project, ".next/static", file), "utf8").includes("pk_of_the_build")), "the key is not in the build");
+  } finally {
+    rmSync(project, { recursive: true, force: true });
+  }
 });
 
 test("nothing is overwritten without --force", () => {

@@ -31,7 +31,8 @@ export async function start(...flags) {
   // PostgreSQL's user goes through it; what is inside has modes of its own.
   chmodSync(dir, 0o711);
   const data = join(dir, ".vicket");
-  const args = ["dev", "--port", "0", "--demo-ports", "0,0", "--data-dir", data, "--log-format", "json", ...flags];
+  if (!flags.includes("--demo-ports")) flags.push("--demo-ports", "0,0");
+  const args = ["dev", "--port", "0", "--data-dir", data, "--log-format", "json", ...flags];
   const server = spawn(program, args, { env: { ...process.env, VICKET_LOG: "info" }, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   let log = "";
@@ -51,6 +52,8 @@ export async function start(...flags) {
     dev,
     browser,
     dir: data,
+    /** What it printed, and what it logged. */
+    printed: () => output,
     log: () => log,
     site: (slug) => dev.sites.find((site) => site.slug === slug),
     user: (email) => dev.users.find((user) => user.email === email),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { open, picture, program, root, start } from "./harness.mjs";
@@ -45,5 +46,31 @@ test("the quick start leads to a support page", async () => {
     // npm and what it started.
     process.kill(-vite.pid, "SIGTERM");
     await once(vite, "exit");
+  }
+});
+
+test("a taken demo port is said in one line, and the rest goes on", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address();
+  const other = await start("--demo-ports", `${port},0`);
+  try {
+    assert.equal(other.printed().split("\n").filter((line) => line.startsWith(`No demo page on port ${port}: `)).length, 1);
+    assert.equal(other.dev.pages.allowed, null);
+    assert.equal((await fetch(other.dev.pages.refused)).status, 200);
+    assert.equal((await fetch(`${other.dev.base_url}/readyz`)).status, 200);
+  } finally {
+    await other.stop();
+    taken.close();
+  }
+});
+
+test("--demo-ports off serves no page", async () => {
+  const other = await start("--demo-ports", "off");
+  try {
+    assert.deepEqual(other.dev.pages, { allowed: null, refused: null });
+    assert.ok(!other.printed().includes("Its page"));
+  } finally {
+    await other.stop();
   }
 });

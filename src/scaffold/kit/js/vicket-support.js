@@ -133,7 +133,8 @@ export class VicketSupport extends Base {
         this.#leaving = new AbortController();
         const { signal } = this.#leaving;
         const route = fragment.startsWith(ROUTE) ? fragment.slice(ROUTE.length) : "home";
-        const [name = "", argument = ""] = route.split(/=(.*)/s);
+        const [name = ""] = route.split("=", 1);
+        const argument = route.slice(name.length + 1);
         this.#say("Loading…");
         let content;
         try {
