@@ -22,6 +22,7 @@ use crate::{
     db,
     limits::Limits,
     migrate::{self, Passwords},
+    objects::Place,
     server,
 };
 use postgres::{Cluster, Durability, Programs};
@@ -90,6 +91,7 @@ async fn serve_on(
         worker_url: dev.databases.worker.clone(),
         trusted_proxies: Vec::new(),
         public_url: None,
+        attachments: Place::Database,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
         tuning: args.tuning,
     })?;

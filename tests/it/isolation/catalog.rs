@@ -37,6 +37,7 @@ const NO_TENANT: &str = "('vicket.orgs'), ('vicket.users'), ('vicket.sessions'),
 
 /// Indexes that are not led by the tenant, and why.
 const NOT_LED: &[(&str, &str)] = &[
+    ("object_removals_due", "the worker removes whatever is due; not unique"),
     ("orgs_pkey", "the tenant itself"),
     ("orgs_slug_unique", "a slug stands in URLs before any tenant is known; no request role writes it"),
     ("orgs_slug_hash", "as the slug itself; generated from it"),
