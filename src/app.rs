@@ -24,15 +24,18 @@ use crate::{
         headers::IfNoneMatch,
         support,
     },
-    auth::{agent::unknown_session, password::Hasher},
+    auth::{agent::unknown_session, password::Hasher, site_key::Presented},
     checks,
     counts::Counts,
-    db::{Access, AgentGate, AgentKnock, AgentVerdict, Credential, OrgTx, WidgetGate, Worker},
+    db::{Access, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, SiteTx, Verdict, WidgetGate, Worker},
     kept::{Answer, Kept},
-    keys::Sha256Digest,
+    keys::{SECRET_LENGTH, Sha256Digest},
     limits::Limits,
+    objects::Objects,
     pages,
     problem::{Code, Problem, refused_statements},
+    room::Room,
+    store::attachments::Held,
 };
 
 /// What handlers need besides their credential.
@@ -44,6 +47,10 @@ pub struct App {
     pub counts: Arc<Counts>,
     pub limits: Limits,
     pub kept: Kept,
+    /// Where attachments are kept; the database when `None`.
+    pub objects: Option<Objects>,
+    pub uploads: Room,
+    pub downloads: Room,
     /// Proxies whose X-Forwarded-For counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The origin under which people reach this server; that of each request when `None`.
@@ -62,6 +69,33 @@ impl App {
         match self.agents.enter(&knock).await? {
             AgentVerdict::Entered(tx) => Ok(tx),
             AgentVerdict::NoOrg | AgentVerdict::Unknown => Err(unknown_session()),
+        }
+    }
+}
+
+impl App {
+    /// A second transaction of a request on the support surface that did without the first for a while.
+    ///
+    /// # Errors
+    /// `401 key_invalid` when the key was revoked meanwhile; `503` when no connection is to be had.
+    pub async fn enter_site_again(&self, knock: &Knock) -> Result<SiteTx, Problem> {
+        match self.gate.enter(knock).await? {
+            Verdict::Entered(tx) => Ok(tx),
+            Verdict::Unknown { .. } => Err(Presented::Digest(knock.key, SECRET_LENGTH).refusal()),
+        }
+    }
+
+    /// The bytes of an attachment whose row was seen.
+    ///
+    /// # Errors
+    /// `503` when the object store does not answer.
+    pub async fn fetched(&self, held: Held) -> Result<Bytes, Problem> {
+        match (held, &self.objects) {
+            (Held::Here(content), _) => Ok(content),
+            (Held::Elsewhere(key), Some(objects)) => objects.get(&key).await,
+            (Held::Elsewhere(_), None) => {
+                Err(Problem::internal("an attachment is in an object store, and VICKET_ATTACHMENTS names none"))
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use crate::objects::Place;
+
 /// A customer-support backend for many companies on one PostgreSQL, isolated by row-level security.
 #[derive(Parser)]
 #[command(name = "vicket", version, about, disable_help_subcommand = true)]
@@ -247,6 +249,10 @@ pub struct ServeArgs {
     /// there. Scheme http and the request's Host when absent
     #[arg(long, env = "VICKET_PUBLIC_URL", hide_env_values = true, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<String>,
+    /// Where attachments are kept: `database`, a directory as file:///PATH, or a bucket as s3://BUCKET/PREFIX, whose
+    /// region, endpoint and credentials come from AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on
+    #[arg(long, env = "VICKET_ATTACHMENTS", hide_env_values = true, default_value = "database", value_name = "PLACE")]
+    pub attachments: Place,
     #[command(flatten)]
     pub tuning: Tuning,
 }

@@ -226,6 +226,20 @@ impl Worker {
         Ok(())
     }
 
+    /// One column of text of one statement of background work.
+    ///
+    /// # Errors
+    /// Those of the statement, and `503` when no connection is to be had.
+    pub async fn list(
+        &self,
+        query: sqlx::query::QueryScalar<'_, sqlx::Postgres, String, sqlx::postgres::PgArguments>,
+    ) -> Result<Vec<String>, Problem> {
+        let mut exchange = Exchange::new(self.pool.get().await?);
+        let rows = query.fetch_all(exchange.connection()).await?;
+        exchange.finish();
+        Ok(rows)
+    }
+
     /// The pool, for the start-up checks.
     pub fn pool(&self) -> &Pool {
         &self.pool

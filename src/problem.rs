@@ -70,7 +70,7 @@ codes! {
     IdempotencyConflict = 409 "idempotency_conflict" "The Idempotency-Key was used for another request",
     TicketClosed = 409 "ticket_closed" "The ticket is closed",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
-    UnsupportedMediaType = 415 "unsupported_media_type" "The body must be JSON",
+    UnsupportedMediaType = 415 "unsupported_media_type" "The body is of another media type",
     Unprocessable = 422 "unprocessable" "The request names something that cannot be",
     RateLimited = 429 "rate_limited" "Too many requests",
     Internal = 500 "internal_error" "Something went wrong on our side",

@@ -215,6 +215,14 @@ impl Statuses for Replying {
     const STATUSES: &'static [u16] = &[400, 401, 403, 404, 409, 413, 415, 429, 500, 503];
 }
 
+/// A call that adds files, to what may not be there.
+#[derive(Debug)]
+pub struct Uploading;
+
+impl Statuses for Uploading {
+    const STATUSES: &'static [u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503];
+}
+
 /// The error half of a handler's `Result`. `?` makes it of any [`Problem`].
 #[derive(Debug)]
 pub struct Failure<S> {
@@ -256,8 +264,8 @@ fn meaning_on_support(status: u16) -> &'static str {
         409 => {
             "`idempotency_conflict`: the Idempotency-Key was used for another request. `ticket_closed`: a closed ticket takes no replies."
         }
-        413 => "`body_too_large`: the body is over 128 KiB.",
-        415 => "`unsupported_media_type`: the body is not `application/json`.",
+        413 => "`body_too_large`: the body is over 128 KiB; with files over 25 MiB, or one of them over 10 MiB.",
+        415 => "`unsupported_media_type`: the body is not `application/json`, or files are not `multipart/form-data`.",
         422 => "`unprocessable`: well-formed, but it names something that does not exist; see `errors`.",
         429 => "`rate_limited`: the site or the client's network sent too much; `detail` says which.",
         500 => "`internal_error`: our mistake; the request id finds it in the server's log.",

@@ -3,9 +3,11 @@
 
 pub mod agent;
 pub mod answer;
+pub mod download;
 pub mod failure;
 pub mod headers;
 pub mod openapi;
 pub mod request;
 pub mod support;
 pub mod text;
+pub mod upload;

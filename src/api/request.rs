@@ -12,14 +12,18 @@ use crate::{
     api::{
         failure,
         openapi::{Operation, Routes},
+        upload,
     },
     app::App,
     limits::{self, Network, Standing},
     problem::{Code, Problem},
+    room::Share,
 };
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
+/// How long files may take: 25 MiB at 2 Mbit/s.
+const UPLOAD_TIME: Duration = Duration::from_secs(120);
 /// How long a handler may take; its statements have shorter bounds of their own.
 const HANDLER_TIME: Duration = Duration::from_secs(30);
 
@@ -41,12 +45,29 @@ pub fn routed<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a
 /// # Errors
 /// `413 body_too_large`; `400` when it cannot be read or does not arrive in time.
 pub async fn read_body(request: &mut Request, most: usize) -> Result<Body, Problem> {
+    read(request, most, BODY_TIME).await
+}
+
+/// A body of files, and the memory that it takes until the answer is given.
+///
+/// # Errors
+/// Those of [`read_body`]; `503 overloaded` when too many are being sent at once.
+pub async fn read_files(request: &mut Request, app: &App, network: Network) -> Result<(Body, Share), Problem> {
+    let bytes = declared(request).unwrap_or(upload::BODY as u64).min(upload::BODY as u64);
+    let share = app.uploads.take(network, bytes)?;
+    Ok((read(request, upload::BODY, UPLOAD_TIME).await?, share))
+}
+
+fn declared(request: &Request) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn read(request: &mut Request, most: usize, time: Duration) -> Result<Body, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge, format!("A body may have {} KiB at the most.", most / 1024));
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: u64| length > most as u64) {
+    if declared(request).is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIME, request.take_body().into_bytes_limit(most)).await {
+    match tokio::time::timeout(time, request.take_body().into_bytes_limit(most)).await {
         Ok(Ok(bytes)) => Ok(Body::from_bytes(bytes)),
         Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Code::InvalidRequest, "The body could not be read.")),

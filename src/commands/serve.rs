@@ -22,6 +22,8 @@ use crate::{
     db::{AgentGate, Pool, WidgetGate, Worker},
     kept::Kept,
     limits::Limits,
+    objects::{self, Objects, Place},
+    room::Room,
     server,
 };
 
@@ -36,6 +38,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     pub public_url: Option<String>,
     pub limits: Limits,
+    pub attachments: Place,
     pub tuning: Tuning,
 }
 
@@ -51,6 +54,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         trusted_proxies: args.trusted_proxies,
         public_url: args.public_url,
         limits: Limits::new(),
+        attachments: args.attachments,
         tuning: args.tuning,
     };
     let app = build(settings)?;
@@ -92,6 +96,9 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         trusted_proxies: settings.trusted_proxies,
         public_url: settings.public_url,
         hasher: Hasher::default(),
+        objects: Objects::open(&settings.attachments)?,
+        uploads: Room::default(),
+        downloads: Room::default(),
     }))
 }
 
@@ -123,11 +130,16 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let root = Root::new(Arc::clone(&app))?;
     let (stopped, stopping) = watch::channel(false);
-    let counting = tokio::spawn(counts::run(Arc::clone(&app.counts), Arc::clone(&app.worker), stopping));
+    let counting = tokio::spawn(counts::run(Arc::clone(&app.counts), Arc::clone(&app.worker), stopping.clone()));
+    let cleaning =
+        app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));
     server::serve(listener, root, tuning.max_clients as usize, stop).await;
     tracing::info!("stopping: requests are drained, writing the last counts");
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;
+    if let Some(cleaning) = cleaning {
+        cleaning.await.context("the task that removes objects ended badly")?;
+    }
     app.gate.pool().close();
     app.agents.pool().close();
     Ok(())

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// What a request brings to the gate: digests only.
+#[derive(Clone, Copy)]
 pub struct Knock {
     pub access: Access,
     pub key: Sha256Digest,

@@ -24,6 +24,7 @@ use crate::{
     db,
     limits::Limits,
     migrate::{self, Passwords},
+    objects::Place,
     server,
 };
 use pages::{DemoPages, Listeners};
@@ -97,6 +98,7 @@ async fn serve_on(
         worker_url: dev.databases.worker.clone(),
         trusted_proxies: Vec::new(),
         public_url: None,
+        attachments: Place::Database,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
         tuning: args.tuning,
     })?;

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    attachments::{self, Attachment},
     cursor::{self, Place, Span},
     help,
     workflow::Category,
@@ -173,6 +174,7 @@ pub struct Answer {
 pub struct Whole {
     pub ticket: Ticket,
     pub messages: Vec<Message>,
+    pub files: Vec<Attachment>,
     pub events: Vec<Event>,
     pub answers: Vec<Answer>,
 }
@@ -192,6 +194,7 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid) -> Result<Whole, Problem> {
     .bind(id)
     .fetch_all(tx.connection())
     .await?;
+    let files = attachments::of_ticket(tx, id).await?;
     let events = sqlx::query_as(
         "select at, actor, kind, before, after from vicket.ticket_events where ticket_id = $1 order by at, id",
     )
@@ -203,7 +206,7 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid) -> Result<Whole, Problem> {
             .bind(id)
             .fetch_all(tx.connection())
             .await?;
-    Ok(Whole { ticket, messages, events, answers })
+    Ok(Whole { ticket, messages, files, events, answers })
 }
 
 /// What an agent decides; what is `None` stays.

@@ -3,6 +3,7 @@
 //! filters by the context of that transaction.
 
 pub mod articles;
+pub mod attachments;
 pub mod audit_log;
 pub mod content;
 pub mod cursor;

@@ -40,6 +40,14 @@ pub struct Ticket {
     pub created_at: OffsetDateTime,
 }
 
+/// A ticket that was submitted.
+#[derive(Debug)]
+pub struct Submitted {
+    pub ticket: Ticket,
+    /// Of its first message.
+    pub message_id: Uuid,
+}
+
 /// A public message.
 #[derive(Debug, FromRow)]
 pub struct Message {
@@ -81,7 +89,7 @@ pub async fn create(
     new: &NewTicket,
     submission: Option<Submission>,
     token: &TicketToken,
-) -> Result<Ticket, Problem> {
+) -> Result<Submitted, Problem> {
     let (ticket_id, message_id) = (Uuid::new_v4(), Uuid::new_v4());
     let repeated = match submission {
         Some(submission) => claim(tx, "ticket", submission, ticket_id, message_id).await?,
@@ -92,14 +100,14 @@ pub async fn create(
         Some(form) if repeated.is_none() => Some((form.template_id, templates::check(tx, form).await?)),
         _ => None,
     };
-    let issued_for = repeated.map_or(ticket_id, |(ticket_id, _)| ticket_id);
+    let (issued_for, message_id) = repeated.unwrap_or((ticket_id, message_id));
     sqlx::query(INSERT_TOKEN)
         .bind(issued_for)
         .bind(token.digest().as_bytes().as_slice())
         .execute(tx.connection())
         .await?;
     if repeated.is_some() {
-        return mine(tx).await;
+        return Ok(Submitted { ticket: mine(tx).await?, message_id });
     }
     let ticket = sqlx::query_as(INSERT_TICKET)
         .bind(ticket_id)
@@ -113,7 +121,7 @@ pub async fn create(
     if let Some((template_id, answers)) = &answers {
         templates::score(tx, ticket_id, *template_id, answers).await?;
     }
-    Ok(ticket)
+    Ok(Submitted { ticket, message_id })
 }
 
 /// The ticket that the token in the context opens.
@@ -186,7 +194,7 @@ async fn message(tx: &mut SiteTx, id: Uuid) -> Result<Message, Problem> {
 }
 
 /// Claims an idempotency key for these ids. `None`: it is new, go on. `Some`: the ids of the same submission before.
-async fn claim(
+pub(super) async fn claim(
     tx: &mut SiteTx,
     kind: &str,
     submission: Submission,

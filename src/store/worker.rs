@@ -84,6 +84,22 @@ pub async fn add_refused_origins(
     worker.execute(query).await
 }
 
+/// Keys of objects that are to be removed from the object store, at most `most`.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn objects_due(worker: &Worker, most: i32) -> Result<Vec<String>, Problem> {
+    worker.list(sqlx::query_scalar("select * from worker.objects_due($1)").bind(most)).await
+}
+
+/// Takes objects that are gone off the list.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn objects_removed(worker: &Worker, keys: &[String]) -> Result<(), Problem> {
+    worker.execute(sqlx::query("select worker.objects_removed($1)").bind(keys)).await
+}
+
 /// Deletes idempotency keys older than 24 hours and sessions that have ended, at most 10,000 of each a call.
 ///
 /// # Errors

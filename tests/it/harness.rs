@@ -29,6 +29,7 @@ use vicket::{
     keys::{PublishableKey, SessionToken, Sha256Digest},
     limits::Limits,
     migrate::{self, Passwords},
+    objects::Place,
     origins::Origin,
     problem::Problem,
     store,
@@ -233,6 +234,7 @@ impl World {
             trusted_proxies: options.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
+            attachments: options.attachments,
             tuning,
         })
         .expect("URLs");
@@ -382,11 +384,19 @@ pub struct Options {
     pub answer_cache_mib: u64,
     pub trusted_proxies: &'static [&'static str],
     pub public_url: Option<&'static str>,
+    pub attachments: Place,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connections: 4, limits: true, answer_cache_mib: 8, trusted_proxies: &[], public_url: None }
+        Self {
+            connections: 4,
+            limits: true,
+            answer_cache_mib: 8,
+            trusted_proxies: &[],
+            public_url: None,
+            attachments: Place::Database,
+        }
     }
 }
 

@@ -239,6 +239,12 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
                     ('{org}', '{id}', '{ticket}', 'agent', 'A note among us.', true);
                 insert into vicket.submissions (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
                   values ('{org}', '{id}', sha256('{ticket}'), sha256('request'), 'ticket', '{ticket}', gen_random_uuid());
+                insert into vicket.attachments
+                  (org_id, site_id, ticket_id, message_id, upload_id, name, content_type, size, content)
+                  select m.org_id, m.site_id, m.ticket_id, m.id, gen_random_uuid(), 'a.txt', 'text/plain', 4, 'text'
+                  from vicket.ticket_messages m where m.ticket_id = '{ticket}';
+                insert into vicket.object_removals (org_id, site_id, object_key, due_at)
+                  values ('{org}', '{id}', '{org}/{id}/{ticket}', now());
                 insert into vicket.ticket_answers (org_id, site_id, ticket_id, position, label, value, points)
                   values ('{org}', '{id}', '{ticket}', 1, 'How bad is it?', 'Very', 5);
                 insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before, after)

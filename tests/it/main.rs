@@ -3,6 +3,7 @@
 
 mod agents;
 mod articles;
+mod attachments;
 mod concurrency;
 mod docs;
 mod errors;

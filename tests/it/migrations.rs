@@ -17,6 +17,7 @@ use vicket::{
     dev::postgres::{Cluster, Durability, Programs},
     limits::Limits,
     migrate::{self, Passwords},
+    objects::Place,
 };
 
 use crate::harness::{DEPLOY, connect, empty_database, url};
@@ -216,6 +217,7 @@ async fn check(database: &str, login: Option<&str>) -> anyhow::Result<()> {
         trusted_proxies: Vec::new(),
         public_url: None,
         limits: Limits::off(),
+        attachments: Place::Database,
         tuning,
     })?;
     serve::check(&app).await

@@ -85,6 +85,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("updateTicket", "ticket:write"),
     ("deleteTicket", "ticket:delete"),
     ("answerTicket", "ticket:write"),
+    ("uploadTicketAttachments", "ticket:write"),
+    ("getTicketAttachment", "ticket:read"),
     ("listStatuses", "status:read"),
     ("createStatus", "status:edit"),
     ("updateStatus", "status:edit"),

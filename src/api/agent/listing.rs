@@ -36,8 +36,8 @@ fn meaning(status: u16) -> &'static str {
             "The state forbids it: `slug_taken`, `email_taken`, `last_owner`, `key_exists`, `staged_key_exists`, \
              `no_active_key`, `rotation_conflict` or `ticket_closed`."
         }
-        413 => "`body_too_large`: the body is over 1 MiB.",
-        415 => "`unsupported_media_type`: the body is not `application/json`.",
+        413 => "`body_too_large`: the body is over 1 MiB; with files over 25 MiB, or one of them over 10 MiB.",
+        415 => "`unsupported_media_type`: the body is not `application/json`, or files are not `multipart/form-data`.",
         422 => "`unprocessable`: well-formed, but it names something that cannot be; see `errors`.",
         429 => "`rate_limited`: too many tries of this account or this network; `detail` says which.",
         500 => "`internal_error`: our mistake; the request id finds it in the server's log.",
@@ -80,6 +80,8 @@ statuses! {
     Writing = [400, 401, 403, 404, 409, 413, 415, 422, 500, 503];
     /// An answer to a ticket.
     Answering = [400, 401, 403, 404, 409, 413, 415, 500, 503];
+    /// Files for a message.
+    Uploading = [400, 401, 403, 404, 409, 413, 415, 422, 500, 503];
     /// A deletion of what something may still need.
     Removing = [400, 401, 403, 404, 413, 422, 500, 503];
     /// A change of where something stands, without a body.

@@ -2,6 +2,7 @@
 
 mod access;
 mod articles;
+mod attachments;
 mod audit_log;
 mod auth;
 mod faqs;
@@ -57,6 +58,7 @@ type Apis = (
     articles::ArticlesApi,
     faqs::FaqsApi,
     tickets::TicketsApi,
+    attachments::AttachmentsApi,
     workflow::StatusesApi,
     workflow::PrioritiesApi,
     templates::TemplatesApi,
@@ -76,6 +78,7 @@ pub fn service() -> OpenApiService<Apis, ()> {
         articles::ArticlesApi,
         faqs::FaqsApi,
         tickets::TicketsApi,
+        attachments::AttachmentsApi,
         workflow::StatusesApi,
         workflow::PrioritiesApi,
         templates::TemplatesApi,

@@ -17,7 +17,8 @@ use crate::{
     api::{
         failure::{self, REQUEST_ID},
         openapi::{self, Routes},
-        request::{client_network, handle, log, read_body, routed, say_limits},
+        request::{client_network, handle, log, read_body, read_files, routed, say_limits},
+        upload,
     },
     app::App,
     auth::{Slot, agent},
@@ -27,7 +28,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The largest body, bytes.
+/// The largest body but of files, bytes.
 const BODY: usize = 1024 * 1024;
 const KEY_HEADER: &str = "x-vicket-key";
 
@@ -62,9 +63,20 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             return Err(Problem::new(Code::CredentialsMixed, detail));
         }
         let unsafe_call = !matches!(method, Method::GET | Method::HEAD);
-        let body = if unsafe_call { read_body(&mut request, BODY).await? } else { Body::empty() };
+        let network = client_network(&request, &self.app);
+        // The share of memory is held until the answer is given.
+        let (body, _share) = if upload::OPERATIONS.contains(&operation.id.as_str()) {
+            // Whoever could not be let in should not be read from for two minutes.
+            agent::presented(request.headers())?;
+            let (body, share) = read_files(&mut request, &self.app, network).await?;
+            (body, Some(share))
+        } else if unsafe_call {
+            (read_body(&mut request, BODY).await?, None)
+        } else {
+            (Body::empty(), None)
+        };
         let visit = Visit {
-            network: client_network(&request, &self.app),
+            network,
             public_url: public_url(self.app.public_url.as_deref(), request.uri(), request.headers()),
             standings: Arc::clone(standings),
         };
@@ -88,7 +100,8 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             // What is about a log-in is written by the gate itself, in a transaction of its own.
             let access = if unsafe_call && needs != Needs::Session { Access::Write } else { Access::Read };
             let knock = Knock { access, credential, org: org_of(&path) };
-            let tx = self.enter(&knock).await?;
+            let tx = enter(&self.app, &knock).await?;
+            request.set_data(knock);
             if unsafe_call && matches!(credential, Credential::Session(_)) && origin != Origin::Own {
                 return tx.finish(Err(csrf(&visit.public_url))).await;
             }
@@ -110,25 +123,11 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         match answered {
             // Refused by a policy, which may have learnt of a demotion after the gate was passed: asked once more.
             Err(problem) if problem.denied || (unsafe_call && problem.code == Code::NotFound) => {
-                let again = self.enter(&knock).await?;
+                let again = enter(&self.app, &knock).await?;
                 let again = permitted(again, &needs).await?;
                 again.finish(Err(problem)).await
             }
             answered => answered,
-        }
-    }
-
-    async fn enter(&self, knock: &Knock) -> Result<OrgTx, Problem> {
-        let Knock { access, credential, org } = *knock;
-        let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
-        match self.app.agents.enter(&AgentKnock { access, credential, org, request_id: &request_id }).await? {
-            AgentVerdict::Entered(tx) => Ok(tx),
-            // Not a member and not there are one answer.
-            AgentVerdict::NoOrg => Err(Problem::not_found()),
-            AgentVerdict::Unknown => Err(match credential {
-                Credential::Session(_) => agent::unknown_session(),
-                Credential::MachineKey(_) => agent::unknown_machine_key(),
-            }),
         }
     }
 
@@ -141,11 +140,36 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
     }
 }
 
+/// How a request enters; for handlers that must enter a second time.
 #[derive(Clone, Copy)]
-struct Knock {
+pub struct Knock {
     access: Access,
     credential: Credential,
     org: Option<Sha256Digest>,
+}
+
+impl Knock {
+    /// A second transaction of the same request, for one that did without the first for a while.
+    ///
+    /// # Errors
+    /// As the first time: a session may have ended meanwhile, a permission may be lost.
+    pub async fn again(&self, app: &App, permission: &str) -> Result<OrgTx, Problem> {
+        permitted(enter(app, self).await?, &Needs::Permission(permission)).await
+    }
+}
+
+async fn enter(app: &App, knock: &Knock) -> Result<OrgTx, Problem> {
+    let Knock { access, credential, org } = *knock;
+    let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+    match app.agents.enter(&AgentKnock { access, credential, org, request_id: &request_id }).await? {
+        AgentVerdict::Entered(tx) => Ok(tx),
+        // Not a member and not there are one answer.
+        AgentVerdict::NoOrg => Err(Problem::not_found()),
+        AgentVerdict::Unknown => Err(match credential {
+            Credential::Session(_) => agent::unknown_session(),
+            Credential::MachineKey(_) => agent::unknown_machine_key(),
+        }),
+    }
 }
 
 async fn permitted(tx: OrgTx, needs: &Needs<'_>) -> Result<OrgTx, Problem> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Tag,
+    attachments::Attachment,
     listing::{Answering, Doing, Done, Failure, Finding, Made, Page, Reading, Shown, Writing},
     workflow::Category,
 };
@@ -147,10 +148,13 @@ struct Message {
     internal: bool,
     /// When it was written.
     created_at: OffsetDateTime,
+    /// Its files, oldest first; `GET /v1/orgs/{org}/tickets/{id}/attachments/{attachment_id}` reads one.
+    attachments: Vec<Attachment>,
 }
 
-impl From<inbox::Message> for Message {
-    fn from(row: inbox::Message) -> Self {
+impl Message {
+    /// With those of the ticket's files that are its own.
+    fn of(row: inbox::Message, files: &[store::attachments::Attachment]) -> Self {
         Self {
             id: row.id,
             author: if row.author == "agent" { Author::Agent } else { Author::Customer },
@@ -159,6 +163,7 @@ impl From<inbox::Message> for Message {
             body: row.body,
             internal: row.internal,
             created_at: row.created_at,
+            attachments: files.iter().filter(|file| file.message_id == row.id).cloned().map(Into::into).collect(),
         }
     }
 }
@@ -173,6 +178,7 @@ impl Example for Message {
             body: "Thank you for telling us. Could you look into the spam folder?".to_owned(),
             internal: false,
             created_at: datetime!(2026-02-01 16:05 UTC),
+            attachments: vec![Attachment::example()],
         }
     }
 }
@@ -240,7 +246,7 @@ struct Ticket {
 }
 
 impl From<Whole> for Ticket {
-    fn from(Whole { ticket, messages, events, answers }: Whole) -> Self {
+    fn from(Whole { ticket, messages, files, events, answers }: Whole) -> Self {
         let template = Nullable(ticket.template.clone());
         let TicketSummary {
             id,
@@ -276,7 +282,7 @@ impl From<Whole> for Ticket {
             template,
             score,
             answers: answers.into_iter().map(answer).collect(),
-            messages: messages.into_iter().map(Message::from).collect(),
+            messages: messages.into_iter().map(|message| Message::of(message, &files)).collect(),
             events: events.into_iter().map(event).collect(),
             created_at,
             updated_at,
@@ -531,6 +537,6 @@ impl TicketsApi {
         };
         let internal = internal.unwrap_or_default();
         let message = agent.run(async |tx| store::inbox::answer(tx, id.0, &text, internal).await).await?;
-        Ok(Made(message.into()))
+        Ok(Made(Message::of(message, &[])))
     }
 }

@@ -1,6 +1,7 @@
 //! The support surface, `/support/v1`: what a support page calls with its publishable key.
 
 mod articles;
+mod attachments;
 mod faqs;
 mod key_check;
 mod reading;
@@ -37,6 +38,7 @@ type Apis = (
     faqs::FaqsApi,
     templates::TemplatesApi,
     tickets::TicketsApi,
+    attachments::AttachmentsApi,
     key_check::KeyCheckApi,
 );
 
@@ -48,6 +50,7 @@ pub fn service() -> OpenApiService<Apis, ()> {
         faqs::FaqsApi,
         templates::TemplatesApi,
         tickets::TicketsApi,
+        attachments::AttachmentsApi,
         key_check::KeyCheckApi,
     );
     OpenApiService::new(apis, "Vicket support API", "1.0.0")

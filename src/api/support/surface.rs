@@ -17,7 +17,8 @@ use crate::{
     api::{
         failure,
         openapi::{self, Routes},
-        request::{client_network, handle, log, over, read_body, routed, say_limits},
+        request::{client_network, handle, log, over, read_body, read_files, routed, say_limits},
+        upload,
     },
     app::App,
     auth::{
@@ -31,7 +32,7 @@ use crate::{
     problem::{Code, Problem},
 };
 
-/// The largest body, bytes.
+/// The largest body but of files, bytes.
 const BODY: usize = 128 * 1024;
 const TICKETS: &str = "/support/v1/tickets";
 const KEY_CHECK: &str = "/support/v1/key/check";
@@ -43,7 +44,7 @@ const KEY_CHECKS_A_MINUTE: u32 = 30;
 
 const ALLOW_METHODS: &str = "GET, POST, HEAD";
 const ALLOW_HEADERS: &str = "X-Vicket-Key, X-Vicket-Ticket, Idempotency-Key, Content-Type, If-None-Match";
-const EXPOSE_HEADERS: &str = "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy";
+const EXPOSE_HEADERS: &str = "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition";
 const MAX_AGE: &str = "7200";
 
 /// The support surface around its handlers.
@@ -127,8 +128,16 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
     }
 
     async fn answer(&self, caller: &Caller, mut request: Request) -> Outcome {
-        let routed = routed(&self.routes, &caller.path, &caller.method).map(drop);
+        let routed = routed(&self.routes, &caller.path, &caller.method);
+        let files = routed.as_ref().is_ok_and(|operation| upload::OPERATIONS.contains(&operation.id.as_str()));
+        let routed = routed.map(drop);
+        // Held until the answer is given.
+        let mut _share = None;
         let body = match caller.method {
+            Method::POST if files => read_files(&mut request, &self.app, caller.network).await.map(|(body, taken)| {
+                _share = Some(taken);
+                body
+            }),
             Method::POST => read_body(&mut request, BODY).await,
             _ => Ok(Body::empty()),
         };
@@ -151,6 +160,8 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             origin: caller.origin_digest,
             ticket: issued.as_ref().map(TicketToken::digest).or_else(|| presented_ticket(request.headers())),
         };
+        request.set_data(knock);
+        request.set_data(caller.network);
         match self.app.gate.enter(&knock).await {
             Ok(Verdict::Entered(tx)) => {
                 self.good.insert(key, ());

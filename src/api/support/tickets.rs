@@ -6,7 +6,7 @@ use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::Tag;
+use super::{Tag, attachments::Attachment};
 use crate::{
     api::{
         answer::{Created, Read},
@@ -57,6 +57,8 @@ struct SubmittedTicket {
     subject: String,
     /// When it was submitted.
     created_at: OffsetDateTime,
+    /// The id of its first message, to which files can be attached.
+    message_id: Uuid,
     /// The ticket's token: `tk_` and 43 characters. Whoever holds it reads and answers this ticket. Shown once.
     token: String,
 }
@@ -117,21 +119,8 @@ struct Message {
     body: String,
     /// When it was written.
     created_at: OffsetDateTime,
-    /// Its files; messages have none yet.
+    /// Its files, oldest first; `GET /support/v1/tickets/thread/attachments/{id}` reads one.
     attachments: Vec<Attachment>,
-}
-
-/// A file on a message.
-#[derive(Object)]
-struct Attachment {
-    /// Its id.
-    id: Uuid,
-    /// Its name.
-    name: String,
-    /// Its size in bytes.
-    size: i64,
-    /// Its media type.
-    content_type: String,
 }
 
 /// A customer's reply.
@@ -188,7 +177,7 @@ impl NewTicket {
     }
 }
 
-fn submission(key: IdempotencyKey, request: Sha256Digest) -> Option<Submission> {
+pub(super) fn submission(key: IdempotencyKey, request: Sha256Digest) -> Option<Submission> {
     key.0.map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request })
 }
 
@@ -205,15 +194,16 @@ impl TicketStatus {
     }
 }
 
-impl From<store::tickets::Message> for Message {
-    fn from(row: store::tickets::Message) -> Self {
+impl Message {
+    /// With those of the ticket's files that are its own.
+    fn of(row: store::tickets::Message, files: &[store::attachments::Attachment]) -> Self {
         Self {
             id: row.id,
             author: if row.author == "agent" { Author::Agent } else { Author::Customer },
             author_name: Nullable(row.author_name),
             body: row.body,
             created_at: row.created_at,
-            attachments: Vec::new(),
+            attachments: files.iter().filter(|file| file.message_id == row.id).cloned().map(Into::into).collect(),
         }
     }
 }
@@ -238,6 +228,7 @@ impl Example for NewMessage {
 }
 
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_4f0e_1c57_4e0a_b7a5_60d1_4c3e_8f21);
+const EXAMPLE_MESSAGE_ID: Uuid = Uuid::from_u128(0x51f7_0c2b_96d3_4c58_8f0a_2e66_d7b1_3c90);
 const EXAMPLE_TIME: OffsetDateTime = datetime!(2026-03-02 10:15 UTC);
 
 impl Example for SubmittedTicket {
@@ -248,6 +239,7 @@ impl Example for SubmittedTicket {
             status: TicketStatus::Open,
             subject: "I cannot export my data".to_owned(),
             created_at: EXAMPLE_TIME,
+            message_id: EXAMPLE_MESSAGE_ID,
             // Shorter than a real one, so that a copy of it is told apart by its length.
             token: "tk_example".to_owned(),
         }
@@ -257,12 +249,12 @@ impl Example for SubmittedTicket {
 impl Example for Message {
     fn example() -> Self {
         Self {
-            id: Uuid::from_u128(0x51f7_0c2b_96d3_4c58_8f0a_2e66_d7b1_3c90),
+            id: EXAMPLE_MESSAGE_ID,
             author: Author::Customer,
             author_name: Nullable(Some("Ada Lovelace".to_owned())),
             body: "The export button stays grey, whatever I select.".to_owned(),
             created_at: EXAMPLE_TIME,
-            attachments: Vec::new(),
+            attachments: vec![Attachment::example()],
         }
     }
 }
@@ -299,13 +291,14 @@ impl TicketsApi {
         let mut tx = key.enter();
         let token = tx.take_issued_token().ok_or_else(|| Problem::internal("entered without a token to issue"))?;
         let created = store::tickets::create(&mut tx, &new, submission(idempotency_key, request), &token).await;
-        let ticket = tx.finish(created).await?;
+        let store::tickets::Submitted { ticket, message_id } = tx.finish(created).await?;
         Ok(Created(SubmittedTicket {
             id: ticket.id,
             number: ticket.number,
             status: TicketStatus::read(&ticket.status)?,
             subject: ticket.subject,
             created_at: ticket.created_at,
+            message_id,
             token: token.reveal().to_owned(),
         }))
     }
@@ -353,21 +346,26 @@ impl TicketsApi {
         };
         let request = Sha256Digest::of_parts(&[b"message", body.0.as_bytes()]);
         let mut tx = key.enter();
-        let replied = store::tickets::reply(&mut tx, &body.0, submission(idempotency_key, request)).await;
-        let message = tx.finish(replied).await?;
-        Ok(Created(message.into()))
+        let replied = async {
+            let message = store::tickets::reply(&mut tx, &body.0, submission(idempotency_key, request)).await?;
+            // A repeat may find files that came after the first time.
+            Ok(Message::of(message, &store::attachments::mine(&mut tx).await?))
+        };
+        let replied = replied.await;
+        Ok(Created(tx.finish(replied).await?))
     }
 }
 
 async fn read_thread(tx: &mut crate::db::SiteTx) -> Result<Thread, Problem> {
     let ticket = store::tickets::mine(tx).await?;
     let messages = store::tickets::messages(tx).await?;
+    let files = store::attachments::mine(tx).await?;
     Ok(Thread {
         id: ticket.id,
         number: ticket.number,
         subject: ticket.subject,
         status: TicketStatus::read(&ticket.status)?,
         created_at: ticket.created_at,
-        messages: messages.into_iter().map(Message::from).collect(),
+        messages: messages.into_iter().map(|message| Message::of(message, &files)).collect(),
     })
 }

@@ -76,18 +76,33 @@ export interface components {
     Attachment: {
       /**
        * Format: uuid
-       * @description Its id.
+       * @description Its id; `GET /support/v1/tickets/thread/attachments/{id}` reads it.
        */
       id: string;
-      /** @description Its name. */
+      /** @description Its name, plain text. Escape it before it goes into a page. */
       name: string;
       /**
        * Format: int64
        * @description Its size in bytes.
        */
       size: number;
-      /** @description Its media type. */
+      /**
+       * @description What it is by its content: `image/png`, `image/jpeg`, `image/gif`, `image/webp`, `application/pdf`, `text/plain`, or
+       *   `application/octet-stream` for anything else.
+       */
       content_type: string;
+      /**
+       * Format: date-time
+       * @description When it was added.
+       */
+      created_at: string;
+    };
+    /** @description The files that were added. */
+    AttachmentList: {
+      /** @description The files, in the order in which they were sent. */
+      data: components["schemas"]["Attachment"][];
+      /** @description Always `null`: one answer holds them all. */
+      next_cursor: string | null;
     };
     /**
      * @description Who wrote a message.
@@ -193,7 +208,7 @@ export interface components {
        * @description When it was written.
        */
       created_at: string;
-      /** @description Its files; messages have none yet. */
+      /** @description Its files, oldest first; `GET /support/v1/tickets/thread/attachments/{id}` reads one. */
       attachments: components["schemas"]["Attachment"][];
     };
     /** @description A customer's reply. */
@@ -362,6 +377,11 @@ export interface components {
        * @description When it was submitted.
        */
       created_at: string;
+      /**
+       * Format: uuid
+       * @description The id of its first message, to which files can be attached.
+       */
+      message_id: string;
       /** @description The ticket's token: `tk_` and 43 characters. Whoever holds it reads and answers this ticket. Shown once. */
       token: string;
     };

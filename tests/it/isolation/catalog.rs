@@ -37,6 +37,7 @@ const NO_TENANT: &str = "('vicket.orgs'), ('vicket.users'), ('vicket.sessions'),
 
 /// Indexes that are not led by the tenant, and why.
 const NOT_LED: &[(&str, &str)] = &[
+    ("object_removals_due", "the worker removes whatever is due; not unique"),
     ("orgs_pkey", "the tenant itself"),
     ("orgs_slug_unique", "a slug stands in URLs before any tenant is known; no request role writes it"),
     ("orgs_slug_hash", "as the slug itself; generated from it"),
@@ -301,6 +302,7 @@ const DEFINERS: &[&str] = &[
     "ctx.needs_actor()",
     "ctx.org_by_key()",
     "ctx.people()",
+    "ctx.reserve_object(uuid)",
     "ctx.score_ticket(uuid,uuid,jsonb)",
     "ctx.sees_all_sites()",
     "ctx.session_user_id(bytea)",
@@ -310,6 +312,8 @@ const DEFINERS: &[&str] = &[
     "ctx.ticket_id()",
     "vicket.agent_answered()",
     "vicket.article_updated()",
+    "vicket.attachment_added()",
+    "vicket.attachment_gone()",
     "vicket.audited()",
     "vicket.changes_take_turns()",
     "vicket.content_changed()",
@@ -329,6 +333,8 @@ const DEFINERS: &[&str] = &[
     "vicket.ticket_status_kept()",
     "worker.add_refused_origins(uuid[],uuid[],text[],bigint[],timestamp with time zone[],timestamp with time zone[])",
     "worker.add_views(uuid[],uuid[],bigint[])",
+    "worker.objects_due(integer)",
+    "worker.objects_removed(text[])",
     "worker.purge_ended(integer)",
     "worker.purge_expired(integer)",
     "worker.touch_keys(uuid[],uuid[],uuid[],timestamp with time zone[])",

@@ -1,0 +1,133 @@
+//! Files on a ticket, as agents add and read them; those of notes too.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{
+    Tag,
+    listing::{Failure, Made, Page, Reading, Uploading},
+    surface::{Knock, Visit},
+};
+use crate::{
+    api::{download::Download, upload::Files},
+    app::App,
+    auth::agent::Agent,
+    store::{self, attachments::NewAttachment},
+};
+
+pub struct AttachmentsApi;
+
+/// A file on a message.
+#[derive(Object)]
+#[oai(rename = "TicketAttachment", example)]
+pub(super) struct Attachment {
+    /// Its id; `GET /v1/orgs/{org}/tickets/{id}/attachments/{attachment_id}` reads it.
+    id: Uuid,
+    /// Its name, plain text. Escape it before it goes into a page.
+    name: String,
+    /// Its size in bytes.
+    size: i64,
+    /// What it is by its content: `image/png`, `image/jpeg`, `image/gif`, `image/webp`, `application/pdf`, `text/plain`, or
+    /// `application/octet-stream` for anything else.
+    content_type: String,
+    /// When it was added.
+    created_at: OffsetDateTime,
+}
+
+impl From<store::attachments::Attachment> for Attachment {
+    fn from(row: store::attachments::Attachment) -> Self {
+        Self { id: row.id, name: row.name, size: row.size, content_type: row.content_type, created_at: row.created_at }
+    }
+}
+
+impl Example for Attachment {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0xc61a_88d5_2b0f_4f8e_9d37_10e4_5a9b_72cc),
+            name: "screenshot.png".to_owned(),
+            size: 48_211,
+            content_type: "image/png".to_owned(),
+            created_at: datetime!(2026-02-01 15:59 UTC),
+        }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
+impl AttachmentsApi {
+    /// Attach files
+    ///
+    /// Adds files to an answer or a note that the caller wrote in the last hour; those of a note are never the customer's to
+    /// see. At the most 10 MiB a file, 25 MiB a request, 10 files a message and 100 MiB a ticket; none may be empty.
+    #[oai(
+        path = "/orgs/:org/tickets/:id/messages/:message_id/attachments",
+        method = "post",
+        operation_id = "uploadTicketAttachments"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn upload(
+        &self,
+        agent: Agent,
+        app: Data<&Arc<App>>,
+        knock: Data<&Knock>,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        /// The message's id.
+        message_id: Path<Uuid>,
+        sent: Files,
+    ) -> Result<Made<Page<Attachment>>, Failure<Uploading>> {
+        let (ticket_id, message_id) = (id.0, message_id.0);
+        let mut agent = agent;
+        let mut keys = Vec::new();
+        if let Some(objects) = &app.objects {
+            // No transaction is open while the store is written to.
+            let count = sent.0.len();
+            keys = agent.run(async |tx| store::attachments::reserve(tx, ticket_id, message_id, count).await).await?;
+            objects.put_all(&keys, &sent.0).await?;
+            agent = Agent::of(knock.again(&app, "ticket:write").await?);
+        }
+        let files = NewAttachment::of(sent.0, keys);
+        let added = agent.run(async |tx| store::attachments::add(tx, ticket_id, message_id, &files).await).await?;
+        Ok(Made(Page::of((added, None), Attachment::from)))
+    }
+
+    /// Download a file
+    ///
+    /// Of a message or a note of this ticket; whatever it is, as a download.
+    #[oai(
+        path = "/orgs/:org/tickets/:id/attachments/:attachment_id",
+        method = "get",
+        operation_id = "getTicketAttachment"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn download(
+        &self,
+        agent: Agent,
+        app: Data<&Arc<App>>,
+        visit: Data<&Visit>,
+        /// The org's slug.
+        #[oai(name = "org")]
+        _org: Path<String>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        /// The file's id.
+        attachment_id: Path<Uuid>,
+    ) -> Result<Download, Failure<Reading>> {
+        let found = agent
+            .run(async |tx| {
+                let file = store::attachments::one(tx, id.0, attachment_id.0).await?;
+                let share = app.downloads.take(visit.network, file.size.unsigned_abs())?;
+                Ok((store::attachments::content(tx, &file).await?, file, share))
+            })
+            .await?;
+        let (held, file, share) = found;
+        let content = app.fetched(held).await?;
+        Ok(Download { name: file.name, content_type: file.content_type, content, share })
+    }
+}

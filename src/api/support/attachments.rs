@@ -1,0 +1,152 @@
+//! Files on a ticket, added and read with the ticket's own token.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{Tag, tickets::submission};
+use crate::{
+    api::{
+        answer::Created,
+        download::Download,
+        failure::{Failure, ReadingOne, Uploading},
+        headers::{IdempotencyKey, TicketHeader},
+        text::Nullable,
+        upload::Files,
+    },
+    app::App,
+    auth::site_key::SiteKey,
+    db::Knock,
+    limits::Network,
+    store::{self, attachments::NewAttachment},
+};
+
+pub struct AttachmentsApi;
+
+/// A file on a message.
+#[derive(Object)]
+pub(super) struct Attachment {
+    /// Its id; `GET /support/v1/tickets/thread/attachments/{id}` reads it.
+    id: Uuid,
+    /// Its name, plain text. Escape it before it goes into a page.
+    name: String,
+    /// Its size in bytes.
+    size: i64,
+    /// What it is by its content: `image/png`, `image/jpeg`, `image/gif`, `image/webp`, `application/pdf`, `text/plain`, or
+    /// `application/octet-stream` for anything else.
+    content_type: String,
+    /// When it was added.
+    created_at: OffsetDateTime,
+}
+
+/// The files that were added.
+#[derive(Object)]
+#[oai(example)]
+struct AttachmentList {
+    /// The files, in the order in which they were sent.
+    data: Vec<Attachment>,
+    /// Always `null`: one answer holds them all.
+    next_cursor: Nullable<String>,
+}
+
+impl From<store::attachments::Attachment> for Attachment {
+    fn from(row: store::attachments::Attachment) -> Self {
+        Self { id: row.id, name: row.name, size: row.size, content_type: row.content_type, created_at: row.created_at }
+    }
+}
+
+impl Example for Attachment {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0xc61a_88d5_2b0f_4f8e_9d37_10e4_5a9b_72cc),
+            name: "screenshot.png".to_owned(),
+            size: 48_211,
+            content_type: "image/png".to_owned(),
+            created_at: datetime!(2026-03-02 10:16 UTC),
+        }
+    }
+}
+
+impl Example for AttachmentList {
+    fn example() -> Self {
+        Self { data: vec![Attachment::example()], next_cursor: Nullable(None) }
+    }
+}
+
+#[OpenApi(prefix_path = "/support/v1", tag = "Tag::Tickets")]
+impl AttachmentsApi {
+    /// Attach files
+    ///
+    /// Adds files to a message that the customer wrote in the last hour: the ticket's first, whose id submitting it answers,
+    /// or a reply. At the most 10 MiB a file, 25 MiB a request, 10 files a message and 100 MiB a ticket; none may be empty.
+    /// With an `Idempotency-Key` a repeat answers the same files.
+    #[oai(
+        path = "/tickets/thread/messages/:message_id/attachments",
+        method = "post",
+        operation_id = "uploadAttachments"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
+    async fn upload(
+        &self,
+        key: SiteKey,
+        app: Data<&Arc<App>>,
+        knock: Data<&Knock>,
+        /// The ticket's token.
+        #[oai(name = "X-Vicket-Ticket")]
+        _ticket: TicketHeader,
+        /// The message's id.
+        message_id: Path<Uuid>,
+        /// Makes a repeat safe: any text of the client's, unique to this upload.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: IdempotencyKey,
+        sent: Files,
+    ) -> Result<Created<AttachmentList>, Failure<Uploading>> {
+        let message_id = message_id.0;
+        let submission = submission(idempotency_key, sent.digest());
+        let mut tx = key.enter();
+        let mut keys = Vec::new();
+        if let Some(objects) = &app.objects {
+            // No transaction is open while the store is written to.
+            let repeatable = submission.is_some();
+            let reserved = store::attachments::reserve_mine(&mut tx, message_id, sent.0.len(), repeatable).await;
+            keys = tx.finish(reserved).await?;
+            objects.put_all(&keys, &sent.0).await?;
+            tx = app.enter_site_again(&knock).await?;
+        }
+        let files = NewAttachment::of(sent.0, keys);
+        let added = store::attachments::add_mine(&mut tx, message_id, &files, submission).await;
+        let data = tx.finish(added).await?.into_iter().map(Attachment::from).collect();
+        Ok(Created(AttachmentList { data, next_cursor: Nullable(None) }))
+    }
+
+    /// Download a file
+    ///
+    /// A file of the ticket that the token opens, whatever it is as a download: fetch it with the key and the token, then save
+    /// it, or show an image from a blob.
+    #[oai(path = "/tickets/thread/attachments/:id", method = "get", operation_id = "getAttachment")]
+    async fn download(
+        &self,
+        key: SiteKey,
+        app: Data<&Arc<App>>,
+        network: Data<&Network>,
+        /// The ticket's token.
+        #[oai(name = "X-Vicket-Ticket")]
+        _ticket: TicketHeader,
+        /// The file's id.
+        id: Path<Uuid>,
+    ) -> Result<Download, Failure<ReadingOne>> {
+        let mut tx = key.enter();
+        let found = async {
+            let file = store::attachments::my_own(&mut tx, id.0).await?;
+            let share = app.downloads.take(*network.0, file.size.unsigned_abs())?;
+            Ok((store::attachments::my_content(&mut tx, &file).await?, file, share))
+        };
+        let found = found.await;
+        let (held, file, share) = tx.finish(found).await?;
+        let content = app.fetched(held).await?;
+        Ok(Download { name: file.name, content_type: file.content_type, content, share })
+    }
+}

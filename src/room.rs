@@ -1,0 +1,103 @@
+//! How many bytes of files may be in memory at once, in all and for one client network: what does not fit is answered
+//! `503 overloaded`, so that a hundred uploads at once cost time and not the process. Uploads and downloads have a room
+//! each: whoever reads slowly keeps nobody from sending.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{limits::Network, problem::Problem};
+
+/// In all, bytes. An upload takes up to twice its size for the moment in which its parts are told apart.
+const MOST: u64 = 128 * 1024 * 1024;
+/// For one client network, bytes: two uploads of the largest size.
+const MOST_A_NETWORK: u64 = 52 * 1024 * 1024;
+
+#[derive(Default)]
+struct Taken {
+    all: u64,
+    by_network: HashMap<Network, u64>,
+}
+
+/// Memory for files.
+#[derive(Clone, Default)]
+pub struct Room(Arc<Mutex<Taken>>);
+
+impl Room {
+    /// Takes `bytes` until the share is dropped.
+    ///
+    /// # Errors
+    /// `503 overloaded`.
+    pub fn take(&self, network: Network, bytes: u64) -> Result<Share, Problem> {
+        let mut taken = self.lock();
+        let of_network = taken.by_network.get(&network).copied().unwrap_or_default();
+        if taken.all + bytes > MOST || of_network + bytes > MOST_A_NETWORK {
+            return Err(Problem::overloaded("too many files are being sent at once"));
+        }
+        taken.all += bytes;
+        taken.by_network.insert(network, of_network + bytes);
+        drop(taken);
+        Ok(Share { room: self.clone(), network, bytes })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A part of a [`Room`].
+pub struct Share {
+    room: Room,
+    network: Network,
+    bytes: u64,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.room.lock();
+        taken.all -= self.bytes;
+        let left = taken.by_network.get(&self.network).copied().unwrap_or_default().saturating_sub(self.bytes);
+        if left == 0 {
+            taken.by_network.remove(&self.network);
+        } else {
+            taken.by_network.insert(self.network, left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::problem::Code;
+
+    const LARGEST: u64 = 25 * 1024 * 1024;
+
+    fn network(n: u8) -> Network {
+        Network::of(IpAddr::from([10, 0, n, 1]))
+    }
+
+    #[test]
+    fn a_network_has_two_and_all_have_five_of_the_largest() {
+        let room = Room::default();
+        let mut shares = Vec::new();
+        for n in [1, 1, 2, 2, 3] {
+            shares.push(room.take(network(n), LARGEST).expect("there is room"));
+        }
+        assert_eq!(room.take(network(1), LARGEST).err().map(|problem| problem.code), Some(Code::Overloaded));
+        assert!(room.take(network(9), LARGEST).is_err());
+        assert!(room.take(network(9), 1024).is_ok(), "a small one fits");
+        shares.remove(0);
+        assert!(room.take(network(9), LARGEST).is_ok());
+    }
+
+    #[test]
+    fn what_was_given_back_is_forgotten() {
+        let room = Room::default();
+        drop(room.take(network(1), LARGEST));
+        let taken = room.lock();
+        assert_eq!((taken.all, taken.by_network.len()), (0, 0));
+    }
+}

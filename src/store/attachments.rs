@@ -1,0 +1,333 @@
+//! Files on messages. Who sees a message sees its files; who wrote it adds some, for an hour. The policies say so, and
+//! the trigger `attachment_added` keeps the limits; what is asked here beforehand is asked to give the good answer.
+
+use bytes::Bytes;
+use sqlx::{FromRow, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::tickets::{self, Submission};
+use crate::{
+    api::upload::File,
+    db::{OrgTx, SiteTx},
+    keys::Sha256Digest,
+    problem::{Code, Problem},
+};
+
+/// A file of a message, without its bytes.
+#[derive(Clone, Debug, FromRow)]
+pub struct Attachment {
+    pub id: Uuid,
+    pub message_id: Uuid,
+    pub name: String,
+    pub size: i64,
+    pub content_type: String,
+    pub created_at: OffsetDateTime,
+}
+
+/// A file to add.
+#[derive(Debug)]
+pub struct NewAttachment {
+    pub file: File,
+    /// The key of the object that has been written for it; its bytes go into the row without one.
+    pub object_key: Option<String>,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug)]
+pub enum Held {
+    Here(Bytes),
+    /// In the object store, under this key.
+    Elsewhere(String),
+}
+
+/// What is asked of a message before files are added to it.
+#[derive(FromRow)]
+struct Writable {
+    own: bool,
+    recent: bool,
+}
+
+macro_rules! attachments {
+    ($rest:literal) => {
+        concat!(
+            "select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vicket.attachments a ",
+            $rest
+        )
+    };
+}
+
+/// The files of the ticket that the token in the context opens, oldest first.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn mine(tx: &mut SiteTx) -> Result<Vec<Attachment>, Problem> {
+    Ok(sqlx::query_as(attachments!("order by a.created_at, a.id")).fetch_all(tx.connection()).await?)
+}
+
+/// The files of a ticket, notes' included, oldest first.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn of_ticket(tx: &mut OrgTx, ticket_id: Uuid) -> Result<Vec<Attachment>, Problem> {
+    let rows = sqlx::query_as(attachments!("where a.ticket_id = $1 order by a.created_at, a.id"))
+        .bind(ticket_id)
+        .fetch_all(tx.connection())
+        .await?;
+    Ok(rows)
+}
+
+/// One file of the ticket that the token in the context opens.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn my_own(tx: &mut SiteTx, id: Uuid) -> Result<Attachment, Problem> {
+    find(tx.connection(), id, None).await
+}
+
+/// One file of this ticket.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn one(tx: &mut OrgTx, ticket_id: Uuid, id: Uuid) -> Result<Attachment, Problem> {
+    find(tx.connection(), id, Some(ticket_id)).await
+}
+
+async fn find(connection: &mut PgConnection, id: Uuid, ticket_id: Option<Uuid>) -> Result<Attachment, Problem> {
+    sqlx::query_as(attachments!("where a.id = $1 and ($2::uuid is null or a.ticket_id = $2)"))
+        .bind(id)
+        .bind(ticket_id)
+        .fetch_optional(connection)
+        .await?
+        .ok_or_else(Problem::not_found)
+}
+
+/// The bytes of a file that [`my_own`] found.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn my_content(tx: &mut SiteTx, file: &Attachment) -> Result<Held, Problem> {
+    held(tx.connection(), file.id).await
+}
+
+/// The bytes of a file that [`one`] found.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn content(tx: &mut OrgTx, file: &Attachment) -> Result<Held, Problem> {
+    held(tx.connection(), file.id).await
+}
+
+async fn held(connection: &mut PgConnection, id: Uuid) -> Result<Held, Problem> {
+    let row: Option<(Option<Vec<u8>>, Option<String>)> =
+        sqlx::query_as("select a.content, a.object_key from vicket.attachments a where a.id = $1")
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+    match row {
+        Some((Some(content), _)) => Ok(Held::Here(content.into())),
+        Some((None, Some(object_key))) => Ok(Held::Elsewhere(object_key)),
+        Some((None, None)) => Err(Problem::internal("an attachment is held nowhere")),
+        None => Err(Problem::not_found()),
+    }
+}
+
+/// The ticket and whether its customer may add files to this message of it.
+async fn my_message(tx: &mut SiteTx, message_id: Uuid) -> Result<(tickets::Ticket, Writable), Problem> {
+    let ticket = tickets::mine(tx).await?;
+    let message = sqlx::query_as(
+        "select m.author = 'customer' as own, m.created_at > now() - interval '1 hour' as recent
+        from vicket.ticket_messages m where m.id = $1",
+    )
+    .bind(message_id)
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok((ticket, message.ok_or_else(Problem::not_found)?))
+}
+
+impl Writable {
+    fn check(&self) -> Result<(), Problem> {
+        match self {
+            Self { own: false, .. } => Err(Problem::unprocessable("message_id", "somebody else wrote this message")),
+            Self { recent: false, .. } => Err(Problem::unprocessable(
+                "message_id",
+                "files can be added for an hour after a message was written; write another",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn closed() -> Problem {
+    Problem::new(Code::TicketClosed, "This ticket is closed and takes no files.")
+}
+
+/// Adds files to a message of the customer's. A repeated submission gets the files of then.
+///
+/// # Errors
+/// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`, `422 unprocessable`.
+pub async fn add_mine(
+    tx: &mut SiteTx,
+    message_id: Uuid,
+    files: &[NewAttachment],
+    submission: Option<Submission>,
+) -> Result<Vec<Attachment>, Problem> {
+    let upload_id = Uuid::new_v4();
+    let (ticket, message) = my_message(tx, message_id).await?;
+    if let Some(submission) = submission {
+        // The same files on another message are another upload.
+        let request = Sha256Digest::of_parts(&[submission.request.as_bytes(), message_id.as_bytes()]);
+        let submission = Submission { request, ..submission };
+        let claim = tickets::claim(tx, "attachments", submission, ticket.id, upload_id).await?;
+        if let Some((_, upload_id)) = claim {
+            return of_upload(tx.connection(), upload_id).await;
+        }
+    }
+    message.check()?;
+    for file in files {
+        sqlx::query(
+            "insert into vicket.attachments (ticket_id, message_id, upload_id, name, content_type, size, content, object_key)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(ticket.id)
+        .bind(message_id)
+        .bind(upload_id)
+        .bind(&file.file.name)
+        .bind(file.file.content_type)
+        .bind(file.size()?)
+        .bind(file.inline())
+        .bind(&file.object_key)
+        .execute(tx.connection())
+        .await
+        .map_err(limit)?;
+    }
+    of_upload(tx.connection(), upload_id).await
+}
+
+/// Adds files to a message that whoever asks wrote.
+///
+/// # Errors
+/// `404 not_found`, `409 ticket_closed`, `422 unprocessable`.
+pub async fn add(
+    tx: &mut OrgTx,
+    ticket_id: Uuid,
+    message_id: Uuid,
+    files: &[NewAttachment],
+) -> Result<Vec<Attachment>, Problem> {
+    let upload_id = Uuid::new_v4();
+    let site_id = agents_message(tx, ticket_id, message_id).await?;
+    for file in files {
+        sqlx::query(
+            "insert into vicket.attachments
+              (site_id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(site_id)
+        .bind(ticket_id)
+        .bind(message_id)
+        .bind(upload_id)
+        .bind(&file.file.name)
+        .bind(file.file.content_type)
+        .bind(file.size()?)
+        .bind(file.inline())
+        .bind(&file.object_key)
+        .execute(tx.connection())
+        .await
+        .map_err(limit)?;
+    }
+    of_upload(tx.connection(), upload_id).await
+}
+
+/// The site of a message that whoever asks may add files to.
+async fn agents_message(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Result<Uuid, Problem> {
+    let message: Option<(Uuid, bool, bool)> = sqlx::query_as(
+        "select m.site_id, m.author = 'agent' and m.author_id is not distinct from ctx.actor_user_id(),
+          m.created_at > now() - interval '1 hour'
+        from vicket.ticket_messages m where m.id = $1 and m.ticket_id = $2",
+    )
+    .bind(message_id)
+    .bind(ticket_id)
+    .fetch_optional(tx.connection())
+    .await?;
+    let (site_id, own, recent) = message.ok_or_else(Problem::not_found)?;
+    Writable { own, recent }.check()?;
+    Ok(site_id)
+}
+
+async fn of_upload(connection: &mut PgConnection, upload_id: Uuid) -> Result<Vec<Attachment>, Problem> {
+    let rows = sqlx::query_as(attachments!("where a.upload_id = $1 order by a.created_at, a.id"))
+        .bind(upload_id)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+/// Keys for the objects of as many files of the customer's, who may add them to this message.
+///
+/// # Errors
+/// `404 not_found`, `409 ticket_closed`, `422 unprocessable`.
+pub async fn reserve_mine(
+    tx: &mut SiteTx,
+    message_id: Uuid,
+    count: usize,
+    repeatable: bool,
+) -> Result<Vec<String>, Problem> {
+    let (ticket, message) = my_message(tx, message_id).await?;
+    // A repeat is answered as the first time, also when it comes too late for a new one.
+    if !repeatable {
+        message.check()?;
+        if ticket.status == "closed" {
+            return Err(closed());
+        }
+    }
+    reserve_keys(tx.connection(), None, count).await
+}
+
+/// As [`reserve_mine`], for whoever asks.
+///
+/// # Errors
+/// `404 not_found`, `422 unprocessable`.
+pub async fn reserve(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid, count: usize) -> Result<Vec<String>, Problem> {
+    let site_id = agents_message(tx, ticket_id, message_id).await?;
+    reserve_keys(tx.connection(), Some(site_id), count).await
+}
+
+async fn reserve_keys(
+    connection: &mut PgConnection,
+    site_id: Option<Uuid>,
+    count: usize,
+) -> Result<Vec<String>, Problem> {
+    let count = i32::try_from(count).map_err(Problem::internal)?;
+    let keys = sqlx::query_scalar("select ctx.reserve_object($1) from generate_series(1, $2)")
+        .bind(site_id)
+        .bind(count)
+        .fetch_all(connection)
+        .await?;
+    Ok(keys)
+}
+
+impl NewAttachment {
+    /// Files as they were sent, each with the key of its object when they are kept in the object store.
+    pub fn of(files: Vec<File>, keys: Vec<String>) -> Vec<Self> {
+        let keys = keys.into_iter().map(Some).chain(std::iter::repeat(None));
+        files.into_iter().zip(keys).map(|(file, object_key)| Self { file, object_key }).collect()
+    }
+
+    fn size(&self) -> Result<i64, Problem> {
+        i64::try_from(self.file.content.len()).map_err(Problem::internal)
+    }
+
+    fn inline(&self) -> Option<&[u8]> {
+        self.object_key.is_none().then_some(&*self.file.content)
+    }
+}
+
+/// What the trigger refuses.
+fn limit(error: sqlx::Error) -> Problem {
+    match super::constraint(&error) {
+        "ticket_not_closed" => closed(),
+        "attachments_of_message" => Problem::unprocessable("file", "a message has 10 files at the most"),
+        "attachments_of_ticket" => Problem::unprocessable("file", "a ticket has 100 MiB of files at the most"),
+        _ => error.into(),
+    }
+}
