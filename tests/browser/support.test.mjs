@@ -1,5 +1,6 @@
 // The scaffolded support page in a browser, from another origin than the server's, as a customer uses it.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { accessible, open, picture, start } from "./harness.mjs";
 
@@ -103,6 +104,40 @@ test("a customer fills a form in, gets a link, replies by it and opens a solved 
   assert.ok(!world.log().includes("tk_"), "a ticket's token is in the log");
   assert.ok(!world.log().includes("pk_"), "a key is in the log");
   assert.deepEqual([...page.said, ...other.said], []);
+});
+
+test("files go with a ticket and a reply, and come back as downloads", async () => {
+  const page = await open(world.browser);
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("Your e-mail address").fill("ada@example.com");
+  await page.getByLabel("Subject").fill("A picture");
+  await page.getByLabel("Message").fill("See the file.");
+  const markup = { name: "ünsafe \"page\".png", mimeType: "image/png", buffer: Buffer.from("<script>alert(1)</script>") };
+  await page.getByLabel("Files (optional)").setInputFiles([{ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("What I did.") }, markup]);
+  await page.getByRole("button", { name: "Send" }).click();
+  await heading(page, "Thank you").waitFor();
+  await page.getByRole("link", { name: "Open the ticket" }).click();
+  await heading(page, "A picture").waitFor();
+  await accessible(page, "thread with files");
+  await picture(page, "support-thread-files");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /notes\.txt/ }).click()]);
+  assert.equal(download.suggestedFilename(), "notes.txt");
+  assert.equal(readFileSync(await download.path(), "utf8"), "What I did.");
+
+  // What it says it is does not count: nothing of it runs, here or where it is fetched from.
+  const [other] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /ünsafe/ }).click()]);
+  assert.equal(readFileSync(await other.path(), "utf8"), "<script>alert(1)</script>");
+  await page.getByLabel("Your reply").fill("And another.");
+  await page.getByLabel("Files (optional)").setInputFiles({ name: "more.txt", mimeType: "text/plain", buffer: Buffer.from("More.") });
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.getByRole("button", { name: /more\.txt/ }).waitFor();
+
+  // A file that is too large does not take the message with it.
+  await page.getByLabel("Your reply").fill("A large one.");
+  await page.getByLabel("Files (optional)").setInputFiles({ name: "large.bin", mimeType: "application/zip", buffer: Buffer.alloc(11 << 20, 1) });
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.getByText("Your message was sent, but not its files.").waitFor();
+  await page.getByText("A large one.").waitFor();
 });
 
 test("what a person enters wrong is said beside its field and loses nothing", async () => {

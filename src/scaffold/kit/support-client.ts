@@ -23,6 +23,7 @@ export type NewTicket = Schemas["NewTicket"];
 export type SubmittedTicket = Schemas["SubmittedTicket"];
 export type Thread = Schemas["Thread"];
 export type Message = Schemas["Message"];
+export type Attachment = Schemas["Attachment"];
 export type KeyCheck = Schemas["KeyCheck"];
 export type Problem = Schemas["Problem"];
 /** The server's codes, and two of the client's own: nothing answered, or not in time. */
@@ -36,7 +37,7 @@ export interface ClientOptions {
   nextKey?: string | undefined;
   /** Where the server is, e.g. `https://support.example.com`. */
   url?: string | undefined;
-  /** Milliseconds that one try may take; 15,000 unless given. */
+  /** Milliseconds that one try may take; 15,000 unless given, and ten times that with files. */
   timeout?: number | undefined;
   /** How often a call is tried again; 2 unless given. */
   retries?: number | undefined;
@@ -130,7 +131,8 @@ function setting(name: keyof Settings, given: Settings): string {
 
 interface Request {
   query?: object | undefined;
-  body?: object | undefined;
+  /** Sent as JSON, but for files. */
+  body?: object | FormData | undefined;
   ticket?: string | undefined;
   options?: SubmitOptions | undefined;
 }
@@ -205,6 +207,21 @@ class Client {
     return this.#submit("tickets/thread/messages", { ticket: token, body: { body }, options });
   }
 
+  /** Adds files to a message that the customer wrote in the last hour: `message_id` of a new ticket, or `id` of a reply. */
+  async attach(token: string, messageId: string, files: Iterable<File>, options?: SubmitOptions): Promise<Attachment[]> {
+    const body = new FormData();
+    for (const file of files) body.append("file", file, file.name);
+    const path = `tickets/thread/messages/${encodeURIComponent(messageId)}/attachments`;
+    const once = { idempotencyKey: crypto.randomUUID(), ...options };
+    return (await this.#call<Schemas["AttachmentList"]>("POST", path, { ticket: token, body, options: once })).data;
+  }
+
+  /** A file of a ticket. Offer it as a download: what a stranger sent is not to be opened within your page. */
+  attachment(token: string, id: string, options?: CallOptions): Promise<Blob> {
+    const path = `tickets/thread/attachments/${encodeURIComponent(id)}`;
+    return this.#call("GET", path, { ticket: token, options }, (response) => response.blob());
+  }
+
   /** Why the key works from this page, or why it does not. */
   checkKey(options?: CallOptions): Promise<KeyCheck> {
     return this.#call("GET", "key/check", { options });
@@ -220,32 +237,34 @@ class Client {
     return answer;
   }
 
-  async #call<T>(method: string, path: string, request: Request): Promise<T> {
+  async #call<T>(method: string, path: string, request: Request, read = (response: Response): Promise<T> => response.json()): Promise<T> {
     const { query, body, ticket, options: { signal, idempotencyKey } = {} } = request;
     const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
     const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
     const headers: Record<string, string> = {};
     if (ticket) headers["X-Vicket-Ticket"] = ticket;
     if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
-    if (body) headers["Content-Type"] = "application/json";
+    const files = body instanceof FormData;
+    if (body && !files) headers["Content-Type"] = "application/json";
+    const timeout = this.#timeout * (files || path.includes("/attachments/") ? 10 : 1);
     const refused = new Set<string>();
 
     for (let tries = 0; ; ) {
       signal?.throwIfAborted();
       const key = this.#key;
-      const patience = AbortSignal.timeout(this.#timeout);
+      const patience = AbortSignal.timeout(timeout);
       let error: SupportError;
       try {
         const response = await fetch(url, {
           method,
           headers: { ...headers, "X-Vicket-Key": key },
-          ...(body && { body: JSON.stringify(body) }),
+          ...(body && { body: files ? body : JSON.stringify(body) }),
           signal: signal ? AbortSignal.any([signal, patience]) : patience,
           // Neither cookies nor the page's address are the server's business.
           credentials: "omit",
           referrerPolicy: "no-referrer",
         });
-        if (response.ok) return (await response.json()) as T;
+        if (response.ok) return await read(response);
         error = await refusal(response);
         // A refused key, also one that was refused too often: the other one may be good.
         if (response.status === 401 || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
@@ -260,7 +279,7 @@ class Client {
       } catch (cause) {
         signal?.throwIfAborted();
         if (patience.aborted) {
-          error = new SupportError({ code: "timeout", detail: `No answer within ${this.#timeout} ms.` });
+          error = new SupportError({ code: "timeout", detail: `No answer within ${timeout} ms.` });
         } else {
           error = await this.#diagnose(path, tries, String(cause));
         }

@@ -128,6 +128,20 @@ class Client {
     reply(token, body, options) {
         return this.#submit("tickets/thread/messages", { ticket: token, body: { body }, options });
     }
+    /** Adds files to a message that the customer wrote in the last hour: `message_id` of a new ticket, or `id` of a reply. */
+    async attach(token, messageId, files, options) {
+        const body = new FormData();
+        for (const file of files)
+            body.append("file", file, file.name);
+        const path = `tickets/thread/messages/${encodeURIComponent(messageId)}/attachments`;
+        const once = { idempotencyKey: crypto.randomUUID(), ...options };
+        return (await this.#call("POST", path, { ticket: token, body, options: once })).data;
+    }
+    /** A file of a ticket. Offer it as a download: what a stranger sent is not to be opened within your page. */
+    attachment(token, id, options) {
+        const path = `tickets/thread/attachments/${encodeURIComponent(id)}`;
+        return this.#call("GET", path, { ticket: token, options }, (response) => response.blob());
+    }
     /** Why the key works from this page, or why it does not. */
     checkKey(options) {
         return this.#call("GET", "key/check", { options });
@@ -141,7 +155,7 @@ class Client {
         this.#sent.set(text, { key, until: Date.now() + DOUBLE_CLICK });
         return answer;
     }
-    async #call(method, path, request) {
+    async #call(method, path, request, read = (response) => response.json()) {
         const { query, body, ticket, options: { signal, idempotencyKey } = {} } = request;
         const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
         const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
@@ -150,26 +164,28 @@ class Client {
             headers["X-Vicket-Ticket"] = ticket;
         if (idempotencyKey)
             headers["Idempotency-Key"] = idempotencyKey;
-        if (body)
+        const files = body instanceof FormData;
+        if (body && !files)
             headers["Content-Type"] = "application/json";
+        const timeout = this.#timeout * (files || path.includes("/attachments/") ? 10 : 1);
         const refused = new Set();
         for (let tries = 0;;) {
             signal?.throwIfAborted();
             const key = this.#key;
-            const patience = AbortSignal.timeout(this.#timeout);
+            const patience = AbortSignal.timeout(timeout);
             let error;
             try {
                 const response = await fetch(url, {
                     method,
                     headers: { ...headers, "X-Vicket-Key": key },
-                    ...(body && { body: JSON.stringify(body) }),
+                    ...(body && { body: files ? body : JSON.stringify(body) }),
                     signal: signal ? AbortSignal.any([signal, patience]) : patience,
                     // Neither cookies nor the page's address are the server's business.
                     credentials: "omit",
                     referrerPolicy: "no-referrer",
                 });
                 if (response.ok)
-                    return (await response.json());
+                    return await read(response);
                 error = await refusal(response);
                 // A refused key, also one that was refused too often: the other one may be good.
                 if (response.status === 401 || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
@@ -185,7 +201,7 @@ class Client {
             catch (cause) {
                 signal?.throwIfAborted();
                 if (patience.aborted) {
-                    error = new SupportError({ code: "timeout", detail: `No answer within ${this.#timeout} ms.` });
+                    error = new SupportError({ code: "timeout", detail: `No answer within ${timeout} ms.` });
                 }
                 else {
                     error = await this.#diagnose(path, tries, String(cause));

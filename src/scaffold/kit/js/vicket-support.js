@@ -66,6 +66,8 @@ button[aria-disabled=true] { opacity: .6; cursor: progress; }
 .prose img { max-width: 100%; height: auto; }
 .prose table { border-collapse: collapse; } .prose :is(td, th) { border: 1px solid var(--border); padding: .3em .6em; text-align: start; }
 .message { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
+.files { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .8rem; }
+.files button { font-size: .9rem; padding: .3rem .8rem; overflow-wrap: anywhere; }
 .agent { background: var(--surface); }
 .developer { font: .85rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 `;
@@ -110,6 +112,7 @@ export class VicketSupport extends Base {
             this.#status = h("p", { role: "status", class: "muted" });
             root.append(this.#view, this.#status);
         }
+        this.#client = undefined;
         addEventListener("hashchange", this.#route);
         void this.#show(location.hash, false);
     }
@@ -278,7 +281,7 @@ export class VicketSupport extends Base {
         const choose = h("select", { id: "template" }, h("option", { value: "" }, "Something else"), ...templates.map((template) => h("option", { value: template.id }, template.name)));
         const chosen = () => templates.find((template) => template.id === choose.value);
         choose.addEventListener("change", () => questions.replaceChildren(...asked(chosen())));
-        form.append(...(templates.length ? field("template", "What is it about?", choose) : []), ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })), ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })), ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })), questions, ...field("message", "Message", h("textarea", { id: "message", required: true, maxlength: limits.message })));
+        form.append(...(templates.length ? field("template", "What is it about?", choose) : []), ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })), ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })), ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })), questions, ...field("message", "Message", h("textarea", { id: "message", required: true, maxlength: limits.message })), ...fileField());
         this.#sends(form, "Send", async () => {
             const ticket = { email: value(form, "email"), subject: value(form, "subject"), message: value(form, "message") };
             const name = value(form, "name").trim();
@@ -290,8 +293,9 @@ export class VicketSupport extends Base {
                 ticket.answers = answers(form, template.questions);
             }
             const made = await this.#support.submitTicket(ticket);
+            const unsent = await this.#attach(made.token, made.message_id, form);
             const link = `${ROUTE}ticket=${made.token}`;
-            this.#view?.replaceChildren(back(), h("h1", { tabindex: -1 }, "Thank you, we have your message"), h("p", {}, `It is ticket ${made.number}, “${made.subject}”.`), h("p", {}, "This link opens it. Keep it to yourself: whoever has it reads and answers the ticket."), h("p", {}, h("a", { href: link }, "Open the ticket")), copyButton(new URL(link, location.href).href));
+            this.#view?.replaceChildren(back(), h("h1", { tabindex: -1 }, "Thank you, we have your message"), h("p", {}, `It is ticket ${made.number}, “${made.subject}”.`), ...unsent, h("p", {}, "This link opens it. Keep it to yourself: whoever has it reads and answers the ticket."), h("p", {}, h("a", { href: link }, "Open the ticket")), copyButton(new URL(link, location.href).href));
             this.#view?.querySelector("h1")?.focus();
         });
         return [back(), h("h1", { tabindex: -1 }, `Write to ${site.org_name}`), form];
@@ -300,7 +304,7 @@ export class VicketSupport extends Base {
     async #thread(token, signal) {
         const thread = await this.#support.thread(token, { signal });
         const status = h("span", {}, STATUS[thread.status]);
-        const messages = h("ol", { class: "plain", "aria-label": "Messages" }, ...thread.messages.map(said));
+        const messages = h("ol", { class: "plain", "aria-label": "Messages" }, ...thread.messages.map((message) => this.#said(token, message)));
         const closed = thread.status === "closed";
         return [
             back(),
@@ -314,16 +318,54 @@ export class VicketSupport extends Base {
         const form = h("form", {}, h("h2", {}, "Reply"));
         if (thread.status === "resolved")
             form.append(h("p", { class: "muted" }, "It is solved. A reply opens it again."));
-        form.append(...field("body", "Your reply", h("textarea", { id: "body", required: true, maxlength: 20_000 })));
+        form.append(...field("body", "Your reply", h("textarea", { id: "body", required: true, maxlength: 20_000 })), ...fileField());
+        const unsent = h("div");
+        form.append(unsent);
         this.#sends(form, "Send reply", async () => {
             const message = await this.#support.reply(token, value(form, "body"));
-            messages.append(said(message));
-            const now = await this.#support.thread(token).catch(() => thread);
+            unsent.replaceChildren(...(await this.#attach(token, message.id, form)));
+            const now = await this.#support.thread(token).catch(() => ({ ...thread, messages: [...thread.messages, message] }));
+            messages.replaceChildren(...now.messages.map((message) => this.#said(token, message)));
             status.textContent = STATUS[now.status];
             form.reset();
             this.#say("Your reply was sent.");
         });
         return form;
+    }
+    /** Adds the form's files to a message that was sent; when that fails, the message stays, and this is what to say. */
+    async #attach(token, messageId, form) {
+        const files = [...(form.querySelector("#files")?.files ?? [])];
+        if (files.length === 0)
+            return [];
+        try {
+            await this.#support.attach(token, messageId, files);
+            return [];
+        }
+        catch (error) {
+            return [h("p", { class: "error" }, "Your message was sent, but not its files. You can send them with a reply."), ...this.#failure(error)];
+        }
+    }
+    #said(token, message) {
+        const who = message.author === "agent" ? `${message.author_name ?? "Support"} (support)` : (message.author_name ?? "You");
+        const files = message.attachments.map((file) => h("li", {}, this.#download(token, file)));
+        return h("li", { class: `card ${message.author}` }, h("p", { class: "muted" }, `${who}, ${moment(message.created_at)}`), h("p", { class: "message" }, message.body), files.length > 0 && h("ul", { class: "plain files", "aria-label": "Files" }, ...files));
+    }
+    /** A file is fetched with the ticket's token and saved; it never opens within the page. */
+    #download(token, file) {
+        const button = h("button", { type: "button", class: "quiet" }, `${file.name} (${size(file.size)})`);
+        button.addEventListener("click", async () => {
+            this.#say(`Fetching ${file.name}…`);
+            try {
+                const url = URL.createObjectURL(await this.#support.attachment(token, file.id));
+                h("a", { href: url, download: file.name }).click();
+                setTimeout(() => URL.revokeObjectURL(url), 60_000);
+                this.#say("");
+            }
+            catch (error) {
+                this.#say(error instanceof SupportError ? error.message : "The file could not be fetched.");
+            }
+        });
+        return button;
     }
     /** Makes a form send: once at a time, with what went wrong beside the field that it went wrong in. */
     #sends(form, label, send) {
@@ -371,10 +413,6 @@ function card(article) {
     const href = `${ROUTE}article=${encodeURIComponent(article.slug)}`;
     return h("a", { class: "card", href }, h("strong", {}, article.title), h("p", { class: "muted" }, article.excerpt));
 }
-function said(message) {
-    const who = message.author === "agent" ? `${message.author_name ?? "Support"} (support)` : (message.author_name ?? "You");
-    return h("li", { class: `card ${message.author}` }, h("p", { class: "muted" }, `${who}, ${moment(message.created_at)}`), h("p", { class: "message" }, message.body));
-}
 /** A label, an input whose id is `name`, and a place for what is wrong with it. */
 function field(name, label, input) {
     const error = h("div", { id: `${name}-error`, class: "error of-field" });
@@ -417,6 +455,12 @@ function answers(form, questions) {
 }
 function value(form, name) {
     return form.querySelector(`[id="${name}"]`)?.value ?? "";
+}
+function fileField() {
+    return field("files", "Files (optional)", h("input", { id: "files", type: "file", multiple: true }));
+}
+function size(bytes) {
+    return bytes < 100_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 function copyButton(text) {
     const button = h("button", { class: "quiet" }, "Copy the link");
