@@ -1,5 +1,6 @@
 //! Files on tickets: who adds them, who reads them, how they leave, where they are kept.
 
+mod bucket;
 mod kept;
 
 use reqwest::Method;

@@ -3,10 +3,11 @@
 //! What is tried is read from the catalog, so that a table that somebody adds joins by itself: [`matrix`] runs every
 //! statement as every role on every table, [`catalog`] reads the rules that every table keeps. The rest plays an attacker:
 //! [`hostile`] and [`sealed`] write their own SQL inside a tenant, [`logins`] tries to become somebody else, [`tickets`]
-//! wants other customers' tickets, [`operator`] forgets its WHERE.
+//! wants other customers' tickets and [`attachments`] their files, [`operator`] forgets its WHERE.
 //!
 //! The superuser arranges and looks; it never is the one whose refusal is asserted, because nothing is refused to it.
 
+mod attachments;
 mod catalog;
 mod hostile;
 mod logins;

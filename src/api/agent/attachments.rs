@@ -105,7 +105,6 @@ impl AttachmentsApi {
         method = "get",
         operation_id = "getTicketAttachment"
     )]
-    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn download(
         &self,
         agent: Agent,
