@@ -62,7 +62,11 @@ pub fn page(server: &str, key: &str) -> Vec<Page> {
 /// When a file is there already and differs, or when one cannot be written. Nothing is written then, or what was is named.
 pub fn run(args: &ScaffoldArgs) -> anyhow::Result<()> {
     let around = project_around(&args.dir)?;
-    let framework = args.framework.unwrap_or_else(|| around.as_deref().map_or(Framework::Vite, framework_of));
+    let framework = match (args.framework, &around) {
+        (Some(framework), _) => framework,
+        (None, Some(package)) => framework_of(package)?,
+        (None, None) => Framework::Vite,
+    };
     let mut files = COMMON.to_vec();
     files.extend_from_slice(match framework {
         Framework::Vite => VITE,
@@ -71,7 +75,8 @@ pub fn run(args: &ScaffoldArgs) -> anyhow::Result<()> {
     });
     let own_project = framework == Framework::Vite && around.is_none();
     if own_project {
-        files.extend_from_slice(VITE_PROJECT);
+        // A repository may well have a .gitignore already, which stays as it is.
+        files.extend(VITE_PROJECT.iter().filter(|(name, _)| !args.dir.join(name).exists()));
     }
 
     let written = write(&args.dir, &files, args.force)?;
@@ -102,20 +107,17 @@ impl fmt::Display for Change {
 }
 
 fn write(dir: &Path, files: &[File], force: bool) -> anyhow::Result<Vec<(&'static str, Change)>> {
+    ensure!(!dir.exists() || dir.is_dir(), "{} is no directory", dir.display());
     let mut planned = Vec::new();
     for (name, text) in files {
-        let change = match fs::read(dir.join(name)) {
-            Ok(found) if found == text.as_bytes() => Change::Kept,
-            Ok(_) => Change::Replaced,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Change::Wrote,
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", dir.join(name).display())),
-        };
+        let change = plan(&dir.join(name), text)?;
         planned.push((*name, *text, change));
     }
     let in_the_way: Vec<_> = planned.iter().filter(|plan| plan.2 == Change::Replaced).map(|plan| plan.0).collect();
     ensure!(
         force || in_the_way.is_empty(),
-        "{} has {} with other text; nothing was written. --force replaces it: commit your changes first",
+        "{} has {} with other text; nothing was written. choose another directory, or --force to \
+         replace what is there",
         dir.display(),
         in_the_way.join(", ")
     );
@@ -135,20 +137,37 @@ fn write(dir: &Path, files: &[File], force: bool) -> anyhow::Result<Vec<(&'stati
     Ok(planned.into_iter().map(|(name, _, change)| (name, change)).collect())
 }
 
+fn plan(path: &Path, text: &str) -> anyhow::Result<Change> {
+    match fs::symlink_metadata(path) {
+        // What it leads to may be anything, and anywhere.
+        Ok(found) => ensure!(found.is_file(), "{} is no plain file; nothing was written", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Change::Wrote),
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+    let found = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(if found == text.as_bytes() { Change::Kept } else { Change::Replaced })
+}
+
 /// The text of the nearest `package.json`, in `dir` or above it.
 fn project_around(dir: &Path) -> anyhow::Result<Option<String>> {
     let here: PathBuf = std::path::absolute(dir).with_context(|| format!("{} is no path", dir.display()))?;
     Ok(here.ancestors().find_map(|dir| fs::read_to_string(dir.join("package.json")).ok()))
 }
 
-fn framework_of(package: &str) -> Framework {
-    let package: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
+fn framework_of(package: &str) -> anyhow::Result<Framework> {
+    let package: serde_json::Value = serde_json::from_str(package.trim_start_matches('\u{feff}'))
+        .context("the package.json around the directory is no JSON; --framework says what builds the page")?;
     let depends = |name| ["dependencies", "devDependencies"].iter().any(|kind| !package[*kind][name].is_null());
-    if depends("next") { Framework::Next } else { Framework::Vite }
+    Ok(if depends("next") { Framework::Next } else { Framework::Vite })
 }
 
 fn next_steps(framework: Framework, own_project: bool, dir: &Path) -> String {
-    let shown = dir.display();
+    // As a shell takes it.
+    let shown = match dir.display().to_string() {
+        plain if plain.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) => plain,
+        other => format!("'{}'", other.replace('\'', r"'\''")),
+    };
+    let port = if framework == Framework::Next { 3000 } else { 5173 };
     let setting = match framework {
         Framework::Vite if own_project => format!(
             "1. cd {shown} && cp .env.example .env.local, and put the site's publishable key into VITE_VICKET_KEY\n\
@@ -170,7 +189,7 @@ fn next_steps(framework: Framework, own_project: bool, dir: &Path) -> String {
     };
     format!(
         "Next:\n{setting}\n\
-         3. Let the page's origin use the key: vicket site add-origin ORG/SITE http://localhost:5173\n\
+         3. Let the page's origin use the key: vicket site add-origin ORG/SITE http://localhost:{port}\n\
          The key is shown once, by `vicket key create ORG/SITE`; `vicket dev` has demo sites with keys in dev.json.\n\
          When the page shows nothing, its console says why."
     )
@@ -237,6 +256,39 @@ mod tests {
     }
 
     #[test]
+    fn a_repositorys_own_files_stay_and_the_rest_is_written() {
+        let dir = Scratch::new("repository");
+        fs::create_dir_all(&dir.0).expect("made");
+        fs::write(dir.0.join(".gitignore"), "target\n").expect("written");
+        run(&args(&dir.0, Some(Framework::Vite), true)).expect("written");
+        assert_eq!(fs::read_to_string(dir.0.join(".gitignore")).expect("there"), "target\n");
+        assert!(dir.names().contains(&"package.json".to_owned()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link_even_by_force() {
+        let dir = Scratch::new("link");
+        let target = Scratch::new("target");
+        fs::create_dir_all(&dir.0).expect("made");
+        fs::write(&target.0, "another's").expect("written");
+        std::os::unix::fs::symlink(&target.0, dir.0.join("support-client.ts")).expect("linked");
+        let refused = run(&args(&dir.0, Some(Framework::Plain), true)).expect_err("refused").to_string();
+        assert!(refused.contains("support-client.ts is no plain file"), "{refused}");
+        assert_eq!(fs::read_to_string(&target.0).expect("there"), "another's");
+        fs::remove_file(&target.0).expect("removed");
+    }
+
+    #[test]
+    fn a_file_is_no_directory() {
+        let file = Scratch::new("file");
+        fs::write(&file.0, "").expect("written");
+        let refused = run(&args(&file.0, Some(Framework::Plain), false)).expect_err("refused").to_string();
+        assert!(refused.contains("is no directory"), "{refused}");
+        fs::remove_file(&file.0).expect("removed");
+    }
+
+    #[test]
     fn a_second_run_changes_nothing() {
         let dir = Scratch::new("again");
         let written = write(&dir.0, COMMON, false).expect("written");
@@ -251,8 +303,9 @@ mod tests {
         fs::create_dir_all(dir.0.join("app/support")).expect("made");
         fs::write(dir.0.join("package.json"), r#"{"dependencies": {"next": "16", "react": "19"}}"#).expect("written");
         let package = project_around(&dir.0.join("app/support")).expect("a path").expect("found");
-        assert_eq!(framework_of(&package), Framework::Next);
-        assert_eq!(framework_of(r#"{"devDependencies": {"vite": "8"}}"#), Framework::Vite);
+        assert_eq!(framework_of(&package).expect("JSON"), Framework::Next);
+        assert_eq!(framework_of(r#"{"devDependencies": {"vite": "8"}}"#).expect("JSON"), Framework::Vite);
+        assert!(framework_of("{").is_err());
     }
 
     #[test]

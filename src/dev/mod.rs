@@ -193,11 +193,11 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
         began.elapsed().as_secs_f64()
     );
     println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
-    if let Some(url) = &dev.pages.allowed {
-        println!("  Its page   {url}  (acme/acme-app's support page, from an origin that the site lists)");
-    }
-    if let Some(url) = &dev.pages.refused {
-        println!("  Refused    {url}  (the same page, from an origin that it does not list)");
+    for url in [&dev.pages.allowed, &dev.pages.refused].into_iter().flatten() {
+        // The site lists what it was made with: on other ports, later, both may be refused.
+        let listed = dev.sites.first().is_some_and(|site| site.origins.contains(url));
+        let (title, does) = if listed { ("Its page", "lists") } else { ("Refused", "does not list") };
+        println!("  {title:<9}  {url}  (the first site's support page, from an origin that the site {does})");
     }
     println!("  For tools  {}  (URLs, keys, logins, databases)\n", dev_file(dir).display());
     for site in &dev.sites {

@@ -150,6 +150,58 @@ test("no answer in time, and no server, are errors of their own", async () => {
   assert.match(error.message, /check your connection/);
 });
 
+test("a key that was given never goes with the next key of the environment, which may be another site's", async () => {
+  process.env.VICKET_KEY_NEXT = "pk_of_another_site";
+  try {
+    answers = [problem(401, "key_invalid"), problem(401, "key_invalid")];
+    await refused(client().submitTicket(ticket), "key_invalid");
+    assert.deepEqual(asked.map(({ headers }) => headers["x-vicket-key"]), ["pk_one"]);
+    answers = [problem(401, "key_invalid"), {}];
+    process.env.VICKET_KEY = "pk_of_the_environment";
+    await createClient({ url }).site();
+    assert.deepEqual(asked.slice(1).map(({ headers }) => headers["x-vicket-key"]), ["pk_of_the_environment", "pk_of_another_site"]);
+  } finally {
+    delete process.env.VICKET_KEY_NEXT;
+    delete process.env.VICKET_KEY;
+  }
+});
+
+test("what is no answer of Vicket's is said so, once, and a key that cannot be sent is refused at once", async () => {
+  const html = createServer((_, response) => response.end("<!doctype html>")).listen(0, "127.0.0.1");
+  await new Promise((resolve) => html.once("listening", resolve));
+  const error = await refused(createClient({ url: `http://127.0.0.1:${html.address().port}`, key: "pk_one" }).site(), "unreadable");
+  assert.match(error.hint, /not as Vicket does/);
+  html.close();
+  assert.throws(() => createClient({ url, key: "pk_one\u200b" }), /character that no key has/);
+});
+
+test("neither key nor token follows a redirect, and why nothing answered is said", async () => {
+  answers = [{ status: 302, headers: { Location: "http://127.0.0.1:9/" } }];
+  const error = await refused(client({ retries: 0 }).thread("tk_one"), "unreachable");
+  assert.match(error.hint, /redirect/);
+});
+
+test("Retry-After may be a date", async () => {
+  answers = [problem(429, "rate_limited", { "Retry-After": new Date(Date.now() + 60_000).toUTCString() })];
+  const error = await refused(client().site(), "rate_limited");
+  assert.ok(error.retryAfter > 55 && error.retryAfter <= 61, String(error.retryAfter));
+});
+
+test("an own Idempotency-Key is used once and not remembered", async () => {
+  const support = client();
+  await support.submitTicket(ticket, { idempotencyKey: "mine" });
+  await support.submitTicket(ticket);
+  assert.equal(asked[0].headers["idempotency-key"], "mine");
+  assert.notEqual(asked[1].headers["idempotency-key"], "mine");
+});
+
+test("the client type-checks in a Node project, too", () => {
+  const project = join(dir, "plain");
+  writeFileSync(join(project, "package.json"), '{"type": "module"}');
+  symlinkSync(modules, join(project, "node_modules"));
+  execFileSync(join(modules, ".bin/tsc"), ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--lib", "es2022", "--types", "node", "support-client.ts"], { cwd: project, stdio: "inherit" });
+});
+
 test("key and URL come from the environment, and their lack is said", () => {
   const run = (env) =>
     execFileSync(process.execPath, ["--input-type=module", "-e", `import { createClient } from ${JSON.stringify(join(dir, "plain/support-client.js"))}; try { createClient(); console.log("made") } catch (error) { console.log(error.message) }`], { env: { PATH: process.env.PATH, ...env }, encoding: "utf8" });

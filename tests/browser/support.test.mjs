@@ -37,7 +37,7 @@ test("a customer reads and searches", async () => {
   await page.getByText("1 found.").waitFor();
   assert.equal(await page.getByRole("link", { name: /Getting started/ }).count(), 0);
   await page.getByLabel("Search the help center").fill("xyzzy");
-  await page.getByText("Nothing found").waitFor();
+  await page.getByText("Nothing found. Try other words").waitFor();
   await page.getByLabel("Search the help center").fill("export");
   await page.getByRole("link", { name: /Export your data/ }).click();
   await heading(page, "Export your data").waitFor();
@@ -206,6 +206,105 @@ test("on a slow network the page says that it loads, and arrives", async () => {
   await heading(page, "Getting started").waitFor();
 });
 
+test("a long list grows once a click, and a search takes its place", async () => {
+  for (let i = 0; i < 25; i += 1) {
+    const article = { title: `Numbered ${i}`, slug: `numbered-${i}`, body_markdown: "One of many.", site: "acme-app" };
+    const { id } = await world.agent("owner@acme.com", "POST", "/v1/orgs/acme/articles", article);
+    await world.agent("owner@acme.com", "POST", `/v1/orgs/acme/articles/${id}/publish`);
+  }
+  const page = await open(world.browser);
+  await page.goto(home());
+  await heading(page, /Acme App/).waitFor();
+  const rows = page.getByRole("listitem");
+  assert.equal(await rows.count(), 20);
+  const more = page.getByRole("button", { name: "Show more articles" });
+  await more.dblclick();
+  await page.getByRole("link", { name: /Getting started/ }).waitFor();
+  assert.equal(await more.isVisible(), false);
+  const titles = await rows.allTextContents();
+  assert.equal(new Set(titles).size, titles.length, "a row is there twice");
+
+  // A page of the old list that is late does not mix with what was found.
+  await page.reload();
+  await more.waitFor();
+  await page.route(/cursor=/, async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await route.continue().catch(() => {});
+  });
+  await more.click();
+  await page.getByLabel("Search the help center").fill("export");
+  await page.getByText("1 found.").waitFor();
+  await page.waitForTimeout(2000);
+  assert.equal(await rows.count(), 1);
+
+  // A search that failed can be made again, and what was there stays.
+  await page.context().setOffline(true);
+  await page.getByLabel("Search the help center").fill("keyboard");
+  await page.getByRole("alert").getByText("check your connection").waitFor();
+  await page.context().setOffline(false);
+  await page.getByLabel("Search the help center").press("Enter");
+  await page.getByRole("link", { name: /Keyboard shortcuts/ }).waitFor();
+  // It is there after a look at an article.
+  await page.getByRole("link", { name: /Keyboard shortcuts/ }).click();
+  await heading(page, "Keyboard shortcuts").waitFor();
+  await page.goBack();
+  await heading(page, /Acme App/).waitFor();
+  assert.equal(await page.getByLabel("Search the help center").inputValue(), "keyboard");
+  assert.equal(await rows.count(), 1);
+});
+
+test("a ticket's address is not lost by a reload, nor by leaving while it is sent", async () => {
+  const page = await open(world.browser);
+  await submit(page, { subject: "Reloaded" });
+  await page.reload();
+  await heading(page, "Reloaded").waitFor();
+
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("Your e-mail address").fill("ada@example.com");
+  await page.getByLabel("Subject").fill("Left early");
+  await page.getByLabel("Message").fill("Please help.");
+  await page.route("**/support/v1/tickets", async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    await route.continue();
+  });
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByRole("link", { name: "All help" }).click();
+  await heading(page, "Thank you").waitFor();
+  await page.waitForTimeout(500);
+  assert.match(page.url(), /#vicket-ticket=tk_/);
+  await heading(page, "Thank you").waitFor();
+});
+
+test("what a person began to write is there when they come back", async () => {
+  const page = await open(world.browser);
+  await page.goto(`${home()}/#pricing`);
+  await page.getByRole("link", { name: "Write to us" }).click();
+  await page.getByLabel("Message").fill("Half a");
+  // Another part of the page, and the element itself somewhere else in it.
+  await page.evaluate(() => (location.hash = "#imprint"));
+  await page.evaluate(() => document.body.append(document.querySelector("vicket-support")));
+  assert.equal(await page.getByLabel("Message").inputValue(), "Half a");
+  await page.goBack();
+  await page.goBack();
+  await heading(page, /Acme App/).waitFor();
+  await page.goForward();
+  await heading(page, /Write to/).waitFor();
+  assert.equal(await page.getByLabel("Message").inputValue(), "Half a");
+
+  const link = await submit(page, { subject: "Slow reply" });
+  await page.goto(link);
+  await page.reload();
+  await page.getByLabel("Your reply").fill("First.");
+  await page.route("**/messages", async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    await route.continue();
+  });
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.getByLabel("Your reply").fill("Second, written meanwhile");
+  await page.getByText("Your reply was sent.").waitFor();
+  assert.equal(await page.getByLabel("Your reply").inputValue(), "Second, written meanwhile");
+});
+
 test("everything is reached by keyboard", async () => {
   const page = await open(world.browser);
   await page.goto(home());
@@ -262,6 +361,13 @@ test("it can be read in the dark and on a phone", async () => {
     assert.equal(wide, false, `${name} scrolls sideways`);
     await picture(page, `support-${name}-dark-phone`);
   }
+  // Nor does what a customer writes without a space.
+  await submit(page, { subject: "x".repeat(199), message: "y".repeat(3000) });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, "thanks scrolls sideways");
+  await page.getByRole("link", { name: "Open the ticket" }).click();
+  await heading(page, /xxx/).waitFor();
+  await accessible(page, "thread, dark");
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, "the thread scrolls sideways");
 });
 
 test("a page that has the next key goes on when the other one was rotated away", async () => {
@@ -276,8 +382,8 @@ test("a page that has the next key goes on when the other one was rotated away",
   }, staged);
   await heading(page, /Acme App/).waitFor();
   world.command("key", "rotate", "acme/acme-app");
-  await page.getByRole("link", { name: /Getting started/ }).click();
-  await heading(page, "Getting started").waitFor();
+  await page.getByRole("listitem").first().getByRole("link").click();
+  await page.getByText("Did this not help?").waitFor();
 
   // A page that was not deployed in time says so to the customer, and why to the developer.
   const late = await open(world.browser);

@@ -11,7 +11,7 @@
 // has it. Whoever has the link reads and answers the ticket.
 
 import { createClient, SupportError } from "./support-client";
-import type { ArticleSummary, Attachment, Message, NewTicket, Question, SupportClient, Template, Thread } from "./support-client";
+import type { ArticlePage, ArticleSummary, Attachment, Message, NewTicket, Question, SupportClient, Template, Thread } from "./support-client";
 
 const STYLE = `
 :host {
@@ -23,11 +23,14 @@ const STYLE = `
   --surface: var(--vicket-surface, light-dark(#f6f6f8, #22232a));
   --border: var(--vicket-border, light-dark(#d9dae1, #3b3d48));
   --danger: var(--vicket-danger, light-dark(#b3261e, #ffb4ab));
+  --input: var(--vicket-input, light-dark(#fff, #17181d));
+  --on-input: var(--vicket-on-input, light-dark(#1c1d22, #ececf1));
   --radius: var(--vicket-radius, 10px);
   display: block;
   color: var(--text);
   background: var(--background);
   font: 1rem/1.55 var(--vicket-font, system-ui, sans-serif);
+  overflow-wrap: anywhere;
 }
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; }
@@ -51,7 +54,7 @@ label, .label { display: block; font-weight: 600; margin: 1rem 0 .3rem; }
 .choice { display: flex; gap: .6rem; align-items: baseline; margin: 1rem 0 .3rem; }
 .choice label { margin: 0; }
 input:not([type=checkbox]), textarea, select {
-  width: 100%; font: inherit; color: inherit; background: light-dark(#fff, #17181d);
+  width: 100%; font: inherit; color: var(--on-input); background: var(--input);
   border: 1px solid light-dark(#85879a, #7d8092); border-radius: calc(var(--radius) * .7); padding: .55rem .7rem;
 }
 textarea { min-height: 8rem; resize: vertical; }
@@ -63,16 +66,19 @@ button {
 button.quiet { background: transparent; color: var(--accent); }
 button[aria-disabled=true] { opacity: .6; cursor: progress; }
 :is(a, button, input, textarea, select, summary):focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.prose { overflow-wrap: anywhere; }
 .prose :is(pre, code) { background: var(--surface); border-radius: 4px; padding: .1em .3em; }
 .prose pre { padding: .8em; overflow: auto; }
 .prose img { max-width: 100%; height: auto; }
-.prose table { border-collapse: collapse; } .prose :is(td, th) { border: 1px solid var(--border); padding: .3em .6em; text-align: start; }
-.message { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
+.prose table { display: block; overflow-x: auto; border-collapse: collapse; } .prose :is(td, th) { border: 1px solid var(--border); padding: .3em .6em; text-align: start; }
+.message { white-space: pre-wrap; margin: 0; }
 .files { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .8rem; }
-.files button { font-size: .9rem; padding: .3rem .8rem; overflow-wrap: anywhere; }
+.files button { font-size: .9rem; padding: .3rem .8rem; }
 .agent { background: var(--surface); }
-.developer { font: .85rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+.developer { font: .85rem/1.5 ui-monospace, monospace; }
+.status { position: sticky; top: .5rem; z-index: 1; height: 0; display: flex; justify-content: end; align-items: start; }
+.status span:not(:empty) {
+  background: var(--text); color: light-dark(#fff, #14152b); border-radius: 99px; padding: .15rem .9rem; font-size: .9rem;
+}
 `;
 
 type Child = Node | string | null | undefined | false;
@@ -96,45 +102,78 @@ function prose(html: string): HTMLElement {
   return element;
 }
 
-const day = (time: string) => new Date(time).toLocaleDateString(undefined, { dateStyle: "medium" });
-const moment = (time: string) => new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+// As the page's language writes them.
+const language = () => document.documentElement.lang || undefined;
+const day = (time: string) => new Date(time).toLocaleDateString(language(), { dateStyle: "medium" });
+const moment = (time: string) => new Date(time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
 const STATUS = { open: "Open", pending: "Waiting for you", resolved: "Solved", closed: "Closed" } as const;
 const ROUTE = "#vicket-";
 const HOME = `${ROUTE}home`;
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "vicket-support": VicketSupport;
+  }
+}
 
 // Where a server renders pages there are no elements; the module must load there all the same.
 const Base = typeof HTMLElement === "undefined" ? (class {} as typeof HTMLElement) : HTMLElement;
 
 export class VicketSupport extends Base {
+  static observedAttributes = ["server", "publishable-key", "next-key"];
+
   #client: SupportClient | undefined;
-  #view: HTMLElement | undefined;
-  #status: HTMLElement | undefined;
+  #view = h("div");
+  #status = h("span");
   #leaving = new AbortController();
+  /** The route that is shown, and what fragments of others were in the address while one of ours was shown. */
+  #shown: string | undefined;
+  #elsewhere = new Map<string, string>();
+  /** What somebody began to write: the form of a new ticket, replies by token; and what they searched for. */
+  #draft: Child[] | undefined;
+  #replies = new Map<string, string>();
+  #query = "";
 
   connectedCallback(): void {
-    if (!this.#view) {
+    if (!this.shadowRoot) {
       const root = this.attachShadow({ mode: "open" });
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(STYLE);
       root.adoptedStyleSheets = [sheet];
-      this.#view = h("div");
-      this.#status = h("p", { role: "status", class: "muted" });
-      root.append(this.#view, this.#status);
+      root.append(h("div", { role: "status", class: "status" }, this.#status), this.#view);
     }
-    this.#client = undefined;
-    addEventListener("hashchange", this.#route);
-    void this.#show(location.hash, false);
+    addEventListener("hashchange", this.#moved);
+    // An element that only moved within the page keeps what it shows.
+    if (this.#shown === undefined) void this.#show(this.#route(), false);
   }
 
   disconnectedCallback(): void {
-    removeEventListener("hashchange", this.#route);
-    this.#leaving.abort();
+    removeEventListener("hashchange", this.#moved);
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#leaving.abort();
+      this.#shown = undefined;
+    });
   }
 
-  #route = (): void => {
-    // Other links of the page have fragments, too.
-    if (location.hash.startsWith(ROUTE) || location.hash === "") void this.#show(location.hash, true);
+  attributeChangedCallback(): void {
+    this.#client = undefined;
+    if (this.isConnected && this.shadowRoot) void this.#show(this.#route(), false);
+  }
+
+  #moved = (): void => {
+    const route = this.#route();
+    if (route !== this.#shown) void this.#show(route, true);
   };
+
+  /** What the address names. A fragment that is not ours keeps what was shown when it came. */
+  #route(): string {
+    const fragment = decode(location.hash);
+    if (fragment.startsWith(ROUTE)) return fragment.slice(ROUTE.length);
+    const route = this.#elsewhere.get(fragment) ?? this.#shown ?? "home";
+    this.#elsewhere.set(fragment, route);
+    return route;
+  }
 
   get #support(): SupportClient {
     const attribute = (name: string) => this.getAttribute(name) ?? undefined;
@@ -142,20 +181,20 @@ export class VicketSupport extends Base {
     return this.#client;
   }
 
-  /** Shows what the fragment names. `moved`: a person went there, so focus goes along. */
-  async #show(fragment: string, moved: boolean): Promise<void> {
+  /** Shows a route. `moved`: a person went there, so focus goes along. */
+  async #show(route: string, moved: boolean): Promise<void> {
     this.#leaving.abort();
     this.#leaving = new AbortController();
     const { signal } = this.#leaving;
-    const route = fragment.startsWith(ROUTE) ? fragment.slice(ROUTE.length) : "home";
+    this.#shown = route;
     const [name = ""] = route.split("=", 1);
     const argument = route.slice(name.length + 1);
     this.#say("Loading…");
     let content: Child[];
     try {
-      if (name === "article") content = await this.#article(decode(argument), signal);
+      if (name === "article") content = await this.#article(argument, signal);
       else if (name === "ticket") content = await this.#thread(argument, signal);
-      else if (name === "new") content = await this.#form(signal);
+      else if (name === "new") content = this.#draft ??= await this.#form(signal);
       else content = await this.#home(signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -163,17 +202,24 @@ export class VicketSupport extends Base {
         name !== "home" && back(),
         h("h1", { tabindex: -1 }, name === "ticket" ? "This ticket can't be shown" : "Support"),
         ...this.#failure(error),
-        h("button", { class: "quiet", click: () => void this.#show(fragment, true) }, "Try again"),
+        h("button", { class: "quiet", click: () => void this.#show(route, true) }, "Try again"),
       ];
     }
     if (signal.aborted) return;
     this.#say("");
-    this.#view?.replaceChildren(...content.filter((child): child is Node | string => !!child));
-    if (moved) this.#view?.querySelector<HTMLElement>("h1")?.focus();
+    this.#draw(content, moved);
   }
 
+  #draw(content: Child[], focus: boolean): void {
+    this.#view.replaceChildren(...content.filter((child): child is Node | string => !!child));
+    if (focus) this.#view.querySelector<HTMLElement>("h1")?.focus();
+  }
+
+  /** Says what happens, above the page; what is not said anew fades after a while. */
   #say(text: string): void {
-    if (this.#status) this.#status.textContent = text;
+    const said = document.createTextNode(text);
+    this.#status.replaceChildren(...(text ? [said] : []));
+    if (!text.endsWith("…")) setTimeout(() => said.remove(), 6_000);
   }
 
   /** What went wrong, for the person; on a developer's machine, why, too. */
@@ -194,56 +240,67 @@ export class VicketSupport extends Base {
   async #home(signal: AbortSignal): Promise<Child[]> {
     const [site, first, faqs] = await Promise.all([
       this.#support.site({ signal }),
-      this.#support.articles({}, { signal }),
+      this.#support.articles(this.#query ? { q: this.#query } : {}, { signal }),
       this.#support.faqs({ signal }),
     ]);
     const found = h("ul", { class: "plain" });
+    const nothing = h("p", { class: "muted" });
+    const problems = h("div");
     const more = h("button", { class: "quiet", click: () => void next() }, "Show more articles");
     const heading = h("h2", {}, "Articles");
-    let query = "";
     let cursor: string | null = null;
-    let searching = new AbortController();
+    let current = signal;
+    let searching: AbortController | undefined;
+    let adding = false;
 
-    const show = (articles: ArticleSummary[], next: string | null, added = false) => {
-      const items = articles.map((article) => h("li", {}, card(article)));
+    const show = (page: ArticlePage, added: boolean) => {
+      const items = page.data.map((article) => h("li", {}, card(article)));
       if (added) found.append(...items);
       else found.replaceChildren(...items);
-      cursor = next;
+      cursor = page.next_cursor;
       more.hidden = cursor === null;
-      heading.textContent = query ? `Articles about “${query}”` : "Articles";
+      heading.textContent = this.#query ? `Articles about “${this.#query}”` : "Articles";
+      nothing.textContent = this.#query ? "Nothing found. Try other words, or write to us." : "There are no articles yet.";
+      nothing.hidden = found.childElementCount > 0;
     };
-    const next = async () => {
-      if (cursor === null) return;
-      const last = found.lastElementChild;
-      const page = await this.#support.articles({ ...(query && { q: query }), cursor }, { signal }).catch(report);
-      if (!page) return;
-      show(page.data, page.next_cursor, true);
-      last?.nextElementSibling?.querySelector("a")?.focus();
-    };
-    const report = (error: unknown) => {
-      if (!signal.aborted && !searching.signal.aborted) found.replaceChildren(h("li", {}, ...this.#failure(error)));
-      more.hidden = true;
-      this.#say("");
-    };
-    const search = async (text: string) => {
-      if (text === query) return;
-      query = text;
-      searching.abort();
-      searching = new AbortController();
-      const current = AbortSignal.any([signal, searching.signal]);
-      this.#say("Searching…");
+    const ask = async (cursor: string | null): Promise<ArticlePage | undefined> => {
+      const asked = current;
+      problems.replaceChildren();
       try {
-        const page = await this.#support.articles(query ? { q: query } : {}, { signal: current });
-        show(page.data, page.next_cursor);
-        const count = page.data.length;
-        this.#say(query ? (count ? `${count}${page.next_cursor ? " or more" : ""} found.` : "Nothing found. Try other words, or ask us.") : "");
+        const page = await this.#support.articles({ ...(this.#query && { q: this.#query }), ...(cursor && { cursor }) }, { signal: asked });
+        return asked === current ? page : undefined;
       } catch (error) {
-        if (!current.aborted) report(error);
+        // What was on the page stays there.
+        if (!asked.aborted) problems.replaceChildren(...this.#failure(error));
+        if (!asked.aborted) this.#say("");
+        return undefined;
       }
     };
-    show(first.data, first.next_cursor);
+    const next = async () => {
+      if (adding) return;
+      adding = true;
+      const last = found.lastElementChild;
+      const page = await ask(cursor);
+      adding = false;
+      if (!page) return;
+      show(page, true);
+      last?.nextElementSibling?.querySelector("a")?.focus();
+    };
+    const search = async (text: string) => {
+      searching?.abort();
+      searching = new AbortController();
+      current = AbortSignal.any([signal, searching.signal]);
+      this.#query = text;
+      this.#say("Searching…");
+      const page = await ask(null);
+      if (!page) return;
+      show(page, false);
+      const count = `${page.data.length}${page.next_cursor ? " or more" : ""} found.`;
+      this.#say(page.data.length ? (text ? count : "") : "Nothing found.");
+    };
+    show(first, false);
 
-    const input = h("input", { id: "q", type: "search", autocomplete: "off", placeholder: "What are you looking for?" });
+    const input = h("input", { id: "q", type: "search", autocomplete: "off", placeholder: "What are you looking for?", value: this.#query });
     let typing: ReturnType<typeof setTimeout> | undefined;
     input.addEventListener("input", () => {
       clearTimeout(typing);
@@ -257,7 +314,7 @@ export class VicketSupport extends Base {
     return [
       h("h1", { tabindex: -1 }, `How can we help you with ${site.name}?`),
       h("form", { role: "search", submit }, h("label", { for: "q" }, "Search the help center"), input),
-      h("section", { "aria-label": "Articles" }, heading, first.data.length ? found : h("p", { class: "muted" }, "There are no articles yet."), more),
+      h("section", { "aria-label": "Articles" }, heading, found, nothing, problems, more),
       faqs.length > 0 &&
         h(
           "section",
@@ -286,12 +343,14 @@ export class VicketSupport extends Base {
     const { limits } = site;
     const questions = h("div");
     const form = h("form", {});
-    const choose = h("select", { id: "template" }, h("option", { value: "" }, "Something else"), ...templates.map((template) => h("option", { value: template.id }, template.name)));
+    const choose = h("select", { id: "template_id" }, h("option", { value: "" }, "Something else"), ...templates.map((template) => h("option", { value: template.id }, template.name)));
     const chosen = () => templates.find((template) => template.id === choose.value);
-    choose.addEventListener("change", () => questions.replaceChildren(...asked(chosen())));
+    // What was answered is there again when a form is chosen again.
+    const inputs = new Map(templates.map((template) => [template.id, asked(template)]));
+    choose.addEventListener("change", () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
 
     form.append(
-      ...(templates.length ? field("template", "What is it about?", choose) : []),
+      ...(templates.length ? field("template_id", "What is it about?", choose) : []),
       ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })),
       ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })),
       ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })),
@@ -310,17 +369,26 @@ export class VicketSupport extends Base {
       }
       const made = await this.#support.submitTicket(ticket);
       const unsent = await this.#attach(made.token, made.message_id, form);
-      const link = `${ROUTE}ticket=${made.token}`;
-      this.#view?.replaceChildren(
-        back(),
-        h("h1", { tabindex: -1 }, "Thank you, we have your message"),
-        h("p", {}, `It is ticket ${made.number}, “${made.subject}”.`),
-        ...unsent,
-        h("p", {}, "This link opens it. Keep it to yourself: whoever has it reads and answers the ticket."),
-        h("p", {}, h("a", { href: link }, "Open the ticket")),
-        copyButton(new URL(link, location.href).href),
+      const route = `ticket=${made.token}`;
+      const link = `${ROUTE}${route}`;
+      // Wherever the person went meanwhile: the ticket's address is shown once, so from here on it is the page's.
+      this.#leaving.abort();
+      history.replaceState(history.state, "", link);
+      this.#shown = route;
+      this.#draft = undefined;
+      this.#say("");
+      this.#draw(
+        [
+          back(),
+          h("h1", { tabindex: -1 }, "Thank you, we have your message"),
+          h("p", {}, `It is ticket ${made.number}, “${made.subject}”.`),
+          ...unsent,
+          h("p", {}, "This link opens it, and so does this page's address. Keep it to yourself: whoever has it reads and answers the ticket."),
+          h("p", {}, h("a", { href: link, click: (event: Event) => (event.preventDefault(), void this.#show(route, true)) }, "Open the ticket")),
+          copyButton(new URL(link, location.href).href),
+        ],
+        true,
       );
-      this.#view?.querySelector<HTMLElement>("h1")?.focus();
     });
     return [back(), h("h1", { tabindex: -1 }, `Write to ${site.org_name}`), form];
   }
@@ -343,17 +411,26 @@ export class VicketSupport extends Base {
 
   #reply(token: string, thread: Thread, messages: HTMLElement, status: HTMLElement): HTMLElement {
     const form = h("form", {}, h("h2", {}, "Reply"));
-    if (thread.status === "resolved") form.append(h("p", { class: "muted" }, "It is solved. A reply opens it again."));
-    form.append(...field("body", "Your reply", h("textarea", { id: "body", required: true, maxlength: 20_000 })), ...fileField());
+    const solved = h("p", { class: "muted", hidden: thread.status !== "resolved" }, "It is solved. A reply opens it again.");
+    const text = h("textarea", { id: "body", required: true, maxlength: 20_000 }, this.#replies.get(token));
+    text.addEventListener("input", () => this.#replies.set(token, text.value));
+    form.append(solved, ...field("body", "Your reply", text), ...fileField());
     const unsent = h("div");
     form.append(unsent);
     this.#sends(form, "Send reply", async () => {
-      const message = await this.#support.reply(token, value(form, "body"));
+      const sent = text.value;
+      const message = await this.#support.reply(token, sent);
       unsent.replaceChildren(...(await this.#attach(token, message.id, form)));
       const now = await this.#support.thread(token).catch(() => ({ ...thread, messages: [...thread.messages, message] }));
       messages.replaceChildren(...now.messages.map((message) => this.#said(token, message)));
       status.textContent = STATUS[now.status];
-      form.reset();
+      solved.hidden = now.status !== "resolved";
+      // What was written meanwhile is the next reply.
+      if (text.value === sent) {
+        this.#replies.delete(token);
+        form.reset();
+        text.value = "";
+      }
       this.#say("Your reply was sent.");
     });
     return form;
@@ -361,7 +438,7 @@ export class VicketSupport extends Base {
 
   /** Adds the form's files to a message that was sent; when that fails, the message stays, and this is what to say. */
   async #attach(token: string, messageId: string, form: HTMLFormElement): Promise<HTMLElement[]> {
-    const files = [...(form.querySelector<HTMLInputElement>("#files")?.files ?? [])];
+    const files = Array.from(form.querySelector<HTMLInputElement>("#files")?.files ?? []);
     if (files.length === 0) return [];
     try {
       await this.#support.attach(token, messageId, files);
@@ -413,8 +490,8 @@ export class VicketSupport extends Base {
       button.setAttribute("aria-disabled", "true");
       button.textContent = "Sending…";
       problems.replaceChildren();
-      for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-      for (const error of form.querySelectorAll(".of-field")) error.textContent = "";
+      form.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
+      form.querySelectorAll(".of-field").forEach((error) => (error.textContent = ""));
       send()
         .catch((error: unknown) => {
           problems.replaceChildren(...this.#failure(error));
@@ -423,6 +500,7 @@ export class VicketSupport extends Base {
             const name = field.replace(/^answers\./, "");
             const place = form.querySelector(`[id="${CSS.escape(name)}-error"]`);
             if (place) place.textContent = `This ${message}.`;
+            else problems.append(h("p", { class: "error" }, `${field} ${message}.`));
             form.querySelector(`[id="${CSS.escape(name)}"]`)?.setAttribute("aria-invalid", "true");
           }
           form.querySelector<HTMLElement>("[aria-invalid]")?.focus();

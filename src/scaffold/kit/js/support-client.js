@@ -1,5 +1,5 @@
-// A client for Vicket's support API, for browsers and for Node 20 or newer. It depends on nothing, and it is yours: change
-// what you like. Its types come from the OpenAPI document and stand in support-api.ts.
+// A client for Vicket's support API, for browsers of 2024 or newer (AbortSignal.any) and for Node 20.3 or newer. It depends on
+// nothing, and it is yours: change what you like. Its types come from the OpenAPI document and stand in support-api.ts.
 //
 //     const support = createClient();
 //     const { data } = await support.articles({ q: "export" });
@@ -21,8 +21,8 @@ export class SupportError extends Error {
     retryAfter;
     /** Quote it when you ask for help; empty when nothing answered. */
     requestId;
-    constructor(problem, retryAfter = 0) {
-        super(forPeople(problem.code, retryAfter));
+    constructor(problem, retryAfter = 0, cause) {
+        super(forPeople(problem.code, retryAfter), { cause });
         this.name = "SupportError";
         this.code = problem.code;
         this.hint = problem.detail;
@@ -73,8 +73,11 @@ function setting(name, given) {
 }
 /** Seconds that a call waits at most because the server asked for it; a longer wait is the caller's to decide. */
 const PATIENCE = 5;
-/** Milliseconds within which the same text sent again is a double click and no second wish. */
+/** Milliseconds within which the same text sent again is the same wish: a double click, or another try after a failure. */
 const DOUBLE_CLICK = 10_000;
+const ANOTHER_TRY = 600_000;
+/** What a header can hold, of keys and tokens. */
+const SENDABLE = /^[!-~]+$/;
 class Client {
     #keys;
     #url;
@@ -86,13 +89,18 @@ class Client {
     /** The question to `key/check` that is under way: calls that fail together ask once. */
     #checking;
     constructor(options) {
-        this.#keys = [setting("key", options), setting("nextKey", options)].filter(Boolean);
+        // A key of the environment never stands in for one that was given: it may be another site's.
+        const next = options.key ? options.nextKey : setting("nextKey", options);
+        this.#keys = [setting("key", options), (next ?? "").trim()].filter(Boolean);
         this.#url = setting("url", options).replace(/\/+$/, "");
         this.#timeout = options.timeout ?? 15_000;
         this.#retries = options.retries ?? 2;
         if (!this.#keys[0] || !this.#url) {
             throw new Error("Vicket: no key or no URL. Set VITE_VICKET_KEY and VITE_VICKET_URL (Vite), NEXT_PUBLIC_VICKET_KEY and " +
                 "NEXT_PUBLIC_VICKET_URL (Next) or VICKET_KEY and VICKET_URL, or pass `key` and `url`.");
+        }
+        if (!this.#keys.every((key) => SENDABLE.test(key))) {
+            throw new Error("Vicket: the key has a character that no key has. Copy it once more.");
         }
         this.#key = this.#keys[0];
     }
@@ -147,10 +155,16 @@ class Client {
         return this.#call("GET", "key/check", { options });
     }
     async #submit(path, request) {
+        const given = request.options?.idempotencyKey;
+        if (given)
+            return this.#call("POST", path, request);
+        const now = Date.now();
+        for (const [text, { until }] of this.#sent)
+            if (until < now)
+                this.#sent.delete(text);
         const text = JSON.stringify([path, request.ticket, request.body]);
-        const sent = this.#sent.get(text);
-        const key = request.options?.idempotencyKey ?? (sent && sent.until > Date.now() ? sent.key : crypto.randomUUID());
-        this.#sent.set(text, { key, until: Infinity });
+        const key = this.#sent.get(text)?.key ?? crypto.randomUUID();
+        this.#sent.set(text, { key, until: now + ANOTHER_TRY });
         const answer = await this.#call("POST", path, { ...request, options: { ...request.options, idempotencyKey: key } });
         this.#sent.set(text, { key, until: Date.now() + DOUBLE_CLICK });
         return answer;
@@ -160,7 +174,8 @@ class Client {
         const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
         const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
         const headers = {};
-        if (ticket)
+        // The server says of a ticket without a token what it says of one with a wrong token.
+        if (ticket && SENDABLE.test(ticket))
             headers["X-Vicket-Ticket"] = ticket;
         if (idempotencyKey)
             headers["Idempotency-Key"] = idempotencyKey;
@@ -183,6 +198,8 @@ class Client {
                     // Neither cookies nor the page's address are the server's business.
                     credentials: "omit",
                     referrerPolicy: "no-referrer",
+                    // Nor are key and token that of another host.
+                    redirect: "error",
                 });
                 if (response.ok)
                     return await read(response);
@@ -203,24 +220,29 @@ class Client {
                 if (patience.aborted) {
                     error = new SupportError({ code: "timeout", detail: `No answer within ${timeout} ms.` });
                 }
+                else if (cause instanceof SyntaxError) {
+                    error = new SupportError({ code: "unreadable", detail: `${this.#url} answers, but not as Vicket does. Is the URL right?` }, 0, cause);
+                }
                 else {
-                    error = await this.#diagnose(path, tries, String(cause));
+                    error = await unlessAborted(this.#diagnose(path, tries, cause), signal);
                 }
             }
             const passing = error.status === 429 || error.status >= 500 || error.code === "timeout" || error.code === "unreachable";
             if (!passing || tries >= this.#retries || error.retryAfter > PATIENCE)
                 throw error;
-            await pause(Math.max(error.retryAfter * 1000, 300 * 2 ** tries * (0.5 + Math.random())), signal);
+            const wait = Math.max(error.retryAfter * 1000, 300 * 2 ** tries * (0.5 + Math.random()));
+            await unlessAborted(new Promise((resolve) => setTimeout(resolve, wait)), signal);
             tries += 1;
         }
     }
     /** A browser says nothing of why a call failed; `key/check` may be read from any page. */
     async #diagnose(path, tries, cause) {
+        const why = [cause, cause.cause].filter(Boolean).join(", ");
         const unreachable = new SupportError({
             code: "unreachable",
-            detail: `${this.#url} did not answer (${cause}). Is the URL right, does the server run, and does the page's Content-Security-Policy let it connect there?`,
-        });
-        if (typeof location === "undefined" || path === "key/check" || tries > 0)
+            detail: `${this.#url} did not answer (${why}). Is the URL right and without a redirect, does the server run, and does the page's Content-Security-Policy let it connect there?`,
+        }, 0, cause);
+        if (!("location" in globalThis) || path === "key/check" || tries > 0)
             return unreachable;
         this.#checking ??= this.checkKey()
             .catch((error) => error)
@@ -244,21 +266,20 @@ class Client {
 async function refusal(response) {
     const problem = (await response.json().catch(() => ({})));
     const detail = problem.detail ?? `The server answered ${response.status}.`;
-    const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+    const after = response.headers.get("Retry-After") ?? "";
+    const retryAfter = Number(after) || Math.max(0, Math.ceil((Date.parse(after) - Date.now()) / 1000)) || 0;
     return new SupportError({ ...problem, status: response.status, code: problem.code ?? "internal_error", detail }, retryAfter);
 }
-function pause(milliseconds, signal) {
+/** As `promise`, but rejects with the signal's reason as soon as there is one. */
+function unlessAborted(promise, signal) {
+    if (!signal)
+        return promise;
     return new Promise((resolve, reject) => {
-        const timer = setTimeout(done, milliseconds);
-        function done() {
-            clearTimeout(timer);
-            signal?.removeEventListener("abort", done);
-            if (signal?.aborted)
-                reject(signal.reason);
-            else
-                resolve();
-        }
-        signal?.addEventListener("abort", done);
+        const abort = () => reject(signal.reason);
+        if (signal.aborted)
+            abort();
+        signal.addEventListener("abort", abort);
+        promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
     });
 }
 /** Makes a client; throws when it has no key or no URL. */
