@@ -22,7 +22,7 @@ fn readable_by(answer: &Answer, origin: &str) {
     cors.sort_unstable();
     assert_eq!(cors, ["access-control-allow-origin", "access-control-expose-headers"], "{answer:?}");
     assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
-    let exposed = ["x-request-id", "etag", "retry-after", "ratelimit", "ratelimit-policy"];
+    let exposed = ["x-request-id", "etag", "retry-after", "ratelimit", "ratelimit-policy", "content-disposition"];
     assert_eq!(answer.list("access-control-expose-headers"), exposed);
     assert!(answer.list("vary").contains(&"origin".to_owned()), "{answer:?}");
 }

@@ -57,7 +57,7 @@ async fn a_ticket_is_numbered_within_its_site_and_shows_its_token_once() {
     assert_eq!(made.ok(201).header("cache-control"), Some("no-store"));
     let made = made.json();
     let members: Vec<&str> = made.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(members, ["id", "number", "status", "subject", "created_at", "token"]);
+    assert_eq!(members, ["id", "number", "status", "subject", "created_at", "message_id", "token"]);
     assert_eq!((&made["status"], &made["subject"]), (&"open".into(), &"Help".into()));
     let token = text(&made["token"]);
     assert_eq!((token.len(), &token[..3]), (46, "tk_"));
