@@ -315,6 +315,13 @@ fn close_request_schemas(document: &mut Value) {
         seen.push(name);
     }
     let types: Object = schemas.iter().map(|(name, schema)| (name.clone(), schema["type"].clone())).collect();
+    // A multipart body's schema stands where it is used; of one that stands elsewhere there is nothing here to close.
+    for operation in operations_mut(document) {
+        let content = operation.get_mut("requestBody").and_then(|body| body["content"].as_object_mut());
+        for media_type in content.into_iter().flat_map(Map::values_mut) {
+            close(&mut media_type["schema"], true, &types);
+        }
+    }
     for name in seen {
         if let Some(schema) = document["components"]["schemas"].get_mut(&name) {
             close(schema, !combined.contains(&name), &types);
