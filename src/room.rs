@@ -1,11 +1,14 @@
-//! How many bytes of files may be in memory at once, in all and for one client network: what does not fit is answered
-//! `503 overloaded`, so that a hundred uploads at once cost time and not the process. Uploads and downloads have a room
+//! How many bytes of files may be in memory at once, in all and for one client network: what does not fit waits a while
+//! and is then answered `503 overloaded`, so that a hundred uploads at once cost time and not the process. Uploads and downloads have a room
 //! each: whoever reads slowly keeps nobody from sending.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+use tokio::sync::Notify;
 
 use crate::{limits::Network, problem::Problem};
 
@@ -13,6 +16,9 @@ use crate::{limits::Network, problem::Problem};
 const MOST: u64 = 128 * 1024 * 1024;
 /// For one client network, bytes: two uploads of the largest size.
 const MOST_A_NETWORK: u64 = 52 * 1024 * 1024;
+
+/// How long a request waits for others to give memory back. Nothing is read from it meanwhile.
+const WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Taken {
@@ -22,13 +28,37 @@ struct Taken {
 
 /// Memory for files.
 #[derive(Clone, Default)]
-pub struct Room(Arc<Mutex<Taken>>);
+pub struct Room(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    taken: Mutex<Taken>,
+    given_back: Notify,
+}
 
 impl Room {
+    /// Takes `bytes` until the share is dropped, as soon as there is room.
+    ///
+    /// # Errors
+    /// `503 overloaded` when there is none for too long.
+    pub async fn wait(&self, network: Network, bytes: u64) -> Result<Share, Problem> {
+        let taken = tokio::time::timeout(WAIT, async {
+            loop {
+                let mut given_back = std::pin::pin!(self.0.given_back.notified());
+                given_back.as_mut().enable();
+                if let Ok(share) = self.take(network, bytes) {
+                    return share;
+                }
+                given_back.await;
+            }
+        });
+        taken.await.or_else(|_| self.take(network, bytes))
+    }
+
     /// Takes `bytes` until the share is dropped.
     ///
     /// # Errors
-    /// `503 overloaded`.
+    /// `503 overloaded` when there is no room now.
     pub fn take(&self, network: Network, bytes: u64) -> Result<Share, Problem> {
         let mut taken = self.lock();
         let of_network = taken.by_network.get(&network).copied().unwrap_or_default();
@@ -42,7 +72,7 @@ impl Room {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,6 +93,8 @@ impl Drop for Share {
         } else {
             taken.by_network.insert(self.network, left);
         }
+        drop(taken);
+        self.room.0.given_back.notify_waiters();
     }
 }
 
@@ -91,6 +123,21 @@ mod tests {
         assert!(room.take(network(9), 1024).is_ok(), "a small one fits");
         shares.remove(0);
         assert!(room.take(network(9), LARGEST).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_let_in_when_somebody_leaves() {
+        let room = Room::default();
+        let first = room.take(network(1), LARGEST).expect("there is room");
+        let _second = room.take(network(1), LARGEST).expect("there is room");
+        let waiting = tokio::spawn({
+            let room = room.clone();
+            async move { room.wait(network(1), LARGEST).await.is_ok() }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        assert_eq!(waiting.await.ok(), Some(true));
     }
 
     #[test]

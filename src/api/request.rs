@@ -54,8 +54,22 @@ pub async fn read_body(request: &mut Request, most: usize) -> Result<Body, Probl
 /// Those of [`read_body`]; `503 overloaded` when too many are being sent at once.
 pub async fn read_files(request: &mut Request, app: &App, network: Network) -> Result<(Body, Share), Problem> {
     let bytes = declared(request).unwrap_or(upload::BODY as u64).min(upload::BODY as u64);
-    let share = app.uploads.take(network, bytes)?;
-    Ok((read(request, upload::BODY, UPLOAD_TIME).await?, share))
+    let read = async {
+        let share = app.uploads.wait(network, bytes).await?;
+        Ok((read(request, upload::BODY, UPLOAD_TIME).await?, share))
+    };
+    let read = read.await;
+    if read.is_err() {
+        discard(request.take_body()).await;
+    }
+    read
+}
+
+/// Reads on for a while without keeping anything: a client that is refused in the middle of what it sends would see its
+/// connection break and never the answer.
+async fn discard(body: Body) {
+    let mut reader = body.into_async_read();
+    let _ = tokio::time::timeout(BODY_TIME, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
 }
 
 fn declared(request: &Request) -> Option<u64> {
