@@ -14,7 +14,7 @@ use poem::{
     middleware::CatchPanic,
 };
 use poem_openapi::{OpenApi, OpenApiService};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
 use crate::{
@@ -24,10 +24,18 @@ use crate::{
         headers::IfNoneMatch,
         support,
     },
-    auth::{agent::unknown_session, password::Hasher, site_key::Presented},
+    auth::{
+        agent::{unknown_machine_key, unknown_session},
+        password::Hasher,
+        site_key::Presented,
+    },
     checks,
     counts::Counts,
-    db::{Access, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, SiteTx, Verdict, WidgetGate, Worker},
+    dashboard,
+    db::{
+        Access, Actor, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, SiteTx, Verdict, WidgetGate,
+        Worker,
+    },
     kept::{Answer, Kept},
     keys::{SECRET_LENGTH, Sha256Digest},
     limits::Limits,
@@ -55,20 +63,40 @@ pub struct App {
     pub trusted_proxies: Vec<IpNet>,
     /// The origin under which people reach this server; that of each request when `None`.
     pub public_url: Option<String>,
+    /// Says that the server stops: pages that wait for news end.
+    pub stopping: watch::Sender<bool>,
 }
 
 impl App {
-    /// A transaction of a session that this very request opened, above any org.
+    /// A transaction of whoever holds this credential: within the org of this slug's digest, or above any.
     ///
     /// # Errors
-    /// `401 session_invalid` when it is gone already; `503` when no connection is to be had.
-    pub async fn enter_session(&self, token: Sha256Digest) -> Result<OrgTx, Problem> {
-        let credential = Credential::Session(token);
-        let request_id = failure::REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
-        let knock = AgentKnock { access: Access::Read, credential, org: None, request_id: &request_id };
-        match self.agents.enter(&knock).await? {
+    /// `401` when the credential is unknown or has ended; `404 not_found` when there is no such org or it is none of
+    /// theirs; `503` when no connection is to be had.
+    pub async fn enter(
+        &self,
+        access: Access,
+        credential: Credential,
+        org: Option<Sha256Digest>,
+    ) -> Result<OrgTx, Problem> {
+        let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+        match self.agents.enter(&AgentKnock { access, credential, org, request_id: &request_id }).await? {
             AgentVerdict::Entered(tx) => Ok(tx),
-            AgentVerdict::NoOrg | AgentVerdict::Unknown => Err(unknown_session()),
+            // Not a member and not there are one answer.
+            AgentVerdict::NoOrg => Err(Problem::not_found()),
+            AgentVerdict::Unknown => Err(match credential {
+                Credential::Session(_) => unknown_session(),
+                Credential::MachineKey(_) => unknown_machine_key(),
+            }),
+        }
+    }
+
+    /// Notes that a credential was good just now.
+    pub fn note_use(&self, actor: Option<&Actor>) {
+        match actor.map(|actor| (actor.credential, actor.id)) {
+            Some((Credential::Session(digest), _)) => self.counts.session_used(digest),
+            Some((Credential::MachineKey(_), id)) => self.counts.machine_key_used(id),
+            None => {}
         }
     }
 }
@@ -166,6 +194,10 @@ impl Root {
         if path == "/v1" || path.starts_with("/v1/") {
             return self.agent.endpoint.get_response(request).await;
         }
+        let file = self.files.iter().find(|file| file.path == path);
+        if file.is_none() && (path == "/dashboard" || path.starts_with("/dashboard/")) {
+            return dashboard::answer(&self.app, request).await;
+        }
         let known = matches!(
             path,
             "/" | "/healthz"
@@ -175,7 +207,6 @@ impl Root {
                 | "/openapi/support.json"
                 | "/openapi/agent.json"
         );
-        let file = self.files.iter().find(|file| file.path == path);
         if !known && file.is_none() {
             return failure::response(&Problem::not_found());
         }
@@ -279,7 +310,7 @@ impl Endpoint for Root {
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
         if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_CONTENT_POLICY));
         }

@@ -17,6 +17,7 @@
 //!
 //! # Where to put what
 //!
+//! A page of the dashboard is a handler and its template in `dashboard/`.
 //! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test. SQL stands in `store/` and `migrations/`
 //! only, HTTP in `api/` and `auth/`, pools and BEGIN in `db.rs`. What front-end developers get stands in `scaffold/kit/`.
 
@@ -27,6 +28,7 @@ pub mod checks;
 pub mod commands;
 pub mod config;
 pub mod counts;
+pub mod dashboard;
 pub mod db;
 pub mod dev;
 pub mod kept;

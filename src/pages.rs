@@ -1,4 +1,4 @@
-//! Pages for people that are files: a form that accepts an invitation.
+//! Files for people: the form that accepts an invitation, style and script of the dashboard.
 
 use crate::kept::Answer;
 
@@ -28,5 +28,17 @@ pub fn files() -> Vec<File> {
         file("/invitation", "text/html; charset=utf-8", FORM_POLICY, include_str!("pages/invitation.html")),
         file("/invitation.js", "text/javascript; charset=utf-8", FILE_POLICY, include_str!("pages/invitation.js")),
         file("/invitation.css", "text/css; charset=utf-8", FILE_POLICY, include_str!("pages/invitation.css")),
+        file(
+            "/dashboard/assets/dashboard.css",
+            "text/css; charset=utf-8",
+            FILE_POLICY,
+            include_str!("dashboard/assets/dashboard.css"),
+        ),
+        file(
+            "/dashboard/assets/dashboard.js",
+            "text/javascript; charset=utf-8",
+            FILE_POLICY,
+            include_str!("dashboard/assets/dashboard.js"),
+        ),
     ]
 }

@@ -58,11 +58,19 @@ pub fn presented(headers: &HeaderMap) -> Result<Credential, Problem> {
 
 /// The digest of the session's token, `None` without a cookie of that name.
 fn session(headers: &HeaderMap) -> Result<Option<Sha256Digest>, Problem> {
+    Ok(cookie(headers, COOKIE)?.map(Sha256Digest::of))
+}
+
+/// The value of the cookie of this name.
+///
+/// # Errors
+/// `401 session_invalid` for several of it, or one that is empty or too long.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>, Problem> {
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let mut tokens = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"="));
+    let mut tokens = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     match (tokens.next(), tokens.next()) {
         (None, _) => Ok(None),
-        (Some(token), None) if (1..=LONGEST).contains(&token.len()) => Ok(Some(Sha256Digest::of(token))),
+        (Some(token), None) if (1..=LONGEST).contains(&token.len()) => Ok(Some(token)),
         // Of several, which is the person's own and which was planted cannot be told.
         _ => Err(unknown_session()),
     }

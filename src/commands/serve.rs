@@ -99,6 +99,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         objects: Objects::open(&settings.attachments)?,
         uploads: Room::default(),
         downloads: Room::default(),
+        stopping: tokio::sync::watch::Sender::new(false),
     }))
 }
 
@@ -133,6 +134,11 @@ pub async fn serve(
     let counting = tokio::spawn(counts::run(Arc::clone(&app.counts), Arc::clone(&app.worker), stopping.clone()));
     let cleaning =
         app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));
+    let stop = async {
+        stop.await;
+        // What waits for news would otherwise be waited for.
+        app.stopping.send_replace(true);
+    };
     server::serve(listener, root, tuning.max_clients as usize, stop).await;
     tracing::info!("stopping: requests are drained, writing the last counts");
     let _ = stopped.send(true);

@@ -192,6 +192,7 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
         dev.base_url,
         began.elapsed().as_secs_f64()
     );
+    println!("  Dashboard  {}/dashboard", dev.base_url);
     println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
     for url in [&dev.pages.allowed, &dev.pages.refused].into_iter().flatten() {
         // The site lists what it was made with: on other ports, later, both may be refused.

@@ -31,7 +31,11 @@ form.addEventListener('submit', async (event) => {
     if (answer.ok) {
       history.replaceState(null, '', location.pathname)
       form.hidden = true
-      say(`Welcome, ${body.name}. You are logged in as ${body.email}.`, false)
+      say(`Welcome, ${body.name}. You are logged in as ${body.email}. `, false)
+      const link = document.createElement('a')
+      link.href = '/dashboard'
+      link.textContent = 'Open the dashboard'
+      message.append(link)
       return
     }
     const faults = (body.errors ?? []).map((fault) => `${fault.field} ${fault.message}`)

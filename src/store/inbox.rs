@@ -139,6 +139,18 @@ pub async fn page(
     Ok(span.cut(rows, |row| cursor::write(b'i', Place { figure: cursor::micros(row.created_at), id: row.id })))
 }
 
+/// When a ticket that whoever asks may see was last changed, in microseconds since 1970; `None` without any.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn latest_change(tx: &mut OrgTx) -> Result<Option<i64>, Problem> {
+    let latest: Option<OffsetDateTime> =
+        sqlx::query_scalar("select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1")
+            .fetch_optional(tx.connection())
+            .await?;
+    Ok(latest.map(cursor::micros))
+}
+
 /// A message of a conversation, internal notes included.
 #[derive(Debug, FromRow)]
 pub struct Message {

@@ -5,6 +5,7 @@ mod agents;
 mod articles;
 mod attachments;
 mod concurrency;
+mod dashboard;
 mod docs;
 mod errors;
 mod generated;

@@ -1,9 +1,6 @@
 //! Logging in and out, one's own password, accepting an invitation, and who is asking.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, PoisonError};
 
 use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
@@ -18,28 +15,22 @@ use super::{
 use crate::{
     api::{
         failure::REQUEST_ID,
-        request::over,
         text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, NewPassword, Nullable, Prose, Text},
     },
     app::App,
     auth::{
-        agent::{Agent, COOKIE, Person},
+        agent::{Agent, Person},
+        login,
         password::{LONGEST, Salt},
     },
-    db::{Actor, Credential},
-    keys::{SessionToken, Sha256Digest},
-    limits::{Bucket, Network, Policy},
+    db::{Access, Actor, Credential},
+    keys::SessionToken,
     problem::Problem,
     store::{self, cursor::Span},
 };
 
 pub struct AuthApi;
 
-/// Tries to log in, a minute.
-const LOGINS_OF_ACCOUNT: u32 = 10;
-const LOGINS_OF_NETWORK: u32 = 30;
-/// A session's longest life: 90 days, in seconds. It ends sooner when it is not used for 14.
-const COOKIE_AGE: u32 = 90 * 24 * 60 * 60;
 /// Orgs that `me` lists.
 const MOST_ORGS: u32 = 100;
 
@@ -158,36 +149,18 @@ impl Example for Acceptance {
     }
 }
 
-/// Asks the limits of logging in: of the network, and of the account whether there is one or not.
+/// Asks the limits of logging in, and has the answer say where they stand.
 fn limited(app: &App, visit: &Visit, account: &str) -> Result<(), Problem> {
-    let account = Network::of_account(Sha256Digest::of(account.to_lowercase().as_bytes()));
-    let bucket = |policy, network| Bucket { policy, site: None, network: Some(network) };
-    let standings = app.limits.take(
-        Instant::now(),
-        &[
-            (bucket(Policy::LoginNetwork, visit.network), LOGINS_OF_NETWORK),
-            (bucket(Policy::LoginAccount, account), LOGINS_OF_ACCOUNT),
-        ],
-    );
-    let refusal = over(&standings);
+    let (standings, verdict) = login::limited(app, visit.network, account);
     *visit.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
-    refusal.map_or(Ok(()), Err)
-}
-
-/// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.
-fn cookie(token: &SessionToken) -> String {
-    format!("{COOKIE}={}; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age={COOKIE_AGE}", token.reveal())
-}
-
-fn no_cookie() -> String {
-    format!("{COOKIE}=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")
+    verdict
 }
 
 /// Who the session that was just opened belongs to.
 async fn opened(app: &App, token: &SessionToken) -> Result<WithCookie<Shown<Me>>, Problem> {
-    let tx = app.enter_session(token.digest()).await?;
+    let tx = app.enter(Access::Read, Credential::Session(token.digest()), None).await?;
     let me = Me::of(Agent::of(tx)).await?;
-    Ok(WithCookie { answer: Shown(me), cookie: cookie(token) })
+    Ok(WithCookie { answer: Shown(me), cookie: login::cookie(token) })
 }
 
 #[OpenApi(prefix_path = "/v1/auth", tag = "Tag::Login")]
@@ -210,10 +183,7 @@ impl AuthApi {
             return Err(checked.problem().into());
         };
         limited(&app, &visit, &email)?;
-        let salt = Salt::stored(store::logins::password_salt(&app.agents, &email).await?);
-        let hash = app.hasher.hash(salt, password).await?;
-        let token = store::logins::open_session(&app.agents, &email, &hash).await?;
-        let token = token.ok_or_else(store::logins::wrong_password)?;
+        let token = login::open(&app, &email, password).await?;
         Ok(opened(&app, &token).await?)
     }
 
@@ -223,7 +193,7 @@ impl AuthApi {
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<Done>, Failure<Leaving>> {
         store::logins::close_session(&app.agents, person.token().await?).await?;
-        Ok(WithCookie { answer: Done, cookie: no_cookie() })
+        Ok(WithCookie { answer: Done, cookie: login::no_cookie() })
     }
 
     /// Log out everywhere
@@ -232,7 +202,7 @@ impl AuthApi {
     #[oai(path = "/logout-all", method = "post", operation_id = "logoutEverywhere")]
     async fn logout_all(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<Done>, Failure<Leaving>> {
         store::logins::close_sessions(&app.agents, person.token().await?).await?;
-        Ok(WithCookie { answer: Done, cookie: no_cookie() })
+        Ok(WithCookie { answer: Done, cookie: login::no_cookie() })
     }
 
     /// Change one's password

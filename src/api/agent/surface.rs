@@ -9,20 +9,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use poem::{
     Body, Endpoint, Request, Response,
-    http::{HeaderMap, HeaderValue, Method, Uri, header},
+    http::{HeaderValue, Method, header},
 };
 
 use super::access::Needs;
 use crate::{
     api::{
-        failure::{self, REQUEST_ID},
+        failure,
         openapi::{self, Routes},
         request::{client_network, handle, log, read_body, read_files, routed, say_limits},
         upload,
     },
     app::App,
-    auth::{Slot, agent},
-    db::{Access, Actor, AgentKnock, AgentVerdict, Credential, OrgTx},
+    auth::{
+        Slot, agent,
+        sender::{self, Sender},
+    },
+    db::{Access, Credential, OrgTx},
     keys::Sha256Digest,
     limits::{Network, Standing},
     problem::{Code, Problem},
@@ -77,16 +80,16 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         };
         let visit = Visit {
             network,
-            public_url: public_url(self.app.public_url.as_deref(), request.uri(), request.headers()),
+            public_url: sender::public_url(self.app.public_url.as_deref(), request.uri(), request.headers()),
             standings: Arc::clone(standings),
         };
-        let origin = Origin::of(request.headers(), &visit.public_url);
+        let sender = Sender::of(request.headers(), &visit.public_url);
 
         let needs = Needs::read(&operation.permission);
         let slot = if needs == Needs::Nothing {
             // Somebody else's page must not log a person in as somebody else either.
-            if origin == Origin::Foreign {
-                return Err(csrf(&visit.public_url));
+            if sender == Sender::Foreign {
+                return Err(sender::csrf(&visit.public_url));
             }
             None
         } else {
@@ -102,11 +105,11 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             let knock = Knock { access, credential, org: org_of(&path) };
             let tx = enter(&self.app, &knock).await?;
             request.set_data(knock);
-            if unsafe_call && matches!(credential, Credential::Session(_)) && origin != Origin::Own {
-                return tx.finish(Err(csrf(&visit.public_url))).await;
+            if unsafe_call && matches!(credential, Credential::Session(_)) && sender != Sender::Own {
+                return tx.finish(Err(sender::csrf(&visit.public_url))).await;
             }
             let tx = permitted(tx, &needs).await?;
-            self.note_use(tx.actor());
+            self.app.note_use(tx.actor());
             Some((Arc::new(Slot::new(tx)), knock))
         };
         request.set_data(visit);
@@ -130,14 +133,6 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             answered => answered,
         }
     }
-
-    fn note_use(&self, actor: Option<&Actor>) {
-        match actor.map(|actor| (actor.credential, actor.id)) {
-            Some((Credential::Session(digest), _)) => self.app.counts.session_used(digest),
-            Some((Credential::MachineKey(_), id)) => self.app.counts.machine_key_used(id),
-            None => {}
-        }
-    }
 }
 
 /// How a request enters; for handlers that must enter a second time.
@@ -159,17 +154,7 @@ impl Knock {
 }
 
 async fn enter(app: &App, knock: &Knock) -> Result<OrgTx, Problem> {
-    let Knock { access, credential, org } = *knock;
-    let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
-    match app.agents.enter(&AgentKnock { access, credential, org, request_id: &request_id }).await? {
-        AgentVerdict::Entered(tx) => Ok(tx),
-        // Not a member and not there are one answer.
-        AgentVerdict::NoOrg => Err(Problem::not_found()),
-        AgentVerdict::Unknown => Err(match credential {
-            Credential::Session(_) => agent::unknown_session(),
-            Credential::MachineKey(_) => agent::unknown_machine_key(),
-        }),
-    }
+    app.enter(knock.access, knock.credential, knock.org).await
 }
 
 async fn permitted(tx: OrgTx, needs: &Needs<'_>) -> Result<OrgTx, Problem> {
@@ -185,51 +170,6 @@ async fn permitted(tx: OrgTx, needs: &Needs<'_>) -> Result<OrgTx, Problem> {
 fn org_of(path: &str) -> Option<Sha256Digest> {
     let slug = path.strip_prefix("/v1/orgs/")?.split('/').next()?;
     Some(Sha256Digest::of(slug.as_bytes()))
-}
-
-/// Whose page sent a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Origin {
-    /// Ours.
-    Own,
-    /// Another's.
-    Foreign,
-    /// It does not say: no page of a browser did.
-    Unsaid,
-}
-
-impl Origin {
-    fn of(headers: &HeaderMap, public_url: &str) -> Self {
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        match (origins.next(), origins.next()) {
-            (Some(origin), None) if origin.as_bytes() == public_url.as_bytes() => Self::Own,
-            (Some(_), _) => Self::Foreign,
-            (None, _) => match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-                Some(b"same-origin") => Self::Own,
-                // A person's own typing or bookmark.
-                Some(b"none") | None => Self::Unsaid,
-                Some(_) => Self::Foreign,
-            },
-        }
-    }
-}
-
-fn csrf(public_url: &str) -> Problem {
-    let detail = format!(
-        "With a session cookie this needs the header `Origin: {public_url}` or `Sec-Fetch-Site: same-origin`, as a browser \
-         sends them from our own pages. Behind a proxy, set --public-url."
-    );
-    Problem::new(Code::CsrfFailed, detail)
-}
-
-/// The configured URL, else scheme and host of the request.
-fn public_url(configured: Option<&str>, uri: &Uri, headers: &HeaderMap) -> String {
-    if let Some(configured) = configured {
-        return configured.to_owned();
-    }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(poem::http::uri::Authority::as_str)).unwrap_or_default();
-    format!("http://{host}")
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for Surface<E> {
@@ -252,28 +192,6 @@ impl<E: Endpoint<Output = Response>> Endpoint for Surface<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn origin(pairs: &[(&'static str, &'static str)]) -> Origin {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        Origin::of(&headers, "https://support.acme.com")
-    }
-
-    #[test]
-    fn a_page_is_ours_by_its_whole_origin_or_by_what_the_browser_says() {
-        assert_eq!(origin(&[("origin", "https://support.acme.com")]), Origin::Own);
-        assert_eq!(origin(&[("sec-fetch-site", "same-origin")]), Origin::Own);
-        for foreign in ["https://support.acme.com.evil.example", "http://support.acme.com", "null", ""] {
-            assert_eq!(origin(&[("origin", foreign), ("sec-fetch-site", "same-origin")]), Origin::Foreign, "{foreign}");
-        }
-        for foreign in ["same-site", "cross-site"] {
-            assert_eq!(origin(&[("sec-fetch-site", foreign)]), Origin::Foreign);
-        }
-        assert_eq!(origin(&[("origin", "https://support.acme.com"), ("origin", "https://x")]), Origin::Foreign);
-        assert_eq!(origin(&[]), Origin::Unsaid);
-    }
 
     #[test]
     fn the_org_is_the_segment_after_orgs() {

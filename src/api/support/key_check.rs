@@ -49,7 +49,7 @@ enum KeyState {
 /// A part of an origin.
 #[derive(Enum, Clone, Copy, PartialEq)]
 #[oai(rename_all = "snake_case")]
-enum Difference {
+pub enum Difference {
     /// `http` and `https`.
     Scheme,
     /// The host name.
@@ -124,7 +124,8 @@ impl KeyCheckApi {
     }
 }
 
-fn differences(sent: &str, listed: &[Origin]) -> Vec<Difference> {
+/// The parts in which `sent` differs from the nearest listed origin.
+pub fn differences(sent: &str, listed: &[Origin]) -> Vec<Difference> {
     let (origin, slash) = match Origin::from_header(sent) {
         Some(origin) => (Some(origin), false),
         None => (origins::without_trailing_slash(sent), origins::has_trailing_slash(sent)),
@@ -140,7 +141,8 @@ fn differences(sent: &str, listed: &[Origin]) -> Vec<Difference> {
     differs
 }
 
-fn detail(origin_listed: Option<bool>, differs: &[Difference]) -> String {
+/// The verdict, for people.
+pub fn detail(origin_listed: Option<bool>, differs: &[Difference]) -> String {
     match origin_listed {
         None => "The key works. This request sent no Origin, so no list was asked: only browsers send one.".to_owned(),
         Some(true) => "The key works from this origin.".to_owned(),

@@ -3,7 +3,7 @@
 mod articles;
 mod attachments;
 mod faqs;
-mod key_check;
+pub mod key_check;
 mod reading;
 mod site;
 mod surface;

@@ -1,0 +1,56 @@
+//! Logging in: its limits, the check of the password, the session's cookie. Both surfaces that people log in on use it.
+
+use std::time::Instant;
+
+use super::{agent::COOKIE, password::Salt};
+use crate::{
+    api::request::over,
+    app::App,
+    keys::{SessionToken, Sha256Digest},
+    limits::{Bucket, Network, Policy, Standing},
+    problem::Problem,
+    store,
+};
+
+/// Tries to log in, a minute.
+const LOGINS_OF_ACCOUNT: u32 = 10;
+const LOGINS_OF_NETWORK: u32 = 30;
+/// A session's longest life: 90 days, in seconds. It ends sooner when it is not used for 14.
+const COOKIE_AGE: u32 = 90 * 24 * 60 * 60;
+
+/// Asks the limits of logging in: of the network, and of the account whether there is one or not. Where they stand, and
+/// `429 rate_limited` when one is used up.
+pub fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Result<(), Problem>) {
+    let account = Network::of_account(Sha256Digest::of(account.to_lowercase().as_bytes()));
+    let bucket = |policy, network| Bucket { policy, site: None, network: Some(network) };
+    let standings = app.limits.take(
+        Instant::now(),
+        &[
+            (bucket(Policy::LoginNetwork, network), LOGINS_OF_NETWORK),
+            (bucket(Policy::LoginAccount, account), LOGINS_OF_ACCOUNT),
+        ],
+    );
+    let verdict = over(&standings).map_or(Ok(()), Err);
+    (standings, verdict)
+}
+
+/// Opens a session.
+///
+/// # Errors
+/// `401 login_failed`, the same and after the same time for a wrong password and an unknown e-mail address.
+pub async fn open(app: &App, email: &str, password: String) -> Result<SessionToken, Problem> {
+    let salt = Salt::stored(store::logins::password_salt(&app.agents, email).await?);
+    let hash = app.hasher.hash(salt, password).await?;
+    let token = store::logins::open_session(&app.agents, email, &hash).await?;
+    token.ok_or_else(store::logins::wrong_password)
+}
+
+/// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.
+pub fn cookie(token: &SessionToken) -> String {
+    format!("{COOKIE}={}; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age={COOKIE_AGE}", token.reveal())
+}
+
+/// What clears the cookie of a session.
+pub fn no_cookie() -> String {
+    format!("{COOKIE}=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")
+}

@@ -1,0 +1,99 @@
+// Comfort on top of pages that work without it: copying, live updates, keys, previews.
+const all = (selector, within = document) => [...within.querySelectorAll(selector)]
+
+// A key is shown once: neither a reload nor the way back may send its form again, and no kept page may come back.
+const once = document.querySelector('[data-once]')
+if (once) {
+  history.replaceState(null, '', once.dataset.once)
+  addEventListener('pageshow', (event) => event.persisted && location.replace(once.dataset.once))
+}
+
+for (const button of all('[data-copy]')) {
+  button.hidden = false
+  button.addEventListener('click', async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
+    button.textContent = 'Copied'
+  })
+}
+
+// A choice that acts at once; without this there is a button beside it.
+for (const select of all('select[data-submit]')) {
+  select.form.querySelector('button').hidden = true
+  select.addEventListener('change', () => select.form.requestSubmit())
+}
+
+// What is live comes again as the server renders it; what a person is typing is not part of it.
+async function refresh() {
+  const answer = await fetch(location.href, { headers: { Accept: 'text/html' } })
+  if (!answer.ok || answer.redirected) return
+  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html')
+  for (const old of all('[data-live]')) {
+    const now = fresh.getElementById(old.id)
+    if (!now || now.innerHTML === old.innerHTML) continue
+    const focused = old.contains(document.activeElement) && document.activeElement.getAttribute('href')
+    old.replaceWith(document.adoptNode(now))
+    if (focused) all('a', now).find((link) => link.getAttribute('href') === focused)?.focus()
+  }
+}
+
+const events = document.querySelector('[data-events]')?.dataset.events
+let source
+function listen() {
+  source?.close()
+  source = undefined
+  // A browser has few connections to a server: pages that nobody looks at hold none.
+  if (!events || document.hidden) return
+  source = new EventSource(events)
+  source.addEventListener('change', refresh)
+}
+document.addEventListener('visibilitychange', () => {
+  listen()
+  if (events && !document.hidden) refresh()
+})
+listen()
+
+// j and k go through a list, Enter opens; r replies, n notes, e resolves, / searches.
+const keys = {
+  j: () => step(1),
+  k: () => step(-1),
+  r: () => write('reply'),
+  n: () => write('note'),
+  e: () => document.getElementById('resolve')?.requestSubmit(),
+  '/': () => document.getElementById('q')?.focus(),
+}
+function step(by) {
+  const links = all('[data-row]')
+  const at = links.indexOf(document.activeElement)
+  links[at < 0 ? 0 : Math.min(Math.max(at + by, 0), links.length - 1)]?.focus()
+}
+function write(kind) {
+  const field = document.getElementById(kind)
+  const folded = field?.closest('details')
+  if (folded) folded.open = true
+  field?.focus()
+}
+addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return
+  const key = keys[event.key]
+  if (!key) return
+  event.preventDefault()
+  key()
+})
+
+// The preview is rendered by the server, as it renders what is published.
+const source_text = document.querySelector('[data-preview]')
+if (source_text) {
+  let turn = 0
+  let timer
+  source_text.addEventListener('input', () => {
+    clearTimeout(timer)
+    timer = setTimeout(async () => {
+      const mine = ++turn
+      const token = source_text.form.elements.form_token.value
+      const body = new URLSearchParams({ form_token: token, body: source_text.value })
+      const answer = await fetch(source_text.dataset.preview, { method: 'POST', body })
+      const html = await answer.text()
+      if (answer.ok && mine === turn) document.getElementById('preview').innerHTML = html
+    }, 250)
+  })
+}

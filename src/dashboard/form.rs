@@ -1,0 +1,123 @@
+//! What a form sent, what is wrong with it, and the form shown once more with both.
+
+use poem_openapi::types::ParseFromJSON;
+
+use crate::{
+    api::text::{Checked, Input},
+    problem::{Code, FieldError, Problem},
+};
+
+/// Fields of a form or of a query, in order; and, after a refusal, why.
+#[derive(Debug, Default, Clone)]
+pub struct Form {
+    fields: Vec<(String, String)>,
+    errors: Vec<FieldError>,
+    /// What is wrong besides single fields.
+    pub refused: Option<String>,
+    /// The status of the page that shows it.
+    pub status: Option<u16>,
+}
+
+impl Form {
+    /// Reads `a=b&c=d`.
+    ///
+    /// # Errors
+    /// `400 invalid_request` for U+0000, which PostgreSQL has no text with.
+    pub fn parse(text: &[u8]) -> Result<Self, Problem> {
+        // Browsers send line ends of a textarea as CR LF.
+        let plain = |text: &str| text.replace("\r\n", "\n");
+        let fields: Vec<(String, String)> =
+            url::form_urlencoded::parse(text).map(|(name, value)| (plain(&name), plain(&value))).collect();
+        if fields.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            return Err(Problem::new(Code::InvalidRequest, "A field contains U+0000."));
+        }
+        Ok(Self { fields, ..Self::default() })
+    }
+
+    /// A form that shows these values first.
+    pub fn of(fields: &[(&str, String)]) -> Self {
+        Self {
+            fields: fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// This form, with the values of another where it has none.
+    pub fn over(&self, mut below: Self) -> Self {
+        below.fields.retain(|(name, _)| !self.has(name));
+        let mut whole = self.clone();
+        whole.fields.append(&mut below.fields);
+        whole
+    }
+
+    /// The first value of this name; empty when there is none.
+    pub fn get(&self, name: &str) -> &str {
+        self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The same, `None` when it is blank.
+    pub fn some(&self, name: &str) -> Option<&str> {
+        Some(self.get(name).trim()).filter(|value| !value.is_empty())
+    }
+
+    /// What is wrong with a field; empty when nothing is.
+    pub fn fault(&self, name: &str) -> &str {
+        self.errors.iter().find(|error| error.field == name).map_or("", |error| &error.message)
+    }
+
+    /// A field's value, checked as the API checks it.
+    pub fn take<T: ParseFromJSON>(&self, checked: &mut Checked, name: &str) -> Option<T> {
+        let value = self.get(name);
+        let value = (!value.is_empty()).then(|| value.into());
+        checked.take(name, Input::<T>::parse_from_json(value).ok()?)
+    }
+
+    /// This form once more, with what was wrong.
+    ///
+    /// # Errors
+    /// The problem itself, when it is none that another try of the form could mend.
+    pub fn again(&self, problem: Problem) -> Result<Self, Problem> {
+        match problem.code.status() {
+            400 | 409 | 422 | 429 => {}
+            401 if problem.code == Code::LoginFailed => {}
+            403 if problem.code == Code::PermissionRequired && !problem.denied => {}
+            _ => return Err(problem),
+        }
+        let unplaced = problem.errors.is_empty() || problem.errors.iter().any(|error| !self.has(&error.field));
+        let detail = match problem.errors.as_slice() {
+            [] => problem.detail.to_string(),
+            errors => {
+                errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>().join("; ")
+            }
+        };
+        Ok(Self {
+            fields: self.fields.clone(),
+            errors: problem.errors,
+            refused: unplaced.then_some(detail),
+            status: Some(problem.code.status()),
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::text::Text;
+
+    #[test]
+    fn a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it() {
+        let form = Form::parse(b"name=+&note=a%0D%0Ab%26").expect("a form");
+        assert_eq!(form.get("note"), "a\nb&");
+        assert_eq!(form.some("name"), None);
+        let mut checked = Checked::default();
+        assert_eq!(form.take::<Text<9>>(&mut checked, "name"), None);
+        let again = form.again(checked.problem()).expect("to be mended");
+        assert_eq!((again.fault("name"), again.get("note"), again.status), ("must not be blank", "a\nb&", Some(400)));
+        assert!(Form::parse(b"name=%00").is_err());
+        assert!(form.again(Problem::not_found()).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Logging in and out, and the way from `/dashboard` to an org.
+
+use poem::{
+    Response,
+    http::{HeaderValue, header},
+};
+
+use super::{
+    form::Form,
+    visit::{Visit, form_page, html, to},
+};
+use crate::{
+    api::text::{Checked, EMAIL_LENGTH, Prose, Text},
+    auth::{login, password::LONGEST},
+    db::{Access, Credential},
+    problem::Problem,
+    store::{self, cursor::Span, members::Membership},
+};
+
+#[derive(askama::Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    form: &'a Form,
+    next: &'a str,
+}
+
+#[derive(askama::Template)]
+#[template(path = "orgs.html")]
+struct OrgsPage {
+    orgs: Vec<Membership>,
+}
+
+/// The page that asks for a log-in and then goes on to `back`.
+pub fn path(back: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    match back.filter(|back| *back != "/dashboard") {
+        Some(back) => format!("/dashboard/login?{}", query.append_pair("next", back).finish()),
+        None => "/dashboard/login".to_owned(),
+    }
+}
+
+/// `next` when it is a path of the dashboard, and no other place.
+fn next(form: &Form) -> &str {
+    let wanted = form.get("next");
+    let plain = wanted.bytes().all(|c| c.is_ascii_graphic() && c != b'\\');
+    let ours = wanted == "/dashboard" || wanted.starts_with("/dashboard/");
+    if ours && plain && !wanted.starts_with("/dashboard/log") { wanted } else { "/dashboard" }
+}
+
+pub fn show(visit: &Visit) -> Result<Response, Problem> {
+    html(&LoginPage { form: &Form::default(), next: next(&visit.query) })
+}
+
+pub async fn log_in(visit: &Visit) -> Result<Response, Problem> {
+    let mut checked = Checked::default();
+    let email = visit.form.take::<Text<EMAIL_LENGTH>>(&mut checked, "email");
+    let password = visit.form.take::<Prose<LONGEST>>(&mut checked, "password");
+    let opened = match (email, password) {
+        (Some(Text(email)), Some(Prose(password))) => match login::limited(&visit.app, visit.network, &email).1 {
+            Ok(()) => login::open(&visit.app, &email, password).await,
+            Err(problem) => Err(problem),
+        },
+        _ => Err(checked.problem()),
+    };
+    match opened {
+        Ok(token) => Ok(with_cookie(to(next(&visit.form)), &login::cookie(&token))),
+        Err(problem) => {
+            let form = visit.form.again(problem)?;
+            form_page(&LoginPage { form: &form, next: next(&visit.form) }, &form)
+        }
+    }
+}
+
+pub async fn log_out(visit: &Visit) -> Result<Response, Problem> {
+    store::logins::close_session(&visit.app.agents, visit.session()?).await?;
+    Ok(with_cookie(to("/dashboard/login"), &login::no_cookie()))
+}
+
+fn with_cookie(mut response: Response, cookie: &str) -> Response {
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// To the org of whoever has one, else a choice.
+pub async fn home(visit: &Visit) -> Result<Response, Problem> {
+    let mut tx = visit.app.enter(Access::Read, Credential::Session(visit.session()?), None).await?;
+    let orgs = store::members::memberships(&mut tx, Span { limit: 100, cursor: None }).await;
+    let (orgs, _) = tx.finish(orgs).await?;
+    match orgs.as_slice() {
+        [org] => Ok(to(&format!("/dashboard/{}", org.slug))),
+        _ => html(&OrgsPage { orgs }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_log_in_one_stays_in_the_dashboard() {
+        let next = |wanted: &str| next(&Form::of(&[("next", wanted.to_owned())])).to_owned();
+        assert_eq!(next("/dashboard/acme/inbox?status=open"), "/dashboard/acme/inbox?status=open");
+        for bad in
+            ["", "https://evil.example", "//evil.example", "/dashboard.evil", "/dashboard/\\evil", "/dashboard/a\r\nb"]
+        {
+            assert_eq!(next(bad), "/dashboard", "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Pages for people, at `/dashboard`: rendered here, working without JavaScript, under the sessions, roles and policies of
+//! `/v1`. A page reads top down: its template's fields, then what GET shows and what POST does. Templates stand beside their
+//! handlers and escape whatever they print.
+//!
+//! Every POST comes from a form of ours: `Origin` or `Sec-Fetch-Site` says so, and the form carries a token that only this
+//! browser's session can have got. What a role may not do, pages do not offer, [`Visit`] refuses, and policies forbid.
+
+mod form;
+mod inbox;
+mod live;
+mod login;
+mod site_key;
+mod sites;
+mod visit;
+
+use std::sync::Arc;
+
+use poem::{
+    Request, Response,
+    http::{HeaderValue, Method, StatusCode, header},
+};
+
+use self::visit::{Visit, html};
+use crate::{
+    api::{failure::REQUEST_ID, request::log},
+    app::App,
+    problem::{Code, Problem},
+};
+
+/// Scripts and styles are files of ours, forms go to us, nothing is inline, and nobody frames a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What a page says instead of what was asked for.
+#[derive(askama::Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    status: u16,
+    title: &'static str,
+    detail: String,
+    request_id: String,
+}
+
+/// Answers a request of `/dashboard`.
+pub async fn answer(app: &Arc<App>, request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let answered = match Visit::read(app, request).await {
+        Ok(visit) => route(&visit).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = answered.unwrap_or_else(|problem| refusal(&problem, get.then_some(path.as_str())));
+    let headers = response.headers_mut();
+    // With `no-referrer` browsers would send `Origin: null` with our own forms.
+    let usual = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "Cookie"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in usual {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn route(visit: &Visit) -> Result<Response, Problem> {
+    let segments: Vec<&str> = visit.path.split('/').filter(|segment| !segment.is_empty()).skip(1).collect();
+    match (visit.post, segments.as_slice()) {
+        (false, []) => login::home(visit).await,
+        (false, ["login"]) => login::show(visit),
+        (true, ["login"]) => login::log_in(visit).await,
+        (true, ["logout"]) => login::log_out(visit).await,
+        (false, [org]) => Ok(visit::to(&format!("/dashboard/{org}/inbox"))),
+        (false, [org, "sites"]) => sites::list(visit, org).await,
+        (true, [org, "sites"]) => sites::create(visit, org).await,
+        (false, [org, "sites", site]) => sites::show(visit, org, site).await,
+        (true, [org, "sites", site]) => sites::change(visit, org, site).await,
+        (false, [org, "sites", site, "key"]) => site_key::show(visit, org, site).await,
+        (true, [org, "sites", site, "key"]) => site_key::change(visit, org, site).await,
+        (false, [org, "inbox"]) => inbox::list(visit, org).await,
+        (false, [org, "events"]) => live::events(visit, org).await,
+        (false, [org, "inbox", id]) => inbox::show(visit, org, id).await,
+        (true, [org, "inbox", id]) => inbox::change(visit, org, id).await,
+        _ => Err(Problem::not_found()),
+    }
+}
+
+/// The page of a problem; whoever is not logged in is asked to, and then brought to `back`.
+fn refusal(problem: &Problem, back: Option<&str>) -> Response {
+    log(problem);
+    if matches!(problem.code, Code::SessionRequired | Code::SessionInvalid) {
+        return visit::to(&login::path(back));
+    }
+    let page = ProblemPage {
+        status: problem.code.status(),
+        title: problem.code.title(),
+        detail: problem.detail.to_string(),
+        request_id: REQUEST_ID.try_with(Clone::clone).unwrap_or_default(),
+    };
+    let mut response = html(&page).unwrap_or_default();
+    response.set_status(StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    if let Some(seconds) = problem.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}

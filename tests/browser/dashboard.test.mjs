@@ -1,0 +1,203 @@
+// The dashboard as people use it, in a real browser.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { accessible, open, picture, start } from "./harness.mjs";
+
+let server;
+before(async () => { server = await start("--rate-limits", "off"); }, { timeout: 120_000 });
+after(() => server?.stop());
+
+/** A page of somebody of the demo who has logged in by the form. */
+async function as(email, options) {
+  const page = await open(server.browser, options);
+  await page.goto(`${server.dev.base_url}/dashboard`);
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(server.user(email).password);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.waitForURL(/dashboard\/(acme|globex)/);
+  return page;
+}
+
+const at = (path) => `${server.dev.base_url}/dashboard/${path}`;
+const who = (role, org = "acme") => server.dev.users.find((user) => user.org === org && user.role === role).email;
+const quiet = (page) => assert.deepEqual(page.said.filter((line) => !line.startsWith("log") && !/status of 4\d\d/.test(line)), []);
+
+async function submit(fields) {
+  const site = server.site("acme-app");
+  const body = { email: "ada@example.com", name: "Ada Lovelace", subject: "The export never arrives", message: "Nothing came.", ...fields };
+  const headers = { "Content-Type": "application/json", "X-Vicket-Key": site.key };
+  const answer = await fetch(`${server.dev.base_url}/support/v1/tickets`, { method: "POST", headers, body: JSON.stringify(body) });
+  assert.equal(answer.status, 201);
+  return answer.json();
+}
+
+test("a wrong password says so beside the form, and keeps the address", async () => {
+  const page = await open(server.browser);
+  await page.goto(at("acme/inbox"));
+  await accessible(page, "log-in");
+  await picture(page, "dashboard-login");
+  await page.getByLabel("E-mail").fill("nobody@example.com");
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("alert").waitFor();
+  assert.equal(await page.getByLabel("E-mail").inputValue(), "nobody@example.com");
+  await page.context().close();
+});
+
+test("a key is created, staged, rotated and revoked; each is shown once", async () => {
+  const page = await as(who("owner"));
+  await page.goto(at("acme/sites/acme-marketing/key"));
+  await accessible(page, "key");
+  await picture(page, "dashboard-key");
+  await page.getByText("Revoke", { exact: true }).click();
+  await page.getByLabel("I mean it").locator("visible=true").check();
+  await page.getByRole("button", { name: "Revoke key" }).click();
+  await page.getByText("No key").waitFor();
+  await page.getByRole("button", { name: "Create key" }).click();
+  const key = await page.locator("#key").textContent();
+  assert.match(key, /^pk_[\w-]{43}$/);
+  assert.equal(await page.locator("#vite").textContent(), `VITE_VICKET_KEY=${key}`);
+  await accessible(page, "reveal");
+  // Not the key itself: a picture is kept.
+  await page.evaluate(() => document.querySelectorAll("code").forEach((code) => { code.textContent = code.textContent.replace(/pk_.*/, "pk_SHOWN_ONCE"); }));
+  await picture(page, "dashboard-key-reveal");
+  assert.ok(!page.url().includes(key));
+  await page.reload();
+  assert.ok(!(await page.content()).includes(key), "after a reload");
+  await page.goto(at("acme/sites"));
+  await page.goBack();
+  assert.ok(!(await page.content()).includes(key), "on the way back");
+  await page.goto(at("acme/sites/acme-marketing/key"));
+  await page.getByRole("button", { name: "Stage the next key" }).click();
+  const staged = await page.locator("#key").textContent();
+  await page.getByRole("button", { name: "Done" }).click();
+  assert.equal(await page.locator("#key").count(), 1, "the gate holds until it is ticked");
+  await page.getByLabel("I have stored it").check();
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("heading", { name: /Staged key/ }).waitFor();
+  await page.getByText("Rotate", { exact: true }).click();
+  await page.getByLabel("I mean it").locator("visible=true").check();
+  await page.getByRole("button", { name: "Rotate key" }).click();
+  await page.getByText("the old one is dead").waitFor();
+  const works = async (key) => (await fetch(`${server.dev.base_url}/support/v1/site`, { headers: { "X-Vicket-Key": key } })).status;
+  assert.deepEqual([await works(key), await works(staged)], [401, 200]);
+  quiet(page);
+  await page.context().close();
+});
+
+test("an origin that is refused says why, and one that tried is allowed with a click", async () => {
+  const page = await as(who("admin"));
+  await fetch(`${server.dev.base_url}/support/v1/site`, { headers: { "X-Vicket-Key": server.site("acme-app").key, Origin: "https://staging.acme.com" } });
+  await page.goto(at("acme/sites/acme-app"));
+  await page.getByLabel("Origin", { exact: true }).fill("https://*.acme.com");
+  await page.getByRole("button", { name: "Add origin" }).click();
+  await page.locator("#origin[aria-invalid=true]").waitFor();
+  assert.equal(await page.getByLabel("Origin", { exact: true }).inputValue(), "https://*.acme.com");
+  await accessible(page, "site");
+  await picture(page, "dashboard-site");
+  const allow = page.getByRole("button", { name: "Allow https://staging.acme.com" });
+  for (let tries = 0; tries < 20 && !(await allow.count()); tries += 1) {
+    await page.waitForTimeout(500);
+    await page.goto(at("acme/sites/acme-app"));
+  }
+  await allow.click();
+  await page.getByRole("button", { name: "Remove https://staging.acme.com" }).waitFor();
+  await page.getByLabel("Address of your page").fill("https://staging.acme.com:8443");
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await page.getByText("It differs from the nearest listed one in the port").waitFor();
+  quiet(page);
+  await page.context().close();
+});
+
+test("a ticket arrives without a reload, is read by keyboard, noted, answered and resolved", async () => {
+  const page = await as(who("agent"));
+  await page.goto(at("acme/inbox"));
+  const made = await submit({ subject: "A printer on fire" });
+  await page.getByText("A printer on fire").waitFor();
+  await accessible(page, "inbox");
+  await picture(page, "dashboard-inbox");
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "A printer on fire" }).waitFor();
+  await page.keyboard.press("n");
+  await page.getByLabel("Note", { exact: true }).fill("Tell nobody.");
+  await page.getByRole("button", { name: "Add note" }).click();
+  await page.locator(".message.note", { hasText: "Tell nobody." }).waitFor();
+  await page.keyboard.press("r");
+  await page.keyboard.type("It is on its way.");
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.locator(".message.agent", { hasText: "on its way" }).waitFor();
+  const headers = { "Content-Type": "application/json", "X-Vicket-Key": server.site("acme-app").key, "X-Vicket-Ticket": made.token };
+  const thread = await (await fetch(`${server.dev.base_url}/support/v1/tickets/thread`, { headers })).text();
+  assert.ok(thread.includes("on its way") && !thread.includes("Tell nobody"));
+  // What is being typed survives the customer's next message.
+  await page.getByLabel("Reply to the customer").fill("I was about to");
+  await fetch(`${server.dev.base_url}/support/v1/tickets/thread/messages`, { method: "POST", headers, body: JSON.stringify({ body: "It is out now." }) });
+  await page.getByText("It is out now.").waitFor();
+  assert.equal(await page.getByLabel("Reply to the customer").inputValue(), "I was about to");
+  await accessible(page, "ticket");
+  await picture(page, "dashboard-ticket");
+  await page.getByRole("heading", { level: 1 }).click();
+  await page.keyboard.press("e");
+  await page.getByText("changed the status from Open to Resolved").waitFor();
+  quiet(page);
+  await page.context().close();
+});
+
+test("what customers write stays text", async () => {
+  const evil = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>"'</textarea>`;
+  await submit({ name: evil, subject: evil, message: evil });
+  const page = await as(who("agent"));
+  await page.goto(at("acme/inbox"));
+  await page.getByText("<img src=x").first().click();
+  await page.locator(".message .body", { hasText: "<script>" }).waitFor();
+  assert.doesNotMatch(await page.title(), /^owned/);
+  assert.equal(await page.locator("main img, main script").count(), 0);
+  quiet(page);
+  await page.context().close();
+});
+
+test("a viewer reads and is offered nothing else; another org sees none of it", async () => {
+  const page = await as(who("viewer"));
+  await page.goto(at("acme/inbox"));
+  await page.locator("[data-row]").first().click();
+  await page.locator(".message").first().waitFor();
+  assert.equal(await page.getByRole("button").count(), 1, "only the way out");
+  await page.goto(at("acme/sites/acme-app"));
+  assert.equal(await page.getByRole("button", { name: /Add|Remove|Save|Allow/ }).count(), 0);
+  await page.context().close();
+  const rival = await as(who("owner", "globex"));
+  assert.equal((await rival.goto(at("acme/inbox"))).status(), 404);
+  await rival.goto(at("globex/inbox?status=any"));
+  assert.equal(await rival.getByText("A printer on fire").count(), 0);
+  await rival.getByRole("button", { name: "Log out" }).click();
+  await rival.getByLabel("E-mail").waitFor();
+  await rival.context().close();
+});
+
+test("phones and the dark: nothing sticks out, everything can be read", async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    const page = await as(who("owner"), { viewport: { width: 375, height: 740 }, colorScheme });
+    for (const path of ["inbox", "sites", "sites/acme-app", "sites/acme-app/key"]) {
+      await page.goto(at(`acme/${path}`));
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= 375, `${path}: ${wide}`);
+      await accessible(page, `${path}, ${colorScheme}`);
+      await picture(page, `dashboard-phone-${colorScheme}-${path.replaceAll("/", "-")}`);
+    }
+    await page.context().close();
+  }
+});
+
+test("without JavaScript everything is there", async () => {
+  const page = await as(who("agent"), { javaScriptEnabled: false });
+  await submit({ subject: "No scripts" });
+  await page.goto(at("acme/inbox"));
+  await page.getByText("No scripts").click();
+  await page.getByLabel("Status").selectOption({ label: "Pending" });
+  await page.getByRole("button", { name: "Set" }).first().click();
+  await page.getByText("changed the status from Open to Pending").waitFor();
+  await page.context().close();
+});

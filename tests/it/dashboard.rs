@@ -1,0 +1,195 @@
+//! The dashboard over HTTP, as a browser sends it: who may see and do what, forms of others, one reveal, escaping.
+
+use reqwest::Method;
+
+use crate::harness::{Answer, Person, Running, World};
+
+/// The token in the forms of a page.
+fn token(page: &str) -> String {
+    let (_, rest) = page.split_once("name=\"form_token\" value=\"").expect("the page has a form");
+    rest[..64].to_owned()
+}
+
+/// A hidden field of a page.
+fn hidden(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).expect("the page has the field");
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+/// A request that follows no redirection.
+fn ask(running: &Running, method: Method, path: &str) -> reqwest::RequestBuilder {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    client.request(method, format!("{}{path}", running.base))
+}
+
+impl Running {
+    async fn page(&self, person: &Person, path: &str) -> Answer {
+        Answer::of(ask(self, Method::GET, path).header("cookie", &person.cookie)).await
+    }
+
+    /// Sends a form of ours as its page would.
+    async fn send(&self, person: &Person, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let page = self.page(person, path).await;
+        let token = token(&page.text);
+        let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("form_token", token.as_str())]).collect();
+        self.form(person, path, &fields).await
+    }
+
+    async fn form(&self, person: &Person, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = ask(self, Method::POST, path).header("cookie", &person.cookie);
+        let request = request.header("origin", &self.base).header("content-type", "application/x-www-form-urlencoded");
+        Answer::of(request.body(body)).await
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_in_one_answer_and_a_form_sent_again_shows_and_changes_nothing() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let admin = world.person("acme", "admin").await;
+    let path = "/dashboard/acme/sites/site-a/key";
+    let before = running.page(&admin, path).await;
+    let (token, present) = (token(&before.text), hidden(&before.text, "replaces"));
+    let fields = [("form_token", token.as_str()), ("action", "rotate"), ("replaces", &present), ("sure", "yes")];
+    let unsure = running.form(&admin, path, &fields[..3]).await;
+    assert_eq!(unsure.status, 400, "{}", unsure.text);
+
+    let revealed = running.form(&admin, path, &fields).await;
+    assert_eq!(revealed.status, 200);
+    let key = revealed.text.split("id=\"key\">").nth(1).expect("the key")[..46].to_owned();
+    assert_eq!(revealed.header("cache-control"), Some("no-store"));
+    running.get(&key, "/support/v1/site").await.ok(200);
+    running.get(&world.site_a.key, "/support/v1/site").await.refused(401, "key_invalid");
+
+    let again = running.form(&admin, path, &fields).await;
+    assert_eq!(again.status, 409);
+    running.get(&key, "/support/v1/site").await.ok(200);
+    for page in [again.text, running.page(&admin, path).await.text] {
+        assert!(!page.contains("pk_") || !page.contains(&key), "shown once more");
+    }
+}
+
+#[tokio::test]
+async fn roles_may_on_pages_what_they_may_over_http() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let viewer = world.person("acme", "viewer").await;
+    let agent = world.person("acme", "agent").await;
+    let admin = world.person("acme", "admin").await;
+    let site = "/dashboard/acme/sites/site-a";
+    let form = [("action", "add"), ("origin", "https://new.example")];
+    for person in [&viewer, &agent] {
+        let page = running.page(person, site).await;
+        assert!(page.status == 200 && !page.text.contains("Add origin"));
+        let refused = running.send(person, site, &form).await;
+        assert_eq!(refused.status, 403, "{}", refused.text);
+        assert!(refused.text.contains("site:edit"));
+    }
+    assert_eq!(world.look::<i64>("select count(*) from vicket.site_origins where origin like '%new%'").await, 0);
+    assert_eq!(running.send(&admin, site, &form).await.status, 303);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.site_origins where origin like '%new%'").await, 1);
+
+    running.post(&world.site_a.key, "/support/v1/tickets", &crate::harness::ticket()).await.ok(201);
+    let id: uuid::Uuid = world.look("select id from vicket.tickets").await;
+    let ticket = format!("/dashboard/acme/inbox/{id}");
+    assert_eq!(running.send(&viewer, &ticket, &[("action", "reply"), ("reply", "Hello")]).await.status, 403);
+    assert_eq!(running.send(&agent, &ticket, &[("action", "reply"), ("reply", "Hello")]).await.status, 303);
+    assert_eq!(running.send(&agent, &ticket, &[("action", "delete"), ("sure", "yes")]).await.status, 403);
+}
+
+#[tokio::test]
+async fn another_org_is_not_there() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let rival = world.person("globex", "owner").await;
+    let own = world.person("acme", "owner").await;
+    running.post(&world.site_a.key, "/support/v1/tickets", &crate::harness::ticket()).await.ok(201);
+    let id: uuid::Uuid = world.look("select id from vicket.tickets").await;
+    let pages =
+        ["inbox", "sites", "sites/site-a", "sites/site-a/key", "events", &format!("inbox/{id}")].map(str::to_owned);
+    for page in pages {
+        let theirs = running.page(&rival, &format!("/dashboard/acme/{page}")).await;
+        let nowhere = running.page(&rival, &format!("/dashboard/nowhere/{page}")).await;
+        assert_eq!((theirs.status, nowhere.status), (404, 404), "{page}");
+        if page != "events" {
+            assert_eq!(running.page(&own, &format!("/dashboard/acme/{page}")).await.status, 200, "{page}");
+        }
+    }
+    // Through one's own org neither.
+    assert_eq!(running.page(&rival, &format!("/dashboard/globex/inbox/{id}")).await.status, 404);
+    let form = [("action", "reply"), ("reply", "Hello")];
+    let page = running.page(&rival, "/dashboard/globex/sites").await;
+    let with_token = [form[0], form[1], ("form_token", &token(&page.text))];
+    assert_eq!(running.form(&rival, &format!("/dashboard/globex/inbox/{id}"), &with_token).await.status, 404);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.ticket_messages").await, 1);
+}
+
+#[tokio::test]
+async fn a_form_of_another_page_or_of_another_log_in_does_nothing() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let owner = world.person("acme", "owner").await;
+    let admin = world.person("acme", "admin").await;
+    let path = "/dashboard/acme/sites";
+    let token = token(&running.page(&owner, path).await.text);
+    let body = format!("name=New&form_token={token}");
+    let send = |person: &Person, headers: &[(&str, &str)]| {
+        let mut request = ask(&running, Method::POST, path).header("cookie", &person.cookie);
+        request = request.header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.body(body.clone()))
+    };
+    for foreign in
+        [&[("origin", "https://evil.example")][..], &[("origin", "null")], &[("sec-fetch-site", "same-site")], &[]]
+    {
+        let answer = send(&owner, foreign).await;
+        assert_eq!(answer.status, 403, "{foreign:?}");
+    }
+    assert_eq!(send(&admin, &[("origin", &running.base)]).await.status, 403, "the token of another log-in");
+    assert_eq!(world.look::<i64>("select count(*) from vicket.sites where slug = 'new'").await, 0);
+    assert_eq!(send(&owner, &[("sec-fetch-site", "same-origin")]).await.status, 303);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.sites where slug = 'new'").await, 1);
+}
+
+#[tokio::test]
+async fn what_customers_write_is_text_and_pages_may_load_nothing_of_others() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let agent = world.person("acme", "agent").await;
+    let evil = "<img src=x onerror=alert(1)>\"'</textarea><script>alert(1)</script>";
+    let body = serde_json::json!({ "email": "ada@example.com", "name": evil, "subject": evil, "message": evil });
+    running.post(&world.site_a.key, "/support/v1/tickets", &body).await.ok(201);
+    let id: uuid::Uuid = world.look("select id from vicket.tickets").await;
+    for path in ["/dashboard/acme/inbox".to_owned(), format!("/dashboard/acme/inbox/{id}")] {
+        let page = running.page(&agent, &path).await;
+        assert!(page.text.contains("&#60;img src=x"), "{}", page.text);
+        assert!(!page.text.contains("<img") && !page.text.contains("<script>"), "{path}");
+        let policy = page.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.header("x-frame-options"), Some("DENY"));
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+    }
+    let quoted = "/dashboard/acme/inbox?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&status=any";
+    assert!(!running.page(&agent, quoted).await.text.contains("<script>"));
+}
+
+#[tokio::test]
+async fn whoever_is_not_logged_in_is_asked_to_and_comes_back() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let nobody = Answer::of(ask(&running, Method::GET, "/dashboard/acme/inbox?status=any")).await;
+    assert_eq!(nobody.status, 303);
+    assert_eq!(nobody.header("location"), Some("/dashboard/login?next=%2Fdashboard%2Facme%2Finbox%3Fstatus%3Dany"));
+    let log_in = async |email: &str, password: &str| {
+        let fields = [("email", email), ("password", password), ("next", "//evil.example")];
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = ask(&running, Method::POST, "/dashboard/login").header("origin", &running.base);
+        Answer::of(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await
+    };
+    let wrong = log_in("nobody@example.com", "wrong password").await;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.text.contains("value=\"nobody@example.com\"") && !wrong.text.contains("wrong password"));
+}
