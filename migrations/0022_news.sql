@@ -3,4 +3,6 @@
 
 set local role vicket_owner;
 create index tickets_changed on vicket.tickets (org_id, updated_at desc);
+-- Its start page shows what was solved day by day.
+create index ticket_events_recent on vicket.ticket_events (org_id, at desc);
 reset role;

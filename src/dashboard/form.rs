@@ -60,6 +60,15 @@ impl Form {
         Some(self.get(name).trim()).filter(|value| !value.is_empty())
     }
 
+    /// The query of the page of a list after this one, which keeps these filters.
+    pub fn more(&self, filters: &[&str], cursor: &str) -> String {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        for name in filters {
+            pairs.extend_pairs(self.some(name).map(|value| (name, value)));
+        }
+        pairs.append_pair("cursor", cursor).finish()
+    }
+
     /// What is wrong with a field; empty when nothing is.
     pub fn fault(&self, name: &str) -> &str {
         self.errors.iter().find(|error| error.field == name).map_or("", |error| &error.message)

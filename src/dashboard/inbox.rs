@@ -75,13 +75,7 @@ pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
             Ok((tickets, statuses, priorities, members, store::sites::list(tx).await?))
         })
         .await?;
-    let next = next.map(|next| {
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        for name in ["q", "status", "priority", "assignee", "site"] {
-            pairs.extend_pairs(query.some(name).map(|value| (name, value)));
-        }
-        pairs.append_pair("cursor", &next).finish()
-    });
+    let next = next.map(|next| query.more(&["q", "status", "priority", "assignee", "site"], &next));
     html(&InboxPage { shell, tickets, next, statuses, priorities, members, sites, query, status })
 }
 

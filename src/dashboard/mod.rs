@@ -5,10 +5,13 @@
 //! Every POST comes from a form of ours: `Origin` or `Sec-Fetch-Site` says so, and the form carries a token that only this
 //! browser's session can have got. What a role may not do, pages do not offer, [`Visit`] refuses, and policies forbid.
 
+mod figures;
 mod form;
+mod help;
 mod inbox;
 mod live;
 mod login;
+mod people;
 mod site_key;
 mod sites;
 mod visit;
@@ -71,7 +74,7 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (false, ["login"]) => login::show(visit),
         (true, ["login"]) => login::log_in(visit).await,
         (true, ["logout"]) => login::log_out(visit).await,
-        (false, [org]) => Ok(visit::to(&format!("/dashboard/{org}/inbox"))),
+        (false, [org]) => figures::show(visit, org).await,
         (false, [org, "sites"]) => sites::list(visit, org).await,
         (true, [org, "sites"]) => sites::create(visit, org).await,
         (false, [org, "sites", site]) => sites::show(visit, org, site).await,
@@ -82,6 +85,13 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (false, [org, "events"]) => live::events(visit, org).await,
         (false, [org, "inbox", id]) => inbox::show(visit, org, id).await,
         (true, [org, "inbox", id]) => inbox::change(visit, org, id).await,
+        (false, [org, "help"]) => help::list(visit, org).await,
+        (true, [org, "help", "preview"]) => help::preview(visit, org).await,
+        (false, [org, "help", kind, id]) => help::edit(visit, org, kind, id).await,
+        (true, [org, "help", kind, id]) => help::change(visit, org, kind, id).await,
+        (false, [org, "members"]) => people::list(visit, org).await,
+        (true, [org, "members"]) => people::change(visit, org).await,
+        (false, [org, "audit"]) => people::audit(visit, org).await,
         _ => Err(Problem::not_found()),
     }
 }

@@ -8,6 +8,7 @@ pub mod audit_log;
 pub mod content;
 pub mod cursor;
 pub mod faqs;
+pub mod figures;
 pub mod help;
 pub mod inbox;
 pub mod keys;

@@ -1,0 +1,299 @@
+//! The help center: articles and FAQs, written in Markdown and shown as the server renders it.
+
+use poem::Response;
+use uuid::Uuid;
+
+use super::{
+    form::Form,
+    visit::{Shell, Visit, form_page, html, to},
+};
+use crate::{
+    api::text::{Checked, PageSlug, Prose, Text},
+    db::{Access, OrgTx},
+    markdown,
+    problem::Problem,
+    store::{
+        self,
+        cursor::Span,
+        help::{Article, ArticleChange, Faq, FaqChange, Filter, NewArticle, NewFaq, Status},
+        sites::Site,
+    },
+};
+
+/// The longest title or question, and the longest text, as the API has them.
+const TITLE: usize = 200;
+const BODY: usize = 200_000;
+const QUESTION: usize = 500;
+const ANSWER: usize = 20_000;
+/// Entries of a list.
+const PAGE: u32 = 100;
+
+/// An article or a FAQ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Article,
+    Faq,
+}
+
+impl Kind {
+    fn read(segment: &str) -> Result<Self, Problem> {
+        match segment {
+            "articles" => Ok(Self::Article),
+            "faqs" => Ok(Self::Faq),
+            _ => Err(Problem::not_found()),
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Article => "articles",
+            Self::Faq => "faqs",
+        }
+    }
+
+    fn is_faq(self) -> bool {
+        self == Self::Faq
+    }
+}
+
+/// One of either, as a list shows it.
+struct Entry {
+    id: Uuid,
+    site: Option<String>,
+    title: String,
+    status: Status,
+    body: String,
+    slug: String,
+}
+
+impl From<Article> for Entry {
+    fn from(row: Article) -> Self {
+        let Article { id, site, title, status, body_markdown, slug, .. } = row;
+        Self { id, site, title, status, body: body_markdown, slug }
+    }
+}
+
+impl From<Faq> for Entry {
+    fn from(row: Faq) -> Self {
+        let Faq { id, site, question, status, answer_markdown, .. } = row;
+        Self { id, site, title: question, status, body: answer_markdown, slug: String::new() }
+    }
+}
+
+impl Entry {
+    fn state(&self) -> &'static str {
+        match self.status {
+            Status::Draft => "draft",
+            Status::Published => "published",
+            Status::Archived => "archived",
+        }
+    }
+}
+
+#[derive(askama::Template)]
+#[template(path = "help.html")]
+struct HelpPage<'a> {
+    shell: Shell,
+    kind: Kind,
+    entries: Vec<Entry>,
+    next: Option<String>,
+    query: &'a Form,
+}
+
+pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
+    let kind = if visit.query.get("kind") == "faqs" { Kind::Faq } else { Kind::Article };
+    let filter = Filter { search: visit.query.some("q"), ..Filter::default() };
+    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
+    let (shell, (entries, next)) = visit
+        .see(org, "article:read", async |tx| match kind {
+            Kind::Article => {
+                let (rows, next) = store::help::articles(tx, span, &filter).await?;
+                Ok((rows.into_iter().map(Entry::from).collect::<Vec<_>>(), next))
+            }
+            Kind::Faq => {
+                let (rows, next) = store::help::faqs(tx, span, &filter).await?;
+                Ok((rows.into_iter().map(Entry::from).collect(), next))
+            }
+        })
+        .await?;
+    let next = next.map(|next| visit.query.more(&["kind", "q"], &next));
+    html(&HelpPage { shell, kind, entries, next, query: &visit.query })
+}
+
+#[derive(askama::Template)]
+#[template(path = "help_edit.html")]
+struct EditPage<'a> {
+    shell: Shell,
+    kind: Kind,
+    /// `None` for a new one.
+    entry: Option<Entry>,
+    sites: Vec<Site>,
+    form: &'a Form,
+    /// Rendered and sanitised.
+    preview: String,
+}
+
+pub async fn edit(visit: &Visit, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
+    edit_with(visit, org, Kind::read(kind)?, id, &Form::default()).await
+}
+
+async fn edit_with(visit: &Visit, org: &str, kind: Kind, id: &str, form: &Form) -> Result<Response, Problem> {
+    let id: Option<Uuid> = match id {
+        "new" => None,
+        id => Some(id.parse().map_err(|_| Problem::not_found())?),
+    };
+    let (shell, (entry, sites)) = visit
+        .see(org, if id.is_none() { "article:write" } else { "article:read" }, async |tx| {
+            let entry = match id {
+                Some(id) => Some(one(tx, kind, id).await?),
+                None => None,
+            };
+            Ok((entry, store::sites::list(tx).await?))
+        })
+        .await?;
+    let kept = entry.as_ref().map_or_else(Form::default, |entry| {
+        Form::of(&[("title", entry.title.clone()), ("slug", entry.slug.clone()), ("body", entry.body.clone())])
+    });
+    let shown = form.over(kept);
+    let preview = markdown::render(shown.get("body"));
+    form_page(&EditPage { shell, kind, entry, sites, form: &shown, preview }, form)
+}
+
+async fn one(tx: &mut OrgTx, kind: Kind, id: Uuid) -> Result<Entry, Problem> {
+    match kind {
+        Kind::Article => store::help::article(tx, id).await.map(Entry::from),
+        Kind::Faq => store::help::faq(tx, id).await.map(Entry::from),
+    }
+}
+
+/// What the editor's text will look like: the fragment alone.
+pub async fn preview(visit: &Visit, org: &str) -> Result<Response, Problem> {
+    visit.enter(Access::Read, org, "article:read").await?.finish(Ok(())).await?;
+    let body = markdown::render(visit.form.get("body"));
+    Ok(Response::builder().content_type("text/html; charset=utf-8").body(body))
+}
+
+pub async fn change(visit: &Visit, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
+    let kind = Kind::read(kind)?;
+    let permission = match visit.form.get("action") {
+        "publish" | "unpublish" | "archive" => "article:publish",
+        _ => "article:write",
+    };
+    if visit.form.get("action") == "preview" {
+        return edit_with(visit, org, kind, id, &visit.form).await;
+    }
+    let parsed = match id {
+        "new" => None,
+        id => Some(id.parse().map_err(|_| Problem::not_found())?),
+    };
+    let path = kind.path();
+    match visit.act(org, permission, async |tx| apply(tx, kind, parsed, &visit.form).await).await {
+        Ok((done @ ("deleted" | "moved"), _)) => Ok(to(&format!("/dashboard/{org}/help?kind={path}&done={done}"))),
+        Ok((done, id)) => Ok(to(&format!("/dashboard/{org}/help/{path}/{id}?done={done}"))),
+        Err(problem) => edit_with(visit, org, kind, id, &visit.form.again(problem)?).await,
+    }
+}
+
+async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Result<(&'static str, Uuid), Problem> {
+    let action = form.get("action");
+    let id = match (action, id) {
+        ("save" | "publish", id) => save(tx, kind, id, form).await?,
+        (_, Some(id)) => id,
+        (_, None) => return Err(Problem::not_found()),
+    };
+    let status = match action {
+        "save" => return Ok(("saved", id)),
+        "publish" => Status::Published,
+        "unpublish" => Status::Draft,
+        "archive" => Status::Archived,
+        "up" | "down" if kind.is_faq() => return shift(tx, id, action == "up").await.map(|()| ("moved", id)),
+        "delete" if form.get("sure") != "yes" => {
+            return Err(Problem::invalid_field("sure", "Tick the box to say that you mean it"));
+        }
+        "delete" => {
+            match kind {
+                Kind::Article => store::help::delete_article(tx, id).await?,
+                Kind::Faq => store::help::delete_faq(tx, id).await?,
+            }
+            return Ok(("deleted", id));
+        }
+        _ => return Err(Problem::invalid_field("action", "is none that this page has")),
+    };
+    match kind {
+        Kind::Article => drop(store::help::set_article_status(tx, id, status).await.map_err(placed)?),
+        Kind::Faq => drop(store::help::set_faq_status(tx, id, status).await.map_err(placed)?),
+    }
+    let done = match status {
+        Status::Published => "published",
+        Status::Draft => "unpublished",
+        Status::Archived => "archived",
+    };
+    Ok((done, id))
+}
+
+async fn save(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Result<Uuid, Problem> {
+    let mut checked = Checked::default();
+    let title = match kind {
+        Kind::Article => form.take::<Text<TITLE>>(&mut checked, "title").map(|title| title.0),
+        Kind::Faq => form.take::<Text<QUESTION>>(&mut checked, "title").map(|title| title.0),
+    };
+    let slug = match form.some("slug") {
+        Some(_) if kind == Kind::Article => form.take::<PageSlug>(&mut checked, "slug"),
+        _ => None,
+    };
+    let body = match kind {
+        _ if form.get("body").is_empty() => Some(String::new()),
+        Kind::Article => form.take::<Prose<BODY>>(&mut checked, "body").map(|body| body.0),
+        Kind::Faq => form.take::<Prose<ANSWER>>(&mut checked, "body").map(|body| body.0),
+    };
+    let (Some(title), Some(body), true) = (title, body, checked.is_empty()) else {
+        return Err(checked.problem());
+    };
+    let (site, slug) = (form.some("site"), slug.as_ref().map(|slug| slug.0.as_str()));
+    let saved = match (kind, id) {
+        (Kind::Article, None) => {
+            let new = NewArticle { site, title: &title, body_markdown: &body, slug };
+            store::help::create_article(tx, &new).await.map(|row| row.id)
+        }
+        (Kind::Article, Some(id)) => {
+            let change = ArticleChange { title: Some(&title), body_markdown: Some(&body), slug };
+            store::help::change_article(tx, id, &change).await.map(|row| row.id)
+        }
+        (Kind::Faq, None) => {
+            let new = NewFaq { site, question: &title, answer_markdown: &body, position: None };
+            store::help::create_faq(tx, &new).await.map(|row| row.id)
+        }
+        (Kind::Faq, Some(id)) => {
+            let change = FaqChange { question: Some(&title), answer_markdown: Some(&body), position: None };
+            store::help::change_faq(tx, id, &change).await.map(|row| row.id)
+        }
+    };
+    saved.map_err(placed)
+}
+
+/// A problem whose field is called as the form calls it.
+fn placed(mut problem: Problem) -> Problem {
+    for error in &mut problem.errors {
+        if matches!(error.field.as_str(), "body_markdown" | "answer_markdown") {
+            "body".clone_into(&mut error.field);
+        }
+    }
+    problem
+}
+
+/// Moves a FAQ one place among those of its site.
+async fn shift(tx: &mut OrgTx, id: Uuid, up: bool) -> Result<(), Problem> {
+    let moved = store::help::faq(tx, id).await?;
+    let (faqs, _) = store::help::faqs(tx, Span { limit: PAGE, cursor: None }, &Filter::default()).await?;
+    let mut faqs: Vec<Faq> = faqs.into_iter().filter(|faq| faq.site == moved.site).collect();
+    let at = faqs.iter().position(|faq| faq.id == id).ok_or_else(Problem::not_found)?;
+    let to = if up { at.saturating_sub(1) } else { (at + 1).min(faqs.len() - 1) };
+    faqs.swap(at, to);
+    for (position, faq) in (1_i32..).zip(&faqs) {
+        if faq.position != position {
+            let change = FaqChange { position: Some(position), ..FaqChange::default() };
+            store::help::change_faq(tx, faq.id, &change).await?;
+        }
+    }
+    Ok(())
+}
