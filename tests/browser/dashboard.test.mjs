@@ -177,15 +177,92 @@ test("a viewer reads and is offered nothing else; another org sees none of it", 
   await rival.context().close();
 });
 
+test("an article is written with a preview, published and taken back; FAQs are put in order", async () => {
+  const page = await as(who("admin"));
+  await page.goto(at("acme/help"));
+  await picture(page, "dashboard-help");
+  await page.getByRole("link", { name: "New article" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.locator("#title[aria-invalid=true]").waitFor();
+  await page.getByLabel("Title").fill("How to stage a key");
+  await page.getByLabel("Website").selectOption({ label: "Acme App" });
+  await page.getByLabel("Text, in Markdown").fill("## First\n\nIt is **bold**.<script>document.title='owned'</script>");
+  await page.locator("#preview strong", { hasText: "bold" }).waitFor();
+  assert.equal(await page.locator("#preview script").count(), 0);
+  await accessible(page, "editor");
+  await picture(page, "dashboard-editor");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.getByText("Published.").waitFor();
+  const headers = { "X-Vicket-Key": server.site("acme-app").key };
+  const read = async () => (await fetch(`${server.dev.base_url}/support/v1/help/articles/how-to-stage-a-key`, { headers })).status;
+  assert.equal(await read(), 200);
+  await page.getByRole("button", { name: "Back to drafts" }).click();
+  await page.getByText("Taken back").waitFor();
+  assert.equal(await read(), 404);
+  await page.goto(at("acme/help?kind=faqs"));
+  for (const question of ["Order one", "Order two"]) {
+    await page.getByRole("link", { name: "New FAQ" }).click();
+    await page.getByLabel("Question").fill(question);
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByText("Saved.").waitFor();
+    await page.goto(at("acme/help?kind=faqs"));
+  }
+  await page.getByRole("button", { name: "Move up: Order two" }).press("Enter");
+  await page.getByText("Moved.").waitFor();
+  const titles = await page.locator(".grow strong").allTextContents();
+  assert.ok(titles.indexOf("Order two") < titles.indexOf("Order one"), titles.join());
+  await accessible(page, "FAQs");
+  quiet(page);
+  await page.context().close();
+});
+
+test("somebody is invited, joins, gets another role and is removed; the log has it", async () => {
+  const page = await as(who("owner"));
+  await page.goto(at("acme/members"));
+  await page.getByLabel("E-mail").fill("new@acme.com");
+  await page.getByRole("button", { name: "Invite" }).click();
+  const link = await page.locator("#link").textContent();
+  await page.reload();
+  assert.ok(!(await page.content()).includes(link));
+  const guest = await open(server.browser);
+  await guest.goto(link);
+  await guest.getByLabel("Name").fill("Nora New");
+  await guest.getByLabel("Password").fill("correct horse battery staple");
+  await guest.getByRole("button", { name: "Join" }).click();
+  await guest.getByRole("link", { name: "Open the dashboard" }).click();
+  await guest.waitForURL(/dashboard\/acme/);
+  await page.goto(at("acme/members"));
+  await page.getByLabel("Role of Nora New").selectOption("viewer");
+  await page.getByText("Saved.").waitFor();
+  await accessible(page, "members");
+  await picture(page, "dashboard-members");
+  const row = page.getByRole("listitem").filter({ hasText: "Nora New" });
+  await row.getByText("Remove", { exact: true }).click();
+  await row.getByLabel("I mean it").check();
+  await row.getByRole("button", { name: "Remove Nora New" }).click();
+  await page.getByText("Saved.").waitFor();
+  assert.equal((await guest.goto(at("acme/inbox"))).status(), 404);
+  await page.goto(at("acme/audit?kind=member"));
+  await page.locator("td", { hasText: "delete" }).first().waitFor();
+  await accessible(page, "audit log");
+  await picture(page, "dashboard-audit");
+  await page.goto(at("acme"));
+  await accessible(page, "start");
+  await picture(page, "dashboard-start");
+  quiet(page);
+  await guest.context().close();
+  await page.context().close();
+});
+
 test("phones and the dark: nothing sticks out, everything can be read", async () => {
   for (const colorScheme of ["light", "dark"]) {
     const page = await as(who("owner"), { viewport: { width: 375, height: 740 }, colorScheme });
-    for (const path of ["inbox", "sites", "sites/acme-app", "sites/acme-app/key"]) {
+    for (const path of ["", "inbox", "help", "help/articles/new", "sites", "sites/acme-app", "sites/acme-app/key", "members", "audit"]) {
       await page.goto(at(`acme/${path}`));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= 375, `${path}: ${wide}`);
       await accessible(page, `${path}, ${colorScheme}`);
-      await picture(page, `dashboard-phone-${colorScheme}-${path.replaceAll("/", "-")}`);
+      await picture(page, `dashboard-phone-${colorScheme}-${(path || "start").replaceAll("/", "-")}`);
     }
     await page.context().close();
   }
