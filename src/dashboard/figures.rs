@@ -1,4 +1,4 @@
-//! The start page: how the last thirty days went.
+//! The start page: how the last fourteen days went.
 
 use poem::Response;
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// Height of the chart's bars, and the width of a day, in its own units.
 const HEIGHT: i64 = 120;
-const WIDTH: usize = 20;
+const WIDTH: usize = 43;
 
 #[derive(askama::Template)]
 #[template(path = "figures.html")]

@@ -22,6 +22,7 @@ use crate::{
 struct LoginPage<'a> {
     form: &'a Form,
     next: &'a str,
+    token: &'a str,
 }
 
 #[derive(askama::Template)]
@@ -48,7 +49,7 @@ fn next(form: &Form) -> &str {
 }
 
 pub fn show(visit: &Visit) -> Result<Response, Problem> {
-    html(&LoginPage { form: &Form::default(), next: next(&visit.query) })
+    html(&LoginPage { form: &Form::default(), next: next(&visit.query), token: &visit.token })
 }
 
 pub async fn log_in(visit: &Visit) -> Result<Response, Problem> {
@@ -66,7 +67,7 @@ pub async fn log_in(visit: &Visit) -> Result<Response, Problem> {
         Ok(token) => Ok(with_cookie(to(next(&visit.form)), &login::cookie(&token))),
         Err(problem) => {
             let form = visit.form.again(problem)?;
-            form_page(&LoginPage { form: &form, next: next(&visit.form) }, &form)
+            form_page(&LoginPage { form: &form, next: next(&visit.form), token: &visit.token }, &form)
         }
     }
 }

@@ -41,7 +41,8 @@ pub struct Visit {
     pub network: Network,
     pub public_url: String,
     session: Option<Sha256Digest>,
-    token: String,
+    /// What a form of this browser's session carries; of none, too, whose cookie may have outlived it.
+    pub token: String,
 }
 
 impl Visit {

@@ -106,8 +106,20 @@ async fn another_org_is_not_there() {
     let own = world.person("acme", "owner").await;
     running.post(&world.site_a.key, "/support/v1/tickets", &crate::harness::ticket()).await.ok(201);
     let id: uuid::Uuid = world.look("select id from vicket.tickets").await;
-    let pages =
-        ["inbox", "sites", "sites/site-a", "sites/site-a/key", "events", &format!("inbox/{id}")].map(str::to_owned);
+    let pages = [
+        "",
+        "help",
+        "help/articles/new",
+        "members",
+        "audit",
+        "inbox",
+        "sites",
+        "sites/site-a",
+        "sites/site-a/key",
+        "events",
+        &format!("inbox/{id}"),
+    ]
+    .map(str::to_owned);
     for page in pages {
         let theirs = running.page(&rival, &format!("/dashboard/acme/{page}")).await;
         let nowhere = running.page(&rival, &format!("/dashboard/nowhere/{page}")).await;
@@ -116,6 +128,9 @@ async fn another_org_is_not_there() {
             assert_eq!(running.page(&own, &format!("/dashboard/acme/{page}")).await.status, 200, "{page}");
         }
     }
+    let start = running.page(&own, "/dashboard/acme").await.text;
+    assert!(start.contains("Tickets opened</span><strong>1<"), "{start}");
+    assert!(running.page(&rival, "/dashboard/globex").await.text.contains("Tickets opened</span><strong>0<"));
     // Through one's own org neither.
     assert_eq!(running.page(&rival, &format!("/dashboard/globex/inbox/{id}")).await.status, 404);
     let form = [("action", "reply"), ("reply", "Hello")];
@@ -192,4 +207,16 @@ async fn whoever_is_not_logged_in_is_asked_to_and_comes_back() {
     let wrong = log_in("nobody@example.com", "wrong password").await;
     assert_eq!(wrong.status, 401);
     assert!(wrong.text.contains("value=\"nobody@example.com\"") && !wrong.text.contains("wrong password"));
+
+    // A cookie that outlived its session does not keep its browser out.
+    let stale = async |token: &str| {
+        let fields = [("email", "nobody@example.com"), ("password", "wrong password"), ("form_token", token)];
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = ask(&running, Method::POST, "/dashboard/login").header("origin", &running.base);
+        let request = request.header("cookie", "vicket_session=ended");
+        Answer::of(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await.status
+    };
+    let page =
+        Answer::of(ask(&running, Method::GET, "/dashboard/login").header("cookie", "vicket_session=ended")).await;
+    assert_eq!((stale(&token(&page.text)).await, stale("none").await), (401, 403));
 }
