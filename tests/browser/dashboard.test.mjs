@@ -109,6 +109,21 @@ test("an origin that is refused says why, and one that tried is allowed with a c
   await page.context().close();
 });
 
+test("a ticket that comes between the page and its stream is not missed", async () => {
+  const page = await as(who("agent"));
+  let listening;
+  const asked = new Promise((resolve) => (listening = resolve));
+  await page.route("**/events", async (route) => {
+    listening();
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await route.continue();
+  });
+  await page.goto(at("acme/inbox"));
+  await asked;
+  await submit({ subject: "In between" });
+  await page.getByText("In between").waitFor();
+});
+
 test("a ticket arrives without a reload, is read by keyboard, noted, answered and resolved", async () => {
   const page = await as(who("agent"));
   await page.goto(at("acme/inbox"));

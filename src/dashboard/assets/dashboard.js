@@ -45,11 +45,10 @@ function listen() {
   if (!events || document.hidden) return
   source = new EventSource(events)
   source.addEventListener('change', refresh)
+  // What changed after the page was made and before somebody listened, also while the connection was away.
+  source.addEventListener('open', refresh)
 }
-document.addEventListener('visibilitychange', () => {
-  listen()
-  if (events && !document.hidden) refresh()
-})
+document.addEventListener('visibilitychange', listen)
 listen()
 
 // j and k go through a list, Enter opens; r replies, n notes, e resolves, / searches.
