@@ -1,19 +1,23 @@
-//! What must hold before the server serves: the logins are as worthless as they should be, and every table that a
-//! request role could reach has row-level security, FORCE, and a policy. Asked at start and by `/readyz`, of the
-//! catalog, as the logins themselves.
+//! What must hold before the server serves: the logins are as worthless as they should be, and no lint of
+//! [`crate::audit`] finds an error. Asked at start and by `/readyz`, of the catalog, as the logins themselves.
 
 use sqlx::Row as _;
 
-use crate::{app::App, db::Pool, problem::Problem};
+use crate::{
+    app::App,
+    audit::lints::{FINDINGS, Severity},
+    db::Pool,
+    problem::Problem,
+};
 
-/// One row a finding: what is wrong, in words for an operator. Empty when all is well.
-pub const ISOLATION: &str = include_str!("checks/isolation.sql");
+/// One row a finding about the login that asks.
+const LOGIN: &str = include_str!("checks/login.sql");
 
 /// One row a role that this login is a member of.
 const MEMBERSHIPS: &str = "select roleid::regrole::text from pg_catalog.pg_auth_members
     where member = (select oid from pg_catalog.pg_roles where rolname = session_user)";
 
-/// All findings, through all three logins.
+/// All findings: of each login, and of the catalog, which says the same to all of them.
 ///
 /// # Errors
 /// `503` when the database cannot be reached.
@@ -21,19 +25,23 @@ pub async fn all(app: &App) -> Result<Vec<String>, Problem> {
     let mut findings = of_login(app.gate.pool(), "the widget's gate (VICKET_WIDGET_URL)", &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), "the agents' gate (VICKET_AGENT_URL)", &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), "the worker (VICKET_WORKER_URL)", &[]).await?);
+    for row in app.gate.pool().catalog(FINDINGS).await? {
+        if row.try_get::<&str, _>("severity")? == Severity::Error.as_str() {
+            let (id, object, what): (&str, &str, &str) =
+                (row.try_get("id")?, row.try_get("object")?, row.try_get("what")?);
+            findings.push(format!("{id}: {object}: {what}"));
+        }
+    }
     findings.sort();
     findings.dedup();
     Ok(findings)
 }
 
-/// Findings as one login sees them: its own shape, that it may become `roles` and nothing else, and the tables.
+/// Findings as one login sees them: its own shape, and that it may become `roles` and nothing else.
 async fn of_login(pool: &Pool, name: &str, roles: &[&str]) -> Result<Vec<String>, Problem> {
     let mut findings: Vec<String> = Vec::new();
-    for row in pool.catalog(ISOLATION).await? {
-        findings.push(match row.try_get::<&str, _>("subject")? {
-            "login" => format!("{name} {}", row.try_get::<&str, _>("finding")?),
-            _ => row.try_get("finding")?,
-        });
+    for row in pool.catalog(LOGIN).await? {
+        findings.push(format!("{name} {}", row.try_get::<&str, _>(0)?));
     }
     let members: Vec<String> =
         pool.catalog(MEMBERSHIPS).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;

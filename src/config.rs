@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use crate::objects::Place;
+use crate::{
+    audit::{lints::Severity, report::Format},
+    objects::Place,
+};
 
 /// A customer-support backend for many companies on one PostgreSQL, isolated by row-level security.
 #[derive(Parser)]
@@ -65,12 +68,12 @@ pub enum Command {
         #[command(subcommand)]
         command: MachineKeyCommand,
     },
-    /// Look at what happened, and whether somebody tampered with the record of it
+    /// Audit isolation: what the catalog says, what it must not; or look at what happened
     Audit {
         #[command(flatten)]
-        admin: AdminArgs,
+        args: AuditArgs,
         #[command(subcommand)]
-        command: AuditCommand,
+        command: Option<AuditCommand>,
     },
 }
 
@@ -148,6 +151,19 @@ pub enum MachineKeyCommand {
         /// Its id, as `list` prints it
         id: uuid::Uuid,
     },
+}
+
+#[derive(Args)]
+pub struct AuditArgs {
+    /// A login that may read the catalogs, as any may; for `log`, the deploying login
+    #[arg(long, env = "VICKET_ADMIN_URL", hide_env_values = true, value_name = "VICKET_ADMIN_URL", global = true)]
+    pub admin_url: Option<String>,
+    /// What to write the report as
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Fail, with exit code 1, on findings as bad as this
+    #[arg(long, value_enum, default_value_t = Severity::Error, value_name = "SEVERITY")]
+    pub fail_on: Severity,
 }
 
 #[derive(Subcommand)]

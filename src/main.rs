@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
         Command::Key { admin, command } => commands::key::run(&admin, command).await,
         Command::User { admin, command } => commands::user::run(&admin, command).await,
         Command::MachineKey { admin, command } => commands::machine_key::run(&admin, command).await,
-        Command::Audit { admin, command } => commands::audit::run(&admin, command).await,
+        Command::Audit { args, command } => commands::audit::run(args, command).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

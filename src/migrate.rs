@@ -1,15 +1,18 @@
 //! `vicket migrate`: roles, schema, policies, passwords, hardening.
 //!
-//! Everything happens in one transaction, which the isolation checks end: a migration that leaves a table without
-//! row-level security, FORCE or a policy is not committed. Roles belong to the cluster, so several migrations of
+//! Everything happens in one transaction, which the lints of [`crate::audit`] end: a migration that leaves an error is not
+//! committed. Roles belong to the cluster, so several migrations of
 //! different databases may race on them; what PostgreSQL answers then is retried.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
-use crate::{checks, db};
+use crate::{
+    audit::lints::{self, Finding, Severity},
+    db,
+};
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 const ROLES: &str = include_str!("../migrations/roles.sql");
@@ -111,14 +114,14 @@ async fn apply(connection: &mut PgConnection, passwords: &Passwords) -> anyhow::
             set_password(&mut tx, login, password).await?;
         }
     }
-    let findings: Vec<String> = sqlx::raw_sql(checks::ISOLATION)
-        .fetch_all(&mut *tx)
+    lints::install(&mut tx).await.context("the views of the schema audit could not be made")?;
+    sqlx::raw_sql("set local jit = off").execute(&mut *tx).await?;
+    let findings: Vec<String> = lints::findings(&mut tx)
         .await?
-        .iter()
-        // The deploying login is meant to own and to create.
-        .filter(|row| row.try_get::<&str, _>("subject").is_ok_and(|subject| subject != "login"))
-        .map(|row| row.try_get("finding"))
-        .collect::<Result<_, _>>()?;
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{}: {}: {}", finding.id, finding.object, finding.what))
+        .collect();
     anyhow::ensure!(findings.is_empty(), "isolation would not hold; nothing was changed:\n  {}", findings.join("\n  "));
     tx.commit().await?;
     Ok(())
@@ -156,20 +159,11 @@ fn is_race(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Built-in functions that hardening revokes and that PUBLIC may still execute.
+/// What hardening revokes and PUBLIC may still use, by the lint that says so.
 async fn open_functions(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
-    let open = sqlx::query_scalar(
-        "select distinct p.proname::text from pg_proc p
-        where p.pronamespace = 'pg_catalog'::regnamespace
-          and p.proname in ('set_config', 'query_to_xml', 'table_to_xml', 'schema_to_xml', 'database_to_xml',
-            'cursor_to_xml', 'ts_stat', 'pg_notify', 'pg_sleep', 'pg_advisory_lock', 'lo_from_bytea',
-            'pg_stat_get_activity', 'pg_terminate_backend')
-          and has_function_privilege('vicket_widget', p.oid, 'execute')
-        union all
-        select 'language plpgsql (DO)' where has_language_privilege('vicket_widget', 'plpgsql', 'usage')
-        order by 1",
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(open)
+    let found = lints::findings(connection).await?;
+    let open = found.into_iter().filter(|finding| finding.id == "builtin-open");
+    let said =
+        |finding: Finding| format!("{} ({})", finding.object, finding.what.trim_start_matches("open to PUBLIC: "));
+    Ok(open.map(said).collect())
 }

@@ -1,8 +1,13 @@
-//! `vicket audit`.
+//! `vicket audit`: the report on isolation, and `vicket audit log`, what happened.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
 
 use super::{operator, said, when};
 use crate::{
-    config::{AdminArgs, AuditCommand},
+    audit::{self, report},
+    config::{AdminArgs, AuditArgs, AuditCommand},
     store::{
         audit_log::{self, Chain, Filter},
         cursor::Span,
@@ -10,10 +15,27 @@ use crate::{
 };
 
 /// # Errors
+/// When the database cannot be audited, and when the audit found something.
+pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Result<()> {
+    let admin_url = args.admin_url.clone().context("VICKET_ADMIN_URL is not set, and --admin-url is not given")?;
+    match command {
+        None => isolation(&args, &admin_url).await,
+        Some(AuditCommand::Log { org, verify, limit }) => log(&AdminArgs { admin_url }, &org, verify, limit).await,
+    }
+}
+
+async fn isolation(args: &AuditArgs, url: &str) -> anyhow::Result<()> {
+    let mut connection = audit::connect(url).await?;
+    let report = report::read(&mut connection).await?;
+    std::io::stdout().write_all(report.write(args.format)?.as_bytes())?;
+    let found = report.at_least(args.fail_on);
+    anyhow::ensure!(found == 0, "{found} findings as bad as {} or worse", args.fail_on.as_str());
+    Ok(())
+}
+
 /// Those of the command, in words; when a chain is broken.
-pub async fn run(admin: &AdminArgs, command: AuditCommand) -> anyhow::Result<()> {
-    let AuditCommand::Log { org, verify, limit } = command;
-    let mut tx = operator(admin).await?.enter(&org).await.map_err(said)?;
+async fn log(admin: &AdminArgs, org: &str, verify: bool, limit: u32) -> anyhow::Result<()> {
+    let mut tx = operator(admin).await?.enter(org).await.map_err(said)?;
     if verify {
         return match audit_log::verify(&mut tx).await.map_err(said)? {
             Chain::Whole { rows } => {

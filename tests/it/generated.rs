@@ -50,7 +50,14 @@ const SECTIONS: &[Section] = &[
         sql: "select c.oid::regclass::text, c.relowner::regrole::text,
             case when c.relrowsecurity then 'yes' else '**NO**' end,
             case when c.relforcerowsecurity then 'yes' else '**NO**' end
-          from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relnamespace in (select oid from ours)",
+          from pg_class c where c.relkind in ('r', 'p', 'm', 'f') and c.relnamespace in (select oid from ours)",
+    },
+    Section {
+        heading: "Views",
+        text: "They run as whoever reads them: security_invoker.",
+        columns: &["view", "owner", "settings"],
+        sql: "select c.oid::regclass::text, c.relowner::regrole::text, coalesce(array_to_string(c.reloptions, '; '), '')
+          from pg_class c where c.relkind = 'v' and c.relnamespace in (select oid from ours)",
     },
     Section {
         heading: "Policies",

@@ -4,6 +4,7 @@
 mod agents;
 mod articles;
 mod attachments;
+mod audit;
 mod concurrency;
 mod dashboard;
 mod docs;

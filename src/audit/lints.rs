@@ -1,0 +1,140 @@
+//! The lints: one SQL text for the command, the start-up checks and the views that a DBA reads in psql.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// What the catalog says that it must not: `id, severity, object, what, why, mend, relation`, the worst first. Any login
+/// may run it.
+pub const FINDINGS: &str = concat!(
+    include_str!("lints/prelude.sql"),
+    "found (id, relation, object, what, mend) as (\n",
+    include_str!("lints/tables.sql"),
+    "union all\n",
+    include_str!("lints/policies.sql"),
+    "union all\n",
+    include_str!("lints/grants.sql"),
+    "union all\n",
+    include_str!("lints/functions.sql"),
+    "union all\n",
+    include_str!("lints/roles.sql"),
+    "union all\n",
+    include_str!("lints/structure.sql"),
+    "union all\n",
+    include_str!("lints/server.sql"),
+    "),\nlint (id, severity, why) as (\n",
+    include_str!("lints/catalogue.sql"),
+    ")\n",
+    include_str!("lints/findings.sql"),
+);
+
+/// Who may do what with each table, and by which policies.
+pub const ACCESS: &str = concat!(include_str!("lints/prelude.sql"), include_str!("lints/access.sql"));
+
+/// Every lint: `id, severity, why`.
+pub const CATALOGUE: &str = concat!(
+    "select id, severity, why from (\n",
+    include_str!("lints/catalogue.sql"),
+    ") as lint (id, severity, why) order by id"
+);
+
+/// The views of the schema `audit`, and what each shows.
+pub const VIEWS: [(&str, &str, &str); 3] = [
+    ("findings", FINDINGS, "What the catalog says that it must not, the worst first; empty is good"),
+    ("access", ACCESS, "Who may do what with each table, and by which policies"),
+    ("lints", CATALOGUE, "Every lint: how bad a finding is, and why"),
+];
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; isolation does not rest on it.
+    Notice,
+    /// Isolation holds, by less than it should.
+    Warning,
+    /// Isolation does not hold, or would not after one more mistake. The server refuses to start.
+    Error,
+}
+
+impl Severity {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl std::str::FromStr for Severity {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text {
+            "notice" => Ok(Self::Notice),
+            "warning" => Ok(Self::Warning),
+            "error" => Ok(Self::Error),
+            other => Err(anyhow::anyhow!("no severity: {other}")),
+        }
+    }
+}
+
+/// What one lint says of one object.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Finding {
+    /// Of the lint, a heading of docs/audit.md.
+    pub id: String,
+    pub severity: Severity,
+    pub object: String,
+    pub what: String,
+    pub why: String,
+    /// The SQL, or the command, that mends it.
+    pub mend: String,
+    /// The table that it is about, where it is about one.
+    pub relation: Option<String>,
+}
+
+type FindingRow = (String, String, String, String, String, String, Option<String>);
+
+/// All findings, the worst first.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn findings(connection: &mut PgConnection) -> anyhow::Result<Vec<Finding>> {
+    let rows: Vec<FindingRow> = sqlx::query_as(FINDINGS).fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|(id, severity, object, what, why, mend, relation)| {
+            Ok(Finding { id, severity: severity.parse()?, object, what, why, mend, relation })
+        })
+        .collect()
+}
+
+/// Installs the views, where they are not those of this program. In the transaction of a migration.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn install(connection: &mut PgConnection) -> anyhow::Result<()> {
+    for (name, sql, comment) in VIEWS {
+        let comment = format!("{comment}. Text {:08x}.", crc32fast::hash(sql.as_bytes()));
+        let installed: Option<String> = sqlx::query_scalar(
+            "select obj_description(c.oid, 'pg_class') from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = 'audit' and c.relname = $1 and c.relkind = 'v'",
+        )
+        .bind(name)
+        .fetch_optional(&mut *connection)
+        .await?
+        .flatten();
+        if installed.as_deref() == Some(comment.as_str()) {
+            continue;
+        }
+        let statements = format!(
+            "set local role vicket_owner;
+            drop view if exists audit.{name};
+            create view audit.{name} with (security_invoker = true) as\n{sql};
+            comment on view audit.{name} is '{comment}';
+            grant select on audit.{name} to vicket_auditor;
+            reset role"
+        );
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+-- What every lint looks at, read from pg_catalog, which every search path has, by any login. The lints of the other files
+-- fill `found`.
+with project_role (name, kind) as (
+  values
+    ('vicket_owner', 'owner'), ('vicket_definer', 'definer'),
+    ('vicket_widget', 'request'), ('vicket_agent', 'request'), ('vicket_operator', 'operator'),
+    ('vicket_gate_widget', 'login'), ('vicket_gate_agent', 'login'), ('vicket_worker', 'login'),
+    ('vicket_auditor', 'auditor')
+),
+role as (
+  select r.oid, p.name, p.kind from project_role p join pg_roles r on r.rolname = p.name
+),
+schema as (
+  select n.oid, n.nspname::text as name, n.nspowner, n.nspacl
+  from pg_namespace n
+  where n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+),
+-- What belongs to an extension is the extension's; the lints of extensions look at these as a whole.
+extended as (
+  select d.classid, d.objid from pg_depend d where d.deptype = 'e'
+),
+relation as (
+  select c.oid, s.name as schema, c.relname::text as bare, format('%I.%I', s.name, c.relname) as name,
+    c.relkind as kind, c.relowner as owner, c.relacl as acl, c.relrowsecurity as rls, c.relforcerowsecurity as forced,
+    c.relispartition as is_partition, c.reloptions as options
+  from pg_class c
+  join schema s on s.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    and not exists (select from extended e where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid)
+    -- The ledger of migrations is granted to nobody and holds nobody's data.
+    and not (s.name = 'public' and c.relname = '_sqlx_migrations' and c.relacl is null)
+),
+-- The column that says whose a row is: `id` of the orgs and sites themselves.
+tab as (
+  select r.*, org.attname as org, org.attnum as org_number, org.attnotnull as org_not_null,
+    site.attname as site, site.attnum as site_number, site.attnotnull as site_not_null
+  from relation r
+  left join pg_attribute org
+    on org.attrelid = r.oid and not org.attisdropped
+      and org.attname = case when r.schema = 'vicket' and r.bare = 'orgs' then 'id' else 'org_id' end
+  left join pg_attribute site
+    on site.attrelid = r.oid and not site.attisdropped
+      and site.attname = case when r.schema = 'vicket' and r.bare = 'sites' then 'id' else 'site_id' end
+  where r.kind in ('r', 'p')
+),
+attribute as (
+  select r.oid as relation, r.name as of, a.attname::text as name, a.attnum as number, a.attacl as acl, a.atttypid as type
+  from relation r
+  join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+),
+-- One row a relation, grantee and privilege; number is 0 for the whole relation, else the column's.
+granted as (
+  select g.relation, g.of, g.number, g.privilege, g.grantable, g.grantee as oid, coalesce(p.rolname::text, 'PUBLIC') as grantee,
+    role.kind
+  from (
+    select r.oid as relation, r.name as of, 0 as number, a.privilege_type as privilege, a.is_grantable as grantable, a.grantee,
+      r.owner
+    from relation r cross join lateral aclexplode(r.acl) a
+    union all
+    select t.relation, t.of, t.number, a.privilege_type, a.is_grantable, a.grantee, r.owner
+    from attribute t join relation r on r.oid = t.relation cross join lateral aclexplode(t.acl) a
+  ) g
+  left join pg_roles p on p.oid = g.grantee
+  left join role on role.oid = g.grantee
+  where g.grantee <> g.owner
+),
+policy as (
+  select p.oid, r.oid as relation, r.name as of, p.polname::text as name,
+    format('%s: %I', r.name, p.polname) as object, p.polpermissive as permissive, p.polcmd as command,
+    pg_get_expr(p.polqual, p.polrelid) as using_text,
+    pg_get_expr(p.polwithcheck, p.polrelid) as check_text,
+    p.polroles as roles,
+    (select array_agg(coalesce(x.rolname::text, 'PUBLIC')) from unnest(p.polroles) u (oid)
+      left join pg_roles x on x.oid = u.oid) as role_names
+  from pg_policy p
+  join relation r on r.oid = p.polrelid
+),
+expression as (
+  select p.*, e.clause, e.text
+  from policy p
+  cross join lateral (values ('USING', p.using_text), ('WITH CHECK', p.check_text)) as e (clause, text)
+  where e.text is not null
+),
+-- The conditions that an expression joins with AND at its top: each must hold. Something below an OR is none of them.
+letter as (
+  select e.oid, e.clause, c.place, c.letter,
+    sum(case c.letter when '(' then 1 when ')' then -1 else 0 end)
+      over (partition by e.oid, e.clause order by c.place)
+      + case c.letter when ')' then 1 else 0 end as depth
+  from expression e
+  cross join lateral regexp_split_to_table(
+    regexp_replace(e.text, '''[^'']*''', '''?''', 'g'), '') with ordinality as c (letter, place)
+),
+skeleton as (
+  select l.oid, l.clause, string_agg(l.letter, '' order by l.place) filter (where l.depth < 2) as text
+  from letter l group by l.oid, l.clause
+),
+conjunct as (
+  select g.oid, g.clause, string_agg(g.letter, '' order by g.place) as text
+  from (
+    select l.*, sum((l.depth < 2)::integer) over (partition by l.oid, l.clause order by l.place) as piece
+    from letter l join skeleton s using (oid, clause)
+    where s.text ~ '^\(.* AND .*\)$' and s.text !~ ' OR '
+  ) g
+  where g.depth >= 2
+  group by g.oid, g.clause, g.piece
+  union all
+  select s.oid, s.clause, s.text from skeleton s where s.text ~ '^\(.* AND .*\)$' and s.text !~ ' OR '
+  union all
+  select l.oid, l.clause, string_agg(l.letter, '' order by l.place)
+  from letter l join skeleton s using (oid, clause)
+  where s.text !~ '^\(.* AND .*\)$' and s.text !~ ' OR '
+  group by l.oid, l.clause
+),
+func as (
+  select p.oid, s.name as schema, p.oid::regprocedure::text as name, p.prosecdef as definer, p.proowner as owner,
+    p.proconfig as settings, p.provolatile as volatility, p.proleakproof as leakproof, p.prosrc as source,
+    l.lanname::text as language, l.lanpltrusted as trusted,
+    coalesce(p.proacl, acldefault('f', p.proowner)) as acl
+  from pg_proc p
+  join schema s on s.oid = p.pronamespace
+  join pg_language l on l.oid = p.prolang
+  where not exists (select from extended e where e.classid = 'pg_catalog.pg_proc'::regclass and e.objid = p.oid)
+),
+membership as (
+  select m.roleid as granted, m.member, pg_get_userbyid(m.roleid)::text as granted_name,
+    pg_get_userbyid(m.member)::text as member_name, m.admin_option as admin,
+    -- From 16 on a creator is a member that may neither inherit nor become the role.
+    coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) as may_set,
+    coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) as may_inherit
+  from pg_auth_members m
+),

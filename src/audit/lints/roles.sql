@@ -1,0 +1,60 @@
+-- Roles.
+select 'role-missing' as id, null::oid as relation, 'role ' || p.name as object, 'does not exist' as what, 'vicket migrate' as mend
+from project_role p where not exists (select from role where role.name = p.name)
+union all
+select 'role-missing', null, 'role ' || e.member, 'is no member of ' || e.granted, format('grant %s to %s;', e.granted, e.member)
+from (values ('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent')) as e (granted, member)
+where not exists (select from membership m where m.granted_name = e.granted and m.member_name = e.member and m.may_set)
+union all
+select 'role-attributes', null, 'role ' || r.rolname, 'has ' || a.name, format('alter role %I no%s;', r.rolname, a.name)
+from role
+join pg_roles r on r.oid = role.oid
+cross join lateral (values ('superuser', r.rolsuper), ('bypassrls', r.rolbypassrls), ('createrole', r.rolcreaterole),
+  ('createdb', r.rolcreatedb), ('replication', r.rolreplication)) as a (name, has)
+where a.has
+union all
+select 'login-shape', null, 'role ' || r.rolname, 'inherits what its roles may do: it must be NOINHERIT', format('alter role %I noinherit;', r.rolname)
+from role join pg_roles r on r.oid = role.oid
+where role.kind = 'login' and r.rolinherit
+union all
+select 'login-shape', null, 'role ' || r.rolname, 'may log in: only the gates and the worker may', format('alter role %I nologin;', r.rolname)
+from role join pg_roles r on r.oid = role.oid
+where role.kind <> 'login' and r.rolcanlogin
+union all
+-- The deploying login is a member of what it administers; a DBA may be one of vicket_auditor.
+select 'role-membership', null, 'role ' || m.member_name, 'is a member of ' || m.granted_name,
+  format('revoke %I from %I;', m.granted_name, m.member_name)
+from membership m
+left join project_role g on g.name = m.granted_name
+left join project_role p on p.name = m.member_name
+where (g.name is not null or p.name is not null)
+  and (m.may_set or m.may_inherit)
+  and not (
+    (m.granted_name, m.member_name) in (('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent')) and not m.admin
+    or p.name is null and g.kind in ('owner', 'definer', 'operator', 'auditor')
+  )
+union all
+select 'role-settings', null, coalesce('role ' || r.rolname, 'database ' || d.datname, 'all roles'), 'sets ' || c.entry,
+  format('alter %s reset %s;', coalesce('role ' || quote_ident(r.rolname)
+      || coalesce(' in database ' || quote_ident(d.datname), ''), 'database ' || quote_ident(d.datname), 'role all'),
+    split_part(c.entry, '=', 1))
+from pg_db_role_setting s
+left join pg_roles r on r.oid = s.setrole
+left join pg_database d on d.oid = s.setdatabase
+cross join lateral unnest(s.setconfig) as c (entry)
+where (s.setrole = 0 or s.setrole in (select oid from role))
+  and (s.setdatabase = 0 or d.datname = current_database())
+  and c.entry ~* '^(app\.|(role|search_path|row_security|session_authorization|session_replication_role|local_preload_libraries|session_preload_libraries)=)'
+union all
+select 'role-owns', null, 'role ' || role.name, 'owns ' || o.what, format('reassign owned by %s to vicket_owner;', role.name)
+from role
+join (
+  select c.relowner as owner, c.oid::regclass::text as what from pg_class c where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  union all
+  select p.proowner, p.oid::regprocedure::text from pg_proc p
+  union all
+  select n.nspowner, 'schema ' || n.nspname from pg_namespace n
+  union all
+  select d.datdba, 'database ' || d.datname from pg_database d
+) o on o.owner = role.oid
+where role.kind in ('request', 'operator', 'login', 'auditor')

@@ -1,0 +1,29 @@
+//! `vicket audit`: isolation that a DBA can see, prove and try to break.
+//!
+//! * [`lints`]: what the catalog must not say. One SQL text, `lints/*.sql`, is what the command runs, what the server
+//!   asks before it serves and for `/readyz`, and what `vicket migrate` installs as the views of the schema `audit`.
+//! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
+
+mod html;
+pub mod lints;
+pub mod report;
+mod text;
+
+use anyhow::Context as _;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::db;
+
+/// A connection that audits: it reads, and the planner does not compile what it reads with.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn connect(url: &str) -> anyhow::Result<PgConnection> {
+    let options = db::connect_options(url)?.application_name("vicket audit").options([
+        ("default_transaction_read_only", "on"),
+        ("jit", "off"),
+        ("search_path", "pg_catalog"),
+        ("statement_timeout", "30s"),
+    ]);
+    PgConnection::connect_with(&options).await.context("the database cannot be reached")
+}

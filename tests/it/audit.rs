@@ -1,0 +1,234 @@
+//! `vicket audit`: every lint is tripped by something bad and by nothing good, the views are the embedded text, the formats
+//! are what they say, and an audit that examined nothing fails.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::task::JoinSet;
+use vicket::audit::{
+    self,
+    lints::{self, ACCESS, FINDINGS, Severity, VIEWS},
+    report::{self, Format},
+};
+
+use crate::{
+    harness::{DEPLOY, World, connect, url},
+    processes::{text, vicket},
+};
+
+/// A lint, with something that trips it and something that does not.
+struct Case {
+    id: String,
+    bad: String,
+    good: String,
+}
+
+fn cases() -> Vec<Case> {
+    let file = include_str!("audit/lints.sql");
+    let cases = file.split("-- lint: ").skip(1).map(|case| {
+        let (id, rest) = case.split_once("\n-- bad\n").expect("a bad object");
+        let (bad, good) = rest.split_once("\n-- good\n").expect("a good object");
+        Case { id: id.to_owned(), bad: bad.to_owned(), good: good.to_owned() }
+    });
+    cases.collect()
+}
+
+/// The superuser of a world, who arranges and sees what the transaction did.
+async fn superuser(world: &World) -> PgConnection {
+    let mut connection = connect(&url(None, &world.database)).await;
+    sqlx::raw_sql("set jit = off").execute(&mut connection).await.expect("a setting");
+    connection
+}
+
+/// What this lint finds once `sql` has run; rolled back.
+async fn tripped(connection: &mut PgConnection, id: &str, sql: &str) -> Vec<String> {
+    let mut tx = connection.begin().await.expect("begin");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap_or_else(|error| panic!("{id}: {sql}: {error}"));
+    let findings = lints::findings(&mut tx).await.unwrap_or_else(|error| panic!("{id}: {sql}: {error}"));
+    tx.rollback().await.expect("rolled back");
+    findings
+        .into_iter()
+        .filter(|finding| finding.id == id)
+        .map(|finding| format!("{}: {}", finding.object, finding.what))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_lint_is_tripped_by_something_bad_and_by_nothing_good() {
+    let mut tasks = JoinSet::new();
+    for worker in 0..2 {
+        tasks.spawn(async move {
+            let world = World::new().await;
+            let mut connection = superuser(&world).await;
+            for case in cases().into_iter().skip(worker).step_by(2) {
+                let bad = tripped(&mut connection, &case.id, &case.bad).await;
+                assert!(!bad.is_empty(), "{}: not tripped by {}", case.id, case.bad);
+                let good = tripped(&mut connection, &case.id, &case.good).await;
+                assert!(good.is_empty(), "{}: tripped by {}: {good:?}", case.id, case.good);
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("every case");
+    }
+}
+
+#[tokio::test]
+async fn a_server_below_the_minor_that_mends_row_level_security_is_found() {
+    let world = World::new().await;
+    let mut connection = superuser(&world).await;
+    let wanted = |minor: &str| {
+        let sql = FINDINGS.replace("15.14", &format!("15.{minor}")).replace("16.10", &format!("16.{minor}"));
+        sql.replace("17.6", &format!("17.{minor}"))
+    };
+    for (minor, found) in [("999", 1_usize), ("0", 0)] {
+        let sql = format!("select object from ({}) f where id = 'server-minor'", wanted(minor));
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("the catalog");
+        assert_eq!(rows.len(), found, "{minor}");
+    }
+}
+
+#[tokio::test]
+async fn every_lint_has_a_case_and_a_page() {
+    let world = World::new().await;
+    let mut known: Vec<String> =
+        sqlx::query_scalar("select id from audit.lints").fetch_all(&world.superuser).await.expect("the view");
+    known.sort_unstable();
+    let mut tried: Vec<String> = cases().into_iter().map(|case| case.id).chain(["server-minor".to_owned()]).collect();
+    tried.sort_unstable();
+    tried.dedup();
+    assert_eq!(known, tried, "left: audit.lints; right: tests/it/audit/lints.sql");
+    let page = include_str!("../../docs/audit.md");
+    let mut described: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("#### ")).collect();
+    described.sort_unstable();
+    assert_eq!(known, described, "left: audit.lints; right: docs/audit.md");
+}
+
+#[tokio::test]
+async fn the_views_are_the_text_that_the_server_asks_and_for_the_auditor_alone() {
+    let world = World::new().await;
+    let mut connection = superuser(&world).await;
+    for (name, sql, _) in VIEWS {
+        let mut tx = connection.begin().await.expect("begin");
+        sqlx::raw_sql(AssertSqlSafe(format!("create view audit.drift with (security_invoker = true) as {sql}")))
+            .execute(&mut *tx)
+            .await
+            .expect("a view");
+        let same: bool = sqlx::query_scalar(
+            "select pg_get_viewdef('audit.drift'::regclass) = pg_get_viewdef(('audit.' || $1)::regclass)",
+        )
+        .bind(name)
+        .fetch_one(&mut *tx)
+        .await
+        .expect("both views");
+        assert!(same, "audit.{name} is not what src/audit/lints says; vicket migrate installs it");
+        tx.rollback().await.expect("rolled back");
+    }
+    let read = "set local role vicket_auditor; select count(*) from audit.findings, audit.access, audit.lints";
+    let mut tx = connection.begin().await.expect("begin");
+    sqlx::raw_sql(read).execute(&mut *tx).await.expect("the auditor reads");
+    tx.rollback().await.expect("rolled back");
+    for login in ["vicket_gate_widget", "vicket_gate_agent", "vicket_worker"] {
+        let mut gate = connect(&world.url(login)).await;
+        let error = sqlx::raw_sql("select from audit.findings").execute(&mut gate).await.expect_err(login);
+        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{login}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_migration_made_has_no_finding_whoever_looks_and_takes_less_than_a_second() {
+    let world = World::new().await;
+    let mut fastest = u64::MAX;
+    for login in [DEPLOY, "vicket_gate_widget", "vicket_gate_agent", "vicket_worker"] {
+        let mut connection = audit::connect(&world.url(login)).await.expect("connected");
+        let report = report::read(&mut connection).await.expect("a report");
+        assert_eq!(report.findings, [], "{login}");
+        assert!(report.examined.tables >= 30 && report.examined.policies >= 150, "{:?}", report.examined);
+        assert!(report.not_seen.iter().any(|unseen| unseen.contains("pg_authid")), "{:?}", report.not_seen);
+        fastest = fastest.min(report.milliseconds);
+    }
+    assert!(fastest < 1000, "{fastest} ms");
+}
+
+#[tokio::test]
+async fn the_command_fails_on_findings_as_bad_as_it_was_told_and_on_nothing_to_examine() {
+    let world = World::new().await;
+    let run = |login: &str, database: &str, args: &[&str]| {
+        let output = vicket().env("VICKET_ADMIN_URL", url(Some(login), database)).arg("audit").args(args).output();
+        let output = output.expect("it runs");
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let audit = |args: &[&str]| run(DEPLOY, &world.database, args);
+    let (fine, out, _) = audit(&["--fail-on", "notice"]);
+    assert!(fine && out.contains("0 errors, 0 warnings, 0 notices"), "{out}");
+    // Where nobody hardened: a notice.
+    world.arrange("grant execute on function set_config(text, text, boolean) to public").await;
+    let (fine, out, _) = audit(&[]);
+    assert!(fine && out.contains("NOTICE builtin-open: context"), "{out}");
+    let (fine, _, err) = audit(&["--fail-on", "notice"]);
+    assert!(!fine && err.contains("1 findings as bad as notice"), "{err}");
+    world.arrange("alter table vicket.faqs disable row level security").await;
+    let (fine, out, _) = audit(&[]);
+    assert!(!fine && out.contains("ERROR rls-off: vicket.faqs"), "{out}");
+    assert!(out.contains("alter table vicket.faqs enable row level security;"), "{out}");
+    let (fine, _, err) = run(DEPLOY, "postgres", &[]);
+    assert!(!fine && err.contains("nothing was examined"), "{err}");
+    let output = vicket().env_remove("VICKET_ADMIN_URL").arg("audit").output().expect("it runs");
+    assert!(!output.status.success() && text(&output.stderr).contains("VICKET_ADMIN_URL"));
+}
+
+#[tokio::test]
+async fn each_format_says_the_same_and_escapes_what_it_must() {
+    let world = World::new().await;
+    world.arrange("create view vicket.\"<img src=x onerror=alert(1)>|`x`\" as select * from vicket.faqs").await;
+    let mut connection = audit::connect(&world.url(DEPLOY)).await.expect("connected");
+    let report = report::read(&mut connection).await.expect("a report");
+    assert!(report.at_least(Severity::Error) >= 1 && report.count(Severity::Notice) == 0);
+
+    let json: serde_json::Value = serde_json::from_str(&report.write(Format::Json).expect("written")).expect("JSON");
+    let named = |finding: &serde_json::Value| finding["id"] == "view-owner-rights" && finding["severity"] == "error";
+    assert!(json["findings"].as_array().expect("findings").iter().any(named), "{json}");
+    let table = &json["tables"][0];
+    assert_eq!(
+        (&table["name"], &table["rls"], &table["forced"]),
+        (&"vicket.articles".into(), &true.into(), &true.into())
+    );
+    assert!(table["access"][0]["policies"][0]["using"].as_str().is_some_and(|text| text.contains("ctx.org_id()")));
+
+    let sarif: serde_json::Value = serde_json::from_str(&report.write(Format::Sarif).expect("written")).expect("JSON");
+    assert_eq!(sarif["version"], "2.1.0");
+    let run = &sarif["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+    assert_eq!(rules.len(), usize::try_from(report.examined.lints).expect("a count"));
+    for result in run["results"].as_array().expect("results") {
+        assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]), "{result}");
+        assert!(["error", "warning", "note"].contains(&result["level"].as_str().expect("a level")));
+        assert!(result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"].is_string(), "{result}");
+    }
+
+    let page = report.write(Format::Html).expect("written");
+    assert!(page.contains("&lt;img src=x") && !page.contains("<img"), "not escaped");
+    for loads in ["http:", "https:", "src=\"", "<script", "@import", "url("] {
+        assert!(!page.contains(loads), "the page loads something: {loads}");
+    }
+    assert!(page.contains("widget_reads_published") && page.contains("view-owner-rights"));
+    let markdown = report.write(Format::Markdown).expect("written");
+    assert!(markdown.contains("| vicket.articles | yes | yes | 9 | S--- |") && markdown.contains("view-owner-rights"));
+}
+
+#[tokio::test]
+async fn the_access_matrix_counts_a_grant_without_a_policy_as_none() {
+    let world = World::new().await;
+    let mut connection = superuser(&world).await;
+    let mut tx = connection.begin().await.expect("begin");
+    sqlx::raw_sql("grant delete on vicket.users to vicket_agent").execute(&mut *tx).await.expect("granted");
+    let row: (Option<String>, serde_json::Value) = sqlx::query_as(AssertSqlSafe(format!(
+        "select granted_columns, policies from ({ACCESS}) a where relation = 'vicket.users' and role = 'vicket_agent'"
+    )))
+    .fetch_one(&mut *tx)
+    .await
+    .expect("one row");
+    assert_eq!(row, (Some("all columns".to_owned()), serde_json::json!([])));
+    let report = report::read(&mut tx).await.expect("a report");
+    let users = report.tables.iter().find(|table| table.name == "vicket.users").expect("a table");
+    assert!(users.of("vicket_agent").all(|access| !access.effective()));
+    assert_eq!(users.verdict(), "error", "and the table has no tenant");
+}

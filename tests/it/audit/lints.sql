@@ -1,0 +1,572 @@
+-- Each lint, a bad object that trips it and a good one that does not. Run one by one as a superuser, and rolled back.
+
+-- lint: audit-empty
+-- bad
+alter schema vicket rename to gone;
+-- good
+select;
+
+-- lint: rls-off
+-- bad
+create table vicket.x (org_id uuid not null);
+-- good
+create table vicket.x (org_id uuid not null); alter table vicket.x enable row level security;
+
+-- lint: rls-not-forced
+-- bad
+alter table vicket.tickets no force row level security;
+-- good
+create table vicket.x (org_id uuid not null); alter table vicket.x force row level security;
+
+-- lint: rls-no-policy
+-- bad
+drop policy definer_counts on vicket.ticket_counters;
+-- good
+drop policy definer_reads on vicket.articles;
+
+-- lint: policies-unused
+-- bad
+alter table vicket.faqs disable row level security;
+-- good
+create table vicket.x (org_id uuid not null);
+
+-- lint: table-owner
+-- bad
+create table vicket.x (org_id uuid not null);
+-- good
+create table vicket.x (org_id uuid not null); alter table vicket.x owner to vicket_owner;
+
+-- lint: table-owner
+-- bad
+alter schema ctx owner to current_user;
+-- good
+alter schema ctx owner to vicket_owner;
+
+-- lint: tenant-missing
+-- bad
+create table vicket.x (id uuid not null); grant select on vicket.x to vicket_agent;
+-- good
+create table vicket.x (id uuid not null); grant select on vicket.x to vicket_definer;
+
+-- lint: tenant-nullable
+-- bad
+create table vicket.x (org_id uuid);
+-- good
+create table vicket.x (org_id uuid not null, site_id uuid);
+
+-- lint: trigger-disabled
+-- bad
+alter table vicket.tickets disable trigger all;
+-- good
+alter table vicket.tickets enable trigger all;
+
+-- lint: constraint-unvalidated
+-- bad
+alter table vicket.faqs add constraint x check (position < 1000000) not valid;
+-- good
+alter table vicket.faqs add constraint x check (position < 1000000);
+
+-- lint: rule-present
+-- bad
+create rule x as on delete to vicket.faqs do instead nothing;
+-- good
+create view audit.x with (security_invoker = true) as select 1 as one;
+
+-- lint: partition-reachable
+-- bad
+create table vicket.x (org_id uuid not null) partition by hash (org_id);
+create table vicket.x0 partition of vicket.x for values with (modulus 1, remainder 0);
+grant select on vicket.x0 to vicket_agent;
+-- good
+create table vicket.x (org_id uuid not null) partition by hash (org_id);
+create table vicket.x0 partition of vicket.x for values with (modulus 1, remainder 0);
+grant select on vicket.x to vicket_agent;
+
+-- lint: view-owner-rights
+-- bad
+create view vicket.x as select * from vicket.tickets;
+-- good
+create view vicket.x with (security_invoker = on) as select * from vicket.tickets;
+
+-- lint: matview-present
+-- bad
+create materialized view vicket.x as select 1 as one;
+-- good
+create view vicket.x with (security_invoker) as select 1 as one;
+
+-- lint: foreign-table-present
+-- bad
+create foreign data wrapper x; create server x foreign data wrapper x; create foreign table vicket.x (org_id uuid) server x;
+-- good
+create foreign data wrapper x; create server x foreign data wrapper x;
+
+-- lint: sequence-granted
+-- bad
+create sequence vicket.x; grant select on sequence vicket.x to vicket_widget;
+-- good
+create sequence vicket.x; grant usage on sequence vicket.x to vicket_definer;
+
+-- lint: large-object-present
+-- bad
+select lo_create(0);
+-- good
+select lo_unlink(lo_create(0));
+
+-- lint: publication-present
+-- bad
+create publication x for table vicket.tickets;
+-- good
+create publication x;
+
+-- lint: publication-present
+-- bad
+create publication x for tables in schema vicket;
+-- good
+create schema other; create publication x; drop schema other;
+
+-- lint: policy-public
+-- bad
+create policy x on vicket.tickets for select using (org_id = (select ctx.org_id()));
+-- good
+create policy x on vicket.tickets for select to vicket_operator using (org_id = (select ctx.org_id()));
+
+-- lint: policy-tenantless
+-- bad
+create policy x on vicket.articles for select to vicket_widget using (status = 'published');
+-- good
+create policy x on vicket.articles for select to vicket_widget using (status = 'published' and org_id = (select ctx.org_id()));
+
+-- lint: policy-tenantless
+-- bad
+create policy x on vicket.articles for select to vicket_operator using (org_id = (select ctx.org_id()) or site_id is null);
+-- good
+create policy x on vicket.articles for select to vicket_operator using ((site_id is null or status = 'a) or (') and org_id = (select ctx.org_id()));
+
+-- lint: policy-tenantless
+-- bad
+create policy x on vicket.articles for insert to vicket_agent with check (id is not null and (true or org_id = (select ctx.org_id())));
+-- good
+create policy x on vicket.articles for select to vicket_definer using (true);
+
+-- lint: policy-siteless
+-- bad
+create policy x on vicket.faqs for select to vicket_widget using (org_id = (select ctx.org_id()));
+-- good
+create policy x on vicket.faqs for select to vicket_widget using (org_id = (select ctx.org_id()) and (site_id is null or site_id = (select ctx.site_id())));
+
+-- lint: policy-tautology
+-- bad
+create policy x on vicket.faqs for select to vicket_agent using (true);
+-- good
+create policy x on vicket.faqs for select to vicket_definer using (true);
+
+-- lint: policy-tautology
+-- bad
+alter policy operator_all on vicket.faqs using (org_id = (select ctx.org_id()) or 1 = 1);
+-- good
+alter policy operator_all on vicket.faqs using (org_id = (select ctx.org_id()) and position = 1);
+
+-- lint: policy-tautology
+-- bad
+alter policy operator_all on vicket.faqs using (org_id = org_id);
+-- good
+alter policy operator_all on vicket.faqs using (org_id = (select ctx.org_id()) and site_id = id);
+
+-- lint: policy-per-row
+-- bad
+create policy x on vicket.faqs for select to vicket_widget using (org_id = ctx.org_id());
+-- good
+create policy x on vicket.faqs for select to vicket_widget using (org_id = (select ctx.org_id()));
+
+-- lint: policy-per-row
+-- bad
+create policy x on vicket.faqs for select to vicket_widget using (org_id::text = current_setting('app.org_id', true));
+-- good
+create policy x on vicket.faqs for select to vicket_widget using (org_id::text = (select current_setting('app.org_id', true)));
+
+-- lint: policy-cast
+-- bad
+create policy x on vicket.faqs for select to vicket_widget using (org_id::text = (select current_setting('app.org_id', true)));
+-- good
+create policy x on vicket.faqs for select to vicket_widget using (org_id = (select current_setting('app.org_id', true)::uuid) and position::text = '1');
+
+-- lint: policy-unsealed
+-- bad
+drop policy widget_sealed on vicket.tickets;
+-- good
+create table vicket.x (org_id uuid not null); grant select on vicket.x to vicket_agent;
+
+-- lint: policy-unsealed
+-- bad
+alter policy widget_sealed on vicket.articles using (org_id = (select ctx.org_by_key()));
+-- good
+alter policy widget_sealed on vicket.articles using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+
+-- lint: policy-actorless
+-- bad
+create policy x on vicket.sites for select to vicket_agent using (org_id = (select ctx.org_id()));
+-- good
+create policy x on vicket.sites for select to vicket_agent using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+
+-- lint: policy-actorless
+-- bad
+create policy x on vicket.sites for delete to vicket_agent using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+-- good
+create policy x on vicket.sites for delete to vicket_agent using (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))));
+
+-- lint: policy-teamless
+-- bad
+create policy x on vicket.ticket_messages for select to vicket_agent using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:read')));
+-- good
+create policy x on vicket.ticket_messages for select to vicket_agent using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:read'))
+  and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids()))));
+
+-- lint: policy-escalation
+-- bad
+alter policy agent_invites on vicket.invitations with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
+-- good
+alter policy agent_invites on vicket.invitations with check (ctx.may_grant(role) and org_id = (select ctx.org_id()));
+
+-- lint: policy-escalation
+-- bad
+alter policy agent_creates on vicket.machine_keys with check (org_id = (select ctx.org_id()) and ctx.may_all(permissions));
+grant insert (created_by) on vicket.machine_keys to vicket_agent;
+-- good
+grant insert (created_by) on vicket.machine_keys to vicket_agent;
+
+-- lint: policy-without-grant
+-- bad
+create policy x on vicket.users for select to vicket_agent using (id = (select ctx.actor_user_id()));
+-- good
+create policy x on vicket.users for select to vicket_definer using (true);
+
+-- lint: grant-without-policy
+-- bad
+grant delete on vicket.users to vicket_agent;
+-- good
+grant select (email) on vicket.tickets to vicket_widget;
+
+-- lint: grant-truncate
+-- bad
+grant truncate on vicket.faqs to vicket_agent;
+-- good
+grant delete on vicket.faqs to vicket_agent;
+
+-- lint: grant-public
+-- bad
+grant select (id) on vicket.faqs to public;
+-- good
+grant select (id) on vicket.faqs to vicket_agent;
+
+-- lint: grant-public
+-- bad
+grant usage on schema ctx to public;
+-- good
+grant usage on schema ctx to vicket_agent;
+
+-- lint: grant-login
+-- bad
+grant select (id) on vicket.tickets to vicket_worker;
+-- good
+grant select on audit.findings to vicket_auditor;
+
+-- lint: grant-login
+-- bad
+grant usage on schema vicket to vicket_gate_widget;
+-- good
+grant usage on schema auth to vicket_gate_widget;
+
+-- lint: grant-widget-writes
+-- bad
+grant update (name) on vicket.tickets to vicket_widget;
+-- good
+grant insert (name) on vicket.tickets to vicket_widget;
+
+-- lint: grant-tenant-column
+-- bad
+grant update (site_id) on vicket.articles to vicket_operator;
+-- good
+grant update (site_id) on vicket.articles to vicket_definer;
+
+-- lint: grant-tenant-column
+-- bad
+grant insert on vicket.faqs to vicket_agent;
+-- good
+grant insert (site_id) on vicket.faqs to vicket_agent;
+
+-- lint: grant-option
+-- bad
+grant select (id) on vicket.faqs to vicket_agent with grant option;
+-- good
+grant select (id) on vicket.faqs to vicket_agent;
+
+-- lint: grant-create
+-- bad
+grant create on schema vicket to vicket_widget;
+-- good
+grant create on schema vicket to vicket_owner;
+
+-- lint: grant-create
+-- bad
+grant create on schema public to public;
+-- good
+grant usage on schema public to public;
+
+-- lint: grant-create
+-- bad
+do $$ begin execute format('grant create on database %I to vicket_agent', current_database()); end $$;
+-- good
+do $$ begin execute format('grant create on database %I to vicket_owner', current_database()); end $$;
+
+-- lint: grant-temp
+-- bad
+do $$ begin execute format('grant temporary on database %I to public', current_database()); end $$;
+-- good
+do $$ begin execute format('grant temporary on database %I to vicket_owner', current_database()); end $$;
+
+-- lint: grant-connect
+-- bad
+do $$ begin execute format('grant connect on database %I to public', current_database()); end $$;
+-- good
+do $$ begin execute format('grant connect on database %I to vicket_auditor', current_database()); end $$;
+
+-- lint: secret-selectable
+-- bad
+grant select (key_hash) on vicket.site_keys to vicket_agent;
+-- good
+grant select (hint) on vicket.site_keys to vicket_agent;
+
+-- lint: default-privileges
+-- bad
+alter default privileges for role vicket_owner in schema vicket grant select on tables to vicket_widget;
+-- good
+alter default privileges for role vicket_owner in schema vicket grant select on tables to pg_monitor;
+
+-- lint: default-privileges
+-- bad
+alter default privileges for role vicket_definer grant execute on functions to public;
+-- good
+alter default privileges for role vicket_definer revoke execute on functions from public;
+
+-- lint: definer-search-path
+-- bad
+alter function ctx.ticket_id() reset search_path;
+-- good
+alter function ctx.org_id() reset search_path;
+
+-- lint: definer-search-path
+-- bad
+alter function ctx.ticket_id() set search_path = public, pg_catalog;
+-- good
+alter function ctx.ticket_id() set search_path = pg_catalog, pg_temp;
+
+-- lint: definer-owner
+-- bad
+alter function ctx.ticket_id() owner to vicket_owner;
+-- good
+alter function ctx.org_id() owner to vicket_owner;
+
+-- lint: definer-language
+-- bad
+create function ctx.x() returns integer language sql security definer set search_path = pg_catalog, pg_temp return 1;
+-- good
+create function ctx.x() returns integer language sql return 1;
+
+-- lint: definer-dynamic
+-- bad
+create function ctx.x(t text) returns void language plpgsql security definer set search_path = pg_catalog, pg_temp
+  as $$ begin execute t; end $$;
+-- good
+create function ctx.x(t text) returns void language plpgsql security definer set search_path = pg_catalog, pg_temp
+  as $$ begin perform 'may execute'; end $$;
+
+-- lint: function-public
+-- bad
+grant execute on function ctx.org_id() to public;
+-- good
+grant execute on function ctx.org_id() to vicket_agent;
+
+-- lint: function-grant
+-- bad
+grant execute on function auth.enter(bytea, bytea, bytea) to vicket_worker;
+-- good
+grant execute on function ctx.site_id() to vicket_agent;
+
+-- lint: context-immutable
+-- bad
+alter function ctx.org_id() immutable;
+-- good
+alter function ctx.org_id() volatile;
+
+-- lint: context-immutable
+-- bad
+create function vicket.x() returns text language sql immutable return current_setting('app.org_id', true);
+-- good
+create function vicket.x() returns text language sql immutable return 'constant';
+
+-- lint: function-leakproof
+-- bad
+alter function ctx.org_id() leakproof;
+-- good
+alter function ctx.org_id() not leakproof;
+
+-- lint: function-untrusted
+-- bad
+create function vicket.x(text) returns integer language internal strict as 'textlen';
+-- good
+create function vicket.x(text) returns integer language sql return length($1);
+
+-- lint: role-missing
+-- bad
+alter role vicket_auditor rename to vicket_reader;
+-- good
+select;
+
+-- lint: role-missing
+-- bad
+revoke vicket_widget from vicket_gate_widget;
+-- good
+revoke vicket_widget from vicket_gate_widget; grant vicket_widget to vicket_gate_widget;
+
+-- lint: role-attributes
+-- bad
+alter role vicket_widget bypassrls;
+-- good
+alter role vicket_widget nobypassrls connection limit 10;
+
+-- lint: role-attributes
+-- bad
+alter role vicket_gate_agent createrole;
+-- good
+alter role vicket_gate_agent valid until 'infinity';
+
+-- lint: login-shape
+-- bad
+alter role vicket_gate_widget inherit;
+-- good
+alter role vicket_widget noinherit;
+
+-- lint: login-shape
+-- bad
+alter role vicket_agent login;
+-- good
+alter role vicket_worker login;
+
+-- lint: role-membership
+-- bad
+grant vicket_agent to vicket_gate_widget;
+-- good
+create role a_dba; grant vicket_auditor to a_dba;
+
+-- lint: role-membership
+-- bad
+grant pg_read_all_data to vicket_worker;
+-- good
+create role a_dba; grant pg_read_all_data to a_dba;
+
+-- lint: role-membership
+-- bad
+create role anybody login; grant vicket_widget to anybody;
+-- good
+create role anybody login createrole; grant vicket_owner, vicket_definer, vicket_operator to anybody;
+
+-- lint: role-settings
+-- bad
+alter role vicket_gate_widget set app.org_id = '00000000-0000-0000-0000-000000000000';
+-- good
+alter role vicket_gate_widget set statement_timeout = '4s';
+
+-- lint: role-settings
+-- bad
+do $$ begin execute format('alter database %I set search_path = vicket', current_database()); end $$;
+-- good
+do $$ begin execute format('alter database %I set timezone = ''UTC''', current_database()); end $$;
+
+-- lint: role-settings
+-- bad
+alter role all set row_security = off;
+-- good
+create role anybody; alter role anybody set search_path = public;
+
+-- lint: role-owns
+-- bad
+alter function ctx.org_id() owner to vicket_agent;
+-- good
+alter function ctx.org_id() owner to vicket_definer;
+
+-- lint: fk-tenantless
+-- bad
+create unique index y on vicket.tickets (id); create table vicket.x (org_id uuid not null, ticket_id uuid references vicket.tickets (id));
+-- good
+create table vicket.x (org_id uuid not null, site_id uuid not null, ticket_id uuid,
+  foreign key (org_id, site_id, ticket_id) references vicket.tickets (org_id, site_id, id));
+
+-- lint: fk-tenantless
+-- bad
+create unique index y on vicket.tickets (org_id, id);
+create table vicket.x (org_id uuid not null, site_id uuid not null, ticket_id uuid,
+  foreign key (org_id, ticket_id) references vicket.tickets (org_id, id));
+-- good
+create table vicket.x (org_id uuid not null references vicket.orgs (id), user_id uuid references vicket.users (id));
+
+-- lint: fk-set-null
+-- bad
+create table vicket.x (org_id uuid not null, user_id uuid,
+  foreign key (org_id, user_id) references vicket.members (org_id, user_id) on delete set null);
+-- good
+create table vicket.x (org_id uuid not null, user_id uuid,
+  foreign key (org_id, user_id) references vicket.members (org_id, user_id) on delete set null (user_id));
+
+-- lint: unique-global
+-- bad
+create unique index x on vicket.tickets (email);
+-- good
+create unique index x on vicket.tickets (org_id, email);
+
+-- lint: unique-global
+-- bad
+alter table vicket.invitations drop constraint invitations_hash_length;
+-- good
+create unique index x on vicket.audit_log (hash);
+
+-- lint: index-tenantless
+-- bad
+create table vicket.x (org_id uuid not null, id uuid primary key);
+-- good
+create table vicket.x (org_id uuid not null, id uuid, primary key (org_id, id));
+
+-- lint: builtin-dangerous
+-- bad
+grant execute on function pg_read_file(text) to vicket_worker;
+-- good
+grant execute on function pg_read_file(text) to pg_monitor;
+
+-- lint: builtin-open
+-- bad
+grant execute on function set_config(text, text, boolean) to public;
+-- good
+grant execute on function set_config(text, text, boolean) to vicket_definer;
+
+-- lint: builtin-open
+-- bad
+grant usage on language plpgsql to public;
+-- good
+grant usage on language plpgsql to vicket_definer;
+
+-- lint: extension-reaches-out
+-- bad
+create extension dblink;
+-- good
+create extension pgcrypto;
+
+-- lint: server-setting
+-- bad
+set local row_security = off;
+-- good
+set local row_security = on;
+
+-- lint: server-setting
+-- bad
+set local log_statement = 'all';
+-- good
+set local log_statement = 'ddl';
