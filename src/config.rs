@@ -164,6 +164,19 @@ pub struct AuditArgs {
     /// Fail, with exit code 1, on findings as bad as this
     #[arg(long, value_enum, default_value_t = Severity::Error, value_name = "SEVERITY")]
     pub fail_on: Severity,
+    /// Also plant rows of two orgs and try every statement of every role at them, in a transaction that is rolled back
+    #[arg(long)]
+    pub probe: bool,
+    /// For --probe: the widget's gate, tried as itself
+    #[arg(long, env = "VICKET_WIDGET_URL", hide_env_values = true, value_name = "VICKET_WIDGET_URL")]
+    pub widget_url: Option<String>,
+    /// For --probe: the agents' gate, tried as itself
+    #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "VICKET_AGENT_URL")]
+    pub agent_url: Option<String>,
+    /// Instead: weaken a scratch database in every way that its catalog offers, one at a time, and demand that a lint or a probe
+    /// notices; needs no URL
+    #[arg(long, conflicts_with = "probe")]
+    pub mutate: bool,
 }
 
 #[derive(Subcommand)]

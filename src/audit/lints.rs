@@ -1,5 +1,6 @@
 //! The lints: one SQL text for the command, the start-up checks and the views that a DBA reads in psql.
 
+use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 /// What the catalog says that it must not: `id, severity, object, what, why, mend, relation`, the worst first. Any login
@@ -25,6 +26,17 @@ pub const FINDINGS: &str = concat!(
     ")\n",
     include_str!("lints/findings.sql"),
 );
+
+/// The lints by subject, each of which can be asked by itself.
+pub const PARTS: [(&str, &str); 7] = [
+    ("tables", include_str!("lints/tables.sql")),
+    ("policies", include_str!("lints/policies.sql")),
+    ("grants", include_str!("lints/grants.sql")),
+    ("functions", include_str!("lints/functions.sql")),
+    ("roles", include_str!("lints/roles.sql")),
+    ("structure", include_str!("lints/structure.sql")),
+    ("server", include_str!("lints/server.sql")),
+];
 
 /// Who may do what with each table, and by which policies.
 pub const ACCESS: &str = concat!(include_str!("lints/prelude.sql"), include_str!("lints/access.sql"));
@@ -100,7 +112,25 @@ type FindingRow = (String, String, String, String, String, String, Option<String
 /// # Errors
 /// When the catalog cannot be read.
 pub async fn findings(connection: &mut PgConnection) -> anyhow::Result<Vec<Finding>> {
-    let rows: Vec<FindingRow> = sqlx::query_as(FINDINGS).fetch_all(connection).await?;
+    read(sqlx::query_as(FINDINGS).fetch_all(connection).await?)
+}
+
+/// The findings of one of [`PARTS`].
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn findings_of(connection: &mut PgConnection, part: &str) -> anyhow::Result<Vec<Finding>> {
+    let (_, lints) = PARTS.iter().find(|(name, _)| *name == part).with_context(|| format!("no lints of {part}"))?;
+    let sql = format!(
+        "{}found (id, relation, object, what, mend) as ({lints}), lint (id, severity, why) as ({}) {}",
+        include_str!("lints/prelude.sql"),
+        include_str!("lints/catalogue.sql"),
+        include_str!("lints/findings.sql")
+    );
+    read(sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?)
+}
+
+fn read(rows: Vec<FindingRow>) -> anyhow::Result<Vec<Finding>> {
     rows.into_iter()
         .map(|(id, severity, object, what, why, mend, relation)| {
             Ok(Finding { id, severity: severity.parse()?, object, what, why, mend, relation })

@@ -2,10 +2,14 @@
 //!
 //! * [`lints`]: what the catalog must not say. One SQL text, `lints/*.sql`, is what the command runs, what the server
 //!   asks before it serves and for `/readyz`, and what `vicket migrate` installs as the views of the schema `audit`.
+//! * [`probe`]: rows of two orgs, and every statement of every role at them, rolled back.
+//! * [`mutate`]: the schema weakened in every way that the catalog offers, one at a time; lints or probes must notice.
 //! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
 
 mod html;
 pub mod lints;
+pub mod mutate;
+pub mod probe;
 pub mod report;
 mod text;
 

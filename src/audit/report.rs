@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use super::{
     html,
     lints::{self, Finding, Severity},
+    probe::Probes,
     text,
 };
 
@@ -104,6 +105,9 @@ pub struct Report {
     /// What this login may not read, so that nothing was said of it.
     pub not_seen: Vec<String>,
     pub milliseconds: u64,
+    /// What the live probes found, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
     /// Every lint, for formats that list their rules.
     #[serde(skip)]
     pub rules: Vec<(String, String, String)>,
@@ -178,6 +182,7 @@ pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Report> {
         findings,
         not_seen,
         milliseconds: u64::try_from(began.elapsed().max(Duration::from_millis(1)).as_millis())?,
+        probes: None,
         rules,
     })
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     lints::Severity,
+    probe::{Probes, Tally},
     report::{Access, Report, Table},
 };
 
@@ -45,7 +46,39 @@ pub fn text(report: &Report) -> String {
     for unseen in &report.not_seen {
         let _ = writeln!(out, "not seen: {unseen}");
     }
+    if let Some(probes) = &report.probes {
+        out += "\n";
+        out += &probed(probes);
+    }
     let _ = writeln!(out, "{}", summary(report));
+    out
+}
+
+/// What the probes did, a line a table.
+fn probed(probes: &Probes) -> String {
+    let mut out = format!(
+        "{:<28} {:>6} {:>8} {:>10} {:>7} {:>9}\n",
+        "PROBED", "TRIED", "REFUSED", "CONTAINED", "LEAKED", "OWN ROWS"
+    );
+    let mut line = |name: &str, tally: &Tally| {
+        let _ = writeln!(
+            out,
+            "{name:<28} {:>6} {:>8} {:>10} {:>7} {:>9}",
+            tally.tried, tally.refused, tally.contained, tally.leaked, tally.own_rows
+        );
+    };
+    for (table, tally) in &probes.tables {
+        line(table, tally);
+    }
+    line("all tables", &probes.total());
+    line("the gates themselves", &probes.gates);
+    out += "\n";
+    for leak in &probes.leaks {
+        let _ = writeln!(out, "LEAK {}: {} {}\n  {}\n", leak.table, leak.subject, leak.what, leak.statement);
+    }
+    for failure in &probes.failures {
+        let _ = writeln!(out, "NOT PROVED {failure}\n");
+    }
     out
 }
 

@@ -3,10 +3,15 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use sqlx::PgConnection;
 
 use super::{operator, said, when};
 use crate::{
-    audit::{self, report},
+    audit::{
+        self, mutate,
+        probe::{self, Probes},
+        report::{self, Format},
+    },
     config::{AdminArgs, AuditArgs, AuditCommand},
     store::{
         audit_log::{self, Chain, Filter},
@@ -17,6 +22,9 @@ use crate::{
 /// # Errors
 /// When the database cannot be audited, and when the audit found something.
 pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Result<()> {
+    if args.mutate && command.is_none() {
+        return mutate(args.format).await;
+    }
     let admin_url = args.admin_url.clone().context("VICKET_ADMIN_URL is not set, and --admin-url is not given")?;
     match command {
         None => isolation(&args, &admin_url).await,
@@ -26,11 +34,57 @@ pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Resu
 
 async fn isolation(args: &AuditArgs, url: &str) -> anyhow::Result<()> {
     let mut connection = audit::connect(url).await?;
-    let report = report::read(&mut connection).await?;
+    let mut report = report::read(&mut connection).await?;
+    if args.probe {
+        report.probes = Some(probe(args, &mut connection).await?);
+    }
     std::io::stdout().write_all(report.write(args.format)?.as_bytes())?;
     let found = report.at_least(args.fail_on);
     anyhow::ensure!(found == 0, "{found} findings as bad as {} or worse", args.fail_on.as_str());
+    if let Some(probes) = &report.probes {
+        let (leaks, failures) = (probes.leaks.len(), probes.failures.len());
+        anyhow::ensure!(
+            probes.clean(),
+            "{leaks} statements reached what they must not; {failures} things were not proved"
+        );
+    }
     Ok(())
+}
+
+async fn mutate(format: Format) -> anyhow::Result<()> {
+    let score = mutate::run().await?;
+    if format == Format::Json {
+        println!("{}", serde_json::to_string_pretty(&score)?);
+        return score.judge();
+    }
+    for (kind, count) in &score.kinds {
+        println!("{count:>5}  {kind}");
+    }
+    for survivor in &score.survivors {
+        println!("SURVIVED {}: {}", survivor.kind, survivor.sql);
+    }
+    println!(
+        "{} of {} mutants killed: {} by lints, {} by probes",
+        score.killed_by_lints + score.killed_by_probes,
+        score.total,
+        score.killed_by_lints,
+        score.killed_by_probes
+    );
+    score.judge()
+}
+
+async fn probe(args: &AuditArgs, connection: &mut PgConnection) -> anyhow::Result<Probes> {
+    let widget = args.widget_url.as_deref().context("--probe tries the widget's gate: set VICKET_WIDGET_URL")?;
+    let agent = args.agent_url.as_deref().context("--probe tries the agents' gate: set VICKET_AGENT_URL")?;
+    let mut probes = probe::run(connection).await?;
+    let tables = probe::tables(connection).await?;
+    for (name, role, url) in
+        [("the widget's gate", "vicket_widget", widget), ("the agents' gate", "vicket_agent", agent)]
+    {
+        let mut gate = audit::connect(url).await.context(name)?;
+        probe::gates(&mut gate, name, role, &tables, &mut probes).await?;
+    }
+    Ok(probes)
 }
 
 /// Those of the command, in words; when a chain is broken.

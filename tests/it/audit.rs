@@ -232,3 +232,96 @@ async fn the_access_matrix_counts_a_grant_without_a_policy_as_none() {
     assert!(users.of("vicket_agent").all(|access| !access.effective()));
     assert_eq!(users.verdict(), "error", "and the table has no tenant");
 }
+
+/// The report of `vicket audit --probe` as a login that is no superuser, on a database that is hardened.
+fn probe(world: &World) -> (bool, serde_json::Value) {
+    let output = vicket()
+        .env("VICKET_ADMIN_URL", world.url(DEPLOY))
+        .env("VICKET_WIDGET_URL", world.url("vicket_gate_widget"))
+        .env("VICKET_AGENT_URL", world.url("vicket_gate_agent"))
+        .args(["audit", "--probe", "--format", "json"])
+        .output()
+        .expect("it runs");
+    let report: serde_json::Value = serde_json::from_str(&text(&output.stdout)).unwrap_or_default();
+    assert!(report["probes"].is_object(), "{}", text(&output.stderr));
+    (output.status.success(), report["probes"].clone())
+}
+
+/// The tables that leaked, and to whom.
+fn leaks(probes: &serde_json::Value) -> Vec<(String, String)> {
+    let leaks = probes["leaks"].as_array().expect("leaks").iter();
+    let of = |leak: &serde_json::Value, member: &str| leak[member].as_str().expect("text").to_owned();
+    leaks.map(|leak| (of(leak, "table"), of(leak, "subject"))).collect()
+}
+
+#[tokio::test]
+async fn probes_reach_nothing_leave_nothing_and_try_every_table_one_that_somebody_adds_included() {
+    let world = World::new().await;
+    world
+        .arrange(
+            "create table vicket.x (org_id uuid not null references vicket.orgs (id), id uuid primary key, word text not null,
+               constraint x_word check (word ~ '^https://'));
+            alter table vicket.x owner to vicket_owner, enable row level security, force row level security;
+            create policy operator_all on vicket.x to vicket_operator
+              using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+            alter table vicket.x alter column org_id set default ctx.org_id();
+            grant select, insert (id, word) on vicket.x to vicket_operator",
+        )
+        .await;
+    let before: i64 = world.look("select count(*) from vicket.orgs").await;
+    let (clean, probes) = probe(&world);
+    assert!(clean, "{probes:#}");
+    let tables = probes["tables"].as_object().expect("tables");
+    assert!(tables.len() >= 33 && tables["vicket.x"]["own_rows"].as_i64() >= Some(3), "{probes:#}");
+    for (table, tally) in tables {
+        assert!(tally["tried"].as_i64() >= Some(30) && tally["leaked"] == 0, "{table}: {tally}");
+    }
+    assert!(probes["gates"]["tried"].as_i64() >= Some(100) && probes["gates"]["leaked"] == 0, "{probes:#}");
+    let after: i64 = world.look("select count(*) from vicket.orgs").await;
+    assert_eq!(before, after, "something was left behind");
+}
+
+#[tokio::test]
+async fn probes_find_what_a_weakened_policy_shows_and_to_whom() {
+    let world = World::new().await;
+    world
+        .arrange(
+            "alter policy widget_reads_published on vicket.faqs using (org_id = (select ctx.org_id())
+               and (site_id is null or site_id = (select ctx.site_id())));
+            alter policy operator_all on vicket.refused_origins using (true);
+            alter policy agent_reads on vicket.ticket_events using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:read')))",
+        )
+        .await;
+    let (clean, probes) = probe(&world);
+    let leaks = leaks(&probes);
+    assert!(!clean);
+    for (table, subject) in [
+        ("vicket.faqs", "the widget of a site"),
+        ("vicket.refused_origins", "an administration command"),
+        ("vicket.refused_origins", "an administration command without an org"),
+        ("vicket.ticket_events", "an agent in a team of one site"),
+    ] {
+        assert!(leaks.contains(&(table.to_owned(), subject.to_owned())), "{table}, {subject}: {leaks:?}");
+    }
+    assert!(leaks.iter().all(|(table, _)| table != "vicket.articles" && table != "vicket.tickets"), "{leaks:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_could_not_be_probed_is_not_proved() {
+    let world = World::new().await;
+    world
+        .arrange(
+            "create table vicket.x (org_id uuid not null, shape circle not null);
+            alter table vicket.x owner to vicket_owner, enable row level security, force row level security;
+            create policy operator_all on vicket.x to vicket_operator
+              using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+            grant select, insert (shape) on vicket.x to vicket_operator",
+        )
+        .await;
+    let (clean, probes) = probe(&world);
+    let failures = probes["failures"].as_array().expect("failures");
+    assert!(
+        !clean && failures.len() == 1 && failures[0].as_str().is_some_and(|why| why.starts_with("vicket.x: ")),
+        "{probes:#}"
+    );
+}

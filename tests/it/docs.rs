@@ -270,6 +270,9 @@ fn words(command: &str) -> Vec<String> {
             words.extend(part.split_whitespace().map(|word| if word == "N" { "1" } else { word }.to_owned()));
         }
     }
+    // What the shell does with the output is no argument.
+    let arguments = words.iter().position(|word| word == ">").unwrap_or(words.len());
+    words.truncate(arguments);
     words
 }
 

@@ -35,7 +35,7 @@ from tab t
 join granted g on g.relation = t.oid and g.kind in ('request', 'operator')
 join lateral (values (t.org::text, t.org_number, array['INSERT', 'UPDATE']), (t.site::text, t.site_number, array['UPDATE']))
   as c (name, number, privileges) on g.number in (0, c.number) and g.privilege = any (c.privileges)
-where t.oid is not null and not (g.privilege = 'UPDATE' and g.number = 0 and c.name is null)
+where c.name is not null
 union all
 select distinct 'grant-option', g.relation, g.of, g.grantee || ' may grant ' || lower(g.privilege) || ' to others',
   format('revoke grant option for all on %s from %s;', g.of, g.grantee)

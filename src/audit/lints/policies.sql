@@ -32,6 +32,31 @@ where e.permissive and t.site is not null
       )
   )
 union all
+-- A table without site_id that customers read serves some sites of its org, and its policy says itself which of its rows.
+select 'policy-siteless', e.relation, e.object,
+  'its ' || e.clause || ' does not say which rows are for the site of the context',
+  format('alter policy %I on %s %s (... and id = any (array(select ctx.template_ids())));', e.name, e.of, lower(e.clause))
+from expression e
+join tab t on t.oid = e.relation
+join role on role.name = 'vicket_widget' and role.oid = any (e.roles)
+where e.permissive and t.site is null and t.bare <> 'orgs'
+  and not exists (
+    select from conjunct c
+    where c.oid = e.oid and c.clause = e.clause and c.text ~ '^\(\w+ = ANY \(ARRAY\( SELECT ctx\.\w+\(\) AS \w+\)\)\)$'
+  )
+union all
+select 'policy-voice', e.relation, e.object, 'its ' || e.clause || ' does not demand ' || v.demand,
+  format('alter policy %I on %s %s (... and %s);', e.name, e.of, lower(e.clause), v.demand)
+from expression e
+join role on role.kind = 'request' and role.oid = any (e.roles)
+join (values
+  ('author', 'an author', '^\(author = ''\?''::text\)$', 'a', 'vicket_(widget|agent)'),
+  ('internal', 'not internal', '^\(NOT internal\)$', 'r|a|w|\*', 'vicket_widget')
+) as v (name, demand, pattern, commands, roles) on role.name ~ v.roles and e.command ~ v.commands
+join attribute a on a.relation = e.relation and a.name = v.name
+where e.permissive
+  and not exists (select from conjunct c where c.oid = e.oid and c.clause = e.clause and c.text ~ v.pattern)
+union all
 -- vicket_definer's functions choose their rows themselves.
 select 'policy-tautology', e.relation, e.object, 'its ' || e.clause || ' is always true: ' || e.text,
   format('alter policy %I on %s %s (org_id = (select ctx.org_id()));', e.name, e.of, lower(e.clause))

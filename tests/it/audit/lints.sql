@@ -154,6 +154,24 @@ create policy x on vicket.faqs for select to vicket_widget using (org_id = (sele
 -- good
 create policy x on vicket.faqs for select to vicket_widget using (org_id = (select ctx.org_id()) and (site_id is null or site_id = (select ctx.site_id())));
 
+-- lint: policy-siteless
+-- bad
+alter policy widget_reads_offered on vicket.templates using (org_id = (select ctx.org_id()));
+-- good
+alter policy widget_reads_offered on vicket.templates using (id = any (array(select ctx.template_ids())) and org_id = (select ctx.org_id()));
+
+-- lint: policy-voice
+-- bad
+create policy x on vicket.ticket_messages for insert to vicket_agent with check (org_id = (select ctx.org_id()));
+-- good
+create policy x on vicket.ticket_messages for insert to vicket_agent with check (author = 'agent' and org_id = (select ctx.org_id()));
+
+-- lint: policy-voice
+-- bad
+create policy x on vicket.ticket_messages for select to vicket_widget using (ticket_id = (select ctx.ticket_id()));
+-- good
+create policy x on vicket.ticket_messages for select to vicket_widget using (ticket_id = (select ctx.ticket_id()) and not internal);
+
 -- lint: policy-tautology
 -- bad
 create policy x on vicket.faqs for select to vicket_agent using (true);

@@ -1,0 +1,175 @@
+//! The mutation score: weakens a scratch database in every way that its catalog offers, one thing at a time, and demands that
+//! a lint or a probe notices. What survives is a hole in the audit, not in the schema.
+//!
+//! It runs in a private PostgreSQL of its own, made from the migrations and thrown away. Everything happens in one
+//! transaction, each mutant between savepoints.
+
+mod generate;
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::{
+    lints::{self, Finding, Severity},
+    probe::{self, Planted, Probes, Table},
+};
+use crate::{
+    dev::postgres::{Cluster, Durability, Programs},
+    migrate::{self, Passwords},
+};
+
+/// Fewer would say that the catalog was not read.
+const AT_LEAST: usize = 60;
+
+/// One weakening.
+#[derive(Clone, Debug)]
+pub struct Mutant {
+    pub kind: &'static str,
+    pub sql: String,
+    /// The table whose rows it would show; `None` for all.
+    pub table: Option<String>,
+    /// The lints that are asked first, because they will know.
+    pub lints: &'static str,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Survivor {
+    pub kind: &'static str,
+    pub sql: String,
+}
+
+#[derive(Clone, Default, Debug, Serialize)]
+pub struct Score {
+    pub total: usize,
+    pub killed_by_lints: usize,
+    pub killed_by_probes: usize,
+    pub survivors: Vec<Survivor>,
+    /// By kind: how many there were.
+    pub kinds: std::collections::BTreeMap<&'static str, usize>,
+}
+
+impl Score {
+    /// # Errors
+    /// When a mutant survived, or when there were too few.
+    pub fn judge(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.total >= AT_LEAST, "only {} mutants: the catalog was not read", self.total);
+        anyhow::ensure!(self.survivors.is_empty(), "{} of {} mutants survived", self.survivors.len(), self.total);
+        Ok(())
+    }
+}
+
+/// A private PostgreSQL with the migrated schema, in a directory that goes with it.
+pub struct Scratch {
+    pub cluster: Cluster,
+    dir: PathBuf,
+}
+
+impl Scratch {
+    /// # Errors
+    /// When PostgreSQL's programs are not found, or do not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let programs = Programs::find().await?;
+        let dir = std::env::temp_dir().join(format!("vicket-audit-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        let cluster = Cluster::start(&programs, &dir, Durability::Throwaway).await?;
+        let mut superuser = PgConnection::connect(&cluster.superuser_url("postgres")).await?;
+        for statement in ["create database scratch", "revoke all on database scratch from public"] {
+            sqlx::raw_sql(statement).execute(&mut superuser).await?;
+        }
+        superuser.close().await?;
+        migrate::run(&cluster.superuser_url("scratch"), &Passwords::default()).await?;
+        Ok(Self { cluster, dir })
+    }
+
+    /// # Errors
+    /// When it does not stop.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.cluster.stop().await?;
+        Cluster::remove(&self.dir).await?;
+        std::fs::remove_dir_all(&self.dir).context("the scratch directory could not be removed")
+    }
+}
+
+/// Makes the scratch database, and scores.
+///
+/// # Errors
+/// When it cannot be made, and when it is not clean before anything is weakened.
+pub async fn run() -> anyhow::Result<Score> {
+    let scratch = Scratch::start().await?;
+    let outcome = async {
+        let mut connection = PgConnection::connect(&scratch.cluster.superuser_url("scratch")).await?;
+        let score = score(&mut connection).await?;
+        connection.close().await?;
+        anyhow::Ok(score)
+    }
+    .await;
+    scratch.end().await?;
+    outcome
+}
+
+/// Scores the database of this superuser's connection. Everything is rolled back.
+///
+/// # Errors
+/// When it is not clean before anything is weakened.
+pub async fn score(connection: &mut PgConnection) -> anyhow::Result<Score> {
+    sqlx::raw_sql("set jit = off; set search_path = pg_catalog").execute(&mut *connection).await?;
+    let mut tx = connection.begin().await?;
+    probe::begin(&mut tx).await?;
+    let mutants = generate::mutants(&mut tx).await?;
+    let tables = probe::tables(&mut tx).await?;
+    let planted = probe::plant(&mut tx, &tables).await?;
+    let sound = lints::findings(&mut tx).await?;
+    let worst = sound.iter().find(|finding| finding.severity == Severity::Error);
+    anyhow::ensure!(worst.is_none(), "the scratch database has a finding before anything is weakened: {worst:?}");
+    let known: BTreeSet<String> = sound.iter().map(named).collect();
+    let mut score = Score::default();
+    for mutant in mutants {
+        sqlx::raw_sql("savepoint mutant").execute(&mut *tx).await?;
+        // What cannot be done, a NOT NULL of a primary key dropped, is no weakening.
+        if sqlx::raw_sql(AssertSqlSafe(mutant.sql.as_str())).execute(&mut *tx).await.is_ok() {
+            score.total += 1;
+            *score.kinds.entry(mutant.kind).or_default() += 1;
+            if linted(&mut tx, &mutant, &known).await? {
+                score.killed_by_lints += 1;
+            } else if probed(&mut tx, &mutant, &tables, &planted).await? {
+                score.killed_by_probes += 1;
+            } else {
+                score.survivors.push(Survivor { kind: mutant.kind, sql: mutant.sql });
+            }
+        }
+        sqlx::raw_sql("rollback to savepoint mutant; release savepoint mutant").execute(&mut *tx).await?;
+    }
+    tx.rollback().await?;
+    Ok(score)
+}
+
+/// Whether a lint finds what it did not find before.
+async fn linted(tx: &mut PgConnection, mutant: &Mutant, known: &BTreeSet<String>) -> anyhow::Result<bool> {
+    let (first, others): (Vec<_>, Vec<_>) = lints::PARTS.iter().partition(|(name, _)| *name == mutant.lints);
+    for (name, _) in first.into_iter().chain(others) {
+        let found = lints::findings_of(tx, name).await?;
+        if found.iter().any(|finding| finding.severity > Severity::Notice && !known.contains(&named(finding))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn named(finding: &Finding) -> String {
+    format!("{} {} {}", finding.id, finding.object, finding.what)
+}
+
+/// Whether a probe leaks, at the mutant's table or at any.
+async fn probed(tx: &mut PgConnection, mutant: &Mutant, tables: &[Table], planted: &Planted) -> anyhow::Result<bool> {
+    let mut probes = Probes::default();
+    for table in tables.iter().filter(|table| mutant.table.as_ref().is_none_or(|name| *name == table.name)) {
+        probe::probe(tx, table, planted, &mut probes).await?;
+        if !probes.leaks.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

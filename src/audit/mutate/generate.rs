@@ -1,0 +1,237 @@
+//! The mutants, generated from the catalog: a table, policy or function that somebody adds is weakened too.
+
+use sqlx::PgConnection;
+
+use super::Mutant;
+
+/// The lints that are asked first, what is weakened, and a query of `table, sql`: whose rows it would show, and how.
+const QUERIES: &[(&str, &str, &str)] = &[
+    (
+        "tables", "row-level security disabled",
+        "select name, format('alter table %s disable row level security', name) from tab",
+    ),
+    ("tables", "not forced", "select name, format('alter table %s no force row level security', name) from tab"),
+    (
+        "policies", "restrictive policy dropped",
+        "select of, format('drop policy %I on %s', name, of) from pol where not permissive",
+    ),
+    (
+        "policies", "using (true)",
+        "select of, format('alter policy %I on %s using (true)', name, of) from pol where qual is not null and requests",
+    ),
+    (
+        "policies", "with check (true)",
+        "select of, format('alter policy %I on %s with check (true)', name, of) from pol where checked is not null and requests",
+    ),
+    (
+        "policies", "policy for PUBLIC",
+        "select of, format('alter policy %I on %s to public', name, of) from pol where requests and permissive",
+    ),
+    (
+        "grants", "over-grant: the whole table to the widget",
+        "select name, format('grant all on %s to vicket_widget', name) from tab",
+    ),
+    ("grants", "over-grant: TRUNCATE to agents", "select name, format('grant truncate on %s to vicket_agent', name) from tab"),
+    ("grants", "over-grant: to the gate", "select name, format('grant select on %s to vicket_gate_widget', name) from tab"),
+    (
+        "grants", "over-grant: the tenant may be bound",
+        "select name, format('grant insert (org_id), update (org_id) on %s to vicket_agent', name) from tab",
+    ),
+    (
+        "grants", "over-grant: a secret",
+        "select format('%I.%I', n.nspname, c.relname),
+           format('grant select (%I) on %I.%I to vicket_agent', a.attname, n.nspname, c.relname)
+         from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'vicket' and c.relkind = 'r' and a.attname in ('key_hash', 'token_hash', 'password_hash')",
+    ),
+    (
+        "tables", "tenant nullable",
+        "select name, format('alter table %s alter column org_id drop not null', name) from tab",
+    ),
+    (
+        "tables", "trigger disabled",
+        "select t.name, format('alter table %s disable trigger %I', t.name, g.tgname)
+         from pg_trigger g join tab t on t.oid = g.tgrelid where not g.tgisinternal",
+    ),
+    (
+        "structure", "foreign key without the tenant",
+        "select t.name, format('create unique index mutant on %s (%I); alter table %s drop constraint %I, add foreign key (%I) references %1$s (%2$I)',
+           target.name, there.attname, t.name, k.conname, here.attname)
+         from pg_constraint k
+         join tab t on t.oid = k.conrelid
+         join tab target on target.oid = k.confrelid and target.name <> 'vicket.orgs'
+         join pg_attribute here on here.attrelid = k.conrelid and here.attnum = k.conkey[array_upper(k.conkey, 1)]
+         join pg_attribute there on there.attrelid = k.confrelid and there.attnum = k.confkey[array_upper(k.confkey, 1)]
+         where k.contype = 'f' and array_length(k.conkey, 1) > 1",
+    ),
+    (
+        "tables", "view with its owner's rights",
+        "select name, format('create view vicket.mutant as select * from %s; grant select on vicket.mutant to vicket_agent', name)
+         from tab",
+    ),
+    (
+        "functions", "context helper IMMUTABLE",
+        "select null, format('alter function %s immutable', f.oid::regprocedure) from fun f where f.schema = 'ctx'",
+    ),
+    ("functions", "LEAKPROOF", "select null, format('alter function %s leakproof', f.oid::regprocedure) from fun f where f.schema = 'ctx'"),
+    (
+        "functions", "definer without search_path",
+        "select null, format('alter function %s reset search_path', f.oid::regprocedure) from fun f where f.prosecdef",
+    ),
+    (
+        "functions", "definer of another owner",
+        "select null, format('alter function %s owner to vicket_owner', f.oid::regprocedure) from fun f where f.prosecdef",
+    ),
+    (
+        "functions", "function for PUBLIC",
+        "select null, format('grant execute on function %s to public', f.oid::regprocedure) from fun f",
+    ),
+    (
+        "functions", "function that always says yes",
+        "select null, format('create or replace function %s returns boolean language plpgsql stable security definer'
+             || ' set search_path = pg_catalog, pg_temp as $mutant$ begin return true; end $mutant$',
+           format('%I.%I(%s)', f.schema, f.proname, pg_get_function_arguments(f.oid)))
+         from fun f where f.schema = 'ctx' and f.prosecdef and f.prorettype = 'boolean'::regtype
+           and f.proname <> 'needs_actor'",
+    ),
+    (
+        "functions", "seal that believes a setting",
+        "select null, format('create or replace function %s() returns uuid language plpgsql stable security definer'
+             || ' set search_path = pg_catalog, pg_temp as $mutant$ begin return ctx.%s(); end $mutant$',
+           f.oid::regproc, replace(f.proname, '_by_key', '_id'))
+         from fun f where f.proname like '%\\_by\\_key'",
+    ),
+    (
+        "roles", "role attribute",
+        "select null, format('alter role %I %s', r.rolname, a.name)
+         from pg_roles r, unnest(array['superuser', 'bypassrls', 'createrole']) as a (name) where r.rolname like 'vicket\\_%'",
+    ),
+    (
+        "roles", "login that inherits, role that logs in",
+        "select null, format('alter role %I %s', r.rolname, case when r.rolcanlogin then 'inherit' else 'login' end)
+         from pg_roles r where r.rolname like 'vicket\\_%'",
+    ),
+    (
+        "roles", "membership",
+        "select null, format('grant %I to %I', granted.rolname, member.rolname)
+         from pg_roles granted, pg_roles member
+         where member.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_worker', 'vicket_widget', 'vicket_agent')
+           and granted.rolname in ('vicket_owner', 'vicket_definer', 'vicket_widget', 'vicket_agent', 'vicket_operator', 'pg_read_all_data')
+           and granted.oid <> member.oid and not pg_has_role(member.oid, granted.oid, 'member')",
+    ),
+    (
+        "roles", "setting of a role",
+        "select null, format('alter role %I set %s', r.rolname, s.entry)
+         from pg_roles r, unnest(array['app.org_id = ''x''', 'search_path = public', 'row_security = off']) as s (entry)
+         where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent')",
+    ),
+    (
+        "grants", "default privilege",
+        "select null, format('alter default privileges for role vicket_owner in schema vicket grant select on tables to %I', r.rolname)
+         from pg_roles r where r.rolname in ('vicket_widget', 'vicket_agent')",
+    ),
+    (
+        "grants", "may create",
+        "select null, format('grant create on schema %I to vicket_agent', nspname) from pg_namespace
+         where nspname in ('vicket', 'ctx', 'auth', 'public')",
+    ),
+];
+
+const CATALOG: &str = "with tab as (
+      select c.oid, format('%I.%I', n.nspname, c.relname) as name
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'vicket' and c.relkind in ('r', 'p')
+    ),
+    pol as (
+      select p.polname as name, t.name as of, p.polpermissive as permissive, pg_get_expr(p.polqual, p.polrelid) as qual,
+        pg_get_expr(p.polwithcheck, p.polrelid) as checked,
+        exists (select from pg_roles r where r.oid = any (p.polroles)
+          and r.rolname in ('vicket_widget', 'vicket_agent', 'vicket_operator')) as requests
+      from pg_policy p join tab t on t.oid = p.polrelid
+    ),
+    fun as (
+      select p.*, n.nspname as schema
+      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+      where n.nspname in ('vicket', 'ctx', 'auth', 'worker', 'admin')
+    ) ";
+
+type Weakening = (Option<String>, String);
+
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn mutants(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>> {
+    let mut mutants = Vec::new();
+    for (lints, kind, query) in QUERIES {
+        let sql = format!("{CATALOG} select m.* from ({query}) as m (relation, sql) order by 2");
+        let rows: Vec<Weakening> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
+        mutants.extend(rows.into_iter().map(|(table, sql)| Mutant { kind, sql, table, lints }));
+    }
+    mutants.extend(conjuncts(connection).await?);
+    Ok(mutants)
+}
+
+/// Each condition of each expression left out.
+async fn conjuncts(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>> {
+    let rows: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "{CATALOG} select of, name::text, qual, checked from pol where requests order by 1, 2"
+    )))
+    .fetch_all(connection)
+    .await?;
+    let mut mutants = Vec::new();
+    for (table, policy, using, check) in rows {
+        for (clause, expression) in [("using", using), ("with check", check)] {
+            let parts = top_level(expression.as_deref().unwrap_or_default());
+            for left_out in 0..parts.len() {
+                // What no statement can set is what its default says: to leave that out changes nothing.
+                if parts.len() < 2 || parts[left_out].contains("actor_user_id") {
+                    continue;
+                }
+                let rest: Vec<&str> =
+                    parts.iter().enumerate().filter(|(part, _)| *part != left_out).map(|(_, part)| *part).collect();
+                mutants.push(Mutant {
+                    kind: "condition left out",
+                    sql: format!("alter policy {policy} on {table} {clause} ({})", rest.join(" and ")),
+                    table: Some(table.clone()),
+                    lints: "policies",
+                });
+            }
+        }
+    }
+    Ok(mutants)
+}
+
+/// The conditions that an expression joins with AND at its top.
+pub fn top_level(expression: &str) -> Vec<&str> {
+    let inner = expression.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(expression);
+    let (mut parts, mut start, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
+    for (place, letter) in inner.char_indices() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            ' ' if !quoted && depth == 0 && inner[place..].starts_with(" AND ") => {
+                parts.push(&inner[start..place]);
+                start = place + " AND ".len();
+            }
+            ' ' if !quoted && depth == 0 && inner[place..].starts_with(" OR ") => return vec![expression],
+            _ => {}
+        }
+    }
+    if parts.is_empty() {
+        return vec![expression];
+    }
+    parts.push(&inner[start..]);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::top_level;
+
+    #[test]
+    fn conditions_are_those_at_the_top() {
+        assert_eq!(top_level("((a = 1) AND ((b) OR (c AND d)) AND f(x))"), ["(a = 1)", "((b) OR (c AND d))", "f(x)"]);
+        assert_eq!(top_level("((a) OR (b))"), ["((a) OR (b))"]);
+        assert_eq!(top_level("(a = ' AND ')"), ["(a = ' AND ')"]);
+        assert_eq!(top_level("((a = 'it''s (') AND b)"), ["(a = 'it''s (')", "b"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Live probes: rows of two orgs in every table, and every kind of statement of every role at them, in a transaction that is
+//! always rolled back. What must be invisible is there: it was planted in the same transaction.
+//!
+//! Requests' roles are taken by SET ROLE from the auditing login, because only its own transaction sees what it planted;
+//! row-level security asks the current role, and that this one is no superuser is asserted. The gates' own logins are
+//! tried apart ([`gates`]).
+
+mod catalog;
+mod gates;
+mod plant;
+mod statements;
+mod subjects;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use sqlx::{Connection as _, PgConnection};
+
+pub use catalog::{Table, tables};
+pub use gates::gates;
+pub use plant::{Planted, plant};
+
+/// What became of the statements on one table.
+#[derive(Clone, Default, Debug, Serialize)]
+pub struct Tally {
+    pub tried: usize,
+    /// PostgreSQL said no.
+    pub refused: usize,
+    /// It ran, and reached nothing that it must not.
+    pub contained: usize,
+    pub leaked: usize,
+    /// Rows of their own that subjects saw.
+    pub own_rows: i64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Leak {
+    pub table: String,
+    pub subject: String,
+    pub statement: String,
+    pub what: String,
+}
+
+#[derive(Clone, Default, Debug, Serialize)]
+pub struct Probes {
+    pub tables: BTreeMap<String, Tally>,
+    pub leaks: Vec<Leak>,
+    /// What could not be tried, which is as bad: it proves nothing.
+    pub failures: Vec<String>,
+    /// Statements of the gates' own logins.
+    pub gates: Tally,
+    /// Which subject saw rows of its own in which table: who sees nothing at all would contain everything.
+    #[serde(skip)]
+    seen: BTreeSet<(&'static str, String)>,
+}
+
+impl Probes {
+    pub fn clean(&self) -> bool {
+        self.leaks.is_empty() && self.failures.is_empty()
+    }
+
+    pub fn total(&self) -> Tally {
+        self.tables.values().fold(Tally::default(), |sum, tally| Tally {
+            tried: sum.tried + tally.tried,
+            refused: sum.refused + tally.refused,
+            contained: sum.contained + tally.contained,
+            leaked: sum.leaked + tally.leaked,
+            own_rows: sum.own_rows + tally.own_rows,
+        })
+    }
+}
+
+/// Plants, probes every table, and rolls back.
+///
+/// # Errors
+/// When the login may not take the roles, or the transaction breaks.
+pub async fn run(connection: &mut PgConnection) -> anyhow::Result<Probes> {
+    sqlx::raw_sql("set default_transaction_read_only = off").execute(&mut *connection).await?;
+    let mut tx = connection.begin().await?;
+    let outcome = probe_all(&mut tx).await;
+    tx.rollback().await.context("the probes' transaction could not be rolled back")?;
+    outcome
+}
+
+async fn probe_all(tx: &mut PgConnection) -> anyhow::Result<Probes> {
+    begin(tx).await?;
+    let tables = tables(tx).await?;
+    let planted = plant(tx, &tables).await?;
+    let mut probes = Probes::default();
+    for (table, why) in &planted.barren {
+        probes.failures.push(format!("{table}: no row could be planted, so nothing was proved of it: {why}"));
+    }
+    for table in &tables {
+        probe(tx, table, &planted, &mut probes).await?;
+    }
+    for (subject, table) in subjects::MUST_SEE {
+        if !probes.seen.contains(&(subject, (*table).to_owned())) {
+            probes.failures.push(format!("{table}: {subject} saw no row of its own, so nothing was proved of it"));
+        }
+    }
+    Ok(probes)
+}
+
+/// Bounds, and the roles that requests have: granted to this login for the transaction where it is no member.
+///
+/// # Errors
+/// When it may not grant them to itself.
+pub async fn begin(tx: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::raw_sql("set local lock_timeout = '2s'; set local statement_timeout = '10s'; set local row_security = on")
+        .execute(&mut *tx)
+        .await?;
+    for role in ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer", "vicket_auditor"] {
+        let member: bool =
+            sqlx::query_scalar("select pg_has_role($1, 'member')").bind(role).fetch_one(&mut *tx).await?;
+        if !member {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("grant {role} to current_user")))
+                .execute(&mut *tx)
+                .await
+                .with_context(|| format!("the probes act as {role}, and this login may not become it"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Every statement of every subject at one table.
+///
+/// # Errors
+/// When the transaction breaks.
+pub async fn probe(tx: &mut PgConnection, table: &Table, planted: &Planted, probes: &mut Probes) -> anyhow::Result<()> {
+    let mut grants: BTreeMap<&str, statements::Grants> = BTreeMap::new();
+    sqlx::raw_sql("reset role; savepoint subjects").execute(&mut *tx).await?;
+    for subject in subjects::subjects(planted) {
+        plant::context(tx, &subject.settings()).await?;
+        let mut tally = Tally::default();
+        if !grants.contains_key(subject.role) {
+            grants.insert(subject.role, statements::Grants::of(tx, subject.role, table).await?);
+        }
+        let trials = statements::trials(table, planted, &subject, &grants[subject.role]);
+        plant::become_role(tx, Some(subject.role)).await?;
+        let passes: bool =
+            sqlx::query_scalar("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
+                .fetch_one(&mut *tx)
+                .await?;
+        if passes {
+            probes.leaks.push(Leak {
+                table: table.name.clone(),
+                subject: subject.name.to_owned(),
+                statement: format!("set role {}", subject.role),
+                what: "the role passes row-level security".to_owned(),
+            });
+        }
+        sqlx::raw_sql("savepoint probe").execute(&mut *tx).await?;
+        for trial in trials {
+            tally.tried += 1;
+            match statements::attempt(tx, &trial).await? {
+                statements::Outcome::Refused => tally.refused += 1,
+                statements::Outcome::Ran { foreign, own } => {
+                    if trial.reads && own > 0 {
+                        tally.own_rows += own;
+                        probes.seen.insert((subject.name, table.name.clone()));
+                    }
+                    if foreign > 0 {
+                        tally.leaked += 1;
+                        probes.leaks.push(Leak {
+                            table: table.name.clone(),
+                            subject: subject.name.to_owned(),
+                            statement: trial.sql.clone(),
+                            what: format!("{} {foreign} rows that it must not", trial.verb),
+                        });
+                    } else {
+                        tally.contained += 1;
+                    }
+                }
+            }
+        }
+        sqlx::raw_sql("rollback to savepoint subjects").execute(&mut *tx).await?;
+        let sum = probes.tables.entry(table.name.clone()).or_default();
+        sum.tried += tally.tried;
+        sum.refused += tally.refused;
+        sum.contained += tally.contained;
+        sum.leaked += tally.leaked;
+        sum.own_rows += tally.own_rows;
+    }
+    Ok(())
+}
