@@ -197,7 +197,8 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
-const GUIDES: [&str; 5] = ["README.md", "docs/api-authentication.md", "docs/api-endpoints.md", "docs/frontend.md", "docs/audit.md"];
+const GUIDES: [&str; 5] =
+    ["README.md", "docs/api-authentication.md", "docs/api-endpoints.md", "docs/frontend.md", "docs/audit.md"];
 
 #[test]
 fn every_command_of_readme_and_docs_parses() {

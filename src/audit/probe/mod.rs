@@ -107,7 +107,8 @@ async fn probe_all(tx: &mut PgConnection) -> anyhow::Result<Probes> {
 /// # Errors
 /// When it may not grant them to itself.
 pub async fn begin(tx: &mut PgConnection) -> anyhow::Result<()> {
-    sqlx::raw_sql("set local lock_timeout = '2s'; set local statement_timeout = '10s'; set local row_security = on")
+    // Another audit of the same login may hold these grants until it rolls them back.
+    sqlx::raw_sql("set local lock_timeout = '2min'; set local statement_timeout = '2min'; set local row_security = on")
         .execute(&mut *tx)
         .await?;
     for role in ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer", "vicket_auditor"] {
@@ -120,6 +121,7 @@ pub async fn begin(tx: &mut PgConnection) -> anyhow::Result<()> {
                 .with_context(|| format!("the probes act as {role}, and this login may not become it"))?;
         }
     }
+    sqlx::raw_sql("set local lock_timeout = '2s'; set local statement_timeout = '10s'").execute(tx).await?;
     Ok(())
 }
 

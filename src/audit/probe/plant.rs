@@ -406,7 +406,10 @@ fn fill(
         "boolean" => (variant + choice) % 2 == 1,
         "uuid" => return Some(Uuid::new_v4().to_string()),
         "bytea" => return Some(format!("\\x{}", Sha256Digest::of(unique.as_bytes()).to_hex())),
-        "smallint" | "integer" | "bigint" => return Some((counter % 30_000 + 1).to_string()),
+        // A size may have to be that of the bytes beside it, which are a digest's.
+        "smallint" | "integer" | "bigint" => {
+            return Some(if choice % 2 == 1 { 32 } else { counter % 30_000 + 1 }.to_string());
+        }
         "timestamp with time zone" | "timestamp without time zone" | "date" => return Some("now".to_owned()),
         "jsonb" | "json" => return Some("{}".to_owned()),
         // The second variant of a machine key may do nothing that the probes try.
