@@ -28,6 +28,7 @@
     ('policy-actorless', 'error', 'A policy of agents that does not ask ctx.may lets whoever belongs to the org, or nobody at all, pass.'),
     ('policy-teamless', 'error', 'Who is in a team sees the tickets of its sites; a policy without that shows them the whole org''s.'),
     ('policy-escalation', 'error', 'Who may hand out more than they have, or act as somebody else, has everything.'),
+    ('policy-ticketless', 'error', 'A key is public: what one customer wrote is for who holds that ticket''s token.'),
     ('policy-voice', 'error', 'A customer must not read notes among agents, and nobody speaks with another''s voice.'),
     ('policy-without-grant', 'warning', 'A policy that serves nobody waits for a grant that nobody will think of as dangerous.'),
     ('grant-without-policy', 'warning', 'A grant that no policy serves waits for a policy that nobody will think of as dangerous.'),

@@ -45,13 +45,28 @@ where e.permissive and t.site is null and t.bare <> 'orgs'
     where c.oid = e.oid and c.clause = e.clause and c.text ~ '^\(\w+ = ANY \(ARRAY\( SELECT ctx\.\w+\(\) AS \w+\)\)\)$'
   )
 union all
+select 'policy-ticketless', e.relation, e.object, 'its ' || e.clause || ' does not demand the ticket of the token',
+  format('alter policy %I on %s %s (... and ticket_id = (select ctx.ticket_id()));', e.name, e.of, lower(e.clause))
+from expression e
+join role on role.name = 'vicket_widget' and role.oid = any (e.roles)
+join attribute a on a.relation = e.relation and a.name = 'ticket_id'
+where e.permissive
+  and not exists (
+    select from conjunct c
+    where c.oid = e.oid and c.clause = e.clause
+      and (c.text = '(ticket_id = ( SELECT ctx.ticket_id() AS ticket_id))' or strpos(c.text, 'ctx.may_issue_token') > 0)
+  )
+union all
 select 'policy-voice', e.relation, e.object, 'its ' || e.clause || ' does not demand ' || v.demand,
   format('alter policy %I on %s %s (... and %s);', e.name, e.of, lower(e.clause), v.demand)
 from expression e
 join role on role.kind = 'request' and role.oid = any (e.roles)
 join (values
   ('author', 'an author', '^\(author = ''\?''::text\)$', 'a', 'vicket_(widget|agent)'),
-  ('internal', 'not internal', '^\(NOT internal\)$', 'r|a|w|\*', 'vicket_widget')
+  ('internal', 'not internal', '^\(NOT internal\)$', 'r|a|w|\*', 'vicket_widget'),
+  -- What hangs on a message is for whose eyes the message is, and is added by whoever wrote it.
+  ('message_id', 'a message that may be read', '\mmessage_id\)? IN \(', 'r|a', 'vicket_widget'),
+  ('message_id', 'a message of whoever adds', '\mmessage_id\)? IN \(', 'a', 'vicket_agent')
 ) as v (name, demand, pattern, commands, roles) on role.name ~ v.roles and e.command ~ v.commands
 join attribute a on a.relation = e.relation and a.name = v.name
 where e.permissive
@@ -128,10 +143,7 @@ from expression e
 join tab t on t.oid = e.relation
 join role on role.name = 'vicket_agent' and role.oid = any (e.roles)
 where e.permissive
-  and (t.name = 'vicket.tickets' or exists (
-    select from pg_constraint k join tab target on target.oid = k.confrelid
-    where k.conrelid = t.oid and k.contype = 'f' and target.name = 'vicket.tickets'
-  ))
+  and (t.name = 'vicket.tickets' or exists (select from attribute a where a.relation = t.oid and a.name = 'ticket_id'))
   and not exists (
     select from conjunct c
     where c.oid = e.oid and c.clause = e.clause

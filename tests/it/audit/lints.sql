@@ -172,6 +172,19 @@ create policy x on vicket.ticket_messages for select to vicket_widget using (tic
 -- good
 create policy x on vicket.ticket_messages for select to vicket_widget using (ticket_id = (select ctx.ticket_id()) and not internal);
 
+-- lint: policy-ticketless
+-- bad
+create policy x on vicket.ticket_messages for select to vicket_widget using (site_id = (select ctx.site_id()) and not internal);
+-- good
+create policy x on vicket.ticket_messages for select to vicket_widget using (ticket_id = (select ctx.ticket_id()) and not internal);
+
+-- lint: policy-voice
+-- bad
+create policy x on vicket.attachments for select to vicket_widget using (ticket_id = (select ctx.ticket_id()));
+-- good
+create policy x on vicket.attachments for select to vicket_widget
+  using (ticket_id = (select ctx.ticket_id()) and message_id in (select m.id from vicket.ticket_messages m));
+
 -- lint: policy-tautology
 -- bad
 create policy x on vicket.faqs for select to vicket_agent using (true);
