@@ -207,14 +207,14 @@ impl Report {
     }
 
     /// # Errors
-    /// When it cannot be written as JSON.
+    /// When it cannot be written.
     pub fn write(&self, format: Format) -> anyhow::Result<String> {
         Ok(match format {
             Format::Text => text::text(self),
             Format::Markdown => text::markdown(self),
             Format::Json => serde_json::to_string_pretty(self)? + "\n",
             Format::Sarif => serde_json::to_string_pretty(&self.sarif())? + "\n",
-            Format::Html => html::page(self),
+            Format::Html => html::page(self)?,
         })
     }
 
