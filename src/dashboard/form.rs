@@ -55,7 +55,21 @@ impl Form {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// The same, `None` when it is blank.
+    /// Every value of this name, each once: those of the boxes that were ticked.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let mut values: Vec<&str> =
+            self.fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
+    }
+
+    /// Whether a box of this name and value was ticked.
+    pub fn holds(&self, name: &str, value: impl AsRef<str>) -> bool {
+        self.fields.iter().any(|(known, held)| known == name && held == value.as_ref())
+    }
+
+    /// What `get` tells, `None` when it is blank.
     pub fn some(&self, name: &str) -> Option<&str> {
         Some(self.get(name).trim()).filter(|value| !value.is_empty())
     }

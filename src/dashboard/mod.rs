@@ -11,9 +11,11 @@ mod help;
 mod inbox;
 mod live;
 mod login;
+mod machine_keys;
 mod people;
 mod site_key;
 mod sites;
+mod teams;
 mod visit;
 
 use std::sync::Arc;
@@ -74,6 +76,7 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (false, ["login"]) => login::show(visit),
         (true, ["login"]) => login::log_in(visit).await,
         (true, ["logout"]) => login::log_out(visit).await,
+        (false, ["logout"] | [_, "help", "preview"]) => Err(only("POST")),
         (false, [org]) => figures::show(visit, org).await,
         (false, [org, "sites"]) => sites::list(visit, org).await,
         (true, [org, "sites"]) => sites::create(visit, org).await,
@@ -91,9 +94,22 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (true, [org, "help", kind, id]) => help::change(visit, org, kind, id).await,
         (false, [org, "members"]) => people::list(visit, org).await,
         (true, [org, "members"]) => people::change(visit, org).await,
+        (false, [org, "machine-keys"]) => machine_keys::list(visit, org).await,
+        (true, [org, "machine-keys"]) => machine_keys::change(visit, org).await,
+        (false, [org, "teams"]) => teams::list(visit, org).await,
+        (true, [org, "teams"]) => teams::create(visit, org).await,
+        (false, [org, "teams", id]) => teams::show(visit, org, id).await,
+        (true, [org, "teams", id]) => teams::change(visit, org, id).await,
         (false, [org, "audit"]) => people::audit(visit, org).await,
+        (true, [] | [_] | [_, "inbox" | "help" | "events" | "audit"]) => Err(only("GET, HEAD")),
         _ => Err(Problem::not_found()),
     }
+}
+
+/// `405` of a path that has other methods.
+fn only(methods: &str) -> Problem {
+    let problem = Problem::new(Code::MethodNotAllowed, format!("This takes {methods}."));
+    Problem { allow: Some(methods.to_owned()), ..problem }
 }
 
 /// The page of a problem; whoever is not logged in is asked to, and then brought to `back`.
@@ -110,6 +126,9 @@ fn refusal(problem: &Problem, back: Option<&str>) -> Response {
     };
     let mut response = html(&page).unwrap_or_default();
     response.set_status(StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    if let Some(Ok(allow)) = problem.allow.as_deref().map(HeaderValue::from_str) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
     if let Some(seconds) = problem.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

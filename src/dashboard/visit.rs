@@ -176,7 +176,7 @@ pub struct Shell {
     pub orgs: Vec<Membership>,
     pub person: String,
     pub email: String,
-    permissions: Vec<String>,
+    pub permissions: Vec<String>,
     pub token: String,
     path: String,
     /// What was just done, in words.

@@ -112,6 +112,8 @@ async fn another_org_is_not_there() {
         "help/articles/new",
         "members",
         "audit",
+        "machine-keys",
+        "teams",
         "inbox",
         "sites",
         "sites/site-a",
@@ -219,4 +221,152 @@ async fn whoever_is_not_logged_in_is_asked_to_and_comes_back() {
     let page =
         Answer::of(ask(&running, Method::GET, "/dashboard/login").header("cookie", "vicket_session=ended")).await;
     assert_eq!((stale(&token(&page.text)).await, stale("none").await), (401, 403));
+}
+
+#[tokio::test]
+async fn a_machine_key_is_in_one_answer_and_never_more_than_who_made_it() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let (owner, admin) = (world.person("acme", "owner").await, world.person("acme", "admin").await);
+    let path = "/dashboard/acme/machine-keys";
+    for role in ["viewer", "agent"] {
+        let person = world.person("acme", role).await;
+        assert_eq!(running.page(&person, path).await.status, 403, "{role}");
+        let start = running.page(&person, "/dashboard/acme/sites").await;
+        assert!(!start.text.contains("machine-keys"), "{role} is offered it");
+        let fields =
+            [("form_token", token(&start.text)), ("action", "create".to_owned()), ("name", "Export".to_owned())];
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(running.form(&person, path, &fields).await.status, 403, "{role}");
+    }
+    let before = running.page(&owner, path).await.text;
+    let (token, newest) = (token(&before), hidden(&before, "newest"));
+    let fields = |extra: &[(&'static str, &'static str)]| {
+        let own = [("form_token", token.clone()), ("newest", newest.clone())];
+        let extra = extra.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        own.into_iter().chain(extra).collect::<Vec<_>>()
+    };
+    let send = async |person: &Person, fields: Vec<(&str, String)>| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        running.form(person, path, &fields).await
+    };
+    let whole = [("action", "create"), ("name", "Export"), ("permission", "ticket:read"), ("last_day", "2999-12-31")];
+    for (fault, status) in [
+        (&[("action", "create"), ("name", "Export")][..], 400),
+        (&[("action", "create"), ("name", " "), ("permission", "ticket:read")], 400),
+        (&[("action", "create"), ("name", "Export"), ("permission", "ticket:read"), ("last_day", "2020-01-01")], 400),
+        (&[("action", "create"), ("name", "Export"), ("permission", "no:such")], 403),
+    ] {
+        assert_eq!(send(&owner, fields(fault)).await.status, status, "{fault:?}");
+    }
+    assert_eq!(world.look::<i64>("select count(*) from vicket.machine_keys").await, 0);
+
+    let revealed = send(&owner, fields(&whole)).await;
+    assert_eq!((revealed.status, revealed.header("cache-control")), (200, Some("no-store")));
+    let (_, rest) = revealed.text.split_once("id=\"key\">").expect("the key");
+    let key = rest.split('<').next().expect("its end").to_owned();
+    let use_it = async || {
+        let request =
+            ask(&running, Method::GET, "/v1/orgs/acme/tickets").header("authorization", format!("Bearer {key}"));
+        Answer::of(request).await.status
+    };
+    assert_eq!(use_it().await, 200);
+    let again = send(&owner, fields(&whole)).await;
+    assert_eq!(again.status, 409);
+    let listed = running.page(&owner, path).await.text;
+    assert!(listed.contains("Export") && listed.contains("1 Jan 3000, 00:00 UTC"), "{listed}");
+    assert!(!again.text.contains(&key) && !listed.contains(&key), "shown once more");
+    assert_eq!(world.look::<i64>("select count(*) from vicket.machine_keys").await, 1);
+
+    // An admin gives no permission that only owners have, and nobody of another org revokes.
+    let lacking = [("action", "create"), ("name", "Delete"), ("permission", "org:delete")];
+    let page = running.page(&admin, path).await.text;
+    assert!(!page.contains("value=\"org:delete\"") && page.contains("value=\"ticket:read\""));
+    assert_eq!(running.send(&admin, path, &lacking).await.status, 403);
+    let id = hidden(&listed, "id");
+    let revoke = [("action", "revoke"), ("id", id.as_str()), ("sure", "yes")];
+    let rival = world.person("globex", "owner").await;
+    assert_eq!(running.send(&rival, "/dashboard/globex/machine-keys", &revoke).await.status, 404);
+    assert_eq!(running.send(&owner, path, &revoke[..2]).await.status, 400);
+    assert_eq!(use_it().await, 200);
+    assert_eq!(running.send(&owner, path, &revoke).await.status, 303);
+    assert_eq!(use_it().await, 401);
+}
+
+#[tokio::test]
+async fn teams_are_made_filled_and_deleted_by_who_may() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let (admin, agent) = (world.person("acme", "admin").await, world.person("acme", "agent").await);
+    let list = "/dashboard/acme/teams";
+    assert!(!running.page(&agent, list).await.text.contains("Make a team"));
+    assert_eq!(running.send(&agent, list, &[("name", "App")]).await.status, 403);
+    assert_eq!(running.send(&admin, list, &[("name", " ")]).await.status, 400);
+    let made = running.send(&admin, list, &[("name", "App")]).await;
+    assert_eq!(made.status, 303);
+    assert_eq!(running.send(&admin, list, &[("name", "App")]).await.status, 409);
+    let team = made.header("location").expect("the team").trim_end_matches("?done=created").to_owned();
+
+    let member: uuid::Uuid = world
+        .look(
+            "select user_id from vicket.members m join vicket.orgs o on o.id = m.org_id where o.slug = 'acme' limit 1",
+        )
+        .await;
+    let stranger: uuid::Uuid = {
+        world.person("globex", "viewer").await;
+        world.look("select user_id from vicket.members m join vicket.orgs o on o.id = m.org_id where o.slug = 'globex' limit 1").await
+    };
+    let (member, stranger) = (member.to_string(), stranger.to_string());
+    let save = |who: &'_ str| {
+        [("action", "save"), ("name", "App support"), ("site", "site-a"), ("member", who)]
+            .map(|(a, b)| (a, b.to_owned()))
+    };
+    let send = async |person: &Person, fields: &[(&str, String)]| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        running.send(person, &team, &fields).await.status
+    };
+    let filled = "select count(*) from vicket.team_members";
+    assert_eq!(send(&agent, &save(&member)).await, 403);
+    assert_eq!(send(&admin, &save(&stranger)).await, 422);
+    assert_eq!(send(&admin, &save("nobody")).await, 404);
+    assert_eq!(world.look::<i64>(filled).await, 0);
+    assert_eq!(send(&admin, &save(&member)).await, 303);
+    assert_eq!(world.look::<i64>(filled).await, 1);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.team_sites").await, 1);
+    let page = running.page(&admin, &team).await.text;
+    assert!(
+        page.contains(&format!("value=\"{member}\" checked")) && page.contains("value=\"site-a\" checked"),
+        "{page}"
+    );
+    // Somebody who is no member of the team's org sees and changes nothing, by whichever path.
+    let rival = world.person("globex", "owner").await;
+    let through_own = team.replace("acme", "globex");
+    assert_eq!(running.page(&rival, &team).await.status, 404);
+    assert_eq!(running.page(&rival, &through_own).await.status, 404);
+    let fields = [("form_token", token(&running.page(&rival, "/dashboard/globex/teams").await.text))];
+    let delete = [("form_token", fields[0].1.as_str()), ("action", "delete"), ("sure", "yes")];
+    assert_eq!(running.form(&rival, &through_own, &delete).await.status, 404);
+    assert_eq!(running.send(&admin, &team, &delete[1..2]).await.status, 400);
+    assert_eq!(running.send(&admin, &team, &delete[1..]).await.status, 303);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.teams").await, 0);
+}
+
+#[tokio::test]
+async fn a_method_that_a_page_has_not_is_told_which_it_has() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let owner = world.person("acme", "owner").await;
+    let token = token(&running.page(&owner, "/dashboard/acme/sites").await.text);
+    for path in ["", "/acme", "/acme/inbox", "/acme/help", "/acme/events", "/acme/audit"] {
+        let answer = running.form(&owner, &format!("/dashboard{path}"), &[("form_token", &token)]).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{path}");
+    }
+    for path in ["/dashboard/logout", "/dashboard/acme/help/preview"] {
+        let answer = running.page(&owner, path).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{path}");
+    }
+    let put = ask(&running, Method::PUT, "/dashboard/acme/sites").header("cookie", &owner.cookie);
+    let put = Answer::of(put).await;
+    assert_eq!((put.status, put.header("allow")), (405, Some("GET, HEAD, POST")));
+    assert_eq!(running.form(&owner, "/dashboard/acme/nothing", &[("form_token", &token)]).await.status, 404);
 }

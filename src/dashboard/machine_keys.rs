@@ -1,0 +1,141 @@
+//! Machine keys. As with a site's key, the text is in the answer to the form that made it and in no other page: the form
+//! names the newest key of its list, so that sending it again (a reload, the way back) makes and shows nothing.
+
+use poem::Response;
+use time::{Date, Duration, OffsetDateTime, Time, macros::format_description};
+use uuid::Uuid;
+
+use super::{
+    form::Form,
+    visit::{Shell, Visit, form_page, html, to},
+};
+use crate::{
+    api::text::{Checked, NAME_LENGTH, Text},
+    db::OrgTx,
+    keys::MachineKey,
+    problem::{Code, Problem},
+    store::{
+        self,
+        cursor::Span,
+        machine_keys::{MachineKeyRow, NewMachineKey},
+    },
+};
+
+/// Keys of a page.
+const PAGE: u32 = 50;
+
+#[derive(askama::Template)]
+#[template(path = "machine_keys.html")]
+struct KeysPage<'a> {
+    shell: Shell,
+    keys: Vec<MachineKeyRow>,
+    next: Option<String>,
+    /// The id of the newest key, whatever page is shown.
+    newest: String,
+    now: OffsetDateTime,
+    form: &'a Form,
+}
+
+#[derive(askama::Template)]
+#[template(path = "machine_key_reveal.html")]
+struct RevealPage {
+    shell: Shell,
+    name: String,
+    key: String,
+    public_url: String,
+}
+
+pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
+    list_with(visit, org, &Form::default()).await
+}
+
+async fn list_with(visit: &Visit, org: &str, form: &Form) -> Result<Response, Problem> {
+    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
+    let (shell, (keys, next, newest)) = visit
+        .see(org, "machinekey:edit", async |tx| {
+            let (keys, next) = store::machine_keys::page(tx, span).await?;
+            Ok((keys, next, newest(tx).await?))
+        })
+        .await?;
+    let next = next.map(|next| visit.query.more(&[], &next));
+    form_page(&KeysPage { shell, keys, next, newest, now: OffsetDateTime::now_utc(), form }, form)
+}
+
+async fn newest(tx: &mut OrgTx) -> Result<String, Problem> {
+    let (keys, _) = store::machine_keys::page(tx, Span { limit: 1, cursor: None }).await?;
+    Ok(keys.first().map_or_else(String::new, |key| key.id.to_string()))
+}
+
+/// What a form did.
+enum Done {
+    Revealed(String, MachineKey),
+    Revoked,
+}
+
+pub async fn change(visit: &Visit, org: &str) -> Result<Response, Problem> {
+    match visit.act(org, "machinekey:edit", async |tx| apply(tx, &visit.form).await).await {
+        Ok(Done::Revoked) => Ok(to(&format!("/dashboard/{org}/machine-keys?done=revoked"))),
+        Ok(Done::Revealed(name, key)) => {
+            let (shell, ()) = visit.see(org, "machinekey:edit", async |_| Ok(())).await?;
+            html(&RevealPage { shell, name, key: key.reveal().to_owned(), public_url: visit.public_url.clone() })
+        }
+        Err(problem) => list_with(visit, org, &visit.form.again(problem)?).await,
+    }
+}
+
+async fn apply(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
+    match form.get("action") {
+        "create" => create(tx, form).await,
+        "revoke" if form.get("sure") == "yes" => {
+            let id: Uuid = form.get("id").parse().map_err(|_| Problem::not_found())?;
+            store::machine_keys::revoke(tx, id).await.map(|()| Done::Revoked)
+        }
+        "revoke" => Err(Problem::invalid_field("sure", "Tick the box to say that you mean it")),
+        _ => Err(Problem::invalid_field("action", "is none that this page has")),
+    }
+}
+
+async fn create(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
+    let mut checked = Checked::default();
+    let name = form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let permissions: Vec<String> = form.all("permission").into_iter().map(str::to_owned).collect();
+    if permissions.is_empty() {
+        checked.fault("permission", "tick at least one: a key without any could do nothing".to_owned());
+    }
+    let expires_at = form.some("last_day").map(|day| after(day));
+    match expires_at {
+        Some(None) => checked.fault("last_day", "must be a day, YYYY-MM-DD".to_owned()),
+        Some(Some(at)) if at <= OffsetDateTime::now_utc() => {
+            checked.fault("last_day", "must not be over".to_owned());
+        }
+        _ => {}
+    }
+    let (Some(Text(name)), true) = (name, checked.is_empty()) else {
+        return Err(checked.problem());
+    };
+    if let Some(lacked) = permissions.iter().find(|permission| !tx.actor().is_some_and(|actor| actor.may(permission))) {
+        return Err(Problem::permission_required(lacked));
+    }
+    if form.get("newest") != newest(tx).await? {
+        let detail = "A key was made since this page was shown. Nothing was done: look at the list as it is now.";
+        return Err(Problem::new(Code::RotationConflict, detail));
+    }
+    let new = NewMachineKey { name: &name, permissions: &permissions, expires_at: expires_at.flatten(), creator: None };
+    let (row, key) = store::machine_keys::create(tx, &new).await?;
+    Ok(Done::Revealed(row.name, key))
+}
+
+/// The end of a day, UTC.
+fn after(day: &str) -> Option<OffsetDateTime> {
+    let day = Date::parse(day, format_description!("[year]-[month]-[day]")).ok()?;
+    day.with_time(Time::MIDNIGHT).assume_utc().checked_add(Duration::DAY).filter(|at| at.year() <= 9999)
+}
+
+/// Whether a key works, in a word.
+fn state(key: &MachineKeyRow, now: OffsetDateTime) -> &'static str {
+    match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(at)) if at <= now => "expired",
+        _ => "works",
+    }
+}
