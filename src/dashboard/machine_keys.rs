@@ -102,7 +102,7 @@ async fn create(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
     if permissions.is_empty() {
         checked.fault("permission", "tick at least one: a key without any could do nothing".to_owned());
     }
-    let expires_at = form.some("last_day").map(|day| after(day));
+    let expires_at = form.some("last_day").map(after);
     match expires_at {
         Some(None) => checked.fault("last_day", "must be a day, YYYY-MM-DD".to_owned()),
         Some(Some(at)) if at <= OffsetDateTime::now_utc() => {
