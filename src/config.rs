@@ -213,6 +213,9 @@ pub struct DevArgs {
     /// Throw the data away and start over
     #[arg(long)]
     pub fresh: bool,
+    /// Without the demo: as a new server is, whose dashboard asks for the first org
+    #[arg(long)]
+    pub empty: bool,
     /// Rate limits; `off` is for load tests and exists here only
     #[arg(long, value_enum, default_value_t = Switch::On)]
     pub rate_limits: Switch,

@@ -6,6 +6,7 @@ use poem::{
 };
 
 use super::{
+    first_run,
     form::Form,
     visit::{Visit, form_page, html, to},
 };
@@ -48,7 +49,10 @@ fn next(form: &Form) -> &str {
     if ours && plain && !wanted.starts_with("/dashboard/log") { wanted } else { "/dashboard" }
 }
 
-pub fn show(visit: &Visit) -> Result<Response, Problem> {
+pub async fn show(visit: &Visit) -> Result<Response, Problem> {
+    if first_run::is_due(visit).await? {
+        return Ok(to(first_run::PATH));
+    }
     html(&LoginPage { form: &Form::default(), next: next(&visit.query), token: &visit.token })
 }
 
@@ -77,7 +81,8 @@ pub async fn log_out(visit: &Visit) -> Result<Response, Problem> {
     Ok(with_cookie(to("/dashboard/login"), &login::no_cookie()))
 }
 
-fn with_cookie(mut response: Response, cookie: &str) -> Response {
+/// An answer with a cookie.
+pub fn with_cookie(mut response: Response, cookie: &str) -> Response {
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -6,6 +6,7 @@
 //! browser's session can have got. What a role may not do, pages do not offer, [`Visit`] refuses, and policies forbid.
 
 mod figures;
+mod first_run;
 mod form;
 mod help;
 mod inbox;
@@ -73,9 +74,11 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
     let segments: Vec<&str> = visit.path.split('/').filter(|segment| !segment.is_empty()).skip(1).collect();
     match (visit.post, segments.as_slice()) {
         (false, []) => login::home(visit).await,
-        (false, ["login"]) => login::show(visit),
+        (false, ["login"]) => login::show(visit).await,
         (true, ["login"]) => login::log_in(visit).await,
         (true, ["logout"]) => login::log_out(visit).await,
+        (false, ["setup"]) => first_run::show(visit).await,
+        (true, ["setup"]) => first_run::begin(visit).await,
         (false, ["logout"] | [_, "help", "preview"]) => Err(only("POST")),
         (false, [org]) => figures::show(visit, org).await,
         (false, [org, "sites"]) => sites::list(visit, org).await,

@@ -89,7 +89,7 @@ async fn serve_on(
 ) -> anyhow::Result<()> {
     let mut stop = std::pin::pin!(stop);
     let (dev, seeded) = tokio::select! {
-        prepared = prepare(cluster, &args.data_dir, listener.local_addr()?.port(), pages.urls()) => prepared?,
+        prepared = prepare(cluster, args, listener.local_addr()?.port(), pages.urls()) => prepared?,
         () = &mut stop => return Ok(()),
     };
     let app = serve::build(Settings {
@@ -116,8 +116,8 @@ async fn serve_on(
 
 /// Brings the cluster to the state that the server needs, and `dev.json` with it. The second value says whether the
 /// demo was made now.
-async fn prepare(cluster: &Cluster, dir: &Path, port: u16, pages: DemoPages) -> anyhow::Result<(DevFile, bool)> {
-    let file = dev_file(dir);
+async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages) -> anyhow::Result<(DevFile, bool)> {
+    let file = dev_file(&args.data_dir);
     let earlier = read(&file)?;
     let deploy_password = random_text()?;
     create_database(&cluster.superuser_url("postgres"), &deploy_password).await?;
@@ -142,6 +142,17 @@ async fn prepare(cluster: &Cluster, dir: &Path, port: u16, pages: DemoPages) -> 
     };
     let base_url = format!("http://localhost:{port}");
     let operator = db::Operator::connect(&deploy).await?;
+    // What was begun without the demo goes on without it.
+    let begun_empty = earlier.as_ref().is_some_and(|dev| dev.sites.is_empty());
+    if args.empty || begun_empty {
+        anyhow::ensure!(
+            begun_empty || !demo::exists(&operator).await?,
+            "the database has the demo; --fresh --empty starts over without"
+        );
+        let dev = DevFile { base_url, databases, users: Vec::new(), sites: Vec::new(), pages: DemoPages::default() };
+        write(&file, &dev)?;
+        return Ok((dev, false));
+    }
     if demo::exists(&operator).await? {
         let DevFile { users, sites, .. } = earlier.with_context(|| {
             format!(
@@ -211,7 +222,9 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
         let password = if seeded { user.password.as_str() } else { "not shown again" };
         println!("  {:<7} {:<8} {:<24} password {password}", user.org, user.role, user.email);
     }
-    if !seeded {
+    if dev.users.is_empty() {
+        println!("  No demo: whoever opens the dashboard first makes the first org there. (--fresh makes the demo.)");
+    } else if !seeded {
         println!("\nKeys and passwords are shown once, as in production; since this is a demo, they stay in dev.json.");
     }
     if let Some(site) = dev.sites.first() {

@@ -97,6 +97,46 @@ pub async fn accept_invitation(
     }
 }
 
+/// Whether the server has neither an org nor a user.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn first_run(gate: &AgentGate) -> Result<bool, Problem> {
+    Ok(gate.ask(sqlx::query("select auth.first_run()")).await?.try_get(0)?)
+}
+
+/// The first org, and its owner.
+pub struct FirstOrg<'a> {
+    pub slug: &'a str,
+    pub org_name: &'a str,
+    pub email: &'a str,
+    pub name: &'a str,
+    /// argon2id in PHC form.
+    pub password_hash: &'a str,
+}
+
+/// Makes the first org with its owner, and opens a session for them; `None` when the server has an org or a user.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn begin_first_org(
+    gate: &AgentGate,
+    first: &FirstOrg<'_>,
+    request_id: &str,
+) -> Result<Option<SessionToken>, Problem> {
+    let session = SessionToken::mint();
+    let query = sqlx::query("select auth.begin_first_org($1, $2, $3, $4, $5, $6, $7)")
+        .bind(first.slug)
+        .bind(first.org_name)
+        .bind(first.email)
+        .bind(first.name)
+        .bind(first.password_hash)
+        .bind(bytes(session.digest()))
+        .bind(request_id.as_bytes());
+    let begun: bool = gate.ask(query).await?.try_get(0)?;
+    Ok(begun.then_some(session))
+}
+
 fn no_invitation() -> Problem {
     Problem::new(Code::NotFound, "The invitation is unknown, was used or revoked, or has expired.")
 }

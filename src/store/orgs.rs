@@ -29,7 +29,7 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<Org>, Problem> {
 /// # Errors
 /// `409 slug_taken`; `400 invalid_request` when the slug or the name is not acceptable.
 pub async fn create(tx: &mut OrgTx, slug: &str, name: &str) -> Result<(), Problem> {
-    check_slug(slug)?;
+    check_new_slug(slug)?;
     check_name(name)?;
     sqlx::query("select admin.create_org($1, $2)").bind(slug).bind(name).execute(tx.connection()).await.map_err(
         |error| {
@@ -128,6 +128,21 @@ pub fn check_slug(slug: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::invalid_field("slug", format!("`{slug}` is not 1 to 63 of a-z, 0-9 and hyphens in between")))
+}
+
+/// Slugs that no org may have: pages of the dashboard are there.
+const RESERVED: [&str; 3] = ["login", "logout", "setup"];
+
+/// The slug of a new org.
+///
+/// # Errors
+/// `400 invalid_request`.
+pub fn check_new_slug(slug: &str) -> Result<(), Problem> {
+    check_slug(slug)?;
+    match RESERVED.contains(&slug) {
+        true => Err(Problem::invalid_field("slug", format!("`{slug}` is the address of a page"))),
+        false => Ok(()),
+    }
 }
 
 /// Names of orgs and sites: 1 to 200 characters, not blank.
