@@ -1,4 +1,5 @@
-//! What requests leave behind besides their answer: views, when keys and sessions were last used, refused origins.
+//! What requests leave behind besides their answer: views, searches that found nothing, when keys and sessions were last
+//! used and from where, refused origins.
 //!
 //! Gathered in memory, off the read path, and written in batches by the worker login every two seconds and once more
 //! at shutdown. A batch that could not be written stays and is tried again. Memory is bounded: past a bound, further
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{db::Worker, keys::Sha256Digest, problem::Problem, store};
@@ -24,8 +25,11 @@ const ROUNDS_PER_PURGE: u32 = 30;
 const MOST: usize = 50_000;
 /// Refused origins gathered of one site between two batches: what the table keeps of it.
 const MOST_ORIGINS_A_SITE: usize = 200;
-/// Characters of a refused origin that are kept.
+/// Characters of an origin that are kept.
 const ORIGIN_LENGTH: usize = 255;
+/// Searches without result gathered of one site between two batches, and characters of one that are kept.
+const MOST_SEARCHES_A_SITE: usize = 200;
+const SEARCH_LENGTH: usize = 100;
 
 /// A site, as counts name it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -42,10 +46,17 @@ pub struct Refusals {
     pub last: OffsetDateTime,
 }
 
+/// When each of a key's origins was last seen; empty for requests without one.
+pub type KeyOrigins = HashMap<(SiteRef, Uuid), HashMap<String, OffsetDateTime>>;
+/// How often a site was searched for something that it has not, by day in UTC.
+pub type MissedSearches = HashMap<SiteRef, HashMap<(Date, String), i64>>;
+
 #[derive(Default)]
 struct Gathered {
     views: HashMap<(Uuid, Uuid), i64>,
+    missed: MissedSearches,
     keys: HashMap<(SiteRef, Uuid), OffsetDateTime>,
+    key_origins: KeyOrigins,
     origins: HashMap<SiteRef, HashMap<String, Refusals>>,
     sessions: HashMap<Sha256Digest, OffsetDateTime>,
     machine_keys: HashMap<Uuid, OffsetDateTime>,
@@ -69,9 +80,28 @@ impl Counts {
         self.lock().views.get(&(org_id, article_id)).copied().unwrap_or_default()
     }
 
-    /// A key was good.
-    pub fn key_used(&self, site: SiteRef, key_id: Uuid) {
-        used(&mut self.lock().keys, (site, key_id));
+    /// A search found nothing. How it was written makes no difference: neither capitals nor white space.
+    pub fn search_missed(&self, site: SiteRef, search: &str) {
+        let words: Vec<&str> = search.split_whitespace().collect();
+        let search: String = words.join(" ").to_lowercase().chars().take(SEARCH_LENGTH).collect();
+        if !search.is_empty() {
+            add_missed(&mut self.lock().missed, site, (OffsetDateTime::now_utc().date(), search), 1);
+        }
+    }
+
+    /// A key was good. `origin` is one that its site lists, or empty for a request that has none.
+    pub fn key_used(&self, site: SiteRef, key_id: Uuid, origin: Option<&str>) {
+        let mut gathered = self.lock();
+        used(&mut gathered.keys, (site, key_id));
+        let Some(origin) = origin.filter(|origin| origin.len() <= ORIGIN_LENGTH) else { return };
+        let known = &mut gathered.key_origins;
+        if known.len() < MOST || known.contains_key(&(site, key_id)) {
+            let origins = known.entry((site, key_id)).or_default();
+            match origins.get_mut(origin) {
+                Some(at) => *at = OffsetDateTime::now_utc(),
+                None => drop(origins.insert(origin.to_owned(), OffsetDateTime::now_utc())),
+            }
+        }
     }
 
     /// A session, by its token's digest, was good.
@@ -96,7 +126,8 @@ impl Counts {
     /// # Errors
     /// The first of the errors that kept something from being written.
     pub async fn flush(&self, worker: &Worker) -> Result<(), Problem> {
-        let Gathered { views, keys, origins, sessions, machine_keys } = std::mem::take(&mut *self.lock());
+        let Gathered { views, missed, keys, key_origins, origins, sessions, machine_keys } =
+            std::mem::take(&mut *self.lock());
         let mut outcome = Ok(());
         if !views.is_empty()
             && let Err(problem) = store::worker::add_views(worker, &views).await
@@ -111,6 +142,26 @@ impl Counts {
             && let Err(problem) = store::worker::touch_keys(worker, &keys).await
         {
             keep(&mut self.lock().keys, keys);
+            outcome = outcome.and(Err(problem));
+        }
+        if !key_origins.is_empty()
+            && let Err(problem) = store::worker::touch_key_origins(worker, &key_origins).await
+        {
+            let mut gathered = self.lock();
+            for (key, origins) in key_origins {
+                keep(gathered.key_origins.entry(key).or_default(), origins);
+            }
+            outcome = outcome.and(Err(problem));
+        }
+        if !missed.is_empty()
+            && let Err(problem) = store::worker::add_missed_searches(worker, &missed).await
+        {
+            let mut gathered = self.lock();
+            for (site, searches) in missed {
+                for (search, times) in searches {
+                    add_missed(&mut gathered.missed, site, search, times);
+                }
+            }
             outcome = outcome.and(Err(problem));
         }
         if !sessions.is_empty()
@@ -161,6 +212,16 @@ fn keep<K: Eq + Hash>(gathered: &mut HashMap<K, OffsetDateTime>, kept: HashMap<K
 fn add_view(views: &mut HashMap<(Uuid, Uuid), i64>, article: (Uuid, Uuid), count: i64) {
     if views.len() < MOST || views.contains_key(&article) {
         *views.entry(article).or_default() += count;
+    }
+}
+
+fn add_missed(missed: &mut MissedSearches, site: SiteRef, search: (Date, String), times: i64) {
+    if missed.len() >= MOST && !missed.contains_key(&site) {
+        return;
+    }
+    let of_site = missed.entry(site).or_default();
+    if of_site.len() < MOST_SEARCHES_A_SITE || of_site.contains_key(&search) {
+        *of_site.entry(search).or_default() += times;
     }
 }
 
@@ -247,6 +308,39 @@ mod tests {
         let kept = &gathered.origins[&site];
         assert_eq!(kept.len(), MOST_ORIGINS_A_SITE);
         assert!(kept.contains_key("https://999.example") && !kept.contains_key("https://0.example"), "the oldest go");
+    }
+
+    #[test]
+    fn searches_are_counted_as_people_mean_them_and_cannot_fill_the_memory() {
+        let counts = Counts::default();
+        let site = site();
+        for search in ["Reset  password ", "reset password", "  ", "RESET\tPASSWORD"] {
+            counts.search_missed(site, search);
+        }
+        let gathered = counts.lock().missed.remove(&site).expect("of the site");
+        assert_eq!(
+            gathered.into_iter().map(|((_, text), times)| (text, times)).collect::<Vec<_>>(),
+            [("reset password".to_owned(), 3)]
+        );
+        for n in 0..1000 {
+            counts.search_missed(site, &format!("{n}{}", "ü".repeat(1000)));
+        }
+        let kept = &counts.lock().missed[&site];
+        assert_eq!(kept.len(), MOST_SEARCHES_A_SITE);
+        assert!(kept.keys().all(|(_, search)| search.chars().count() == SEARCH_LENGTH));
+    }
+
+    #[test]
+    fn a_key_is_used_from_origins_that_its_site_lists_or_from_none() {
+        let counts = Counts::default();
+        let (site, key) = (site(), Uuid::new_v4());
+        for origin in [Some("https://a.example"), Some(""), None, Some("https://a.example")] {
+            counts.key_used(site, key, origin);
+        }
+        let gathered = counts.lock();
+        let mut origins: Vec<_> = gathered.key_origins[&(site, key)].keys().collect();
+        origins.sort_unstable();
+        assert_eq!(origins, ["", "https://a.example"]);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Answer {
     /// comes back is told that nothing changed.
     pub etag: String,
     viewed: Option<Viewed>,
+    /// It is of a list, and the list has nothing on it.
+    pub is_empty: bool,
 }
 
 /// An article's page, and the views of it.
@@ -51,7 +53,7 @@ struct Viewed {
 impl Answer {
     pub fn new(body: Vec<u8>) -> Self {
         let etag = etag(&[&body]);
-        Self { body: body.into(), etag, viewed: None }
+        Self { body: body.into(), etag, viewed: None, is_empty: false }
     }
 
     /// The page of an article: `body` shows `count` as its `view_count`.
@@ -62,7 +64,7 @@ impl Answer {
         let place = start..start + length;
         let etag = format!("W/{}", etag(&[&body[..place.start], &body[place.end..]]));
         let viewed = Viewed { article, place, count, since: Arc::default() };
-        Self { body: body.into(), etag, viewed: Some(viewed) }
+        Self { body: body.into(), etag, viewed: Some(viewed), is_empty: false }
     }
 
     /// The body, with the views that were counted since it was made.

@@ -7,7 +7,7 @@ use crate::{
     problem::Problem,
     store::{
         self,
-        figures::{Busy, Day},
+        figures::{Busy, Day, Missed},
     },
 };
 
@@ -26,6 +26,7 @@ struct FiguresPage {
     most: i64,
     first_reply: Option<String>,
     busiest: Vec<Busy>,
+    missed: Vec<Missed>,
 }
 
 /// A bar of the chart.
@@ -42,10 +43,11 @@ pub async fn show(visit: &Visit, org: &str) -> Result<Response, Problem> {
         .see(org, "member", async |tx| {
             let days = store::figures::days(tx).await?;
             let first_reply = store::figures::first_reply(tx).await?;
-            Ok((days, first_reply, store::figures::busiest(tx).await?))
+            let busiest = store::figures::busiest(tx).await?;
+            Ok((days, first_reply, busiest, store::figures::missed(tx).await?))
         })
         .await?;
-    let (shell, (days, first_reply, busiest)) = seen;
+    let (shell, (days, first_reply, busiest, missed)) = seen;
     if !shell.may("ticket:read") {
         return Ok(to(&format!("/dashboard/{org}/sites")));
     }
@@ -66,6 +68,7 @@ pub async fn show(visit: &Visit, org: &str) -> Result<Response, Problem> {
         most,
         first_reply: first_reply.map(long),
         busiest,
+        missed,
     })
 }
 

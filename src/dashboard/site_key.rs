@@ -11,7 +11,11 @@ use crate::{
     db::OrgTx,
     keys::PublishableKey,
     problem::{Code, Problem},
-    store::{self, keys::SiteKeys, sites::SiteWithOrigins},
+    store::{
+        self,
+        keys::{SiteKeys, UsedFrom},
+        sites::SiteWithOrigins,
+    },
 };
 
 #[derive(askama::Template)]
@@ -20,6 +24,8 @@ struct KeyPage<'a> {
     shell: Shell,
     site: SiteWithOrigins,
     keys: SiteKeys,
+    /// From where the active key was used.
+    used: Vec<UsedFrom>,
     form: &'a Form,
 }
 
@@ -38,14 +44,18 @@ pub async fn show(visit: &Visit, org: &str, site: &str) -> Result<Response, Prob
 }
 
 async fn show_with(visit: &Visit, org: &str, slug: &str, form: &Form) -> Result<Response, Problem> {
-    let (shell, (site, keys)) = visit
+    let (shell, (site, keys, used)) = visit
         .see(org, "member", async |tx| {
             let site = store::sites::with_origins(tx, slug).await?;
             let keys = store::keys::of_site(tx, site.site.id).await?;
-            Ok((site, keys))
+            let used = match &keys.active {
+                Some(key) => store::keys::used_from(tx, site.site.id, key.id).await?,
+                None => Vec::new(),
+            };
+            Ok((site, keys, used))
         })
         .await?;
-    form_page(&KeyPage { shell, site, keys, form }, form)
+    form_page(&KeyPage { shell, site, keys, used, form }, form)
 }
 
 /// What a form did.

@@ -104,3 +104,28 @@ pub async fn busiest(tx: &mut OrgTx) -> Result<Vec<Busy>, Problem> {
     .await?;
     Ok(rows)
 }
+
+/// What customers searched for and did not find.
+#[derive(Debug, FromRow)]
+pub struct Missed {
+    pub search: String,
+    pub times: i64,
+}
+
+/// The most frequent searches of the last fourteen days that found no article, ten at the most.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn missed(tx: &mut OrgTx) -> Result<Vec<Missed>, Problem> {
+    let rows = sqlx::query_as(
+        "select m.search, sum(m.times)::bigint as times
+        from vicket.missed_searches m
+        where m.day > (now() at time zone 'UTC')::date - 14
+        group by m.search
+        order by 2 desc, 1
+        limit 10",
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}

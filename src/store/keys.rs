@@ -47,6 +47,33 @@ async fn one(tx: &mut OrgTx, site_id: Uuid, state: &str) -> Result<Option<KeyRow
     Ok(row)
 }
 
+/// From where a key was used.
+#[derive(Debug, FromRow)]
+pub struct UsedFrom {
+    /// One that the site listed then; empty for requests without one.
+    pub origin: String,
+    pub last_used_at: OffsetDateTime,
+}
+
+/// From where a key was used, the last first.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn used_from(tx: &mut OrgTx, site_id: Uuid, key_id: Uuid) -> Result<Vec<UsedFrom>, Problem> {
+    let rows = sqlx::query_as(
+        "select o.origin, o.last_used_at
+        from vicket.site_key_origins o
+        where o.site_id = $1 and o.key_id = $2
+        order by o.last_used_at desc, o.origin
+        limit 20",
+    )
+    .bind(site_id)
+    .bind(key_id)
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows)
+}
+
 /// Creates the site's key.
 ///
 /// # Errors

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    counts::{Refusals, SiteRef},
+    counts::{KeyOrigins, MissedSearches, Refusals, SiteRef},
     db::Worker,
     keys::Sha256Digest,
     problem::Problem,
@@ -34,6 +34,52 @@ pub async fn touch_keys(worker: &Worker, keys: &HashMap<(SiteRef, Uuid), OffsetD
     let times: Vec<OffsetDateTime> = keys.values().copied().collect();
     let query =
         sqlx::query("select worker.touch_keys($1, $2, $3, $4)").bind(org_ids).bind(site_ids).bind(key_ids).bind(times);
+    worker.execute(query).await
+}
+
+/// Writes from which origins keys were last used.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn touch_key_origins(worker: &Worker, keys: &KeyOrigins) -> Result<(), Problem> {
+    let rows: Vec<(SiteRef, Uuid, &str, OffsetDateTime)> = keys
+        .iter()
+        .flat_map(|((site, key), origins)| origins.iter().map(|(origin, at)| (*site, *key, origin.as_str(), *at)))
+        .collect();
+    let org_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.org_id).collect();
+    let site_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.site_id).collect();
+    let key_ids: Vec<Uuid> = rows.iter().map(|(_, key, ..)| *key).collect();
+    let origins: Vec<&str> = rows.iter().map(|(_, _, origin, _)| *origin).collect();
+    let times: Vec<OffsetDateTime> = rows.iter().map(|(.., at)| *at).collect();
+    let query = sqlx::query("select worker.touch_key_origins($1, $2, $3, $4, $5)")
+        .bind(org_ids)
+        .bind(site_ids)
+        .bind(key_ids)
+        .bind(origins)
+        .bind(times);
+    worker.execute(query).await
+}
+
+/// Counts searches that found nothing.
+///
+/// # Errors
+/// `5xx` only; then nothing was written.
+pub async fn add_missed_searches(worker: &Worker, missed: &MissedSearches) -> Result<(), Problem> {
+    let rows: Vec<(SiteRef, Date, &str, i64)> = missed
+        .iter()
+        .flat_map(|(site, of_site)| of_site.iter().map(|((day, search), times)| (*site, *day, search.as_str(), *times)))
+        .collect();
+    let org_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.org_id).collect();
+    let site_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.site_id).collect();
+    let days: Vec<Date> = rows.iter().map(|(_, day, ..)| *day).collect();
+    let searches: Vec<&str> = rows.iter().map(|(_, _, search, _)| *search).collect();
+    let times: Vec<i64> = rows.iter().map(|(.., times)| *times).collect();
+    let query = sqlx::query("select worker.add_missed_searches($1, $2, $3, $4, $5)")
+        .bind(org_ids)
+        .bind(site_ids)
+        .bind(days)
+        .bind(searches)
+        .bind(times);
     worker.execute(query).await
 }
 
@@ -100,10 +146,15 @@ pub async fn objects_removed(worker: &Worker, keys: &[String]) -> Result<(), Pro
     worker.execute(sqlx::query("select worker.objects_removed($1)").bind(keys)).await
 }
 
-/// Deletes idempotency keys older than 24 hours and sessions that have ended, at most 10,000 of each a call.
+/// Deletes idempotency keys older than 24 hours, sessions that have ended and searches older than 30 days, at most 10,000
+/// of each a call.
 ///
 /// # Errors
 /// `5xx` only.
 pub async fn purge_expired(worker: &Worker) -> Result<(), Problem> {
-    worker.execute(sqlx::query("select worker.purge_expired(10000), worker.purge_ended(10000)")).await
+    worker
+        .execute(sqlx::query(
+            "select worker.purge_expired(10000), worker.purge_ended(10000), worker.purge_missed_searches(10000)",
+        ))
+        .await
 }

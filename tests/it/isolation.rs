@@ -260,7 +260,11 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
     world
         .arrange(&format!(
             "insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
-             values ('{org}', '{id}', 'https://elsewhere.example', 1, now(), now())"
+             values ('{org}', '{id}', 'https://elsewhere.example', 1, now(), now());
+             insert into vicket.missed_searches (org_id, site_id, day, search, times)
+             values ('{org}', '{id}', current_date, 'reset password', 1);
+             insert into vicket.site_key_origins (org_id, site_id, key_id, origin, last_used_at)
+             select org_id, site_id, id, 'https://used.example', now() from vicket.site_keys where site_id = '{id}'"
         ))
         .await;
     made

@@ -21,6 +21,7 @@ use crate::{
     },
     app::App,
     auth::site_key::SiteKey,
+    counts::SiteRef,
     kept::{Answer, Counts},
     problem::Problem,
     store::{
@@ -184,6 +185,7 @@ impl ArticlesApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
+        method: Data<&Method>,
     ) -> Result<Read<ArticlePage>, Failure<Reading>> {
         let search = q.0.map(|text| text.0);
         let cursor = cursor.0.map(|text| text.0);
@@ -195,13 +197,22 @@ impl ArticlesApi {
         let limit = limit.0.unwrap_or(20);
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
         let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
-        let answer = serve(&app, key.enter(), question, Counts::Exact, async |tx| {
+        let tx = key.enter();
+        let site = SiteRef { org_id: tx.entry().org_id, site_id: tx.entry().site_id };
+        let answer = serve(&app, tx, question, Counts::Exact, async |tx| {
             let wanted = Wanted { span: Span { limit, cursor: cursor.as_deref() }, order, search: search.as_deref() };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
+            let is_empty = rows.is_empty();
             let data = rows.into_iter().map(ArticleSummary::from).collect();
-            Ok(Read::representation(&ArticlePage { data, next_cursor: Nullable(next) }))
+            let mut page = Read::representation(&ArticlePage { data, next_cursor: Nullable(next) });
+            page.is_empty = is_empty;
+            Ok(page)
         })
         .await?;
+        // What whoever writes the help center should know of.
+        if let (true, None, Some(search), true) = (*method.0 == Method::GET, &cursor, &search, answer.is_empty) {
+            app.counts.search_missed(site, search);
+        }
         Ok(Read::of(&answer, &if_none_match))
     }
 

@@ -212,7 +212,8 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let listed = caller.origin.is_none() || entry.origin_listed;
         let readable = listed || caller.path == KEY_CHECK;
         self.remember(caller, entry.origin_listed);
-        self.app.counts.key_used(site, entry.key_id);
+        let origin = caller.origin.as_ref().map_or(Some(""), |origin| origin.to_str().ok());
+        self.app.counts.key_used(site, entry.key_id, origin.filter(|_| listed));
 
         let asks = asks(caller, &entry, tx.access());
         // A page that may not use the key must not use up the site: it is counted for its network only.

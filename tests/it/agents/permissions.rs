@@ -103,6 +103,7 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("priority:edit", "delete from vicket.ticket_priorities where not is_default"),
     ("team:edit", "insert into vicket.teams (name) values ('New')"),
     ("template:edit", "insert into vicket.templates (name) values ('New')"),
+    ("article:read", "select search from vicket.missed_searches"),
     ("article:publish", "update vicket.articles set status = 'archived'"),
     ("article:publish", "update vicket.faqs set status = 'archived'"),
 ];
@@ -125,6 +126,8 @@ async fn arranged(world: &World, people: &People) -> String {
              select id, 'guest@example.com', 'agent', sha256(slug::bytea), 'cli' from vicket.orgs;
              insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
              select org_id, id, 'https://elsewhere.example', 1, now(), now() from vicket.sites;
+             insert into vicket.missed_searches (org_id, site_id, day, search, times)
+             select org_id, id, current_date, 'reset password', 1 from vicket.sites;
              insert into vicket.tickets (org_id, site_id, email, subject)
              select org_id, id, 'ada@example.com', 'Help' from vicket.sites;
              insert into vicket.ticket_messages (org_id, site_id, ticket_id, body)
