@@ -18,6 +18,7 @@ use crate::{
         cursor::Span,
         inbox::{Assignee, Event, Filter, Message, Ticket, Whole},
         members::{Member, Role},
+        replies::Places,
         sites::Site,
         workflow::{Priority, Status},
     },
@@ -112,6 +113,8 @@ struct TicketPage<'a> {
     statuses: Vec<Status>,
     priorities: Vec<Priority>,
     members: Vec<Member>,
+    /// Ids and names of the saved replies.
+    replies: Vec<(Uuid, String)>,
     form: &'a Form,
 }
 
@@ -128,18 +131,24 @@ pub async fn show(visit: &Visit, org: &str, id: &str) -> Result<Response, Proble
 
 async fn show_with(visit: &Visit, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
     let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    let (shell, (whole, (statuses, priorities, members))) =
-        visit.see(org, "ticket:read", async |tx| Ok((store::inbox::whole(tx, id).await?, choices(tx).await?))).await?;
+    let (shell, (whole, (statuses, priorities, members), replies)) = visit
+        .see(org, "ticket:read", async |tx| {
+            let whole = store::inbox::whole(tx, id).await?;
+            Ok((whole, choices(tx).await?, store::replies::choices(tx).await?))
+        })
+        .await?;
     let Whole { ticket, messages, files, events, answers } = whole;
     let mut timeline: Vec<Entry> = messages.into_iter().map(Entry::Said).collect();
     timeline.extend(events.into_iter().map(Entry::Changed));
     timeline.sort_by_key(Entry::at);
-    form_page(&TicketPage { shell, ticket, timeline, files, answers, statuses, priorities, members, form }, form)
+    let page = TicketPage { shell, ticket, timeline, files, answers, statuses, priorities, members, replies, form };
+    form_page(&page, form)
 }
 
 pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
     let ticket: Uuid = id.parse().map_err(|_| Problem::not_found())?;
     let permission = match visit.form.get("action") {
+        "insert" => return insert(visit, org, id).await,
         "assign" => "ticket:assign",
         "delete" => "ticket:delete",
         _ => "ticket:write",
@@ -149,6 +158,24 @@ pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Prob
         Ok(done) => Ok(to(&format!("/dashboard/{org}/inbox/{ticket}?done={done}"))),
         Err(problem) => show_with(visit, org, id, &visit.form.again(problem)?).await,
     }
+}
+
+/// The page once more, with a saved reply after what was typed. Nothing is sent.
+async fn insert(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
+    let ticket: Uuid = id.parse().map_err(|_| Problem::not_found())?;
+    let saved: Uuid = visit.form.get("saved").parse().map_err(|_| Problem::not_found())?;
+    let (shell, (reply, whole)) = visit
+        .see(org, "ticket:write", async |tx| {
+            Ok((store::replies::by_id(tx, saved).await?, store::inbox::whole(tx, ticket).await?))
+        })
+        .await?;
+    let number = format!("#{}", whole.ticket.number);
+    let customer = whole.ticket.name.as_deref().unwrap_or(&whole.ticket.email);
+    let text = reply.filled(Places { customer, ticket: &number, agent: &shell.person });
+    let typed = visit.form.get("reply").trim_end();
+    let text = if typed.is_empty() { text } else { format!("{typed}\n\n{text}") };
+    let form = Form::of(&[("reply", text), ("saved", saved.to_string()), ("action", "insert".to_owned())]);
+    show_with(visit, org, id, &form).await
 }
 
 async fn apply(tx: &mut OrgTx, ticket: Uuid, form: &Form) -> Result<&'static str, Problem> {

@@ -14,6 +14,7 @@ mod live;
 mod login;
 mod machine_keys;
 mod people;
+mod replies;
 mod site_key;
 mod sites;
 mod teams;
@@ -91,6 +92,10 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (false, [org, "events"]) => live::events(visit, org).await,
         (false, [org, "inbox", id]) => inbox::show(visit, org, id).await,
         (true, [org, "inbox", id]) => inbox::change(visit, org, id).await,
+        (false, [org, "replies"]) => replies::list(visit, org).await,
+        (true, [org, "replies"]) => replies::create(visit, org).await,
+        (false, [org, "replies", id]) => replies::show(visit, org, id).await,
+        (true, [org, "replies", id]) => replies::change(visit, org, id).await,
         (false, [org, "help"]) => help::list(visit, org).await,
         (true, [org, "help", "preview"]) => help::preview(visit, org).await,
         (false, [org, "help", kind, id]) => help::edit(visit, org, kind, id).await,

@@ -17,6 +17,7 @@ pub mod machine_keys;
 pub mod members;
 pub mod orgs;
 pub mod origins;
+pub mod replies;
 pub mod sites;
 pub mod slugs;
 pub mod teams;

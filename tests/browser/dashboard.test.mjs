@@ -174,6 +174,57 @@ test("what customers write stays text", async () => {
   await page.context().close();
 });
 
+test("a saved reply is written once, and joins what is typed without a reload", async () => {
+  const page = await as(who("agent"));
+  await page.goto(at("acme/replies"));
+  await page.getByLabel("Name").fill(`Shipping </option><script>document.title='owned'</script>`);
+  await page.getByLabel("Text", { exact: true }).fill("Hi {customer}, {ticket} ships today.\n{agent}");
+  await page.getByRole("button", { name: "Save reply" }).click();
+  await page.getByText("Hi {customer}, {ticket} ships").waitFor();
+  await accessible(page, "saved-replies");
+  await picture(page, "dashboard-replies");
+  await page.getByRole("link", { name: /^Shipping/ }).click();
+  await page.getByText(/^Changed by/).waitFor();
+  await accessible(page, "saved-reply");
+  await picture(page, "dashboard-reply");
+
+  await submit({ subject: "Where is it", name: "Ada Lovelace" });
+  await page.goto(at("acme/inbox"));
+  await page.getByText("Where is it").click();
+  await page.getByLabel("Reply to the customer").fill("Dear all,");
+  await page.getByLabel("Saved reply").selectOption({ index: 0 });
+  await page.getByRole("button", { name: "Insert" }).click();
+  await page.waitForFunction(() => document.getElementById("reply").value.includes("ships today"));
+  assert.match(await page.getByLabel("Reply to the customer").inputValue(), /^Dear all,\n\nHi Ada Lovelace, #\d+ ships today\.\n\S/);
+  assert.equal(await page.locator(".message.agent").count(), 0, "nothing is sent");
+  await accessible(page, "ticket-with-saved-replies");
+  await picture(page, "dashboard-ticket-replies");
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.locator(".message.agent", { hasText: "ships today" }).waitFor();
+  assert.doesNotMatch(await page.title(), /^owned/);
+  quiet(page);
+  await page.context().close();
+});
+
+test("what was searched for in vain shows on the start page, and from where a key was used on its own", async () => {
+  const site = server.site("acme-app");
+  const headers = { "X-Vicket-Key": site.key, Origin: site.origins[0] };
+  const search = async () => (await fetch(`${server.dev.base_url}/support/v1/help/articles?q=Carrier%20pigeons`, { headers })).json();
+  assert.deepEqual((await search()).data, []);
+  const page = await as(who("owner"));
+  const pigeons = page.getByText("carrier pigeons");
+  for (let tries = 0; tries < 20 && !(await pigeons.count()); tries += 1) {
+    await page.waitForTimeout(500);
+    await page.goto(at("acme"));
+  }
+  await accessible(page, "start");
+  await picture(page, "dashboard-start-searches");
+  await page.goto(at("acme/sites/acme-app/key"));
+  await page.locator("dd", { hasText: site.origins[0] }).waitFor();
+  await picture(page, "dashboard-key-used");
+  await page.context().close();
+});
+
 test("a viewer reads and is offered nothing else; another org sees none of it", async () => {
   const page = await as(who("viewer"));
   await page.goto(at("acme/inbox"));

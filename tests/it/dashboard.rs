@@ -1,6 +1,7 @@
 //! The dashboard over HTTP, as a browser sends it: who may see and do what, forms of others, one reveal, escaping.
 
 mod first_run;
+mod replies;
 mod traces;
 
 use reqwest::Method;
@@ -118,6 +119,7 @@ async fn another_org_is_not_there() {
         "machine-keys",
         "teams",
         "inbox",
+        "replies",
         "sites",
         "sites/site-a",
         "sites/site-a/key",

@@ -51,6 +51,8 @@ pub(super) enum ObjectKind {
     Status,
     /// A priority.
     Priority,
+    /// A saved reply.
+    SavedReply,
     /// A team.
     Team,
     /// Who is in a team.
@@ -81,6 +83,7 @@ impl ObjectKind {
             Self::Faq => "faq",
             Self::Status => "status",
             Self::Priority => "priority",
+            Self::SavedReply => "saved_reply",
             Self::Team => "team",
             Self::TeamMember => "team_member",
             Self::TeamSite => "team_site",

@@ -79,6 +79,21 @@ addEventListener('keydown', (event) => {
   key()
 })
 
+// The server fills a saved reply in; only the text of the field is taken from its page, so that nothing else moves.
+for (const button of all('[data-insert]')) {
+  button.addEventListener('click', async (event) => {
+    event.preventDefault()
+    const body = new URLSearchParams(new FormData(button.form))
+    body.append(button.name, button.value)
+    const answer = await fetch(location.href, { method: 'POST', body })
+    if (!answer.ok || answer.redirected) return button.form.requestSubmit(button)
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html')
+    const field = document.getElementById(button.dataset.insert)
+    field.value = fresh.getElementById(button.dataset.insert).value
+    field.focus()
+  })
+}
+
 // The preview is rendered by the server, as it renders what is published.
 const source_text = document.querySelector('[data-preview]')
 if (source_text) {

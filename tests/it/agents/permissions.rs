@@ -103,6 +103,10 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("priority:edit", "delete from vicket.ticket_priorities where not is_default"),
     ("team:edit", "insert into vicket.teams (name) values ('New')"),
     ("template:edit", "insert into vicket.templates (name) values ('New')"),
+    ("ticket:write", "select body from vicket.saved_replies"),
+    ("ticket:write", "insert into vicket.saved_replies (name, body) values ('New', 'Hi')"),
+    ("ticket:write", "update vicket.saved_replies set body = 'x'"),
+    ("ticket:write", "delete from vicket.saved_replies"),
     ("article:read", "select search from vicket.missed_searches"),
     ("article:publish", "update vicket.articles set status = 'archived'"),
     ("article:publish", "update vicket.faqs set status = 'archived'"),
@@ -128,6 +132,8 @@ async fn arranged(world: &World, people: &People) -> String {
              select org_id, id, 'https://elsewhere.example', 1, now(), now() from vicket.sites;
              insert into vicket.missed_searches (org_id, site_id, day, search, times)
              select org_id, id, current_date, 'reset password', 1 from vicket.sites;
+             insert into vicket.saved_replies (org_id, name, body, updated_by)
+             select id, 'Hello', 'Hi', 'cli' from vicket.orgs;
              insert into vicket.tickets (org_id, site_id, email, subject)
              select org_id, id, 'ada@example.com', 'Help' from vicket.sites;
              insert into vicket.ticket_messages (org_id, site_id, ticket_id, body)
@@ -200,6 +206,8 @@ async fn a_statement_without_where_touches_the_own_org_only() {
         ("update vicket.sites set name = 'x'", "sites"),
         ("delete from vicket.site_origins", "site_origins"),
         ("delete from vicket.refused_origins", "refused_origins"),
+        ("update vicket.saved_replies set body = 'x'", "saved_replies"),
+        ("delete from vicket.saved_replies", "saved_replies"),
         ("delete from vicket.invitations", "invitations"),
         ("update vicket.machine_keys set revoked_at = now()", "machine_keys"),
         ("update vicket.site_keys set state = 'revoked', revoked_at = now()", "site_keys"),

@@ -1,0 +1,104 @@
+//! Saved replies: the list, and one to change. How one gets into an answer is the inbox's.
+
+use poem::Response;
+use uuid::Uuid;
+
+use super::{
+    form::Form,
+    visit::{Shell, Visit, form_page, to},
+};
+use crate::{
+    api::text::{Checked, MESSAGE_LENGTH, Text},
+    db::OrgTx,
+    problem::Problem,
+    store::{self, cursor::Span, replies::Reply},
+};
+
+/// The longest name.
+const NAME: usize = 100;
+/// Saved replies of a page.
+const PAGE: u32 = 100;
+/// What whoever answers tickets may do.
+const PERMISSION: &str = "ticket:write";
+
+#[derive(askama::Template)]
+#[template(path = "replies.html")]
+struct RepliesPage<'a> {
+    shell: Shell,
+    replies: Vec<Reply>,
+    next: Option<String>,
+    form: &'a Form,
+}
+
+#[derive(askama::Template)]
+#[template(path = "reply.html")]
+struct ReplyPage<'a> {
+    shell: Shell,
+    reply: Reply,
+    form: &'a Form,
+}
+
+pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
+    list_with(visit, org, &Form::default()).await
+}
+
+async fn list_with(visit: &Visit, org: &str, form: &Form) -> Result<Response, Problem> {
+    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
+    let (shell, (replies, next)) = visit.see(org, PERMISSION, async |tx| store::replies::page(tx, span).await).await?;
+    let next = next.map(|next| visit.query.more(&[], &next));
+    form_page(&RepliesPage { shell, replies, next, form }, form)
+}
+
+pub async fn create(visit: &Visit, org: &str) -> Result<Response, Problem> {
+    let made = visit
+        .act(org, PERMISSION, async |tx| {
+            let (name, body) = read(&visit.form)?;
+            store::replies::create(tx, &name, &body).await
+        })
+        .await;
+    match made {
+        Ok(()) => Ok(to(&format!("/dashboard/{org}/replies?done=saved"))),
+        Err(problem) => list_with(visit, org, &visit.form.again(problem)?).await,
+    }
+}
+
+fn read(form: &Form) -> Result<(String, String), Problem> {
+    let mut checked = Checked::default();
+    let name = form.take::<Text<NAME>>(&mut checked, "name");
+    let body = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, "body");
+    match (name, body) {
+        (Some(Text(name)), Some(Text(body))) => Ok((name, body)),
+        _ => Err(checked.problem()),
+    }
+}
+
+pub async fn show(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
+    show_with(visit, org, id, &Form::default()).await
+}
+
+async fn show_with(visit: &Visit, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
+    let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
+    let (shell, reply) = visit.see(org, PERMISSION, async |tx| store::replies::by_id(tx, id).await).await?;
+    let shown = form.over(Form::of(&[("name", reply.name.clone()), ("body", reply.body.clone())]));
+    form_page(&ReplyPage { shell, reply, form: &shown }, form)
+}
+
+pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
+    let reply: Uuid = id.parse().map_err(|_| Problem::not_found())?;
+    match visit.act(org, PERMISSION, async |tx| apply(tx, reply, &visit.form).await).await {
+        Ok(done) => Ok(to(&format!("/dashboard/{org}/replies?done={done}"))),
+        Err(problem) => show_with(visit, org, id, &visit.form.again(problem)?).await,
+    }
+}
+
+async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Problem> {
+    match form.get("action") {
+        "save" => {
+            let (name, body) = read(form)?;
+            store::replies::change(tx, id, &name, &body).await.map(|()| "saved")
+        }
+        "delete" if form.get("sure") == "yes" => store::replies::delete(tx, id).await.map(|()| "deleted"),
+        "delete" => Err(Problem::invalid_field("sure", "Tick the box to say that you mean it")),
+        _ => Err(Problem::invalid_field("action", "is none that this page has")),
+    }
+}
