@@ -1,0 +1,96 @@
+// What a page of the dashboard costs: `just budgets`, or `tests/browser/run budgets.mjs` for a program that is built.
+//
+// 100,000 tickets with their conversations, a year of them, in one org. Bytes are bounded: a page with its style and script, as
+// sent to a browser that comes for the first time. Times are
+// the server's and are printed, for a judgement that knows the machine and the build (VICKET_PROGRAM=target/release/vicket).
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import pg from "pg";
+import { start } from "./harness.mjs";
+
+const TICKETS = 100_000;
+const REQUESTS = 20;
+const MOST_BYTES = 60 * 1024;
+const MOST_MS = 200;
+
+let server;
+let cookie;
+before(async () => {
+  server = await start("--rate-limits", "off", "--demo-ports", "off");
+  const db = new pg.Client({ connectionString: server.dev.databases.admin });
+  await db.connect();
+  // Triggers are for what people do; these rows are as those leave them.
+  await db.query("set session_replication_role = replica");
+  await db.query(`
+    insert into vicket.tickets (org_id, site_id, number, email, name, subject, status, status_id, priority_id, created_at, updated_at)
+    select s.org_id, s.id, 1000 + n, 'c' || n % 5000 || '@example.com', 'Customer ' || n % 5000,
+      'Ticket ' || n || ' about ' || (array['refunds', 'exports', 'log-ins', 'invoices'])[1 + n % 4],
+      t.category, t.id, p.id, at.at, at.at
+    from generate_series(1, ${TICKETS}) n
+    cross join lateral (select now() - n * interval '5 minutes' as at) at
+    cross join lateral (
+      select s.* from vicket.sites s join vicket.orgs o on o.id = s.org_id where o.slug = 'acme' order by s.slug offset n % 2 limit 1
+    ) s
+    cross join lateral (
+      select t.* from vicket.ticket_statuses t where t.org_id = s.org_id order by t.position, t.id offset n % 4 limit 1
+    ) t
+    join vicket.ticket_priorities p on p.org_id = s.org_id and p.is_default`);
+  await db.query(`
+    insert into vicket.ticket_messages (org_id, site_id, ticket_id, author, author_name, body, created_at)
+    select t.org_id, t.site_id, t.id, a.author, a.name, 'It is about ' || t.subject || '. ' || repeat('Words that fill a line. ', 10),
+      t.created_at + a.later
+    from vicket.tickets t
+    cross join (values ('customer', null, interval '0'), ('agent', 'Agnes', interval '40 minutes')) a (author, name, later)
+    where t.number > 1000 and (a.author = 'customer' or t.status <> 'open')`);
+  await db.query(`
+    insert into vicket.ticket_events (org_id, site_id, ticket_id, at, actor, kind, before, after)
+    select t.org_id, t.site_id, t.id, t.created_at + interval '1 hour', 'agnes', 'status', 'Open', s.name
+    from vicket.tickets t join vicket.ticket_statuses s on s.org_id = t.org_id and s.id = t.status_id
+    where t.number > 1000 and t.status in ('resolved', 'closed')`);
+  await db.query("set session_replication_role = origin");
+  await db.query("analyze");
+  const { rows } = await db.query("select count(*)::int as n, min(id::text) as id from vicket.tickets where number > 1000");
+  assert.equal(rows[0].n, TICKETS);
+  server.ticket = rows[0].id;
+  await db.end();
+
+  const { email, password } = server.dev.users.find((user) => user.org === "acme" && user.role === "owner");
+  const headers = { "Content-Type": "application/json", Origin: server.dev.base_url };
+  const login = await fetch(`${server.dev.base_url}/v1/auth/login`, { method: "POST", headers, body: JSON.stringify({ email, password }) });
+  cookie = login.headers.get("set-cookie").split(";")[0];
+}, { timeout: 600_000 });
+after(() => server?.stop());
+
+async function get(path, headers = {}) {
+  const began = performance.now();
+  const answer = await fetch(`${server.dev.base_url}${path}`, { headers: { Cookie: cookie, ...headers }, redirect: "manual" });
+  const text = await answer.text();
+  assert.equal(answer.status, 200, `${path}: ${answer.status}`);
+  return { text, bytes: Buffer.byteLength(text), ms: performance.now() - began };
+}
+
+test("each page is small and quick at 100,000 tickets", { timeout: 600_000 }, async () => {
+  const org = "/dashboard/acme";
+  const pages = [
+    "/dashboard/acme", `${org}/inbox`, `${org}/inbox?status=any&q=invoices`, `${org}/inbox?status=resolved&assignee=none`,
+    `${org}/inbox?status=any&q=%2342000`, `${org}/inbox/${server.ticket}`, `${org}/replies`, `${org}/help`, `${org}/help/articles/new`,
+    `${org}/sites`, `${org}/sites/acme-app`, `${org}/sites/acme-app/key`, `${org}/members`, `${org}/teams`, `${org}/machine-keys`, `${org}/audit`,
+  ];
+  const style = (await get("/dashboard/assets/dashboard.css")).bytes + (await get("/dashboard/assets/dashboard.js")).bytes;
+  const table = [];
+  for (const path of pages) {
+    const times = [];
+    let page;
+    for (let n = 0; n < REQUESTS; n += 1) {
+      page = await get(path);
+      times.push(page.ms);
+    }
+    times.sort((a, b) => a - b);
+    const sent = page.bytes + style;
+    assert.ok(sent <= MOST_BYTES, `${path}: ${sent} bytes`);
+    table.push({ page: path.replace(server.ticket, "ID"), "KB sent": +(sent / 1024).toFixed(1), "median ms": +times[REQUESTS / 2].toFixed(1), "slowest ms": +times.at(-1).toFixed(1) });
+  }
+  console.table(table);
+  const slow = table.filter((row) => row["slowest ms"] > MOST_MS).map((row) => row.page);
+  console.log(slow.length ? `Over ${MOST_MS} ms in this run: ${slow.join(", ")}` : `None over ${MOST_MS} ms, the slowest request counted.`);
+});
