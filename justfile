@@ -31,7 +31,7 @@ browser:
 
 # What each page of the dashboard costs at 100,000 tickets; needs what `browser` needs
 budgets:
-    cargo build --release && VICKET_PROGRAM=target/release/vicket tests/browser/run budgets.mjs
+    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket tests/browser/run budgets.mjs
 
 # The server against pgbench doing the same SQL; needs pgbench and wrk
 bench:

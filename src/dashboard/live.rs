@@ -67,11 +67,13 @@ impl Watch {
                     self.latest = latest;
                     b"event: change\ndata: {}\n\n"
                 }
-                Ok(_) if quiet < QUIET_ROUNDS => continue,
+                Ok(_) if quiet < QUIET_ROUNDS => b"",
                 Ok(_) => b":\n\n",
                 Err(_) => return,
             };
-            quiet = 0;
+            if !said.is_empty() {
+                quiet = 0;
+            }
         }
     }
 

@@ -1,8 +1,7 @@
 // What a page of the dashboard costs: `just budgets`, or `tests/browser/run budgets.mjs` for a program that is built.
 //
 // 100,000 tickets with their conversations, a year of them, in one org. Bytes are bounded: a page with its style and script, as
-// sent to a browser that comes for the first time. Times are
-// the server's and are printed, for a judgement that knows the machine and the build (VICKET_PROGRAM=target/release/vicket).
+// sent to a browser that comes for the first time. Times are printed, for a judgement that knows the machine and the build.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import pg from "pg";

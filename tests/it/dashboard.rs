@@ -1,6 +1,7 @@
 //! The dashboard over HTTP, as a browser sends it: who may see and do what, forms of others, one reveal, escaping.
 
 mod first_run;
+mod news;
 mod replies;
 mod traces;
 
