@@ -321,14 +321,16 @@ test("somebody is invited, joins, gets another role and is removed; the log has 
 });
 
 test("phones and the dark: nothing sticks out, everything can be read", async () => {
+  const { data } = await server.agent(who("owner"), "GET", "/v1/orgs/acme/tickets?limit=1");
+  const ticket = `inbox/${data[0].id}`;
   for (const colorScheme of ["light", "dark"]) {
     const page = await as(who("owner"), { viewport: { width: 375, height: 740 }, colorScheme });
-    for (const path of ["", "inbox", "help", "help/articles/new", "sites", "sites/acme-app", "sites/acme-app/key", "members", "audit"]) {
+    for (const path of ["", "inbox", "help", "help/articles/new", "sites", "sites/acme-app", "sites/acme-app/key", "members", "audit", "replies", ticket]) {
       await page.goto(at(`acme/${path}`));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= 375, `${path}: ${wide}`);
       await accessible(page, `${path}, ${colorScheme}`);
-      await picture(page, `dashboard-phone-${colorScheme}-${(path || "start").replaceAll("/", "-")}`);
+      await picture(page, `dashboard-phone-${colorScheme}-${(path === ticket ? "ticket" : path || "start").replaceAll("/", "-")}`);
     }
     await page.context().close();
   }
@@ -342,5 +344,11 @@ test("without JavaScript everything is there", async () => {
   await page.getByLabel("Status").selectOption({ label: "Pending" });
   await page.getByRole("button", { name: "Set" }).first().click();
   await page.getByText("changed the status from Open to Pending").waitFor();
+  // The saved reply of the test above.
+  await page.getByLabel("Reply to the customer").fill("Dear all,");
+  await page.getByRole("button", { name: "Insert" }).click();
+  assert.match(await page.getByLabel("Reply to the customer").inputValue(), /^Dear all,\n\nHi .* ships today/);
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.locator(".message.agent", { hasText: "ships today" }).waitFor();
   await page.context().close();
 });
