@@ -14,8 +14,8 @@ pub struct Form {
     errors: Vec<FieldError>,
     /// What is wrong besides single fields.
     pub refused: Option<String>,
-    /// The status of the page that shows it.
-    pub status: Option<u16>,
+    /// Of what was wrong.
+    pub code: Option<Code>,
 }
 
 impl Form {
@@ -83,9 +83,19 @@ impl Form {
         pairs.append_pair("cursor", cursor).finish()
     }
 
+    /// Names and values, as they were sent.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What is wrong, field by field.
+    pub fn faults(&self) -> &[FieldError] {
+        &self.errors
+    }
+
     /// What is wrong with a field; empty when nothing is.
-    pub fn fault(&self, name: &str) -> &str {
-        self.errors.iter().find(|error| error.field == name).map_or("", |error| &error.message)
+    pub fn fault(&self, name: impl AsRef<str>) -> &str {
+        self.errors.iter().find(|error| error.field == name.as_ref()).map_or("", |error| &error.message)
     }
 
     /// A field's value, checked as the API checks it.
@@ -117,7 +127,7 @@ impl Form {
             fields: self.fields.clone(),
             errors: problem.errors,
             refused: unplaced.then_some(detail),
-            status: Some(problem.code.status()),
+            code: Some(problem.code),
         })
     }
 
@@ -139,7 +149,10 @@ mod tests {
         let mut checked = Checked::default();
         assert_eq!(form.take::<Text<9>>(&mut checked, "name"), None);
         let again = form.again(checked.problem()).expect("to be mended");
-        assert_eq!((again.fault("name"), again.get("note"), again.status), ("must not be blank", "a\nb&", Some(400)));
+        assert_eq!(
+            (again.fault("name"), again.get("note"), again.code),
+            ("must not be blank", "a\nb&", Some(Code::InvalidRequest))
+        );
         assert!(Form::parse(b"name=%00").is_err());
         assert!(form.again(Problem::not_found()).is_err());
     }

@@ -18,6 +18,7 @@ mod replies;
 mod site_key;
 mod sites;
 mod teams;
+mod templates;
 mod visit;
 
 use std::sync::Arc;
@@ -108,8 +109,11 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (true, [org, "teams"]) => teams::create(visit, org).await,
         (false, [org, "teams", id]) => teams::show(visit, org, id).await,
         (true, [org, "teams", id]) => teams::change(visit, org, id).await,
+        (false, [org, "templates"]) => templates::list(visit, org).await,
+        (false, [org, "templates", id]) => templates::show(visit, org, id).await,
+        (true, [org, "templates", id]) => templates::change(visit, org, id).await,
         (false, [org, "audit"]) => people::audit(visit, org).await,
-        (true, [] | [_] | [_, "inbox" | "help" | "events" | "audit"]) => Err(only("GET, HEAD")),
+        (true, [] | [_] | [_, "inbox" | "help" | "events" | "audit" | "templates"]) => Err(only("GET, HEAD")),
         _ => Err(Problem::not_found()),
     }
 }

@@ -153,14 +153,47 @@ impl Visit {
         permission: &str,
         work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
+        self.change(org, permission, Outcome::Kept, work).await
+    }
+
+    /// What a change would do: it is made, looked at and rolled back.
+    ///
+    /// # Errors
+    /// Those of [`Visit::act`].
+    pub async fn try_out<T>(
+        &self,
+        org: &str,
+        permission: &str,
+        work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        self.change(org, permission, Outcome::Undone, work).await
+    }
+
+    async fn change<T>(
+        &self,
+        org: &str,
+        permission: &str,
+        outcome: Outcome,
+        work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let mut tx = self.enter(Access::Write, org, permission).await?;
         let done = work(&mut tx).await;
-        let done = tx.finish(done).await;
+        let done = match outcome {
+            Outcome::Kept => tx.finish(done).await,
+            Outcome::Undone => tx.undo(done).await,
+        };
         if done.as_ref().is_err_and(|problem| problem.denied) {
             self.enter(Access::Read, org, permission).await?.finish(Ok(())).await?;
         }
         done
     }
+}
+
+/// What becomes of a change.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Kept,
+    Undone,
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -229,7 +262,7 @@ pub fn html(page: &impl Template) -> Result<Response, Problem> {
 /// `500` when the template cannot be rendered.
 pub fn form_page(page: &impl Template, form: &Form) -> Result<Response, Problem> {
     let mut response = html(page)?;
-    if let Some(status) = form.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+    if let Some(status) = form.code.and_then(|code| StatusCode::from_u16(code.status()).ok()) {
         response.set_status(status);
     }
     Ok(response)

@@ -191,6 +191,15 @@ impl OrgTx {
     pub async fn finish<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
         self.exchange.end(result).await
     }
+
+    /// Rolls back, however good `result` is, and passes it on: what was tried out is not kept.
+    ///
+    /// # Errors
+    /// Those of `result`; `5xx` when PostgreSQL does not answer.
+    pub async fn undo<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
+        self.exchange.roll_back().await?;
+        result
+    }
 }
 
 /// The deploying login, for the commands that administer without a browser.

@@ -332,6 +332,7 @@ fn form_of((name, description): (&str, &str), site: &str) -> Change {
             question("What did you do before?", Type::Textarea, false, 0, &[]),
         ]),
         thresholds: Some(vec![(5, "High".to_owned()), (10, "Urgent".to_owned())]),
+        seen: None,
     }
 }
 

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::FromRow;
-use time::macros::format_description;
+use time::{OffsetDateTime, macros::format_description};
 use uuid::Uuid;
 
-use super::cursor::{self, Span};
+use super::{
+    cursor::{self, Span},
+    inbox::Answer,
+};
 use crate::{
     db::{OrgTx, SiteTx},
     problem::{Code, FieldError, Problem},
@@ -29,6 +32,9 @@ pub struct Template {
     pub id: Uuid,
     pub name: String,
     pub description: String,
+    /// For agents only.
+    #[sqlx(default)]
+    pub updated_at: Option<OffsetDateTime>,
 }
 
 /// A question of a form. `points` is 0 where whoever asks may not know.
@@ -120,12 +126,20 @@ pub async fn check(tx: &mut SiteTx, filled: &Filled) -> Result<HashMap<Uuid, Str
     if forms.templates.is_empty() {
         return Err(no_form());
     }
+    fitting(&forms, &filled.answers)
+}
+
+/// The answers that fit this form, by question.
+///
+/// # Errors
+/// `422 unprocessable`: `errors` names each answer that does not fit.
+pub fn fitting(forms: &Forms, answers: &BTreeMap<String, String>) -> Result<HashMap<Uuid, String>, Problem> {
     let mut errors = Vec::new();
     let mut fault = |question: &str, message: &str| {
         errors.push(FieldError { field: format!("answers.{question}"), message: message.to_owned() });
     };
     let mut fitting = HashMap::new();
-    for (question, value) in &filled.answers {
+    for (question, value) in answers {
         let known = forms.questions.iter().find(|known| known.id.to_string() == *question);
         let Some(known) = known else {
             fault(question, "is no question of this form");
@@ -177,15 +191,58 @@ pub async fn score(
     template_id: Uuid,
     answers: &HashMap<Uuid, String>,
 ) -> Result<(), Problem> {
-    let answers: serde_json::Map<String, serde_json::Value> =
-        answers.iter().map(|(question, value)| (question.to_string(), value.clone().into())).collect();
     let verdict: String = sqlx::query_scalar("select ctx.score_ticket($1, $2, $3)")
         .bind(ticket_id)
         .bind(template_id)
-        .bind(serde_json::Value::Object(answers))
+        .bind(by_id_text(answers))
         .fetch_one(tx.connection())
         .await?;
     if verdict == "scored" { Ok(()) } else { Err(no_form()) }
+}
+
+fn by_id_text(answers: &HashMap<Uuid, String>) -> serde_json::Value {
+    answers.iter().map(|(question, value)| (question.to_string(), value.as_str())).collect()
+}
+
+/// What answers come to.
+#[derive(Debug)]
+pub struct Score {
+    /// Line by line, in the form's order.
+    pub lines: Vec<Answer>,
+    pub total: i32,
+    pub priority: String,
+    /// The threshold that gave the priority; `None` for the default.
+    pub reached: Option<i32>,
+}
+
+/// What answers to a form would come to, computed as for a ticket, of which there is none.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn try_out(tx: &mut OrgTx, id: Uuid, answers: &HashMap<Uuid, String>) -> Result<Score, Problem> {
+    let lines: Vec<Answer> =
+        sqlx::query_as("select label, value, points from ctx.scored_answers(ctx.org_id(), $1, $2) order by line")
+            .bind(id)
+            .bind(by_id_text(answers))
+            .fetch_all(tx.connection())
+            .await?;
+    let total = lines.iter().map(|line| line.points).sum();
+    let (priority, reached) = sqlx::query_as(
+        "select p.name, max(h.points)
+        from vicket.ticket_priorities p
+        left join vicket.template_thresholds h
+          on h.org_id = p.org_id and h.priority_id = p.id and h.template_id = $1 and h.points <= $2
+        where p.id = coalesce(
+          ctx.priority_reached(ctx.org_id(), $1, $2),
+          (select d.id from vicket.ticket_priorities d where d.is_default)
+        )
+        group by p.name",
+    )
+    .bind(id)
+    .bind(total)
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(Score { lines, total, priority, reached })
 }
 
 /// `422` for a form that the site does not offer.
@@ -193,16 +250,26 @@ pub fn no_form() -> Problem {
     Problem::unprocessable("template_id", "the site has no such form")
 }
 
-/// The forms of the org, by name.
+/// The forms of the org, by name: all, or those that the site of this slug offers.
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Forms, Option<String>), Problem> {
+pub async fn page(tx: &mut OrgTx, span: Span<'_>, site: Option<&str>) -> Result<(Forms, Option<String>), Problem> {
     let rows: Vec<Template> = sqlx::query_as(
-        "select id, name, description from vicket.templates where $1::text is null or name > $1 order by name limit $2",
+        "select t.id, t.name, t.description, t.updated_at
+        from vicket.templates t
+        where ($1::text is null or t.name > $1)
+          and ($3::text is null or exists (
+            select from vicket.template_sites ts
+            join vicket.sites s on s.org_id = ts.org_id and s.id = ts.site_id
+            where ts.org_id = t.org_id and ts.template_id = t.id and s.slug = $3
+          ))
+        order by t.name
+        limit $2",
     )
     .bind(span.after_text(b'e')?)
     .bind(span.fetch())
+    .bind(site)
     .fetch_all(tx.connection())
     .await?;
     let (templates, next) = span.cut(rows, |template| cursor::write_text(b'e', &template.name));
@@ -214,10 +281,11 @@ pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Forms, Option<Strin
 /// # Errors
 /// `404 not_found`.
 pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Forms, Problem> {
-    let template: Option<Template> = sqlx::query_as("select id, name, description from vicket.templates where id = $1")
-        .bind(id)
-        .fetch_optional(tx.connection())
-        .await?;
+    let template: Option<Template> =
+        sqlx::query_as("select id, name, description, updated_at from vicket.templates where id = $1")
+            .bind(id)
+            .fetch_optional(tx.connection())
+            .await?;
     with_all(tx, vec![template.ok_or_else(Problem::not_found)?]).await
 }
 
@@ -283,6 +351,8 @@ pub struct Change {
     pub questions: Option<Vec<NewQuestion>>,
     /// Points, and the name of a priority.
     pub thresholds: Option<Vec<(i32, String)>>,
+    /// When the form was changed last that this change was made of; refused when it was changed since.
+    pub seen: Option<OffsetDateTime>,
 }
 
 /// Makes a form; `name` must be there.
@@ -303,19 +373,24 @@ pub async fn create(tx: &mut OrgTx, change: &Change) -> Result<Uuid, Problem> {
 /// Changes a form. Tickets that were submitted with it keep their answers and their score.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`; `422 unprocessable` for a site or a priority that is not there.
+/// `404 not_found`; `409 slug_taken`, or `rotation_conflict` after another's change; `422 unprocessable` for a site or a priority that is not there.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> {
     let changed = sqlx::query(
         "update vicket.templates
         set name = coalesce($2, name), description = coalesce($3, description), updated_at = now()
-        where id = $1",
+        where id = $1 and ($4::timestamptz is null or updated_at = $4)",
     )
     .bind(id)
     .bind(&change.name)
     .bind(&change.description)
+    .bind(change.seen)
     .execute(tx.connection())
     .await
     .map_err(name_taken)?;
+    if changed.rows_affected() == 0 && change.seen.is_some() {
+        by_id(tx, id).await?;
+        return Err(Problem::new(Code::RotationConflict, "Somebody changed the form meanwhile. Nothing was saved."));
+    }
     super::one_row(changed.rows_affected())?;
     fill(tx, id, change, Fresh::No).await
 }

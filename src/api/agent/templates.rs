@@ -340,6 +340,7 @@ fn change(checked: &mut Checked, body: TemplateChange) -> templates::Change {
         questions,
         thresholds: thresholds
             .map(|thresholds| thresholds.into_iter().map(|row| (row.points, row.priority.0)).collect()),
+        seen: None,
     }
 }
 
@@ -362,7 +363,7 @@ impl TemplatesApi {
         cursor: Query<Option<Text<1200>>>,
     ) -> Result<Shown<Page<Template>>, Failure<Reading>> {
         let span = Span { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_ref().map(|text| text.0.as_str()) };
-        let (forms, next) = agent.run(async |tx| store::templates::page(tx, span).await).await?;
+        let (forms, next) = agent.run(async |tx| store::templates::page(tx, span, None).await).await?;
         Ok(Shown(Page::of((all(forms), next), std::convert::identity)))
     }
 

@@ -111,3 +111,72 @@ if (source_text) {
     }, 250)
   })
 }
+
+// A ticket form's rows come and go, and its answers are scored, as the server says: the page's parts come again.
+const editor = document.querySelector('[data-editor]')
+if (editor) {
+  const part = (id, within = document) => within.getElementById(id)
+  const trying = part('try').querySelector('button')
+  let changed = !!editor.querySelector('.alert')
+  let stale = false
+  let turn = 0
+  let timer
+
+  const ask = async (action) => {
+    const body = new URLSearchParams(new FormData(editor))
+    body.set('action', action)
+    const answer = await fetch(location.pathname, { method: 'POST', body })
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html')
+    return part('parts', fresh) ? fresh : undefined
+  }
+  // What is to have the focus.
+  const show = (fresh, ids) => {
+    const wanted = fresh.querySelector('[autofocus]')
+    wanted?.removeAttribute('autofocus')
+    for (const id of ids) part(id).replaceWith(document.adoptNode(part(id, fresh)))
+    if (ids.includes('answers')) stale = false
+    return wanted
+  }
+
+  editor.addEventListener('submit', async (event) => {
+    const button = event.submitter
+    clearTimeout(timer)
+    turn += 1
+    if (!button || button.value === 'save' || button.dataset.plain) {
+      changed = false
+      return
+    }
+    event.preventDefault()
+    // What is typed meanwhile would be lost.
+    editor.inert = true
+    const fresh = await ask(button.value).catch(() => undefined)
+    editor.inert = false
+    if (!fresh) {
+      // The browser shows why, as it does without this.
+      button.dataset.plain = 'yes'
+      button.click()
+    } else if (button === trying) {
+      show(fresh, ['answers', 'result'])
+      ;(part('answers').querySelector('[aria-invalid]') ?? button).focus()
+    } else {
+      changed = true
+      show(fresh, ['parts', 'answers'])?.focus()
+    }
+  })
+
+  editor.addEventListener('input', (event) => {
+    const typed = !part('answers').contains(event.target)
+    changed ||= typed
+    stale ||= typed
+    clearTimeout(timer)
+    const mine = ++turn
+    timer = setTimeout(async () => {
+      const fresh = await ask(trying.value).catch(() => undefined)
+      if (!fresh || mine !== turn) return
+      const answering = part('answers').contains(document.activeElement)
+      show(fresh, stale && !answering ? ['answers', 'result'] : ['result'])
+    }, 400)
+  })
+
+  addEventListener('beforeunload', (event) => changed && event.preventDefault())
+}
