@@ -5,6 +5,7 @@ use poem_openapi::types::ParseFromJSON;
 use crate::{
     api::text::{Checked, Input},
     problem::{Code, FieldError, Problem},
+    store::order::Step,
 };
 
 /// Fields of a form or of a query, in order; and, after a refusal, why.
@@ -103,6 +104,18 @@ impl Form {
         let value = self.get(name);
         let value = (!value.is_empty()).then(|| value.into());
         checked.take(name, Input::<T>::parse_from_json(value).ok()?)
+    }
+
+    /// Where a row of a list goes: as its buttons say, or to the place of the one that it was dropped on.
+    ///
+    /// # Errors
+    /// `404 not_found` when that is none.
+    pub fn step(&self) -> Result<Step, Problem> {
+        match self.get("action") {
+            "up" => Ok(Step::Up),
+            "down" => Ok(Step::Down),
+            _ => self.get("over").parse().map(Step::Over).map_err(|_| Problem::not_found()),
+        }
     }
 
     /// This form once more, with what was wrong.

@@ -16,6 +16,7 @@ use crate::{
         self,
         cursor::Span,
         help::{Article, ArticleChange, Faq, FaqChange, Filter, NewArticle, NewFaq, Status},
+        order::List,
         sites::Site,
     },
 };
@@ -98,6 +99,13 @@ struct HelpPage<'a> {
     entries: Vec<Entry>,
     next: Option<String>,
     query: &'a Form,
+}
+
+impl HelpPage<'_> {
+    /// Whether the page shows the order, for somebody who may change it.
+    fn orders(&self) -> bool {
+        self.kind.is_faq() && self.query.some("q").is_none() && self.shell.may("article:write")
+    }
 }
 
 pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
@@ -206,7 +214,10 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
         "publish" => Status::Published,
         "unpublish" => Status::Draft,
         "archive" => Status::Archived,
-        "up" | "down" if kind.is_faq() => return shift(tx, id, action == "up").await.map(|()| ("moved", id)),
+        "up" | "down" | "move" if kind.is_faq() => {
+            store::order::shift(tx, List::Faqs, id, form.step()?).await?;
+            return Ok(("moved", id));
+        }
         "delete" if form.get("sure") != "yes" => {
             return Err(Problem::invalid_field("sure", "Tick the box to say that you mean it"));
         }
@@ -279,21 +290,4 @@ fn placed(mut problem: Problem) -> Problem {
         }
     }
     problem
-}
-
-/// Moves a FAQ one place among those of its site.
-async fn shift(tx: &mut OrgTx, id: Uuid, up: bool) -> Result<(), Problem> {
-    let moved = store::help::faq(tx, id).await?;
-    let (faqs, _) = store::help::faqs(tx, Span { limit: PAGE, cursor: None }, &Filter::default()).await?;
-    let mut faqs: Vec<Faq> = faqs.into_iter().filter(|faq| faq.site == moved.site).collect();
-    let at = faqs.iter().position(|faq| faq.id == id).ok_or_else(Problem::not_found)?;
-    let to = if up { at.saturating_sub(1) } else { (at + 1).min(faqs.len() - 1) };
-    faqs.swap(at, to);
-    for (position, faq) in (1_i32..).zip(&faqs) {
-        if faq.position != position {
-            let change = FaqChange { position: Some(position), ..FaqChange::default() };
-            store::help::change_faq(tx, faq.id, &change).await?;
-        }
-    }
-    Ok(())
 }

@@ -20,6 +20,7 @@ mod sites;
 mod teams;
 mod templates;
 mod visit;
+mod workflow;
 
 use std::sync::Arc;
 
@@ -112,8 +113,13 @@ async fn route(visit: &Visit) -> Result<Response, Problem> {
         (false, [org, "templates"]) => templates::list(visit, org).await,
         (false, [org, "templates", id]) => templates::show(visit, org, id).await,
         (true, [org, "templates", id]) => templates::change(visit, org, id).await,
+        (false, [org, "workflow"]) => workflow::list(visit, org).await,
+        (false, [org, "workflow", kind, id]) => workflow::edit(visit, org, kind, id).await,
+        (true, [org, "workflow", kind, id]) => workflow::change(visit, org, kind, id).await,
         (false, [org, "audit"]) => people::audit(visit, org).await,
-        (true, [] | [_] | [_, "inbox" | "help" | "events" | "audit" | "templates"]) => Err(only("GET, HEAD")),
+        (true, [] | [_] | [_, "inbox" | "help" | "events" | "audit" | "templates" | "workflow"]) => {
+            Err(only("GET, HEAD"))
+        }
         _ => Err(Problem::not_found()),
     }
 }

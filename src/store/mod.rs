@@ -15,6 +15,7 @@ pub mod keys;
 pub mod logins;
 pub mod machine_keys;
 pub mod members;
+pub mod order;
 pub mod orgs;
 pub mod origins;
 pub mod replies;

@@ -184,11 +184,156 @@ test("without JavaScript a form is made, tried and deleted; what is typed is tex
   await page.context().close();
 });
 
+test("a status is added, renamed, moved, made the default and deleted; an agent only reads them", async () => {
+  const page = await as(who("admin"));
+  await page.getByRole("link", { name: "Workflow" }).click();
+  await page.getByRole("link", { name: "Add status" }).click();
+  await page.getByRole("button", { name: "Add status" }).click();
+  await page.locator("#name[aria-invalid=true]").waitFor();
+  await page.getByLabel("Name").fill(`<img src=x onerror=alert(1)>"'`);
+  await page.getByLabel("What it means").selectOption("open");
+  await accessible(page, "new status");
+  await picture(page, "dashboard-status-new");
+  await page.getByRole("button", { name: "Add status" }).click();
+  await page.getByText("Created.").waitFor();
+  assert.equal(await page.locator("main img").count(), 0);
+  await page.getByRole("link", { name: /^<img/ }).click();
+  await page.getByLabel("Name").fill("Resolved");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByRole("alert").getByText("There is a status of this name already.").waitFor();
+  await page.getByLabel("Name").fill("Triage");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByText("Saved.").waitFor();
+  await page.getByRole("link", { name: /^Triage/ }).click();
+  await page.getByRole("button", { name: "Make it the default" }).click();
+  await page.getByText("Saved.").waitFor();
+  const statuses = page.locator("section", { has: page.getByRole("heading", { name: "Statuses" }) });
+  await statuses.getByRole("listitem").filter({ hasText: "Triage" }).getByText("default").waitFor();
+  const names = () => statuses.locator(".grow strong").allTextContents();
+  assert.deepEqual(await names(), ["Open", "Pending", "Resolved", "Closed", "Triage"]);
+  const saved = page.waitForResponse((answer) => answer.request().method() === "POST");
+  await page.getByRole("button", { name: "Move up: Triage" }).press("Enter");
+  await saved;
+  await page.getByText("Triage: now 4 of 5.").waitFor({ state: "attached" });
+  assert.equal(await focused(page), "Move up: Triage");
+  await page.reload();
+  assert.deepEqual(await names(), ["Open", "Pending", "Resolved", "Triage", "Closed"]);
+  await accessible(page, "workflow");
+  await picture(page, "dashboard-workflow");
+  await page.getByRole("link", { name: /^Triage/ }).click();
+  await page.getByText("It stays until another one is the default.").waitFor();
+  assert.equal(await page.getByText("Delete", { exact: true }).count(), 0);
+  await page.goto(at("acme/workflow"));
+  await page.getByRole("link", { name: /^Open/ }).click();
+  await page.getByRole("button", { name: "Make it the default" }).click();
+  await page.getByRole("link", { name: /^Triage/ }).click();
+  await page.getByText("Delete", { exact: true }).click();
+  await page.getByLabel("I mean it").check();
+  await accessible(page, "status");
+  await picture(page, "dashboard-status");
+  await page.getByRole("button", { name: "Delete status" }).click();
+  await page.getByText("Deleted.").waitFor();
+  const agent = await as(who("agent"));
+  await agent.goto(at("acme/workflow"));
+  await agent.getByRole("link", { name: /^Urgent/ }).click();
+  await agent.getByRole("heading", { name: "Urgent" }).waitFor();
+  assert.equal(await agent.getByRole("button").count(), 1, "only the way out");
+  quiet(agent);
+  quiet(page);
+  await agent.context().close();
+  await page.context().close();
+});
+
+test("FAQs are put in order by dragging, with a mouse and with a finger, and by keys", async () => {
+  for (const question of ["Drag one", "Drag two", "Drag three"]) {
+    await server.agent(who("owner"), "POST", "/v1/orgs/acme/faqs", { question, answer_markdown: "It is.", position: 1000 });
+  }
+  const page = await as(who("agent"));
+  await page.goto(at("acme/help?kind=faqs"));
+  const titles = () => page.locator(".grow strong").allTextContents();
+  const handle = (at) => page.locator(".handle").nth(at);
+  const middle = async (locator) => {
+    const box = await locator.boundingBox();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  };
+  const kept = async (expected) => {
+    await page.waitForFunction(() => !document.querySelector("[data-order]").inert);
+    await page.reload();
+    assert.deepEqual(await titles(), expected);
+  };
+  const before = await titles();
+  const last = before.length - 1;
+  await page.mouse.move(...await middle(handle(last)));
+  await page.mouse.down();
+  await page.mouse.move(...await middle(handle(0)), { steps: 12 });
+  await picture(page, "dashboard-faqs-dragging");
+  await page.mouse.up();
+  await page.getByText(`${before[last]}: now 1 of ${before.length}.`).waitFor({ state: "attached" });
+  const first = [before[last], ...before.slice(0, last)];
+  assert.deepEqual(await titles(), first);
+  await kept(first);
+  // Down again, to the second place from the end.
+  await page.mouse.move(...await middle(handle(0)));
+  await page.mouse.down();
+  await page.mouse.move(...await middle(handle(last - 1)), { steps: 12 });
+  await page.mouse.up();
+  const second = [...before.slice(0, last - 1), before[last], before[last - 1]];
+  await page.getByText(`now ${last} of`).waitFor({ state: "attached" });
+  await kept(second);
+  // Escape puts it back, and nothing is sent.
+  await page.mouse.move(...await middle(handle(0)));
+  await page.mouse.down();
+  await page.mouse.move(...await middle(handle(2)), { steps: 6 });
+  await page.keyboard.press("Escape");
+  await page.mouse.up();
+  assert.deepEqual(await titles(), second);
+  await kept(second);
+  const up = page.getByRole("button", { name: `Move up: ${before[last]}` });
+  await up.focus();
+  await page.keyboard.press("Enter");
+  await page.getByText(`${before[last]}: now ${last - 1} of`).waitFor({ state: "attached" });
+  assert.equal(await focused(page), `Move up: ${before[last]}`);
+  await accessible(page, "FAQs in order");
+  // What the support page shows is in the order of the list.
+  const headers = { "X-Vicket-Key": server.site("acme-app").key };
+  const { data } = await (await fetch(`${server.dev.base_url}/support/v1/help/faqs`, { headers })).json();
+  const shown = data.map(({ question }) => question);
+  const list = await titles();
+  assert.ok(shown.length > 1);
+  assert.deepEqual(shown, list.filter((title) => shown.includes(title)));
+  // A search shows no order, and a viewer cannot change it.
+  await page.goto(at("acme/help?kind=faqs&q=drag"));
+  assert.equal(await page.locator(".handle").count(), 0);
+  quiet(page);
+  await page.context().close();
+
+  const phone = await as(who("admin"), { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await phone.goto(at("acme/help?kind=faqs"));
+  const session = await phone.context().newCDPSession(phone);
+  const touch = (type, at) => session.send("Input.dispatchTouchEvent", { type, touchPoints: at ? [{ x: at[0], y: at[1] }] : [] });
+  const place = async (at) => {
+    const box = await phone.locator(".handle").nth(at).boundingBox();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  };
+  const rows = await phone.locator(".grow strong").allTextContents();
+  const [[x, from], [, to]] = [await place(0), await place(1)];
+  await touch("touchStart", [x, from]);
+  for (let step = 1; step <= 8; step += 1) await touch("touchMove", [x, from + ((to + 8 - from) * step) / 8]);
+  await touch("touchEnd");
+  await phone.getByText(`${rows[0]}: now 2 of`).waitFor({ state: "attached" });
+  await phone.reload();
+  assert.deepEqual((await phone.locator(".grow strong").allTextContents()).slice(0, 2), [rows[1], rows[0]]);
+  quiet(phone);
+  await phone.context().close();
+});
+
 test("phones and the dark: nothing sticks out, everything can be read", async () => {
   const { data } = await server.agent(who("owner"), "GET", "/v1/orgs/acme/templates");
+  const { data: statuses } = await server.agent(who("owner"), "GET", "/v1/orgs/acme/statuses");
   for (const colorScheme of ["light", "dark"]) {
     const page = await as(who("owner"), { viewport: { width: 375, height: 740 }, colorScheme });
-    for (const [name, path] of [["templates", "templates"], ["template", `templates/${data[0].id}`]]) {
+    const paths = { templates: "templates", template: `templates/${data[0].id}`, workflow: "workflow", status: `workflow/statuses/${statuses[1].id}`, faqs: "help?kind=faqs" };
+    for (const [name, path] of Object.entries(paths)) {
       await page.goto(at(`acme/${path}`));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= 375, `${path}: ${wide}`);

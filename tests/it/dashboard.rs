@@ -5,6 +5,7 @@ mod news;
 mod replies;
 mod traces;
 mod templates;
+mod workflow;
 
 use reqwest::Method;
 
@@ -122,6 +123,8 @@ async fn another_org_is_not_there() {
         "teams",
         "templates",
         "templates/new",
+        "workflow",
+        "workflow/statuses/new",
         "inbox",
         "replies",
         "sites",
@@ -366,7 +369,9 @@ async fn a_method_that_a_page_has_not_is_told_which_it_has() {
     let running = world.serve().await;
     let owner = world.person("acme", "owner").await;
     let token = token(&running.page(&owner, "/dashboard/acme/sites").await.text);
-    for path in ["", "/acme", "/acme/inbox", "/acme/help", "/acme/events", "/acme/audit", "/acme/templates"] {
+    for path in
+        ["", "/acme", "/acme/inbox", "/acme/help", "/acme/events", "/acme/audit", "/acme/templates", "/acme/workflow"]
+    {
         let answer = running.form(&owner, &format!("/dashboard{path}"), &[("form_token", &token)]).await;
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{path}");
     }
