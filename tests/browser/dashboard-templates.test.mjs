@@ -327,6 +327,42 @@ test("FAQs are put in order by dragging, with a mouse and with a finger, and by 
   await phone.context().close();
 });
 
+test("on a phone the menu opens and closes without a script, and no row is squeezed", async () => {
+  const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+  const page = await as(who("viewer"), { ...phone, javaScriptEnabled: false });
+  const entry = page.getByRole("link", { name: "Workflow" });
+  assert.equal(await entry.isVisible(), false);
+  await page.getByRole("button", { name: "Menu" }).tap();
+  await entry.tap();
+  await page.getByRole("heading", { name: "Statuses and priorities" }).waitFor();
+  await page.getByRole("button", { name: "Menu" }).tap();
+  await page.getByRole("button", { name: "Log out" }).tap();
+  await page.getByLabel("E-mail").waitFor();
+  await page.context().close();
+
+  const owner = await as(who("owner"), phone);
+  const menu = owner.getByRole("button", { name: "Menu" });
+  await menu.press("Enter");
+  await accessible(owner, "menu");
+  await picture(owner, "dashboard-phone-menu");
+  await owner.keyboard.press("Escape");
+  assert.equal(await owner.getByRole("link", { name: "Workflow" }).isVisible(), false);
+  assert.ok(await menu.evaluate((button) => button === document.activeElement), "the focus comes back");
+  const key = { name: "Nightly export into the data warehouse", permissions: ["ticket:read", "article:read", "status:read"] };
+  await server.agent(who("owner"), "POST", "/v1/orgs/acme/machine-keys", key);
+  for (const [path, summary, text] of [["machine-keys", "Revoke", key.name], ["members", "Remove", "admin@acme.com"], ["audit", undefined, "machine_key"]]) {
+    await owner.goto(at(`acme/${path}`));
+    if (summary) await owner.getByText(summary, { exact: true }).first().tap();
+    const { height } = await owner.locator("main").getByText(text).first().boundingBox();
+    assert.ok(height < 60, `${path}: ${text} is ${height} high`);
+    assert.ok(await owner.evaluate(() => document.documentElement.scrollWidth) <= 390, path);
+    await accessible(owner, `${path}, phone`);
+    await picture(owner, `dashboard-phone-open-${path}`);
+  }
+  quiet(owner);
+  await owner.context().close();
+});
+
 test("phones and the dark: nothing sticks out, everything can be read", async () => {
   const { data } = await server.agent(who("owner"), "GET", "/v1/orgs/acme/templates");
   const { data: statuses } = await server.agent(who("owner"), "GET", "/v1/orgs/acme/statuses");
