@@ -95,8 +95,8 @@ impl Form {
     }
 
     /// What is wrong with a field; empty when nothing is.
-    pub fn fault(&self, name: impl AsRef<str>) -> &str {
-        self.errors.iter().find(|error| error.field == name.as_ref()).map_or("", |error| &error.message)
+    pub fn fault(&self, name: &str) -> &str {
+        self.errors.iter().find(|error| error.field == name).map_or("", |error| &error.message)
     }
 
     /// A field's value, checked as the API checks it.

@@ -5,7 +5,7 @@
 
 mod draft;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use poem::Response;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -80,6 +80,20 @@ struct TemplatePage<'a> {
     priorities: Vec<Priority>,
     score: Option<Score>,
     form: &'a Form,
+    faults: Faults<'a>,
+}
+
+/// What is wrong, by field: the page asks for each of what may be thousands.
+struct Faults<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Faults<'a> {
+    fn of(form: &'a Form) -> Self {
+        Self(form.faults().iter().map(|error| (error.field.as_str(), error.message.as_str())).collect())
+    }
+
+    fn get(&self, field: impl AsRef<str>) -> &'a str {
+        self.0.get(field.as_ref()).copied().unwrap_or_default()
+    }
 }
 
 /// A row of a list of the form, as its fields begin.
@@ -108,6 +122,10 @@ fn called(field: &str) -> String {
 }
 
 impl TemplatePage<'_> {
+    fn has_priority(&self, name: &str) -> bool {
+        self.priorities.iter().any(|priority| priority.name == name)
+    }
+
     /// Whether anything but an answer that is tried keeps the form from being saved.
     fn faulty(&self) -> bool {
         self.form.faults().iter().any(|fault| !fault.field.ends_with(".answer"))
@@ -159,7 +177,8 @@ async fn show_with(visit: &Visit, org: &str, id: Option<Uuid>, shown: Shown<'_>)
         None => Draft::of(&forms),
     };
     let kept = kept.map(|template| template.name.clone());
-    form_page(&TemplatePage { shell, kept, version, draft, sites, priorities, score: shown.score, form }, form)
+    let (score, faults) = (shown.score, Faults::of(form));
+    form_page(&TemplatePage { shell, kept, version, draft, sites, priorities, score, form, faults }, form)
 }
 
 pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {

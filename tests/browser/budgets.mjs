@@ -72,7 +72,8 @@ test("each page is small and quick at 100,000 tickets", { timeout: 600_000 }, as
   const org = "/dashboard/acme";
   const pages = [
     "/dashboard/acme", `${org}/inbox`, `${org}/inbox?status=any&q=invoices`, `${org}/inbox?status=resolved&assignee=none`,
-    `${org}/inbox?status=any&q=%2342000`, `${org}/inbox/${server.ticket}`, `${org}/replies`, `${org}/help`, `${org}/help/articles/new`,
+    `${org}/inbox?status=any&q=%2342000`, `${org}/inbox/${server.ticket}`, `${org}/replies`, `${org}/help`, `${org}/help/articles/new`, `${org}/help?kind=faqs`,
+    `${org}/templates`, (await get(`${org}/templates`)).text.match(/[^"]+\/templates\/[0-9a-f-]{36}/)[0], `${org}/templates/new`, `${org}/workflow`,
     `${org}/sites`, `${org}/sites/acme-app`, `${org}/sites/acme-app/key`, `${org}/members`, `${org}/teams`, `${org}/machine-keys`, `${org}/audit`,
   ];
   const style = (await get("/dashboard/assets/dashboard.css")).bytes + (await get("/dashboard/assets/dashboard.js")).bytes;

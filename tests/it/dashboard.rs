@@ -3,8 +3,8 @@
 mod first_run;
 mod news;
 mod replies;
-mod traces;
 mod templates;
+mod traces;
 mod workflow;
 
 use reqwest::Method;

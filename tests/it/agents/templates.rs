@@ -237,6 +237,8 @@ async fn the_widget_reads_no_points_and_scores_no_ticket_but_the_one_it_submits(
         "select * from vicket.ticket_answers",
         "select score from vicket.tickets",
         "select * from vicket.ticket_priorities",
+        "select ctx.scored_answers(ctx.org_id(), gen_random_uuid(), '{}')",
+        "select ctx.priority_reached(ctx.org_id(), gen_random_uuid(), 0)",
     ] {
         sqlx::raw_sql("savepoint s").execute(&mut gate).await.expect("a savepoint");
         let refused = sqlx::raw_sql(sql).execute(&mut gate).await.expect_err(sql);
