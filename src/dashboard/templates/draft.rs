@@ -1,4 +1,6 @@
-//! A ticket form while somebody edits it: what they typed, right or wrong, and what may be done to it.
+//! A ticket form while somebody edits it: what they typed, right or wrong.
+
+mod rows;
 
 use std::collections::HashSet;
 
@@ -207,64 +209,6 @@ impl Draft {
         self.thresholds.retain(|threshold| !threshold.points.trim().is_empty());
     }
 
-    /// Adds, moves or removes a row, as a button says: a verb and where. `false` when it is no such button.
-    pub fn edit(&mut self, action: &str) -> bool {
-        let mut words = action.split(':');
-        let verb = words.next().unwrap_or_default();
-        let places: Option<Vec<usize>> = words.map(|word| word.parse().ok()).collect();
-        let done = match (verb, places.as_deref()) {
-            ("add-question", Some([])) => self.add_question(),
-            ("up" | "down", Some([place])) => shift(&mut self.questions, *place, verb == "up").map(|to| {
-                self.focus = format!("questions[{to}].{verb}");
-                format!("It is question {} now.", to + 1)
-            }),
-            ("remove", Some([place])) => remove(&mut self.questions, *place).map(|next| {
-                self.focus = next.map_or("add-question".to_owned(), |next| format!("questions[{next}].label"));
-                format!("Question {} was removed.", place + 1)
-            }),
-            ("add-threshold", Some([])) => add(&mut self.thresholds).map(|place| {
-                self.focus = format!("thresholds[{place}].points");
-                "A threshold was added.".to_owned()
-            }),
-            ("remove-threshold", Some([place])) => remove(&mut self.thresholds, *place).map(|_| {
-                "add-threshold".clone_into(&mut self.focus);
-                "A threshold was removed.".to_owned()
-            }),
-            (_, Some([question, places @ ..])) => self.edit_options(verb, *question, places),
-            _ => None,
-        };
-        done.map(|said| self.said = said).is_some()
-    }
-
-    fn add_question(&mut self) -> Option<String> {
-        let place = add(&mut self.questions)?;
-        self.questions[place] = Question::new();
-        self.focus = format!("questions[{place}].label");
-        Some(format!("Question {} was added.", place + 1))
-    }
-
-    fn edit_options(&mut self, verb: &str, question: usize, places: &[usize]) -> Option<String> {
-        let options = &mut self.questions.get_mut(question)?.options;
-        let row = |place: usize| format!("questions[{question}].options[{place}]");
-        let (focus, said) = match (verb, places) {
-            ("add-option", []) => add(options).map(|place| (row(place) + ".label", "An option was added.".to_owned())),
-            ("option-up" | "option-down", [place]) => {
-                let up = verb == "option-up";
-                shift(options, *place, up).map(|to| {
-                    let focus = row(to) + if up { ".up" } else { ".down" };
-                    (focus, format!("It is option {} now.", to + 1))
-                })
-            }
-            ("remove-option", [place]) => remove(options, *place).map(|next| {
-                let focus = next.map_or(format!("questions[{question}].add"), |next| row(next) + ".label");
-                (focus, format!("Option {} was removed.", place + 1))
-            }),
-            _ => None,
-        }?;
-        self.focus = focus;
-        Some(said)
-    }
-
     /// The attribute of the element that gets the focus.
     pub fn focused(&self, id: impl AsRef<str>) -> &'static str {
         if !self.focus.is_empty() && self.focus == id.as_ref() { " autofocus" } else { "" }
@@ -392,31 +336,6 @@ fn figure(checked: &mut Checked, field: &str, typed: &str, most: i32) -> i32 {
     typed.parse().ok().filter(|points| (-most..=most).contains(points)).unwrap_or_else(|| {
         checked.fault(field, format!("must be a whole number from -{most} to {most}"));
         0
-    })
-}
-
-/// The place of a new row, when there is room for one.
-fn add<T: Default>(list: &mut Vec<T>) -> Option<usize> {
-    (list.len() < MOST).then(|| {
-        list.push(T::default());
-        list.len() - 1
-    })
-}
-
-/// The row's new place.
-fn shift<T>(list: &mut [T], place: usize, up: bool) -> Option<usize> {
-    let to = if up { place.saturating_sub(1) } else { (place + 1).min(list.len().checked_sub(1)?) };
-    (place < list.len()).then(|| {
-        list.swap(place, to);
-        to
-    })
-}
-
-/// The row that is where the removed one was, or the one before.
-fn remove<T>(list: &mut Vec<T>, place: usize) -> Option<Option<usize>> {
-    (place < list.len()).then(|| {
-        list.remove(place);
-        list.len().checked_sub(1).map(|last| place.min(last))
     })
 }
 
