@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
-    audit::{lints::Severity, report::Format},
+    audit::{lints::Severity, report::Format, why::Question},
     objects::Place,
 };
 
@@ -192,6 +192,9 @@ pub enum AuditCommand {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "verify")]
         limit: u32,
     },
+    /// Explain which policy admits or refuses one row, and by which of its conditions; shows nothing of the row. The URL is
+    /// that of a superuser, or of a login with BYPASSRLS
+    Why(Question),
 }
 
 #[derive(Clone, Copy, ValueEnum)]

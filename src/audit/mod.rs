@@ -4,14 +4,17 @@
 //!   asks before it serves and for `/readyz`, and what `vicket migrate` installs as the views of the schema `audit`.
 //! * [`probe`]: rows of two orgs, and every statement of every role at them, rolled back.
 //! * [`mutate`]: the schema weakened in every way that the catalog offers, one at a time; lints or probes must notice.
+//! * [`why`]: one row, one role, one context: which policy lets it pass, and which condition of the others does not hold.
 //! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
 
+mod conditions;
 mod html;
 pub mod lints;
 pub mod mutate;
 pub mod probe;
 pub mod report;
 mod text;
+pub mod why;
 
 use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};

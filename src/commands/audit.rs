@@ -1,4 +1,4 @@
-//! `vicket audit`: the report on isolation, and `vicket audit log`, what happened.
+//! `vicket audit`: the report on isolation, `vicket audit why`, about one row, and `vicket audit log`, what happened.
 
 use std::io::Write as _;
 
@@ -11,6 +11,7 @@ use crate::{
         self, mutate,
         probe::{self, Probes},
         report::{self, Format},
+        why::{self, Question},
     },
     config::{AdminArgs, AuditArgs, AuditCommand},
     store::{
@@ -29,6 +30,7 @@ pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Resu
     match command {
         None => isolation(&args, &admin_url).await,
         Some(AuditCommand::Log { org, verify, limit }) => log(&AdminArgs { admin_url }, &org, verify, limit).await,
+        Some(AuditCommand::Why(question)) => why(&admin_url, &question).await,
     }
 }
 
@@ -49,6 +51,12 @@ async fn isolation(args: &AuditArgs, url: &str) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+async fn why(url: &str, question: &Question) -> anyhow::Result<()> {
+    let explanation = why::explain(&mut audit::connect(url).await?, question).await?;
+    std::io::stdout().write_all(explanation.write(question.format)?.as_bytes())?;
+    explanation.judge()
 }
 
 async fn mutate(format: Format) -> anyhow::Result<()> {

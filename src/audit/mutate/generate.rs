@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::Mutant;
+use crate::audit::conditions;
 
 /// The lints that are asked first, what is weakened, and a query of `table, sql`: whose rows it would show, and how.
 const QUERIES: &[(&str, &str, &str)] = &[
@@ -179,7 +180,7 @@ async fn conjuncts(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>>
     let mut mutants = Vec::new();
     for (table, policy, using, check) in rows {
         for (clause, expression) in [("using", using), ("with check", check)] {
-            let parts = top_level(expression.as_deref().unwrap_or_default());
+            let parts = conditions::top_level(expression.as_deref().unwrap_or_default());
             for left_out in 0..parts.len() {
                 // What no statement can set is what its default says: to leave that out changes nothing.
                 if parts.len() < 2 || parts[left_out].contains("actor_user_id") {
@@ -197,41 +198,4 @@ async fn conjuncts(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>>
         }
     }
     Ok(mutants)
-}
-
-/// The conditions that an expression joins with AND at its top.
-pub fn top_level(expression: &str) -> Vec<&str> {
-    let inner = expression.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(expression);
-    let (mut parts, mut start, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
-    for (place, letter) in inner.char_indices() {
-        match letter {
-            '\'' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth -= 1,
-            ' ' if !quoted && depth == 0 && inner[place..].starts_with(" AND ") => {
-                parts.push(&inner[start..place]);
-                start = place + " AND ".len();
-            }
-            ' ' if !quoted && depth == 0 && inner[place..].starts_with(" OR ") => return vec![expression],
-            _ => {}
-        }
-    }
-    if parts.is_empty() {
-        return vec![expression];
-    }
-    parts.push(&inner[start..]);
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::top_level;
-
-    #[test]
-    fn conditions_are_those_at_the_top() {
-        assert_eq!(top_level("((a = 1) AND ((b) OR (c AND d)) AND f(x))"), ["(a = 1)", "((b) OR (c AND d))", "f(x)"]);
-        assert_eq!(top_level("((a) OR (b))"), ["((a) OR (b))"]);
-        assert_eq!(top_level("(a = ' AND ')"), ["(a = ' AND ')"]);
-        assert_eq!(top_level("((a = 'it''s (') AND b)"), ["(a = 'it''s (')", "b"]);
-    }
 }

@@ -19,7 +19,7 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use catalog::{Table, tables};
 pub use gates::gates;
-pub use plant::{Planted, plant};
+pub use plant::{Planted, become_role, context, plant};
 
 /// What became of the statements on one table.
 #[derive(Clone, Default, Debug, Serialize)]
