@@ -177,6 +177,16 @@ pub struct AuditArgs {
     /// notices; needs no URL
     #[arg(long, conflicts_with = "probe")]
     pub mutate: bool,
+    /// Instead: run the server's hot statements on many tenants' rows in a scratch database, and demand that each plan reads
+    /// the context once and rows by an index that a tenant leads; needs no URL
+    #[arg(long, conflicts_with_all = ["probe", "mutate"])]
+    pub plans: bool,
+    /// For --plans: rows to make, of all sites
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(50_000..=20_000_000))]
+    pub rows: u32,
+    /// For --plans: sites to make, five an org
+    #[arg(long, default_value_t = 1000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(100..=20_000))]
+    pub sites: u32,
 }
 
 #[derive(Subcommand)]

@@ -5,14 +5,17 @@
 //! * [`probe`]: rows of two orgs, and every statement of every role at them, rolled back.
 //! * [`mutate`]: the schema weakened in every way that the catalog offers, one at a time; lints or probes must notice.
 //! * [`why`]: one row, one role, one context: which policy lets it pass, and which condition of the others does not hold.
+//! * [`plans`]: what PostgreSQL does for the server's hot statements on many tenants' rows.
 //! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
 
 mod conditions;
 mod html;
 pub mod lints;
 pub mod mutate;
+pub mod plans;
 pub mod probe;
 pub mod report;
+pub mod scratch;
 mod text;
 pub mod why;
 

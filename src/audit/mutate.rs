@@ -6,19 +6,15 @@
 
 mod generate;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::collections::BTreeSet;
 
-use anyhow::Context as _;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{
     lints::{self, Finding, Severity},
     probe::{self, Planted, Probes, Table},
-};
-use crate::{
-    dev::postgres::{Cluster, Durability, Programs},
-    migrate::{self, Passwords},
+    scratch::Scratch,
 };
 
 /// Fewer would say that the catalog was not read.
@@ -61,38 +57,6 @@ impl Score {
     }
 }
 
-/// A private PostgreSQL with the migrated schema, in a directory that goes with it.
-pub struct Scratch {
-    pub cluster: Cluster,
-    dir: PathBuf,
-}
-
-impl Scratch {
-    /// # Errors
-    /// When PostgreSQL's programs are not found, or do not start.
-    pub async fn start() -> anyhow::Result<Self> {
-        let programs = Programs::find().await?;
-        let dir = std::env::temp_dir().join(format!("vicket-audit-{}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
-        let cluster = Cluster::start(&programs, &dir, Durability::Throwaway).await?;
-        let mut superuser = PgConnection::connect(&cluster.superuser_url("postgres")).await?;
-        for statement in ["create database scratch", "revoke all on database scratch from public"] {
-            sqlx::raw_sql(statement).execute(&mut superuser).await?;
-        }
-        superuser.close().await?;
-        migrate::run(&cluster.superuser_url("scratch"), &Passwords::default()).await?;
-        Ok(Self { cluster, dir })
-    }
-
-    /// # Errors
-    /// When it does not stop.
-    pub async fn end(self) -> anyhow::Result<()> {
-        self.cluster.stop().await?;
-        Cluster::remove(&self.dir).await?;
-        std::fs::remove_dir_all(&self.dir).context("the scratch directory could not be removed")
-    }
-}
-
 /// Makes the scratch database, and scores.
 ///
 /// # Errors
@@ -100,7 +64,7 @@ impl Scratch {
 pub async fn run() -> anyhow::Result<Score> {
     let scratch = Scratch::start().await?;
     let outcome = async {
-        let mut connection = PgConnection::connect(&scratch.cluster.superuser_url("scratch")).await?;
+        let mut connection = PgConnection::connect(&scratch.superuser_url()).await?;
         let score = score(&mut connection).await?;
         connection.close().await?;
         anyhow::Ok(score)

@@ -223,9 +223,9 @@ impl Explanation {
 
     fn outcome(&self) -> String {
         match &self.tried {
-            Tried::Reached => "not refused: it reached the row".to_owned(),
-            Tried::NotReached => "answered with no row".to_owned(),
-            Tried::Refused(code) => format!("refused with {code}"),
+            Tried::Reached => "reached the row".to_owned(),
+            Tried::NotReached => "reached no row".to_owned(),
+            Tried::Refused(code) => format!("was refused with {code}"),
         }
     }
 
@@ -255,7 +255,7 @@ impl Explanation {
         for reason in &self.because {
             let _ = writeln!(out, "  {reason}");
         }
-        let _ = writeln!(out, "Tried as {}, the statement was {}.", self.role, self.outcome());
+        let _ = writeln!(out, "Tried as {}, the statement {}.", self.role, self.outcome());
         out
     }
 }

@@ -9,6 +9,7 @@ use super::{operator, said, when};
 use crate::{
     audit::{
         self, mutate,
+        plans::{self, Size},
         probe::{self, Probes},
         report::{self, Format},
         why::{self, Question},
@@ -25,6 +26,9 @@ use crate::{
 pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Result<()> {
     if args.mutate && command.is_none() {
         return mutate(args.format).await;
+    }
+    if args.plans && command.is_none() {
+        return plans(Size { sites: args.sites, rows: args.rows }, args.format).await;
     }
     let admin_url = args.admin_url.clone().context("VICKET_ADMIN_URL is not set, and --admin-url is not given")?;
     match command {
@@ -79,6 +83,16 @@ async fn mutate(format: Format) -> anyhow::Result<()> {
         score.killed_by_probes
     );
     score.judge()
+}
+
+async fn plans(size: Size, format: Format) -> anyhow::Result<()> {
+    let plans = plans::run(size, "").await?;
+    if format == Format::Json {
+        println!("{}", serde_json::to_string_pretty(&plans)?);
+    } else {
+        print!("{}", plans.text());
+    }
+    plans.judge()
 }
 
 async fn probe(args: &AuditArgs, connection: &mut PgConnection) -> anyhow::Result<Probes> {

@@ -245,7 +245,7 @@ async fn a_ticket_is_explained_for_customers_agents_keys_and_commands_and_nothin
         out.contains("\nREFUSED\n  no permissive policy for SELECT passes: widget_reads_by_token: (id = "),
         "{out}"
     );
-    assert!(out.ends_with("Tried as vicket_widget, the statement was answered with no row.\n"), "{out}");
+    assert!(out.ends_with("Tried as vicket_widget, the statement reached no row.\n"), "{out}");
 }
 
 #[tokio::test]
@@ -301,7 +301,7 @@ async fn an_explanation_that_postgresql_does_not_share_is_a_failure() {
     world.arrange("alter policy widget_sealed on vicket.articles using (ctid is not null)").await;
     let (fine, out, err) = run(&world, &args);
     assert!(!fine && out.contains("  42703  (ctid IS NOT NULL)"), "{out}");
-    assert!(err.contains("does not do what grants and policies say: the statement was not refused"), "{err}");
+    assert!(err.contains("does not do what grants and policies say: the statement reached the row"), "{err}");
     // An error that the statement shares is an explanation.
     world.arrange("alter policy widget_sealed on vicket.articles using (1 / length(left(slug, 0)) = 1)").await;
     let broken = why(&world, &args);
