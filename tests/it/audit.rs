@@ -1,6 +1,7 @@
 //! `vicket audit`: every lint is tripped by something bad and by nothing good, the views are the embedded text, the formats
 //! are what they say, and an audit that examined nothing fails.
 
+mod guide;
 mod plans;
 mod why;
 
