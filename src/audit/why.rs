@@ -213,11 +213,7 @@ impl Explanation {
     /// # Errors
     /// When grants and policies say one thing, and PostgreSQL does another.
     pub fn judge(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.agrees,
-            "PostgreSQL does not do what grants and policies say: the statement was {}",
-            self.outcome()
-        );
+        ensure!(self.agrees, "PostgreSQL does not do what grants and policies say: the statement {}", self.outcome());
         Ok(())
     }
 

@@ -170,20 +170,25 @@ pub async fn mutants(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant
     Ok(mutants)
 }
 
+type Expressions = (String, String, Option<String>, Option<String>, Vec<String>);
+
 /// Each condition of each expression left out.
 async fn conjuncts(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>> {
-    let rows: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "{CATALOG} select of, name::text, qual, checked from pol where requests order by 1, 2"
+    let rows: Vec<Expressions> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "{CATALOG} select of, name::text, qual, checked, array(
+            select a.attname::text from pg_attribute a
+            where a.attrelid = to_regclass(of) and a.attnum > 0 and not a.attisdropped
+              and has_column_privilege('vicket_agent', a.attrelid, a.attnum, 'insert, update')
+          ) from pol where requests order by 1, 2"
     )))
     .fetch_all(connection)
     .await?;
     let mut mutants = Vec::new();
-    for (table, policy, using, check) in rows {
+    for (table, policy, using, check, settable) in rows {
         for (clause, expression) in [("using", using), ("with check", check)] {
             let parts = conditions::top_level(expression.as_deref().unwrap_or_default());
             for left_out in 0..parts.len() {
-                // What no statement can set is what its default says: to leave that out changes nothing.
-                if parts.len() < 2 || parts[left_out].contains("actor_user_id") {
+                if parts.len() < 2 || says_the_default(parts[left_out], &settable) {
                     continue;
                 }
                 let rest: Vec<&str> =
@@ -198,4 +203,27 @@ async fn conjuncts(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>>
         }
     }
     Ok(mutants)
+}
+
+/// Whether a condition binds a column to who acts that no statement can set: its default says the same, and to leave the
+/// condition out changes nothing. Where the column is settable, or the condition is another, it must be missed.
+fn says_the_default(condition: &str, settable: &[String]) -> bool {
+    condition
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(" = ( SELECT ctx.actor_user_id()"))
+        .is_some_and(|(column, _)| !column.contains(' ') && !settable.iter().any(|name| name == column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_the_default;
+
+    #[test]
+    fn only_a_column_that_nobody_can_set_may_lose_its_condition() {
+        let bound = "(created_by = ( SELECT ctx.actor_user_id() AS actor_user_id))";
+        assert!(says_the_default(bound, &["name".to_owned()]));
+        assert!(!says_the_default(bound, &["created_by".to_owned()]));
+        let within = "(message_id IN ( SELECT m.id FROM m WHERE (m.author_id = ( SELECT ctx.actor_user_id() AS x))))";
+        assert!(!says_the_default(within, &[]));
+    }
 }

@@ -24,7 +24,8 @@ insert into vicket.site_keys (org_id, site_id, key_hash, hint, state, activated_
   select s.org_id, s.id, sha256((k.kind || ' key of site ' || s.n)::bytea), 'abcd', k.state, now(), k.revoked_at
   from site s, (values ('active', 'active', null), ('old', 'revoked', now())) as k (kind, state, revoked_at);
 insert into vicket.site_origins (org_id, site_id, origin)
-  select s.org_id, s.id, 'https://' || k || '.site-' || s.n || '.example' from site s, generate_series(1, 2) as k;
+  select s.org_id, s.id, 'https://' || k || '.site-' || s.n || '.example' from site s, generate_series(1, 2) as k
+  union all select s.org_id, s.id, 'http://localhost:5173' from site s;
 insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
   select s.org_id, s.id, 'https://' || k || '.refused-' || s.n || '.example', k, now(), now()
   from site s, generate_series(1, 5) as k;
