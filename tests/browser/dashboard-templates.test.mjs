@@ -1,27 +1,16 @@
 // Ticket forms, statuses, priorities and the order of FAQs as people set them up, in a real browser.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { accessible, open, picture, start } from "./harness.mjs";
+import { accessible, dashboard, picture, quiet, start } from "./harness.mjs";
 
-let server;
-before(async () => { server = await start("--rate-limits", "off"); }, { timeout: 120_000 });
+let server, as, at, who;
+before(async () => {
+  server = await start("--rate-limits", "off");
+  ({ as, at, who } = dashboard(server));
+}, { timeout: 120_000 });
 after(() => server?.stop());
 
-const at = (path) => `${server.dev.base_url}/dashboard/${path}`;
-const who = (role, org = "acme") => server.dev.users.find((user) => user.org === org && user.role === role).email;
-const quiet = (page) => assert.deepEqual(page.said.filter((line) => !line.startsWith("log") && !/status of 4\d\d/.test(line)), []);
 const evil = `<img src=x onerror="document.title='owned'">"'</textarea></option>`;
-
-/** A page of somebody of the demo who has logged in by the form. */
-async function as(email, options) {
-  const page = await open(server.browser, options);
-  await page.goto(`${server.dev.base_url}/dashboard`);
-  await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill(server.user(email).password);
-  await page.getByRole("button", { name: "Log in" }).click();
-  await page.waitForURL(/dashboard\/(acme|globex)/);
-  return page;
-}
 
 const focused = (page) => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.id);
 const result = (page, text) => page.locator("#result").getByText(text).waitFor();

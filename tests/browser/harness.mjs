@@ -103,3 +103,24 @@ export async function accessible(page, what) {
 export function picture(page, name) {
   return page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
 }
+
+/** Fails on anything that the page's console said, but for refusals that a test provoked. */
+export const quiet = (page) => assert.deepEqual(page.said.filter((line) => !line.startsWith("log") && !/status of 4\d\d/.test(line)), []);
+
+/** The dashboard of a server with the demo: its addresses, its people, and a page of somebody who has logged in by the form. */
+export function dashboard(server) {
+  const at = (path) => `${server.dev.base_url}/dashboard/${path}`;
+  return {
+    at,
+    who: (role, org = "acme") => server.dev.users.find((user) => user.org === org && user.role === role).email,
+    as: async (email, options) => {
+      const page = await open(server.browser, options);
+      await page.goto(at(""));
+      await page.getByLabel("E-mail").fill(email);
+      await page.getByLabel("Password").fill(server.user(email).password);
+      await page.getByRole("button", { name: "Log in" }).click();
+      await page.waitForURL(/dashboard\/(acme|globex)/);
+      return page;
+    },
+  };
+}
