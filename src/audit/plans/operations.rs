@@ -17,7 +17,7 @@ use crate::{
         cursor::{self, Place, Span},
         faqs, figures, help,
         inbox::{self, Assignee, Change},
-        members, origins, sites, teams, templates,
+        keys, members, origins, replies, sites, teams, templates,
         tickets::{self, NewTicket, Submission},
         workflow,
     },
@@ -229,9 +229,22 @@ impl Agent<'_> {
         self.run("start page", Access::Read, async |tx| {
             figures::days(tx).await?;
             figures::busiest(tx).await?;
+            figures::missed(tx).await?;
             figures::first_reply(tx).await
         })
         .await?;
+        self.run("a site's key", Access::Read, async |tx| {
+            let site = sites::by_slug(tx, SITE).await?;
+            let active = keys::of_site(tx, site.id).await?.active.ok_or_else(Problem::not_found)?;
+            keys::used_from(tx, site.id, active.id).await
+        })
+        .await?;
+        self.run("saved replies", Access::Read, async |tx| {
+            replies::choices(tx).await?;
+            replies::page(tx, span).await
+        })
+        .await?;
+        self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, span, None).await).await?;
         let any = help::Filter::default();
         self.run("articles", Access::Read, async |tx| help::articles(tx, span, &any).await).await?;
         self.run("FAQs", Access::Read, async |tx| help::faqs(tx, span, &any).await).await?;

@@ -61,6 +61,13 @@ insert into vicket.template_questions (org_id, template_id, label, type, positio
 insert into vicket.template_options (org_id, template_id, question_id, label, position)
   select org_id, template_id, id, 'Option ' || k, k from vicket.template_questions, generate_series(1, 3) as k;
 
+insert into vicket.saved_replies (org_id, name, body, updated_by)
+  select id, 'Reply ' || k, 'Words of help', 'cli' from org, generate_series(1, 20) as k;
+insert into vicket.missed_searches (org_id, site_id, day, search, times)
+  select s.org_id, s.id, current_date - d, 'search ' || k, k from site s, generate_series(0, 20) as d, generate_series(1, 5) as k;
+insert into vicket.site_key_origins (org_id, site_id, key_id, origin, last_used_at)
+  select k.org_id, k.site_id, k.id, 'https://' || n || '.example', now() from vicket.site_keys k, generate_series(1, 5) as n;
+
 -- What there is most of. Of a hundred rows of a site: 5 articles, 2 FAQs, 20 tickets with a token each, 40 messages,
 -- 9 events, 2 answers, 1 attachment, 1 submission.
 create temporary table many as
