@@ -12,6 +12,7 @@ create table vicket.missed_searches (
   day date not null,
   search text not null,
   times bigint not null,
+  last_at timestamptz not null default clock_timestamp(),
   constraint missed_searches_pkey primary key (org_id, site_id, day, search),
   constraint missed_searches_site_fkey foreign key (org_id, site_id) references vicket.sites (org_id, id) on delete cascade,
   constraint missed_searches_length check (char_length(search) between 1 and 100)
@@ -31,12 +32,13 @@ create policy definer_counts on vicket.missed_searches
   using (true)
   with check (true);
 
-grant select (org_id, site_id, day, search, times) on vicket.missed_searches to vicket_agent;
-grant select (org_id, site_id, day, search, times), insert (org_id, site_id, day, search, times), update (times), delete
+grant select (org_id, site_id, day, search, times, last_at) on vicket.missed_searches to vicket_agent;
+grant select (org_id, site_id, day, search, times, last_at), insert (org_id, site_id, day, search, times),
+  update (times, last_at), delete
   on vicket.missed_searches to vicket_definer;
 -- Not granted: anything to vicket_widget, which never asks what others searched for.
 
-comment on table vicket.missed_searches is 'Searches that found no article: at most 200 a site and day, the most frequent kept; 30 days.';
+comment on table vicket.missed_searches is 'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
 comment on column vicket.missed_searches.day is 'In UTC.';
 comment on column vicket.missed_searches.search is 'In lower case, white space made one; its first 100 characters.';
 comment on policy agent_reads on vicket.missed_searches is 'article:read.';
@@ -96,17 +98,18 @@ begin
     from unnest(p_org_ids, p_site_ids, p_days, p_searches, p_times) as missed (org_id, site_id, day, search, times)
     where exists (select from vicket.sites s where s.org_id = missed.org_id and s.id = missed.site_id)
     order by missed.org_id, missed.site_id, missed.day, missed.search
-    on conflict (org_id, site_id, day, search) do update set times = m.times + excluded.times;
+    on conflict (org_id, site_id, day, search) do update
+      set times = m.times + excluded.times, last_at = excluded.last_at;
   delete from vicket.missed_searches m
     using (
       select k.org_id, k.site_id, k.day, k.search,
-        row_number() over (partition by k.org_id, k.site_id, k.day order by k.times desc, k.search) as place
+        row_number() over (partition by k.org_id, k.site_id, k.day order by k.times desc, k.last_at desc, k.search) as place
       from vicket.missed_searches k
       where (k.org_id, k.site_id, k.day) in (
         select u.org_id, u.site_id, u.day from unnest(p_org_ids, p_site_ids, p_days) as u (org_id, site_id, day)
       )
     ) ranked
-    where ranked.place > 200
+    where ranked.place > 1000
       and m.org_id = ranked.org_id and m.site_id = ranked.site_id and m.day = ranked.day and m.search = ranked.search;
 end $$;
 
@@ -149,7 +152,7 @@ begin
 end $$;
 
 comment on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]) is
-  'Counts searches that found nothing; keeps the 200 most frequent a site and day.';
+  'Counts searches that found nothing; keeps 1,000 a site and day: the most frequent, then the last.';
 comment on function worker.purge_missed_searches(integer) is 'Deletes those of more than 30 days ago; returns how many.';
 comment on function worker.touch_key_origins(uuid[], uuid[], uuid[], text[], timestamptz[]) is
   'Writes from which origins keys were last used.';

@@ -28,7 +28,7 @@ const MOST_ORIGINS_A_SITE: usize = 200;
 /// Characters of an origin that are kept.
 const ORIGIN_LENGTH: usize = 255;
 /// Searches without result gathered of one site between two batches, and characters of one that are kept.
-const MOST_SEARCHES_A_SITE: usize = 200;
+const MOST_SEARCHES_A_SITE: usize = 1_000;
 const SEARCH_LENGTH: usize = 100;
 
 /// A site, as counts name it.
@@ -322,7 +322,7 @@ mod tests {
             gathered.into_iter().map(|((_, text), times)| (text, times)).collect::<Vec<_>>(),
             [("reset password".to_owned(), 3)]
         );
-        for n in 0..1000 {
+        for n in 0..2 * MOST_SEARCHES_A_SITE {
             counts.search_missed(site, &format!("{n}{}", "ü".repeat(1000)));
         }
         let kept = &counts.lock().missed[&site];

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::text::{Checked, MESSAGE_LENGTH, Text},
     db::OrgTx,
-    problem::Problem,
+    problem::{Code, Problem},
     store::{
         self,
         attachments::Attachment,
@@ -163,12 +163,17 @@ pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Prob
 /// The page once more, with a saved reply after what was typed. Nothing is sent.
 async fn insert(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
     let ticket: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    let saved: Uuid = visit.form.get("saved").parse().map_err(|_| Problem::not_found())?;
+    let saved = visit.form.get("saved").parse().unwrap_or_default();
     let (shell, (reply, whole)) = visit
         .see(org, "ticket:write", async |tx| {
-            Ok((store::replies::by_id(tx, saved).await?, store::inbox::whole(tx, ticket).await?))
+            let whole = store::inbox::whole(tx, ticket).await?;
+            Ok((store::replies::choice(tx, saved).await?, whole))
         })
         .await?;
+    let Some(reply) = reply else {
+        let gone = Problem::new(Code::Unprocessable, "This saved reply is gone. Choose another.");
+        return show_with(visit, org, id, &visit.form.again(gone)?).await;
+    };
     let number = format!("#{}", whole.ticket.number);
     let customer = whole.ticket.name.as_deref().unwrap_or(&whole.ticket.email);
     let text = reply.filled(Places { customer, ticket: &number, agent: &shell.person });

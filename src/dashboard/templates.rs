@@ -172,6 +172,10 @@ async fn show_with(visit: &Visit, org: &str, id: Option<Uuid>, shown: Shown<'_>)
         _ => changed.unwrap_or_default(),
     };
     let draft = match shown.draft {
+        Some(mut typed) if form.code == Some(Code::RotationConflict) => {
+            typed.renew(&forms);
+            typed
+        }
         Some(typed) if shell.may("template:edit") => typed,
         Some(typed) => Draft::of(&forms).answered(typed),
         None => Draft::of(&forms),
@@ -274,9 +278,13 @@ async fn delete(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<(), Problem> {
 
 /// Saves what scores, and scores with it; whoever calls it rolls back.
 async fn preview(tx: &mut OrgTx, id: Option<Uuid>, draft: &Draft) -> Result<Score, Problem> {
-    let change = draft.check_scoring()?;
+    let mut change = draft.check_scoring()?;
     let id = match id {
         Some(id) => {
+            // What it is called when it is saved makes no difference to its points.
+            for question in change.questions.iter_mut().flatten() {
+                question.id = None;
+            }
             store::templates::change(tx, id, &change).await?;
             id
         }

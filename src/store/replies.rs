@@ -84,13 +84,21 @@ pub async fn choices(tx: &mut OrgTx) -> Result<Vec<(Uuid, String)>, Problem> {
 /// # Errors
 /// `404 not_found`.
 pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Reply, Problem> {
+    choice(tx, id).await?.ok_or_else(Problem::not_found)
+}
+
+/// The saved reply that somebody chose, when it is still there.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn choice(tx: &mut OrgTx, id: Uuid) -> Result<Option<Reply>, Problem> {
     let row = sqlx::query_as(
         "select r.id, r.name, r.body, r.updated_at, r.updated_by from vicket.saved_replies r where r.id = $1",
     )
     .bind(id)
     .fetch_optional(tx.connection())
     .await?;
-    row.ok_or_else(Problem::not_found)
+    Ok(row)
 }
 
 /// Saves a reply.

@@ -24,6 +24,19 @@ pub enum Type {
     Date,
 }
 
+impl Type {
+    /// As the table has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Textarea => "textarea",
+            Self::Select => "select",
+            Self::Checkbox => "checkbox",
+            Self::Date => "date",
+        }
+    }
+}
+
 /// A form, as it is offered.
 #[derive(Debug, FromRow)]
 pub struct Template {
@@ -194,9 +207,12 @@ pub struct NewQuestion {
     pub kind: Type,
     pub required: bool,
     pub points: i32,
-    /// Label and points of each; for `select` only.
-    pub choices: Vec<(Option<Uuid>, String, i32)>,
+    /// For `select` only.
+    pub choices: Vec<NewChoice>,
 }
+
+/// Id, label and points of what may be chosen.
+pub type NewChoice = (Option<Uuid>, String, i32);
 
 /// What a form is to be; what is `None` stays.
 #[derive(Debug, Default)]
@@ -290,21 +306,21 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change, fresh: Fresh) -> Result
                 .execute(tx.connection())
                 .await?;
         }
-        for (points, priority) in thresholds {
-            let made = sqlx::query(
-                "insert into vicket.template_thresholds (template_id, points, priority_id)
-                select $1, $2, p.id from vicket.ticket_priorities p where lower(p.name) = lower($3)
-                on conflict do nothing",
-            )
-            .bind(id)
-            .bind(points)
-            .bind(priority)
-            .execute(tx.connection())
-            .await?;
-            if made.rows_affected() == 0 {
-                let message = "names a priority that the org has not, or the same points twice";
-                return Err(Problem::unprocessable("thresholds", message));
-            }
+        let made = sqlx::query(
+            "insert into vicket.template_thresholds (template_id, points, priority_id)
+            select $1, t.points, p.id
+            from unnest($2::integer[], $3::text[]) as t (points, priority)
+            join vicket.ticket_priorities p on lower(p.name) = lower(t.priority)
+            on conflict do nothing",
+        )
+        .bind(id)
+        .bind(thresholds.iter().map(|(points, _)| *points).collect::<Vec<_>>())
+        .bind(thresholds.iter().map(|(_, priority)| priority.as_str()).collect::<Vec<_>>())
+        .execute(tx.connection())
+        .await?;
+        if made.rows_affected() != thresholds.len() as u64 {
+            let message = "names a priority that the org has not, or the same points twice";
+            return Err(Problem::unprocessable("thresholds", message));
         }
     }
     Ok(())
@@ -320,47 +336,53 @@ async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion], fresh: Fresh) 
                 .await?
         }
     };
-    let mut used = Vec::new();
-    for (position, question) in (1_i32..).zip(questions) {
-        let question_id = match question.id {
-            Some(old) if known.contains(&old) && !used.contains(&old) => old,
+    let mut ids = Vec::new();
+    for question in questions {
+        ids.push(match question.id {
+            Some(old) if known.contains(&old) && !ids.contains(&old) => old,
             Some(_) => return Err(Problem::unprocessable("questions", "an `id` that is no question of this form")),
             None => Uuid::new_v4(),
-        };
-        used.push(question_id);
-        sqlx::query(
-            "insert into vicket.template_questions (template_id, id, label, type, required, position, points)
-            values ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(id)
-        .bind(question_id)
-        .bind(&question.label)
-        .bind(question.kind)
-        .bind(question.required)
-        .bind(position)
-        .bind(question.points)
-        .execute(tx.connection())
-        .await?;
-        for (place, (choice, label, points)) in (1_i32..).zip(&question.choices) {
-            sqlx::query(
-                "insert into vicket.template_options (template_id, question_id, id, label, position, points)
-                values ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(id)
-            .bind(question_id)
-            .bind(choice.unwrap_or_else(Uuid::new_v4))
-            .bind(label)
-            .bind(place)
-            .bind(points)
-            .execute(tx.connection())
-            .await
-            .map_err(|error| {
-                Problem::on_constraint(error, "template_options_pkey", || {
-                    Problem::unprocessable("questions", "two options of a question have one `id`")
-                })
-            })?;
-        }
+        });
     }
+    // One statement for all: each raises the version of the org's sites, whose writers wait for each other meanwhile.
+    sqlx::query(
+        "insert into vicket.template_questions (template_id, id, label, type, required, position, points)
+        select $1, q.id, q.label, q.type, q.required, q.position::integer, q.points
+        from unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::integer[]) with ordinality
+          as q (id, label, type, required, points, position)",
+    )
+    .bind(id)
+    .bind(&ids)
+    .bind(questions.iter().map(|question| question.label.as_str()).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.kind.word()).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.required).collect::<Vec<_>>())
+    .bind(questions.iter().map(|question| question.points).collect::<Vec<_>>())
+    .execute(tx.connection())
+    .await?;
+    let choices: Vec<(Uuid, i32, &NewChoice)> = ids
+        .iter()
+        .zip(questions)
+        .flat_map(|(id, question)| (1..).zip(&question.choices).map(|(place, choice)| (*id, place, choice)))
+        .collect();
+    sqlx::query(
+        "insert into vicket.template_options (template_id, question_id, id, label, position, points)
+        select $1, o.question_id, o.id, o.label, o.position, o.points
+        from unnest($2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::integer[])
+          as o (question_id, id, label, position, points)",
+    )
+    .bind(id)
+    .bind(choices.iter().map(|(question, ..)| *question).collect::<Vec<_>>())
+    .bind(choices.iter().map(|(.., (choice, ..))| choice.unwrap_or_else(Uuid::new_v4)).collect::<Vec<_>>())
+    .bind(choices.iter().map(|(.., (_, label, _))| label.as_str()).collect::<Vec<_>>())
+    .bind(choices.iter().map(|(_, place, _)| *place).collect::<Vec<_>>())
+    .bind(choices.iter().map(|(.., (.., points))| *points).collect::<Vec<_>>())
+    .execute(tx.connection())
+    .await
+    .map_err(|error| {
+        Problem::on_constraint(error, "template_options_pkey", || {
+            Problem::unprocessable("questions", "two options of a question have one `id`")
+        })
+    })?;
     Ok(())
 }
 

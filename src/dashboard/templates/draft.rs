@@ -116,12 +116,12 @@ fn kind(word: &str) -> Option<Type> {
     KINDS.iter().find(|(_, known, _)| *known == word).map(|(kind, ..)| *kind)
 }
 
-/// The entry of a list, which grows to have it.
-fn at<T: Default>(list: &mut Vec<T>, place: usize) -> &mut T {
-    if list.len() <= place {
-        list.resize_with(place + 1, T::default);
+/// The entry of a list, or the next one, which is made. A page leaves out none.
+fn at<T: Default>(list: &mut Vec<T>, place: usize) -> Option<&mut T> {
+    if list.len() == place {
+        list.push(T::default());
     }
-    &mut list[place]
+    list.get_mut(place)
 }
 
 /// `(3, "label")` of `questions[3].label`.
@@ -173,12 +173,13 @@ impl Draft {
         for (name, value) in form.pairs() {
             let value = value.to_owned();
             if let Some((place, rest)) = indexed(name, "questions") {
-                at(&mut draft.questions, place).read(rest, value);
+                if let Some(question) = at(&mut draft.questions, place) {
+                    question.read(rest, value);
+                }
             } else if let Some((place, rest)) = indexed(name, "thresholds") {
-                let threshold = at(&mut draft.thresholds, place);
-                match rest {
-                    "points" => threshold.points = value,
-                    "priority" => threshold.priority = value,
+                match (rest, at(&mut draft.thresholds, place)) {
+                    ("points", Some(threshold)) => threshold.points = value,
+                    ("priority", Some(threshold)) => threshold.priority = value,
                     _ => {}
                 }
             } else {
@@ -199,6 +200,15 @@ impl Draft {
             question.answer = typed.answer;
         }
         self
+    }
+
+    /// Lets questions that another took out of the form meanwhile be new ones.
+    pub fn renew(&mut self, forms: &Forms) {
+        for question in &mut self.questions {
+            if !forms.questions.iter().any(|kept| kept.id.to_string() == question.id) {
+                question.id.clear();
+            }
+        }
     }
 
     /// Takes out the rows that nobody filled in.
@@ -275,11 +285,10 @@ impl Draft {
 impl Question {
     fn read(&mut self, rest: &str, value: String) {
         if let Some((place, rest)) = indexed(rest, "options") {
-            let choice = at(&mut self.options, place);
-            match rest {
-                "id" => choice.id = value.parse().unwrap_or(choice.id),
-                "label" => choice.label = value,
-                "points" => choice.points = value,
+            match (rest, at(&mut self.options, place)) {
+                ("id", Some(choice)) => choice.id = value.parse().unwrap_or(choice.id),
+                ("label", Some(choice)) => choice.label = value,
+                ("points", Some(choice)) => choice.points = value,
                 _ => {}
             }
             return;

@@ -74,7 +74,13 @@ async fn a_saved_reply_joins_what_was_typed_and_sends_nothing() {
     let filled = running.send(&agent, &path, &form(&own)).await;
     assert_eq!(filled.status, 200, "{}", filled.text);
     assert!(filled.text.contains("Dear you.\n\nHi Ada, about #1.\nA agent of acme</textarea>"), "{}", filled.text);
-    assert_eq!(running.send(&agent, &path, &form(&foreign)).await.status, 404);
+    // One of another org is as one that was deleted meanwhile: what was typed stays.
+    for gone in [foreign.as_str(), "00000000-0000-4000-8000-000000000000", ""] {
+        let refused = running.send(&agent, &path, &form(gone)).await;
+        assert_eq!(refused.status, 422, "{}", refused.text);
+        assert!(refused.text.contains("Dear you.") && refused.text.contains("This saved reply is gone"));
+        assert!(!refused.text.contains("Hi Ada, about"), "{}", refused.text);
+    }
     let token = super::token(&running.page(&viewer, &path).await.text);
     let [action, saved, typed] = form(&own);
     assert_eq!(running.form(&viewer, &path, &[action, saved, typed, ("form_token", &token)]).await.status, 403);

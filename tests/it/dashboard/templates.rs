@@ -185,4 +185,23 @@ async fn a_form_that_another_changed_is_saved_over_only_knowingly() {
     let now = super::hidden(&told.text, "version");
     assert_eq!(running.send_form(&one, &form, &save("Mine", &now)).await.status, 303);
     assert_eq!(world.look::<String>(name).await, "Mine");
+    // Also where the other took out what this one goes on with.
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar("select id from vicket.template_questions order by position")
+        .fetch_all(&world.superuser)
+        .await
+        .expect("two questions");
+    let (first, second) = (ids[0].to_string(), ids[1].to_string());
+    let version = super::hidden(&running.page(&one, &form).await.text, "version");
+    let whole = |version: &str, second: &str| {
+        with(fields("save"), &[("version", version), ("questions[0].id", first.as_str()), ("questions[1].id", second)])
+    };
+    let less: Vec<_> = whole(&version, "").into_iter().filter(|(name, _)| !name.starts_with("questions[1]")).collect();
+    assert_eq!(running.send_form(&other, &form, &less).await.status, 303);
+    let told = running.send_form(&one, &form, &whole(&version, &second)).await;
+    assert_eq!(told.status, 409, "{}", told.text);
+    let (now, renewed) = (super::hidden(&told.text, "version"), super::hidden(&told.text, "questions[1].id"));
+    assert_eq!((super::hidden(&told.text, "questions[0].id"), renewed.as_str()), (first.clone(), ""));
+    let saved = running.send_form(&one, &form, &whole(&now, &renewed)).await;
+    assert_eq!(saved.status, 303, "{}", saved.text);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.template_questions").await, 2);
 }
