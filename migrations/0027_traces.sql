@@ -32,7 +32,7 @@ create policy definer_counts on vicket.missed_searches
   using (true)
   with check (true);
 
-grant select (org_id, site_id, day, search, times, last_at) on vicket.missed_searches to vicket_agent;
+grant select (org_id, site_id, day, search, times) on vicket.missed_searches to vicket_agent;
 grant select (org_id, site_id, day, search, times, last_at), insert (org_id, site_id, day, search, times),
   update (times, last_at), delete
   on vicket.missed_searches to vicket_definer;

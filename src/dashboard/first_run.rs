@@ -12,7 +12,7 @@ use crate::{
         failure::REQUEST_ID,
         text::{Checked, EmailAddress, NAME_LENGTH, NewPassword, Text},
     },
-    auth::{login as limits, password::Salt},
+    auth::{self, password::Salt},
     keys::SessionToken,
     problem::{Code, Problem},
     store::{self, logins::FirstOrg},
@@ -52,8 +52,9 @@ pub async fn begin(visit: &Visit) -> Result<Response, Problem> {
         return Err(over());
     }
     match try_to_begin(visit).await {
-        Ok((slug, token)) => Ok(login::with_cookie(to(&format!("/dashboard/{slug}/sites")), &limits::cookie(&token))),
-        Err(problem) if problem.code == Code::NotFound => Err(problem),
+        Ok((slug, token)) => {
+            Ok(login::with_cookie(to(&format!("/dashboard/{slug}/sites")), &auth::login::cookie(&token)))
+        }
         Err(problem) => show_with(visit, &visit.form.again(problem)?),
     }
 }
@@ -74,7 +75,7 @@ async fn try_to_begin(visit: &Visit) -> Result<(String, SessionToken), Problem> 
         None => store::slugs::of(&org_name, 63),
     };
     store::orgs::check_new_slug(&slug)?;
-    limits::limited(&visit.app, visit.network, &email).1?;
+    auth::login::limited(&visit.app, visit.network, &email).1?;
     let hash = visit.app.hasher.hash(Salt::fresh(), password).await?;
     let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
     let first = FirstOrg { slug: &slug, org_name: &org_name, email: &email, name: &name, password_hash: &hash };

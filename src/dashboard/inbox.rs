@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
+    replies::{Places, filled},
     visit::{Shell, Visit, form_page, html, to},
 };
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
         cursor::Span,
         inbox::{Assignee, Event, Filter, Message, Ticket, Whole},
         members::{Member, Role},
-        replies::Places,
         sites::Site,
         workflow::{Priority, Status},
     },
@@ -176,7 +176,7 @@ async fn insert(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem>
     };
     let number = format!("#{}", whole.ticket.number);
     let customer = whole.ticket.name.as_deref().unwrap_or(&whole.ticket.email);
-    let text = reply.filled(Places { customer, ticket: &number, agent: &shell.person });
+    let text = filled(&reply.body, Places { customer, ticket: &number, agent: &shell.person });
     let typed = visit.form.get("reply").trim_end();
     let text = if typed.is_empty() { text } else { format!("{typed}\n\n{text}") };
     let form = Form::of(&[("reply", text), ("saved", saved.to_string()), ("action", "insert".to_owned())]);

@@ -102,3 +102,48 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
         _ => Err(Problem::invalid_field("action", "is none that this page has")),
     }
 }
+
+/// What the places in a saved reply are filled with.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// `{customer}`
+    pub customer: &'a str,
+    /// `{ticket}`
+    pub ticket: &'a str,
+    /// `{agent}`
+    pub agent: &'a str,
+}
+
+/// A saved reply's text with its places filled in; once, so that no customer's name is taken for a place.
+pub fn filled(body: &str, places: Places) -> String {
+    let mut text = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find('{') {
+        let (before, from) = rest.split_at(at);
+        text.push_str(before);
+        let known = [("{customer}", places.customer), ("{ticket}", places.ticket), ("{agent}", places.agent)]
+            .into_iter()
+            .find(|(place, _)| from.starts_with(place));
+        let (written, length) = known.map_or(("{", 1), |(place, value)| (value, place.len()));
+        text.push_str(written);
+        rest = &from[length..];
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_filled_in_once() {
+        let places = Places { customer: "{agent} Ada", ticket: "#7", agent: "Bo" };
+        let filled = |body: &str| filled(body, places);
+        assert_eq!(filled("Hi {customer},\n{ticket} is done. {agent}"), "Hi {agent} Ada,\n#7 is done. Bo");
+        for plain in ["", "{", "{{", "{unknown} {", "ü{ü}"] {
+            assert_eq!(filled(plain), plain);
+        }
+        assert_eq!(filled("{{customer}}"), "{{agent} Ada}");
+    }
+}

@@ -20,37 +20,6 @@ pub struct Reply {
     pub updated_by: String,
 }
 
-/// What the places in a saved reply are filled with.
-#[derive(Debug, Clone, Copy)]
-pub struct Places<'a> {
-    /// `{customer}`
-    pub customer: &'a str,
-    /// `{ticket}`
-    pub ticket: &'a str,
-    /// `{agent}`
-    pub agent: &'a str,
-}
-
-impl Reply {
-    /// Its text with its places filled in; once, so that no customer's name is taken for a place.
-    pub fn filled(&self, places: Places) -> String {
-        let mut text = String::with_capacity(self.body.len());
-        let mut rest = self.body.as_str();
-        while let Some(at) = rest.find('{') {
-            let (before, from) = rest.split_at(at);
-            text.push_str(before);
-            let known = [("{customer}", places.customer), ("{ticket}", places.ticket), ("{agent}", places.agent)]
-                .into_iter()
-                .find(|(place, _)| from.starts_with(place));
-            let (written, length) = known.map_or(("{", 1), |(place, value)| (value, place.len()));
-            text.push_str(written);
-            rest = &from[length..];
-        }
-        text.push_str(rest);
-        text
-    }
-}
-
 /// The saved replies of the org, by name.
 ///
 /// # Errors
@@ -143,27 +112,4 @@ fn name_taken(error: sqlx::Error) -> Problem {
     Problem::on_constraint(error, "saved_replies_name_unique", || {
         Problem::new(Code::SlugTaken, "There is a saved reply of this name already.")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_filled_in_once() {
-        let reply = |body: &str| Reply {
-            id: Uuid::nil(),
-            name: "Hello".to_owned(),
-            body: body.to_owned(),
-            updated_at: OffsetDateTime::UNIX_EPOCH,
-            updated_by: "cli".to_owned(),
-        };
-        let places = Places { customer: "{agent} Ada", ticket: "#7", agent: "Bo" };
-        let filled = |body: &str| reply(body).filled(places);
-        assert_eq!(filled("Hi {customer},\n{ticket} is done. {agent}"), "Hi {agent} Ada,\n#7 is done. Bo");
-        for plain in ["", "{", "{{", "{unknown} {", "ü{ü}"] {
-            assert_eq!(filled(plain), plain);
-        }
-        assert_eq!(filled("{{customer}}"), "{{agent} Ada}");
-    }
 }

@@ -213,6 +213,69 @@ test("what was searched for in vain shows on the start page, and from where a ke
   await page.context().close();
 });
 
+test("tickets are searched, filtered, prioritised and assigned; the log is filtered", async () => {
+  const page = await as(who("admin"));
+  await submit({ subject: "Zebra crossing" });
+  await page.goto(at("acme/inbox"));
+  await page.keyboard.press("/");
+  await page.keyboard.type("zebra");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/q=zebra/);
+  assert.equal(await page.locator("[data-row]").count(), 1);
+  await page.getByText("Zebra crossing").click();
+  for (const [label, option] of [["Priority", "Urgent"], ["Assignee", "Agnes Agent"]]) {
+    await page.getByLabel(label).selectOption({ label: option });
+    await page.getByText("Saved.").waitFor();
+    assert.equal(await page.getByLabel(label).locator("option:checked").textContent(), option);
+    await page.goto(page.url().replace(/\?.*/, ""));
+  }
+  await page.getByText("changed the priority from Normal to Urgent").waitFor();
+  await page.getByText(`assigned it to ${who("agent")}`).waitFor();
+  await page.goto(at("acme/inbox"));
+  const rows = async (filters) => {
+    for (const [label, option] of filters) await page.getByLabel(label, { exact: true }).selectOption({ label: option });
+    await page.getByRole("button", { name: "Filter" }).click();
+    return page.locator("[data-row] .subject").allTextContents();
+  };
+  assert.deepEqual(await rows([["Priority", "Urgent"]]), ["Zebra crossing"]);
+  assert.deepEqual(await rows([["Assignee", "Agnes Agent"]]), ["Zebra crossing"]);
+  assert.deepEqual(await rows([["Assignee", "Nobody's"]]), []);
+  await page.goto(at("acme/audit"));
+  await page.getByLabel("What", { exact: true }).fill("status");
+  await page.getByRole("button", { name: "Filter" }).click();
+  await page.waitForURL(/kind=status/);
+  const kinds = await page.locator("tbody td:nth-child(4)").allTextContents();
+  assert.ok(kinds.length > 0 && kinds.every((kind) => kind === "status"), kinds.join());
+  await page.getByLabel("Who", { exact: true }).fill("nobody@acme.com");
+  await page.getByRole("button", { name: "Filter" }).click();
+  await page.getByText("Nothing fits.").waitFor();
+  quiet(page);
+  await page.context().close();
+});
+
+test("a site's limits hold from the next request on, and a staged key can be dropped", async () => {
+  const page = await as(who("owner"));
+  await page.goto(at("acme/sites/acme-marketing"));
+  await page.getByLabel("Reads of the site").fill("-5");
+  await page.getByRole("button", { name: "Save limits" }).click();
+  await page.locator("[aria-invalid=true]").waitFor();
+  await page.getByLabel("Reads of the site").fill("4321");
+  await page.getByRole("button", { name: "Save limits" }).click();
+  await page.getByText("Saved.").waitFor();
+  assert.equal(await page.getByLabel("Reads of the site").inputValue(), "4321");
+  await page.goto(at("acme/sites/acme-app/key"));
+  await page.getByRole("button", { name: "Stage the next key" }).click();
+  const staged = await page.locator("#key").textContent();
+  const use = async () => (await fetch(`${server.dev.base_url}/support/v1/site`, { headers: { "X-Vicket-Key": staged } })).status;
+  assert.equal(await use(), 200);
+  await page.goto(at("acme/sites/acme-app/key"));
+  await page.getByRole("button", { name: "Drop the staged key" }).click();
+  await page.getByText("Revoked.").waitFor();
+  assert.equal(await use(), 401);
+  quiet(page);
+  await page.context().close();
+});
+
 test("a viewer reads and is offered nothing else; another org sees none of it", async () => {
   const page = await as(who("viewer"));
   await page.goto(at("acme/inbox"));
@@ -338,5 +401,34 @@ test("without JavaScript everything is there", async () => {
   assert.match(await page.getByLabel("Reply to the customer").inputValue(), /^Dear all,\n\nHi .* ships today/);
   await page.getByRole("button", { name: "Send reply" }).click();
   await page.locator(".message.agent", { hasText: "ships today" }).waitFor();
+  await page.context().close();
+});
+
+// The last: of two orgs, they are sent to neither after a log-in.
+test("somebody of two orgs goes from one to the other", async () => {
+  const email = who("owner", "globex");
+  const inviter = await as(who("owner"));
+  await inviter.goto(at("acme/members"));
+  await inviter.getByLabel("E-mail").fill(email);
+  await inviter.getByRole("button", { name: "Invite" }).click();
+  const link = await inviter.locator("#link").textContent();
+  const page = await as(email);
+  assert.match(page.url(), /globex/);
+  await page.goto(link);
+  await page.getByLabel("Name").fill("Gus");
+  await page.getByLabel("Password").fill("not the account's");
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.getByText(/wrong/).waitFor();
+  await page.getByLabel("Password").fill(server.user(email).password);
+  await page.getByRole("button", { name: "Join" }).click();
+  await page.getByRole("link", { name: "Open the dashboard" }).click();
+  // Nobody is sent to one of several: they choose.
+  await page.getByRole("heading", { name: "Your orgs" }).waitFor();
+  await page.getByRole("link", { name: "Globex" }).click();
+  await page.getByLabel(/^Org: Globex/).click();
+  await page.getByRole("link", { name: "Acme", exact: true }).click();
+  await page.waitForURL(/dashboard\/acme$/);
+  await page.getByLabel(/^Org: Acme/).waitFor();
+  await inviter.context().close();
   await page.context().close();
 });
