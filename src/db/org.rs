@@ -123,13 +123,12 @@ fn entering(knock: &AgentKnock) -> String {
         Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         Access::Write => "BEGIN READ WRITE",
     };
-    let (function, digest) = match knock.credential {
-        Credential::Session(digest) => ("enter_session", digest),
-        Credential::MachineKey(digest) => ("enter_machine_key", digest),
+    let (session, machine_key) = match knock.credential {
+        Credential::Session(digest) => (digest.to_hex(), String::new()),
+        Credential::MachineKey(digest) => (String::new(), digest.to_hex()),
     };
     format!(
-        "{begin}; SELECT * FROM auth.{function}('\\x{}', '\\x{}', '\\x{}'); SET LOCAL ROLE vicket_agent",
-        digest.to_hex(),
+        "{begin}; SELECT * FROM auth.enter_org('\\x{session}', '\\x{machine_key}', '\\x{}', convert_from('\\x{}', 'UTF8'))",
         knock.org.map(Sha256Digest::to_hex).unwrap_or_default(),
         crate::keys::hex(knock.request_id.as_bytes()),
     )
@@ -250,7 +249,7 @@ mod tests {
             org: Some(Sha256Digest::of(b"acme")),
             request_id: "'); drop table x; --",
         });
-        assert!(message.starts_with("BEGIN READ WRITE; SELECT * FROM auth.enter_machine_key('\\x"));
+        assert!(message.starts_with("BEGIN READ WRITE; SELECT * FROM auth.enter_org('\\x"));
         assert!(!message.contains("drop") && !message.contains("acme"), "{message}");
     }
 }

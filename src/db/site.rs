@@ -106,7 +106,7 @@ fn entering(knock: &Knock) -> String {
         Access::Write => "BEGIN READ WRITE",
     };
     format!(
-        "{begin}; SELECT * FROM auth.enter('\\x{}', '\\x{}', '\\x{}'); SET LOCAL ROLE vicket_widget",
+        "{begin}; SELECT * FROM auth.enter_site('\\x{}', '\\x{}', '\\x{}')",
         knock.key.to_hex(),
         hex(knock.origin),
         hex(knock.ticket),
@@ -190,7 +190,7 @@ mod tests {
             origin: Some(Sha256Digest::of(b"https://a.example")),
             ticket: None,
         });
-        assert!(message.starts_with("BEGIN READ ONLY; SELECT * FROM auth.enter('\\x"));
+        assert!(message.starts_with("BEGIN READ ONLY; SELECT * FROM auth.enter_site('\\x"));
         assert!(!message.contains("drop") && !message.contains("example"));
     }
 }

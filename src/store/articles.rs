@@ -25,8 +25,7 @@ impl Summary {
     fn place(&self, order: Order) -> Place {
         let figure = match order {
             Order::Newest => cursor::micros(self.published_at),
-            Order::Popular => self.view_count,
-            Order::Relevant => self.rank,
+            Order::Popular | Order::Relevant => self.rank,
         };
         Place { figure, id: self.id }
     }
@@ -65,27 +64,33 @@ pub struct Wanted<'a> {
 }
 
 // Three orders of one list, each by a key and the id, descending. `$1, $2` are the place that the cursor names and `$4`,
-// when given, the full-text search. An article for all sites is hidden where the site has its own of that slug.
+// when given, the full-text search. What the site has of its own and what serves all sites of the org are two branches,
+// each in the order of an index, merged: together in one condition no index could serve their order. An article for all
+// sites is hidden where the site has its own of that slug.
 macro_rules! page_sql {
     (by $key:literal, after $after:literal, rank $rank:literal) => {
         concat!(
-            "select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, ",
-            $rank,
-            " as rank
+            "select p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank
+            from (
+              (", page_sql!(branch $key, $after, $rank, "a.site_id = (select ctx.site_id())"), ")
+              union all
+              (", page_sql!(branch $key, $after, $rank, "a.site_id is null and not exists (
+                select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+              )"), ")
+            ) p
+            order by p.key desc, p.id desc
+            limit $3"
+        )
+    };
+    (branch $key:literal, $after:literal, $rank:literal, $whose:literal) => {
+        concat!(
+            "select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, ", $rank, " as rank, ",
+            $key, " as key
             from vicket.articles a
-            where ($4::text is null or a.search @@ websearch_to_tsquery('pg_catalog.english', $4))
-              and ($1::bigint is null or (",
-            $key,
-            ", a.id) < (",
-            $after,
-            ", $2))
-              and (
-                a.site_id is not null
-                or not exists (select from vicket.articles own where own.slug = a.slug and own.site_id is not null)
-              )
-            order by ",
-            $key,
-            " desc, a.id desc
+            where ", $whose, "
+              and ($4::text is null or a.search @@ websearch_to_tsquery('pg_catalog.english', $4))
+              and ($1::bigint is null or (", $key, ", a.id) < (", $after, ", $2))
+            order by ", $key, " desc, a.id desc
             limit $3"
         )
     };
@@ -97,7 +102,7 @@ pub const NEWEST: &str = page_sql!(
     after "timestamptz 'epoch' + $1 * interval '1 microsecond'",
     rank "0::bigint"
 );
-const POPULAR: &str = page_sql!(by "a.view_count", after "$1", rank "0::bigint");
+const POPULAR: &str = page_sql!(by "a.popularity", after "$1", rank "a.popularity");
 // A rank is a float4; scaled to a bigint it sorts the same way and survives a cursor.
 const RELEVANT: &str = page_sql!(
     by "(ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint",

@@ -172,16 +172,17 @@ pub async fn add_mine(
     files: &[NewAttachment],
     submission: Option<Submission>,
 ) -> Result<Vec<Attachment>, Problem> {
-    let upload_id = Uuid::new_v4();
+    let mut upload_id = Uuid::new_v4();
     let (ticket, message) = my_message(tx, message_id).await?;
     if let Some(submission) = submission {
         // The same files on another message are another upload.
         let request = Sha256Digest::of_parts(&[submission.request.as_bytes(), message_id.as_bytes()]);
         let submission = Submission { request, ..submission };
-        let claim = tickets::claim(tx, "attachments", submission, ticket.id, upload_id).await?;
-        if let Some((_, upload_id)) = claim {
-            return of_upload(tx.connection(), upload_id).await;
+        let claim = tickets::claim(tx, "attachments", submission).await?;
+        if claim.repeated {
+            return of_upload(tx.connection(), claim.message_id).await;
         }
+        upload_id = claim.message_id;
     }
     message.check()?;
     for file in files {
@@ -280,7 +281,12 @@ pub async fn reserve_mine(
             return Err(closed());
         }
     }
-    reserve_keys(tx.connection(), None, count).await
+    let keys = object_keys(tx.entry().org_id, tx.entry().site_id, count);
+    sqlx::query("insert into vicket.object_removals (object_key) select unnest($1::text[])")
+        .bind(&keys)
+        .execute(tx.connection())
+        .await?;
+    Ok(keys)
 }
 
 /// As [`reserve_mine`], for whoever asks.
@@ -289,21 +295,19 @@ pub async fn reserve_mine(
 /// `404 not_found`, `422 unprocessable`.
 pub async fn reserve(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid, count: usize) -> Result<Vec<String>, Problem> {
     let site_id = agents_message(tx, ticket_id, message_id).await?;
-    reserve_keys(tx.connection(), Some(site_id), count).await
-}
-
-async fn reserve_keys(
-    connection: &mut PgConnection,
-    site_id: Option<Uuid>,
-    count: usize,
-) -> Result<Vec<String>, Problem> {
-    let count = i32::try_from(count).map_err(Problem::internal)?;
-    let keys = sqlx::query_scalar("select ctx.reserve_object($1) from generate_series(1, $2)")
+    let org_id: Uuid = sqlx::query_scalar("select ctx.org_id()").fetch_one(tx.connection()).await?;
+    let keys = object_keys(org_id, site_id, count);
+    sqlx::query("insert into vicket.object_removals (site_id, object_key) select $1, unnest($2::text[])")
         .bind(site_id)
-        .bind(count)
-        .fetch_all(connection)
+        .bind(&keys)
+        .execute(tx.connection())
         .await?;
     Ok(keys)
+}
+
+/// Keys that nobody can guess. Each is reserved before its object is written, so that one without a row is removed.
+fn object_keys(org_id: Uuid, site_id: Uuid, count: usize) -> Vec<String> {
+    (0..count).map(|_| format!("{org_id}/{site_id}/{}", Uuid::new_v4())).collect()
 }
 
 impl NewAttachment {

@@ -245,8 +245,7 @@ pub async fn set_article_status(tx: &mut OrgTx, id: Uuid, status: Status) -> Res
 /// # Errors
 /// `404 not_found`.
 pub async fn delete_article(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.articles where id = $1").bind(id).execute(tx.connection()).await?;
-    super::one_row(gone.rows_affected())
+    super::one_row(super::remove(tx, "articles", &[id]).await?)
 }
 
 /// The FAQs of the org in their order, those for all sites first.
@@ -377,8 +376,7 @@ pub async fn set_faq_status(tx: &mut OrgTx, id: Uuid, status: Status) -> Result<
 /// # Errors
 /// `404 not_found`.
 pub async fn delete_faq(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.faqs where id = $1").bind(id).execute(tx.connection()).await?;
-    super::one_row(gone.rows_affected())
+    super::one_row(super::remove(tx, "faqs", &[id]).await?)
 }
 
 /// The site of this slug, which a body or a parameter names: one that is not there is the caller's mistake.

@@ -242,7 +242,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
         Some(name) => {
             let found = sqlx::query_scalar(
                 "select id from vicket.ticket_statuses
-                where id::text = $1 or lower(name) = lower($1) or category = $1
+                where deleted_at is null and (id::text = $1 or lower(name) = lower($1) or category = $1)
                 order by id::text = $1 desc, lower(name) = lower($1) desc, is_default desc, position, id
                 limit 1",
             )
@@ -257,7 +257,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
         Some(name) => {
             let found = sqlx::query_scalar(
                 "select id from vicket.ticket_priorities
-                where id::text = $1 or lower(name) = lower($1)
+                where deleted_at is null and (id::text = $1 or lower(name) = lower($1))
                 order by id::text = $1 desc
                 limit 1",
             )
@@ -318,6 +318,5 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &str, internal: bool)
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.tickets where id = $1").bind(id).execute(tx.connection()).await?;
-    super::one_row(gone.rows_affected())
+    super::one_row(super::remove(tx, "tickets", &[id]).await?)
 }

@@ -89,7 +89,7 @@ pub async fn accept_invitation(
         .bind(name)
         .bind(hash)
         .bind(bytes(session.digest()))
-        .bind(request_id.as_bytes());
+        .bind(request_id);
     match gate.ask(query).await?.try_get::<&str, _>(0)? {
         "joined" => Ok(session),
         "wrong_password" => Err(wrong_password()),
@@ -132,7 +132,7 @@ pub async fn begin_first_org(
         .bind(first.name)
         .bind(first.password_hash)
         .bind(bytes(session.digest()))
-        .bind(request_id.as_bytes());
+        .bind(request_id);
     let begun: bool = gate.ask(query).await?.try_get(0)?;
     Ok(begun.then_some(session))
 }

@@ -32,23 +32,14 @@ pub struct NewMachineKey<'a> {
 }
 
 macro_rules! select {
-    ($people:literal, $rest:literal) => {
+    ($rest:literal) => {
         concat!(
             "select k.id, k.name, k.hint, k.permissions, p.email as created_by, k.created_at, k.expires_at, k.revoked_at,
               k.last_used_at
             from vicket.machine_keys k
-            join ",
-            $people,
-            " p on p.user_id = k.created_by ",
+            join ctx.people() p on p.user_id = k.created_by ",
             $rest
         )
-    };
-}
-
-/// A statement for agents, and the same for the administration commands, which see people through a function of theirs.
-macro_rules! both {
-    ($tx:expr, $rest:literal) => {
-        if $tx.actor().is_some() { select!("ctx.people()", $rest) } else { select!("admin.people()", $rest) }
     };
 }
 
@@ -58,8 +49,7 @@ macro_rules! both {
 /// `400 invalid_cursor`.
 pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<MachineKeyRow>, Option<String>), Problem> {
     let after = span.after(b'k')?;
-    let sql = both!(
-        tx,
+    let sql = select!(
         "where $1::bigint is null
           or (k.created_at, k.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2)
         order by k.created_at desc, k.id desc
@@ -101,7 +91,7 @@ pub async fn create(tx: &mut OrgTx, new: &NewMachineKey<'_>) -> Result<(MachineK
         .bind(new.expires_at);
     let query = if new.creator.is_some() { query.bind(new.creator) } else { query };
     let id: Uuid = query.fetch_one(tx.connection()).await?;
-    let row = sqlx::query_as(both!(tx, "where k.id = $1")).bind(id).fetch_one(tx.connection()).await?;
+    let row = sqlx::query_as(select!("where k.id = $1")).bind(id).fetch_one(tx.connection()).await?;
     Ok((row, key))
 }
 

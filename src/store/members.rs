@@ -136,7 +136,7 @@ pub async fn by_email(tx: &mut OrgTx, email: &str) -> Result<Option<Member>, Pro
     let member = sqlx::query_as(
         "select m.user_id as id, p.email, p.name, m.role, m.created_at
         from vicket.members m
-        join admin.people() p on p.user_id = m.user_id
+        join ctx.people() p on p.user_id = m.user_id
         where p.email = lower($1)",
     )
     .bind(email)
@@ -150,7 +150,7 @@ pub async fn by_email(tx: &mut OrgTx, email: &str) -> Result<Option<Member>, Pro
 /// # Errors
 /// `5xx` only.
 pub async fn role_may(tx: &mut OrgTx, role: Role, permission: &str) -> Result<bool, Problem> {
-    let query = sqlx::query_scalar("select admin.role_may($1, $2)").bind(role).bind(permission);
+    let query = sqlx::query_scalar("select $2 = any (ctx.permissions_of($1))").bind(role).bind(permission);
     Ok(query.fetch_one(tx.connection()).await?)
 }
 
@@ -159,12 +159,7 @@ pub async fn role_may(tx: &mut OrgTx, role: Role, permission: &str) -> Result<bo
 /// # Errors
 /// `404 not_found`; `409 last_owner`; `403 permission_required` for an owner, by another.
 pub async fn remove(tx: &mut OrgTx, user_id: Uuid) -> Result<(), Problem> {
-    let removed = sqlx::query("delete from vicket.members where user_id = $1")
-        .bind(user_id)
-        .execute(tx.connection())
-        .await
-        .map_err(owner_rules)?;
-    super::one_row(removed.rows_affected())
+    super::one_row(super::remove(tx, "members", &[user_id]).await.map_err(owner_rules)?)
 }
 
 fn owner_rules(error: sqlx::Error) -> Problem {
@@ -202,18 +197,17 @@ pub async fn invite(tx: &mut OrgTx, email: &str, role: Role) -> Result<(Invitati
     if tx.actor().is_some() && !may_grant(tx, role).await? {
         return Err(beyond_oneself());
     }
-    let sql = match tx.actor() {
-        Some(_) => "select exists (select from ctx.people() p where p.email = $1)",
-        None => "select exists (select from admin.people() p where p.email = $1)",
-    };
+    let sql = "select exists (select from ctx.people() p where p.email = $1)";
     if sqlx::query_scalar::<_, bool>(sql).bind(&email).fetch_one(tx.connection()).await? {
         return Err(taken("They are a member of this org already."));
     }
     // One that has expired makes room.
-    sqlx::query("delete from vicket.invitations where email = $1 and expires_at <= now()")
-        .bind(&email)
-        .execute(tx.connection())
-        .await?;
+    let expired: Vec<Uuid> =
+        sqlx::query_scalar("select id from vicket.invitations where email = $1 and expires_at <= now()")
+            .bind(&email)
+            .fetch_all(tx.connection())
+            .await?;
+    super::remove(tx, "invitations", &expired).await?;
     let (token, digest) = logins::mint_invitation();
     let invitation = sqlx::query_as(
         "insert into vicket.invitations (email, role, token_hash) values ($1, $2, $3)
@@ -256,18 +250,15 @@ pub async fn invitations(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Invitati
 /// # Errors
 /// `404 not_found` when there is no such invitation; `403 permission_required` for a role beyond one's own.
 pub async fn revoke_invitations(tx: &mut OrgTx, id: Option<Uuid>) -> Result<(), Problem> {
-    let revoked = sqlx::query("delete from vicket.invitations where $1::uuid is null or id = $1")
-        .bind(id)
-        .execute(tx.connection())
-        .await?;
-    if id.is_none() || revoked.rows_affected() > 0 {
+    let there: Vec<Uuid> =
+        sqlx::query_scalar("select id from vicket.invitations where $1::uuid is null or id = $1")
+            .bind(id)
+            .fetch_all(tx.connection())
+            .await?;
+    if super::remove(tx, "invitations", &there).await? > 0 || id.is_none() {
         return Ok(());
     }
-    let there: bool = sqlx::query_scalar("select exists (select from vicket.invitations where id = $1)")
-        .bind(id)
-        .fetch_one(tx.connection())
-        .await?;
-    Err(if there { beyond_oneself() } else { Problem::not_found() })
+    Err(if there.is_empty() { Problem::not_found() } else { beyond_oneself() })
 }
 
 async fn may_grant(tx: &mut OrgTx, role: Role) -> Result<bool, Problem> {

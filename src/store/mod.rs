@@ -27,7 +27,38 @@ pub mod tickets;
 pub mod worker;
 pub mod workflow;
 
-use crate::problem::Problem;
+use sqlx::types::Uuid;
+
+use crate::{db::OrgTx, problem::Problem};
+
+/// Deletes rows of a table by their ids, as far as whoever asks may; says how many went. No request may DELETE: see
+/// `migrations/0021_removals.sql`.
+async fn remove(tx: &mut OrgTx, table: &str, ids: &[Uuid]) -> Result<u64, sqlx::Error> {
+    remove_of(tx, table, ids, None, None).await
+}
+
+/// As [`remove`], of what belongs to `of`: a team, a form or a site; there of one `text`.
+async fn remove_of(
+    tx: &mut OrgTx,
+    table: &str,
+    ids: &[Uuid],
+    of: Option<Uuid>,
+    text: Option<&str>,
+) -> Result<u64, sqlx::Error> {
+    let gone: i64 = sqlx::query_scalar("select ctx.remove($1, $2, $3, $4)")
+        .bind(table)
+        .bind(ids)
+        .bind(of)
+        .bind(text)
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(gone.unsigned_abs())
+}
+
+/// Deletes what may have thousands of rows below it, at once or in the background; says whether it was there.
+async fn remove_large(tx: &mut OrgTx, table: &str, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select ctx.remove_large($1, $2)").bind(table).bind(id).fetch_one(tx.connection()).await
+}
 
 /// A statement that was to change one row: none is what a refusal looks like under row-level security.
 fn one_row(affected: u64) -> Result<(), Problem> {

@@ -56,8 +56,11 @@ pub async fn rename(tx: &mut OrgTx, name: &str) -> Result<(), Problem> {
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx) -> Result<(), Problem> {
-    let deleted = sqlx::query("delete from vicket.orgs").execute(tx.connection()).await?;
-    super::one_row(deleted.rows_affected())
+    let id: Option<Uuid> = sqlx::query_scalar("select ctx.org_id()").fetch_one(tx.connection()).await?;
+    match id {
+        Some(id) if super::remove_large(tx, "orgs", id).await? => Ok(()),
+        _ => Err(Problem::not_found()),
+    }
 }
 
 /// Creates a user; `password_hash` is argon2id in PHC form.

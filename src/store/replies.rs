@@ -104,8 +104,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, name: &str, body: &str) -> Result<
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.saved_replies where id = $1").bind(id).execute(tx.connection()).await?;
-    super::one_row(gone.rows_affected())
+    super::one_row(super::remove(tx, "saved_replies", &[id]).await?)
 }
 
 fn name_taken(error: sqlx::Error) -> Problem {

@@ -246,11 +246,7 @@ async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Res
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, slug: &str) -> Result<(), Problem> {
     let site = by_slug(tx, slug).await?;
-    let deleted = sqlx::query("delete from vicket.sites where id = $1").bind(site.id).execute(tx.connection()).await?;
-    match deleted.rows_affected() {
-        0 => Err(no_site(tx, slug)),
-        _ => Ok(()),
-    }
+    if super::remove_large(tx, "sites", site.id).await? { Ok(()) } else { Err(no_site(tx, slug)) }
 }
 
 /// Lists an origin for a site; listing one twice changes nothing.
@@ -264,11 +260,7 @@ pub async fn add_origin(tx: &mut OrgTx, site_id: Uuid, origin: &Origin) -> Resul
         .execute(tx.connection())
         .await?;
     // It is no longer one that is refused.
-    sqlx::query("delete from vicket.refused_origins where site_id = $1 and origin = $2")
-        .bind(site_id)
-        .bind(origin.as_str())
-        .execute(tx.connection())
-        .await?;
+    super::remove_of(tx, "refused_origins", &[], Some(site_id), Some(origin.as_str())).await?;
     Ok(())
 }
 
@@ -284,12 +276,7 @@ pub async fn remove_origin(tx: &mut OrgTx, site_id: Uuid, origin: &Origin) -> Re
 }
 
 async fn take_off(tx: &mut OrgTx, site_id: Uuid, origin: &str) -> Result<u64, Problem> {
-    let deleted = sqlx::query("delete from vicket.site_origins where site_id = $1 and origin = $2")
-        .bind(site_id)
-        .bind(origin)
-        .execute(tx.connection())
-        .await?;
-    Ok(deleted.rows_affected())
+    Ok(super::remove_of(tx, "site_origins", &[], Some(site_id), Some(origin)).await?)
 }
 
 /// The origins that a site lists, in order of their text.
@@ -345,7 +332,7 @@ pub async fn refused_page(
 /// # Errors
 /// `5xx` only.
 pub async fn clear_refused(tx: &mut OrgTx, site_id: Uuid) -> Result<(), Problem> {
-    sqlx::query("delete from vicket.refused_origins where site_id = $1").bind(site_id).execute(tx.connection()).await?;
+    super::remove_of(tx, "refused_origins", &[], Some(site_id), None).await?;
     Ok(())
 }
 

@@ -97,11 +97,13 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Tea
 
 async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<(), Problem> {
     if let Some(members) = change.members {
-        sqlx::query("delete from vicket.team_members where team_id = $1 and user_id <> all ($2)")
-            .bind(id)
-            .bind(members)
-            .execute(tx.connection())
-            .await?;
+        let leave: Vec<Uuid> =
+            sqlx::query_scalar("select user_id from vicket.team_members where team_id = $1 and user_id <> all ($2)")
+                .bind(id)
+                .bind(members)
+                .fetch_all(tx.connection())
+                .await?;
+        super::remove_of(tx, "team_members", &leave, Some(id), None).await?;
         sqlx::query(
             "insert into vicket.team_members (team_id, user_id)
             select $1, m.user_id from vicket.members m where m.user_id = any ($2)
@@ -120,15 +122,16 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<(), Probl
         }
     }
     if let Some(sites) = change.sites {
-        sqlx::query(
-            "delete from vicket.team_sites ts
+        let leave: Vec<Uuid> = sqlx::query_scalar(
+            "select ts.site_id from vicket.team_sites ts
             where ts.team_id = $1
               and not exists (select from vicket.sites s where s.id = ts.site_id and s.slug = any ($2))",
         )
         .bind(id)
         .bind(sites)
-        .execute(tx.connection())
+        .fetch_all(tx.connection())
         .await?;
+        super::remove_of(tx, "team_sites", &leave, Some(id), None).await?;
         sqlx::query(
             "insert into vicket.team_sites (team_id, site_id)
             select $1, s.id from vicket.sites s where s.slug = any ($2)
@@ -158,8 +161,7 @@ fn distinct<T: Eq + std::hash::Hash>(items: &[T]) -> i64 {
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.teams where id = $1").bind(id).execute(tx.connection()).await?;
-    super::one_row(gone.rows_affected())
+    super::one_row(super::remove(tx, "teams", &[id]).await?)
 }
 
 fn name_taken(error: sqlx::Error) -> Problem {

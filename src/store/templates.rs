@@ -278,10 +278,7 @@ enum Fresh {
 async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change, fresh: Fresh) -> Result<(), Problem> {
     if let Some(sites) = &change.sites {
         if fresh == Fresh::No {
-            sqlx::query("delete from vicket.template_sites where template_id = $1")
-                .bind(id)
-                .execute(tx.connection())
-                .await?;
+            super::remove_of(tx, "template_sites", &[], Some(id), None).await?;
         }
         let made = sqlx::query(
             "insert into vicket.template_sites (template_id, site_id)
@@ -301,16 +298,13 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change, fresh: Fresh) -> Result
     }
     if let Some(thresholds) = &change.thresholds {
         if fresh == Fresh::No {
-            sqlx::query("delete from vicket.template_thresholds where template_id = $1")
-                .bind(id)
-                .execute(tx.connection())
-                .await?;
+            super::remove_of(tx, "template_thresholds", &[], Some(id), None).await?;
         }
         let made = sqlx::query(
             "insert into vicket.template_thresholds (template_id, points, priority_id)
             select $1, t.points, p.id
             from unnest($2::integer[], $3::text[]) as t (points, priority)
-            join vicket.ticket_priorities p on lower(p.name) = lower(t.priority)
+            join vicket.ticket_priorities p on lower(p.name) = lower(t.priority) and p.deleted_at is null
             on conflict do nothing",
         )
         .bind(id)
@@ -330,10 +324,12 @@ async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion], fresh: Fresh) 
     let known: Vec<Uuid> = match fresh {
         Fresh::Yes => Vec::new(),
         Fresh::No => {
-            sqlx::query_scalar("delete from vicket.template_questions where template_id = $1 returning id")
+            let there = sqlx::query_scalar("select id from vicket.template_questions where template_id = $1")
                 .bind(id)
                 .fetch_all(tx.connection())
-                .await?
+                .await?;
+            super::remove_of(tx, "template_questions", &[], Some(id), None).await?;
+            there
         }
     };
     let mut ids = Vec::new();
@@ -391,8 +387,7 @@ async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion], fresh: Fresh) 
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.templates where id = $1").bind(id).execute(tx.connection()).await?;
-    super::one_row(gone.rows_affected())
+    super::one_row(super::remove(tx, "templates", &[id]).await?)
 }
 
 fn name_taken(error: sqlx::Error) -> Problem {

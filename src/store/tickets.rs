@@ -58,12 +58,12 @@ pub struct Message {
     pub created_at: OffsetDateTime,
 }
 
-/// What an `Idempotency-Key` turned out to be.
-#[derive(FromRow)]
-struct Claim {
-    verdict: String,
-    ticket_id: Option<Uuid>,
-    message_id: Option<Uuid>,
+/// The ids that a submission goes by: new ones, or those of the same submission before.
+pub(super) struct Claim {
+    pub repeated: bool,
+    pub ticket_id: Uuid,
+    /// Of the message, or of the upload.
+    pub message_id: Uuid,
 }
 
 /// Public so that `just bench` runs the very statement of the server through pgbench.
@@ -90,23 +90,21 @@ pub async fn create(
     submission: Option<Submission>,
     token: &TicketToken,
 ) -> Result<Submitted, Problem> {
-    let (ticket_id, message_id) = (Uuid::new_v4(), Uuid::new_v4());
-    let repeated = match submission {
-        Some(submission) => claim(tx, "ticket", submission, ticket_id, message_id).await?,
-        None => None,
+    let Claim { repeated, ticket_id, message_id } = match submission {
+        Some(submission) => claim(tx, "ticket", submission).await?,
+        None => Claim { repeated: false, ticket_id: Uuid::new_v4(), message_id: Uuid::new_v4() },
     };
     // A repeat is answered as then, whatever became of the form.
     let answers = match &new.form {
-        Some(form) if repeated.is_none() => Some((form.template_id, templates::check(tx, form).await?)),
+        Some(form) if !repeated => Some((form.template_id, templates::check(tx, form).await?)),
         _ => None,
     };
-    let (issued_for, message_id) = repeated.unwrap_or((ticket_id, message_id));
     sqlx::query(INSERT_TOKEN)
-        .bind(issued_for)
+        .bind(ticket_id)
         .bind(token.digest().as_bytes().as_slice())
         .execute(tx.connection())
         .await?;
-    if repeated.is_some() {
+    if repeated {
         return Ok(Submitted { ticket: mine(tx).await?, message_id });
     }
     let ticket = sqlx::query_as(INSERT_TICKET)
@@ -155,15 +153,17 @@ pub async fn messages(tx: &mut SiteTx) -> Result<Vec<Message>, Problem> {
 /// # Errors
 /// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`.
 pub async fn reply(tx: &mut SiteTx, body: &str, submission: Option<Submission>) -> Result<Message, Problem> {
-    let message_id = Uuid::new_v4();
+    let mut message_id = Uuid::new_v4();
     if let Some(submission) = submission {
         let ticket = mine(tx).await?;
         // The same text on another ticket is another reply.
         let request = Sha256Digest::of_parts(&[submission.request.as_bytes(), ticket.id.as_bytes()]);
         let submission = Submission { request, ..submission };
-        if let Some((_, message_id)) = claim(tx, "message", submission, ticket.id, message_id).await? {
-            return message(tx, message_id).await;
+        let claim = claim(tx, "message", submission).await?;
+        if claim.repeated {
+            return message(tx, claim.message_id).await;
         }
+        message_id = claim.message_id;
     }
     // The policy shows one ticket at the most, so the SELECT needs no condition; none means no such token.
     let inserted = sqlx::query_as(
@@ -193,26 +193,23 @@ async fn message(tx: &mut SiteTx, id: Uuid) -> Result<Message, Problem> {
     .ok_or_else(Problem::not_found)
 }
 
-/// Claims an idempotency key for these ids. `None`: it is new, go on. `Some`: the ids of the same submission before.
-pub(super) async fn claim(
-    tx: &mut SiteTx,
-    kind: &str,
-    submission: Submission,
-    ticket_id: Uuid,
-    message_id: Uuid,
-) -> Result<Option<(Uuid, Uuid)>, Problem> {
-    let claim: Claim =
-        sqlx::query_as("select verdict, ticket_id, message_id from ctx.claim_submission($1, $2, $3, $4, $5)")
+/// Claims an idempotency key. The database chooses the ids: those of a new ticket, or of the ticket that the token opens.
+///
+/// # Errors
+/// `404 not_found` without a ticket to answer; `409 idempotency_conflict`.
+pub(super) async fn claim(tx: &mut SiteTx, kind: &str, submission: Submission) -> Result<Claim, Problem> {
+    let (verdict, ticket_id, message_id): (String, Option<Uuid>, Option<Uuid>) =
+        sqlx::query_as("select verdict, ticket_id, message_id from ctx.claim_submission($1, $2, $3)")
             .bind(kind)
             .bind(submission.key.as_bytes().as_slice())
             .bind(submission.request.as_bytes().as_slice())
-            .bind(ticket_id)
-            .bind(message_id)
             .fetch_one(tx.connection())
             .await?;
-    match (claim.verdict.as_str(), claim.ticket_id, claim.message_id) {
-        ("new", ..) => Ok(None),
-        ("repeat", Some(ticket_id), Some(message_id)) => Ok(Some((ticket_id, message_id))),
+    match (verdict.as_str(), ticket_id, message_id) {
+        ("no_ticket", ..) => Err(Problem::not_found()),
+        ("new" | "repeat", Some(ticket_id), Some(message_id)) => {
+            Ok(Claim { repeated: verdict == "repeat", ticket_id, message_id })
+        }
         _ => Err(Problem::new(
             Code::IdempotencyConflict,
             "This Idempotency-Key was used for a different request in the last 24 hours. Use a new one.",

@@ -154,7 +154,7 @@ pub async fn objects_removed(worker: &Worker, keys: &[String]) -> Result<(), Pro
 pub async fn purge_expired(worker: &Worker) -> Result<(), Problem> {
     worker
         .execute(sqlx::query(
-            "select worker.purge_expired(10000), worker.purge_ended(10000), worker.purge_missed_searches(10000)",
+            "select worker.purge(10000)",
         ))
         .await
 }

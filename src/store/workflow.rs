@@ -58,7 +58,7 @@ pub async fn statuses(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Status>, Op
     let rows: Vec<Status> = sqlx::query_as(
         "select id, name, category, position, is_default
         from vicket.ticket_statuses
-        where $1::bigint is null or (position::bigint, id) > ($1, $2)
+        where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
         order by position, id
         limit $3",
     )
@@ -75,11 +75,13 @@ pub async fn statuses(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Status>, Op
 /// # Errors
 /// `404 not_found`.
 pub async fn status(tx: &mut OrgTx, id: Uuid) -> Result<Status, Problem> {
-    sqlx::query_as("select id, name, category, position, is_default from vicket.ticket_statuses where id = $1")
-        .bind(id)
-        .fetch_optional(tx.connection())
-        .await?
-        .ok_or_else(Problem::not_found)
+    sqlx::query_as(
+        "select id, name, category, position, is_default from vicket.ticket_statuses where id = $1 and deleted_at is null",
+    )
+    .bind(id)
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)
 }
 
 /// Adds a status, after the last one unless its position is given.
@@ -138,13 +140,13 @@ pub async fn change_status(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Res
     status(tx, id).await
 }
 
-/// Deletes a status; its tickets move to the default.
+/// Deletes a status; its tickets move to the default, in the background when they are thousands.
 ///
 /// # Errors
 /// `404 not_found`; `422 unprocessable` for the default.
 pub async fn delete_status(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = sqlx::query("delete from vicket.ticket_statuses where id = $1").bind(id).execute(tx.connection()).await;
-    super::one_row(gone.map_err(refused)?.rows_affected())
+    let gone = super::remove_large(tx, "ticket_statuses", id).await.map_err(refused)?;
+    super::one_row(gone.into())
 }
 
 /// The priorities of the org, the least urgent first.
@@ -156,7 +158,7 @@ pub async fn priorities(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Priority>
     let rows: Vec<Priority> = sqlx::query_as(
         "select id, name, position, is_default
         from vicket.ticket_priorities
-        where $1::bigint is null or (position::bigint, id) > ($1, $2)
+        where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
         order by position, id
         limit $3",
     )
@@ -173,11 +175,13 @@ pub async fn priorities(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Priority>
 /// # Errors
 /// `404 not_found`.
 pub async fn priority(tx: &mut OrgTx, id: Uuid) -> Result<Priority, Problem> {
-    sqlx::query_as("select id, name, position, is_default from vicket.ticket_priorities where id = $1")
-        .bind(id)
-        .fetch_optional(tx.connection())
-        .await?
-        .ok_or_else(Problem::not_found)
+    sqlx::query_as(
+        "select id, name, position, is_default from vicket.ticket_priorities where id = $1 and deleted_at is null",
+    )
+    .bind(id)
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)
 }
 
 /// Adds a priority, as the most urgent one unless its position is given.
@@ -228,14 +232,13 @@ pub async fn change_priority(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> R
     priority(tx, id).await
 }
 
-/// Deletes a priority; its tickets move to the default.
+/// Deletes a priority; its tickets move to the default, in the background when they are thousands.
 ///
 /// # Errors
 /// `404 not_found`; `422 unprocessable` for the default.
 pub async fn delete_priority(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone =
-        sqlx::query("delete from vicket.ticket_priorities where id = $1").bind(id).execute(tx.connection()).await;
-    super::one_row(gone.map_err(refused)?.rows_affected())
+    let gone = super::remove_large(tx, "ticket_priorities", id).await.map_err(refused)?;
+    super::one_row(gone.into())
 }
 
 fn refused(error: sqlx::Error) -> Problem {

@@ -213,7 +213,7 @@ async fn each_format_says_the_same_and_escapes_what_it_must() {
     for loads in ["http:", "https:", "src=\"", "<script", "@import", "url("] {
         assert!(!page.contains(loads), "the page loads something: {loads}");
     }
-    assert!(page.contains("widget_reads_published") && page.contains("view-owner-rights"));
+    assert!(page.contains("widget_select") && page.contains("view-owner-rights"));
     let markdown = report.write(Format::Markdown).expect("written");
     assert!(markdown.contains("| vicket.articles | yes | yes | 9 | S--- |") && markdown.contains("view-owner-rights"));
 }
@@ -290,10 +290,10 @@ async fn probes_find_what_a_weakened_policy_shows_and_to_whom() {
     let world = World::new().await;
     world
         .arrange(
-            "alter policy widget_reads_published on vicket.faqs using (org_id = (select ctx.org_id())
+            "alter policy widget_select on vicket.faqs using (org_id = (select ctx.org_id())
                and (site_id is null or site_id = (select ctx.site_id())));
             alter policy operator_all on vicket.refused_origins using (true);
-            alter policy agent_reads on vicket.ticket_events using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:read')))",
+            alter policy agent_select on vicket.ticket_events using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:read')))",
         )
         .await;
     let (clean, probes) = probe(&world);

@@ -189,7 +189,7 @@ const BREACHES: [(&str, &str); 4] = [
     ("alter table vicket.tickets no force row level security", "rls-not-forced: vicket.tickets"),
     ("alter table vicket.faqs disable row level security", "rls-off: vicket.faqs"),
     ("create table vicket.x (org_id uuid not null)", "rls-off: vicket.x"),
-    ("drop policy definer_counts on vicket.ticket_counters", "rls-no-policy: vicket.ticket_counters"),
+    ("drop policy definer_select on vicket.role_permissions", "rls-no-policy: vicket.role_permissions"),
 ];
 
 #[tokio::test]

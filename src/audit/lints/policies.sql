@@ -99,7 +99,7 @@ where e.text ~ ('(\(' || c.name || '\)|\m' || c.name || ')::')
 union all
 select 'policy-unsealed', t.oid, t.name, 'no restrictive policy for all commands binds vicket_widget to its key''s '
     || case when t.site is null then 'org' else 'org and site' end,
-  format('create policy widget_sealed on %s as restrictive for all to vicket_widget'
+  format('create policy widget_all_sealed on %s as restrictive for all to vicket_widget'
     || ' using (%2$I = (select ctx.org_by_key())%3$s) with check (%2$I = (select ctx.org_by_key())%3$s);', t.name,
     coalesce(t.org, 'org_id'), case when t.site is null then '' else format(' and %I = (select ctx.site_by_key())', t.site) end)
 from tab t

@@ -29,7 +29,6 @@ insert into vicket.site_origins (org_id, site_id, origin)
 insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
   select s.org_id, s.id, 'https://' || k || '.refused-' || s.n || '.example', k, now(), now()
   from site s, generate_series(1, 5) as k;
-insert into vicket.ticket_counters (org_id, site_id, last_number) select org_id, id, 1000000 from site;
 
 -- Twenty people an org, each logged in; the second is in a team of two sites.
 insert into vicket.users (email, name)

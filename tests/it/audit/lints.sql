@@ -20,9 +20,9 @@ create table vicket.x (org_id uuid not null); alter table vicket.x force row lev
 
 -- lint: rls-no-policy
 -- bad
-drop policy definer_counts on vicket.ticket_counters;
+drop policy definer_select on vicket.role_permissions;
 -- good
-drop policy definer_reads on vicket.articles;
+drop policy definer_select on vicket.articles;
 
 -- lint: policies-unused
 -- bad
@@ -156,9 +156,9 @@ create policy x on vicket.faqs for select to vicket_widget using (org_id = (sele
 
 -- lint: policy-siteless
 -- bad
-alter policy widget_reads_offered on vicket.templates using (org_id = (select ctx.org_id()));
+alter policy widget_select on vicket.templates using (org_id = (select ctx.org_id()));
 -- good
-alter policy widget_reads_offered on vicket.templates using (id = any (array(select ctx.template_ids())) and org_id = (select ctx.org_id()));
+alter policy widget_select on vicket.templates using (id = any (array(select ctx.template_ids())) and org_id = (select ctx.org_id()));
 
 -- lint: policy-voice
 -- bad
@@ -223,15 +223,15 @@ create policy x on vicket.faqs for select to vicket_widget using (org_id = (sele
 
 -- lint: policy-unsealed
 -- bad
-drop policy widget_sealed on vicket.tickets;
+drop policy widget_all_sealed on vicket.tickets;
 -- good
 create table vicket.x (org_id uuid not null); grant select on vicket.x to vicket_agent;
 
 -- lint: policy-unsealed
 -- bad
-alter policy widget_sealed on vicket.articles using (org_id = (select ctx.org_by_key()));
+alter policy widget_all_sealed on vicket.articles using (org_id = (select ctx.org_by_key()));
 -- good
-alter policy widget_sealed on vicket.articles using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+alter policy widget_all_sealed on vicket.articles using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 
 -- lint: policy-actorless
 -- bad
@@ -254,13 +254,13 @@ create policy x on vicket.ticket_messages for select to vicket_agent using (org_
 
 -- lint: policy-escalation
 -- bad
-alter policy agent_invites on vicket.invitations with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
+alter policy agent_insert on vicket.invitations with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
 -- good
-alter policy agent_invites on vicket.invitations with check (ctx.may_grant(role) and org_id = (select ctx.org_id()));
+alter policy agent_insert on vicket.invitations with check (ctx.may_grant(role) and org_id = (select ctx.org_id()));
 
 -- lint: policy-escalation
 -- bad
-alter policy agent_creates on vicket.machine_keys with check (org_id = (select ctx.org_id()) and ctx.may_all(permissions));
+alter policy agent_insert on vicket.machine_keys with check (org_id = (select ctx.org_id()) and ctx.may_all(permissions));
 grant insert (created_by) on vicket.machine_keys to vicket_agent;
 -- good
 grant insert (created_by) on vicket.machine_keys to vicket_agent;

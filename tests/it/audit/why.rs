@@ -69,8 +69,8 @@ async fn an_article_is_explained_condition_by_condition_for_its_site_for_another
     assert_eq!(own["because"], serde_json::json!([]));
     let org = "true (org_id = ";
     let all_true = [org, "true ((site_id ", "true (status = "];
-    assert_eq!(conditions(&own, "widget_reads_published"), all_true);
-    assert_eq!(conditions(&own, "widget_sealed"), [org, "true ((site_id "]);
+    assert_eq!(conditions(&own, "widget_select"), all_true);
+    assert_eq!(conditions(&own, "widget_all_sealed"), [org, "true ((site_id "]);
     assert_eq!(own["policies"].as_array().expect("policies").len(), 2, "those of the widget that SELECT asks: {own:#}");
 
     // By id, and by a slug that only one site has.
@@ -78,30 +78,30 @@ async fn an_article_is_explained_condition_by_condition_for_its_site_for_another
         let other_site = ask(&published, &["--site", site]);
         assert_eq!(verdict(&other_site), hidden());
         let not_this_site = [org, "false ((site_id ", "true (status = "];
-        assert_eq!(conditions(&other_site, "widget_reads_published"), not_this_site);
-        assert_eq!(conditions(&other_site, "widget_sealed"), [org, "false ((site_id "]);
+        assert_eq!(conditions(&other_site, "widget_select"), not_this_site);
+        assert_eq!(conditions(&other_site, "widget_all_sealed"), [org, "false ((site_id "]);
         assert_eq!(other_site["because"].as_array().expect("reasons").len(), 2, "{other_site:#}");
     }
 
     let other_org = ask(&published, &["--site", "globex/site-c"]);
     assert_eq!(verdict(&other_org), hidden());
     let nothing_of_it = ["false (org_id = ", "false ((site_id ", "true (status = "];
-    assert_eq!(conditions(&other_org, "widget_reads_published"), nothing_of_it);
+    assert_eq!(conditions(&other_org, "widget_select"), nothing_of_it);
 
     let draft = ask(&article(&world, "site-a-draft").await, &["--site", "acme/site-a"]);
     assert_eq!(verdict(&draft), hidden());
     let unpublished = [org, "true ((site_id ", "false (status = "];
-    assert_eq!(conditions(&draft, "widget_reads_published"), unpublished);
+    assert_eq!(conditions(&draft, "widget_select"), unpublished);
     let because = draft["because"].as_array().expect("reasons");
     assert_eq!(because.len(), 1, "{because:?}");
     assert_eq!(
         because[0],
-        "no permissive policy for SELECT passes: widget_reads_published: (status = 'published'::text) is false"
+        "no permissive policy for SELECT passes: widget_select: (status = 'published'::text) is false"
     );
 
     let nobody = ask(&published, &[]);
     assert_eq!(verdict(&nobody), hidden());
-    assert!(conditions(&nobody, "widget_sealed").iter().all(|condition| condition.starts_with("null ")), "{nobody:#}");
+    assert!(conditions(&nobody, "widget_all_sealed").iter().all(|condition| condition.starts_with("null ")), "{nobody:#}");
 
     // A key cannot change anything: no policy, no grant.
     let update = ask(&published, &["--site", "acme/site-a", "--command", "update"]);
@@ -119,9 +119,9 @@ async fn the_seal_refuses_a_context_that_was_moved_without_its_key() {
         let injected =
             why(&world, &["--table", "articles", "--id", &published, "--site", "acme/site-a", "--key-of", key_of]);
         assert_eq!(verdict(&injected), hidden(), "{key_of}");
-        assert!(conditions(&injected, "widget_reads_published").iter().all(|condition| condition.starts_with("true ")));
+        assert!(conditions(&injected, "widget_select").iter().all(|condition| condition.starts_with("true ")));
         assert!(
-            conditions(&injected, "widget_sealed").iter().all(|condition| condition.starts_with(seal)),
+            conditions(&injected, "widget_all_sealed").iter().all(|condition| condition.starts_with(seal)),
             "{injected:#}"
         );
         let because = injected["because"].as_array().expect("reasons");
@@ -173,23 +173,23 @@ async fn a_ticket_is_explained_for_customers_agents_keys_and_commands_and_nothin
 
     let stranger = ask(&["--site", "acme/site-a"]);
     assert_eq!(verdict(&stranger), hidden());
-    assert_eq!(first(&stranger, "widget_reads_by_token"), ["true", "true", "null"], "no token");
+    assert_eq!(first(&stranger, "widget_select"), ["true", "true", "null"], "no token");
     assert_eq!(verdict(&ask(&["--site", "acme/site-a", "--ticket", &id])), reached());
     let other_site = ask(&["--site", "acme/site-b", "--ticket", &id]);
     assert_eq!(verdict(&other_site), hidden(), "{other_site:#}");
 
     assert_eq!(verdict(&agent(&owner, &[])), reached());
-    assert_eq!(first(&agent(&owner, &[]), "agent_reads"), ["true", "true", "true"]);
-    assert_eq!(first(&agent(&bound, &[]), "agent_reads"), ["true", "true", "false"], "in a team of another site");
+    assert_eq!(first(&agent(&owner, &[]), "agent_select"), ["true", "true", "true"]);
+    assert_eq!(first(&agent(&bound, &[]), "agent_select"), ["true", "true", "false"], "in a team of another site");
     assert_eq!(verdict(&agent(&bound, &[])), hidden());
     let no_member = agent(&nobody, &[]);
     assert_eq!(
-        (verdict(&no_member), first(&no_member, "agent_reads")),
+        (verdict(&no_member), first(&no_member, "agent_select")),
         (hidden(), vec!["true".into(), "false".into(), "null".into()])
     );
     let no_credential = ask(&["--role", "agent", "--org", "acme"]);
     assert_eq!(
-        (verdict(&no_credential), first(&no_credential, "agent_reads")),
+        (verdict(&no_credential), first(&no_credential, "agent_select")),
         (hidden(), vec!["true".into(), "false".into(), "null".into()])
     );
 
@@ -232,7 +232,7 @@ async fn a_ticket_is_explained_for_customers_agents_keys_and_commands_and_nothin
                 let named = if table == "tickets" { id.clone() } else { format!("ticket_id={id}") };
                 let (fine, out, err) =
                     run(&world, &[&["--table", table, "--id", &named, "--format", format], context].concat());
-                assert!(fine && out.contains("agent_reads") | out.contains("widget_reads_by_token"), "{out}{err}");
+                assert!(fine && out.contains("agent_select") | out.contains("widget_select"), "{out}{err}");
                 assert!(!(out.clone() + &err).to_lowercase().contains("marzipan"), "{out}{err}");
                 assert!(!out.contains(&world.site_a.id.to_string()) && !out.contains(&id), "{out}");
             }
@@ -242,7 +242,7 @@ async fn a_ticket_is_explained_for_customers_agents_keys_and_commands_and_nothin
     let expected = "SELECT of a row of vicket.tickets as vicket_widget\ncontext: site acme/site-a, key of acme/site-a, no ticket's token\n";
     assert!(out.starts_with(expected), "{out}");
     assert!(
-        out.contains("\nREFUSED\n  no permissive policy for SELECT passes: widget_reads_by_token: (id = "),
+        out.contains("\nREFUSED\n  no permissive policy for SELECT passes: widget_select: (id = "),
         "{out}"
     );
     assert!(out.ends_with("Tried as vicket_widget, the statement reached no row.\n"), "{out}");
@@ -263,7 +263,7 @@ async fn what_a_condition_selects_elsewhere_is_what_the_role_sees_there() {
     let file: Uuid = world.look("select id from vicket.attachments").await;
     let explained =
         why(&world, &["--table", "attachments", "--id", &file.to_string(), "--site", "acme/site-a", "--ticket", &id]);
-    let of = conditions(&explained, "widget_reads_by_token");
+    let of = conditions(&explained, "widget_select");
     assert_eq!(verdict(&explained), hidden());
     // The message is there, and the widget must not see it.
     assert!(
@@ -281,7 +281,7 @@ async fn a_table_without_row_level_security_or_without_policies_says_so() {
     let off = ask(&["--site", "globex/site-c"]);
     assert_eq!((verdict(&off), &off["in_force"]), (reached(), &false.into()));
     assert_eq!(off["row_security"], "OFF: no policy is asked");
-    world.arrange("alter table vicket.articles enable row level security; drop policy widget_reads_published on vicket.articles").await;
+    world.arrange("alter table vicket.articles enable row level security; drop policy widget_select on vicket.articles").await;
     let none = ask(&["--site", "acme/site-a"]);
     assert_eq!(verdict(&none), hidden());
     assert_eq!(none["because"], serde_json::json!(["no policy lets this role SELECT"]));
@@ -298,15 +298,15 @@ async fn an_explanation_that_postgresql_does_not_share_is_a_failure() {
     let published = article(&world, "site-a-published").await;
     let args = ["--table", "articles", "--id", &published, "--site", "acme/site-a"];
     // The copy that is asked about has no place in the table.
-    world.arrange("alter policy widget_sealed on vicket.articles using (ctid is not null)").await;
+    world.arrange("alter policy widget_all_sealed on vicket.articles using (ctid is not null)").await;
     let (fine, out, err) = run(&world, &args);
     assert!(!fine && out.contains("  42703  (ctid IS NOT NULL)"), "{out}");
     assert!(err.contains("does not do what grants and policies say: the statement reached the row"), "{err}");
     // An error that the statement shares is an explanation.
-    world.arrange("alter policy widget_sealed on vicket.articles using (1 / length(left(slug, 0)) = 1)").await;
+    world.arrange("alter policy widget_all_sealed on vicket.articles using (1 / length(left(slug, 0)) = 1)").await;
     let broken = why(&world, &args);
     assert_eq!(verdict(&broken), (false, r#"{"refused":"22012"}"#.to_owned()));
-    assert_eq!(conditions(&broken, "widget_sealed"), ["22012 ((1 / leng"]);
+    assert_eq!(conditions(&broken, "widget_all_sealed"), ["22012 ((1 / leng"]);
 }
 
 #[tokio::test]

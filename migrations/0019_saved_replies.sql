@@ -1,10 +1,6 @@
--- saved_replies: texts that agents put into an answer, instead of writing them once more.
-
+-- saved_replies: texts that agents put into an answer, instead of writing them once more. Of the org, for everybody who answers.
 set local role vicket_owner;
 
--- ---------------------------------------------------------------------------------------------------------------------
--- saved_replies
--- Why: of the org, for everybody who answers. They are texts to begin with: what is sent is the answer's own.
 create table vicket.saved_replies (
   org_id uuid not null default ctx.org_id(),
   id uuid not null default gen_random_uuid(),
@@ -23,45 +19,44 @@ create table vicket.saved_replies (
 alter table vicket.saved_replies enable row level security;
 alter table vicket.saved_replies force row level security;
 
-create policy agent_reads on vicket.saved_replies
+create policy agent_select on vicket.saved_replies
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_adds on vicket.saved_replies
+create policy agent_insert on vicket.saved_replies
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_edits on vicket.saved_replies
+create policy agent_update on vicket.saved_replies
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_deletes on vicket.saved_replies
-  for delete to vicket_agent
+create policy definer_select on vicket.saved_replies
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.saved_replies
+  for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
 
-grant select (org_id, id, name, body, created_at, updated_at, updated_by),
-  insert (name, body),
-  update (name, body),
-  delete
+grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name, body)
   on vicket.saved_replies to vicket_agent;
--- Not granted: who and when.
+grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
+-- Not granted: who and when; DELETE to requests (ctx.remove); anything to vicket_widget and vicket_operator.
 
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
 comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
 comment on column vicket.saved_replies.updated_by is 'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
-comment on policy agent_reads on vicket.saved_replies is 'ticket:write: whoever answers.';
-comment on policy agent_adds on vicket.saved_replies is 'ticket:write.';
-comment on policy agent_edits on vicket.saved_replies is 'ticket:write.';
-comment on policy agent_deletes on vicket.saved_replies is 'ticket:write.';
+comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
+comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
+comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
+comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
+comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';
 
 create function vicket.saved_reply_touched() returns trigger
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   new.updated_at := clock_timestamp();
   new.updated_by := ctx.actor_name();
   return new;
 end $$;
-comment on function vicket.saved_reply_touched() is 'Trigger: who changed a saved reply, and when.';
 
 create trigger touched before update on vicket.saved_replies
   for each row execute function vicket.saved_reply_touched();
@@ -69,5 +64,4 @@ create trigger changes_take_turns before insert or update or delete on vicket.sa
   for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or update or delete on vicket.saved_replies
   for each row execute function vicket.audited('saved_reply', 'id', 'name updated_at');
-
 reset role;
