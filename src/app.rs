@@ -27,17 +27,13 @@ use crate::{
     auth::{
         agent::{unknown_machine_key, unknown_session},
         password::Hasher,
-        site_key::Presented,
     },
     checks,
     counts::Counts,
     dashboard,
-    db::{
-        Access, Actor, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, SiteTx, Verdict, WidgetGate,
-        Worker,
-    },
+    db::{Access, Actor, AgentGate, AgentKnock, AgentVerdict, Credential, OrgTx, WidgetGate, Worker, unclean_sessions},
     kept::{Answer, Kept},
-    keys::{SECRET_LENGTH, Sha256Digest},
+    keys::Sha256Digest,
     limits::Limits,
     objects::Objects,
     pages,
@@ -102,17 +98,6 @@ impl App {
 }
 
 impl App {
-    /// A second transaction of a request on the support surface that did without the first for a while.
-    ///
-    /// # Errors
-    /// `401 key_invalid` when the key was revoked meanwhile; `503` when no connection is to be had.
-    pub async fn enter_site_again(&self, knock: &Knock) -> Result<SiteTx, Problem> {
-        match self.gate.enter(knock).await? {
-            Verdict::Entered(tx) => Ok(tx),
-            Verdict::Unknown { .. } => Err(Presented::Digest(knock.key, SECRET_LENGTH).refusal()),
-        }
-    }
-
     /// The bytes of an attachment whose row was seen.
     ///
     /// # Errors
@@ -258,7 +243,11 @@ impl Root {
             let problem = Problem::new(Code::DatabaseUnavailable, detail);
             return failure::response(&Problem { retry_after: Some(2), ..problem });
         }
-        let body = serde_json::json!({ "status": "ready", "refused_statements": refused_statements() });
+        let body = serde_json::json!({
+            "status": "ready",
+            "refused_statements": refused_statements(),
+            "unclean_sessions": unclean_sessions(),
+        });
         Response::builder()
             .content_type("application/json")
             .header(header::CACHE_CONTROL, "no-store")

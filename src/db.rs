@@ -3,22 +3,28 @@
 //! Nothing else in the crate holds a pool, says BEGIN or sets the context. A request gets a [`SiteTx`] or an [`OrgTx`]: a
 //! transaction that already is the tenant. What makes that safe:
 //!
-//! * BEGIN, the resolver and SET LOCAL ROLE travel in one message, so there is no moment in which a connection is in a
-//!   transaction and not yet a tenant, and the key is resolved in the same transaction as the work: a rotation acts
-//!   on the next request.
-//! * A connection goes back to its pool only after COMMIT or ROLLBACK has been answered. Whatever ends otherwise, a
-//!   cancelled request included, has its connection closed: what a half-finished exchange left behind is never reused.
-//! * The message is also the test of a pooled connection. When it fails on a dead one, nothing has been done yet, and
-//!   it is tried on another.
+//! * After BEGIN one statement resolves the credential and takes the role. The key is resolved in the same transaction as
+//!   the work, so a rotation acts on the next request; before it, the login may do nothing.
+//! * Digests are bound parameters, never text of a statement, which other sessions of the login may be shown.
+//! * A connection goes back to its pool only when COMMIT or ROLLBACK has been answered, and PostgreSQL has said in the
+//!   same message that nothing is left on the session. Whatever ends otherwise, a cancelled request included, has its
+//!   connection closed: what was left behind on it meets no other tenant.
+//! * The first message is also the test of a pooled connection. When it fails on a dead one, nothing has been done yet,
+//!   and it is tried on another.
 
 mod org;
 mod site;
 
-use std::{str::FromStr as _, time::Duration};
+use std::{
+    str::FromStr as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use deadpool::managed::{self, Object, PoolError, RecycleResult, TimeoutType};
+use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
 
@@ -31,11 +37,43 @@ pub use site::{Entry, Knock, SiteLimits, SiteTx, Verdict, WidgetGate};
 const WAIT: Duration = Duration::from_secs(2);
 /// How long a new connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long the entering message may take. More than `statement_timeout` of the gates: what is later has no answer to
+/// How long entering may take. More than `statement_timeout` of the gates: what is later has no answer to
 /// wait for, because the network lost the connection.
 const ENTER: Duration = Duration::from_secs(8);
 /// A connection that was idle for longer is not used again: something between here and PostgreSQL may have dropped it.
 const IDLE: Duration = Duration::from_mins(5);
+
+/// What ends the transactions of a login: one message each, one round trip.
+struct Endings {
+    /// Begins with [`COMMITTED`] statements, of which the last is COMMIT.
+    commit: &'static str,
+    roll_back: &'static str,
+    /// Whether they end with PostgreSQL's word on the session.
+    checked: bool,
+}
+
+/// In a transaction that has failed COMMIT is answered as if nothing were wrong, though it rolls back. SET CONSTRAINTS
+/// before it fails there, and does nothing else that COMMIT would not do.
+const COMMITTED: usize = 2;
+/// Of a gate: then the session's settings are those of its start again, and PostgreSQL says whether anything else is left
+/// on it that the next tenant would meet.
+const OF_A_GATE: Endings = Endings {
+    commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()",
+    roll_back: "ROLLBACK; RESET ALL; SELECT auth.session_is_clean()",
+    checked: true,
+};
+/// Of the deploying login, whose sessions end with their command.
+const OF_A_COMMAND: Endings =
+    Endings { commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT", roll_back: "ROLLBACK", checked: false };
+
+/// Connections that were closed since the process began, because a request had left something on their session.
+static UNCLEAN_SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+/// How many connections of the gates were closed since the start, because a request had left something on their session,
+/// or it could not be said: an injected statement, or a bug.
+pub fn unclean_sessions() -> u64 {
+    UNCLEAN_SESSIONS.load(Ordering::Relaxed)
+}
 
 struct Connections {
     options: PgConnectOptions,
@@ -58,8 +96,10 @@ impl managed::Manager for Connections {
 }
 
 /// A pool of one login.
+#[derive(Clone)]
 pub struct Pool {
     pool: managed::Pool<Connections>,
+    endings: &'static Endings,
 }
 
 impl Pool {
@@ -75,7 +115,7 @@ impl Pool {
             .create_timeout(Some(CONNECT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool })
+        Ok(Self { pool, endings: &OF_A_GATE })
     }
 
     async fn get(&self) -> Result<Object<Connections>, Problem> {
@@ -93,18 +133,23 @@ impl Pool {
         })
     }
 
-    /// Sends `message` on a pooled connection, on another when a pooled one turns out to be dead. The message must be
-    /// one that does nothing when its connection dies.
-    async fn send(&self, message: &str) -> Result<(Exchange, Vec<PgRow>), Problem> {
+    /// A connection that nobody has tried.
+    async fn lease(&self) -> Result<Exchange, Problem> {
+        Ok(Exchange { connection: Some(self.get().await?), endings: self.endings })
+    }
+
+    /// Does `first` on a pooled connection, on another when a pooled one turns out to be dead. It must be something that
+    /// does nothing when its connection dies. It has the exchange, so that one that fails is dropped, and closed, there.
+    async fn start<T, F>(&self, first: impl Fn(Exchange) -> F) -> Result<(Exchange, T), Problem>
+    where
+        F: Future<Output = Result<(Exchange, T), sqlx::Error>>,
+    {
         let mut attempts = 0;
         loop {
-            let mut exchange = Exchange::new(self.get().await?);
-            let sending = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(exchange.connection());
-            let sent = tokio::time::timeout(ENTER, sending).await;
-            match sent.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))) {
-                Ok(rows) => return Ok((exchange, rows)),
+            let started = tokio::time::timeout(ENTER, first(self.lease().await?)).await;
+            match started.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))) {
+                Ok(started) => return Ok(started),
                 Err(error) => {
-                    drop(exchange);
                     let problem = Problem::from(error);
                     attempts += 1;
                     if problem.code != Code::DatabaseUnavailable || attempts >= 3 {
@@ -117,13 +162,19 @@ impl Pool {
         }
     }
 
+    /// Begins a transaction, by a message that says BEGIN and nothing that depends on a request.
+    async fn begin(&self, message: &'static str) -> Result<Exchange, Problem> {
+        let begun = self.start(|mut exchange| async move {
+            sqlx::raw_sql(message).execute(exchange.connection()).await?;
+            Ok((exchange, ()))
+        });
+        begun.await.map(|(exchange, ())| exchange)
+    }
+
     /// Connects once, to see whether it can be done.
     async fn probe(&self) -> anyhow::Result<()> {
         match self.get().await {
-            Ok(connection) => {
-                Exchange::new(connection).finish();
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(problem) => Err(anyhow::anyhow!("{} ({})", problem.detail, problem.cause.unwrap_or_default())),
         }
     }
@@ -150,40 +201,71 @@ pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
 /// A connection in use. Goes back to its pool only when [`Exchange::finish`] said that it is clean.
 struct Exchange {
     connection: Option<Object<Connections>>,
+    endings: &'static Endings,
 }
 
 impl Exchange {
-    fn new(connection: Object<Connections>) -> Self {
-        Self { connection: Some(connection) }
-    }
-
     fn connection(&mut self) -> &mut PgConnection {
         self.connection.as_mut().expect("an exchange holds its connection until it is finished")
     }
 
-    /// The connection is outside any transaction and goes back to its pool.
+    /// The connection is outside any transaction, nothing is left on its session, and it goes back to its pool.
     fn finish(mut self) {
         drop(self.connection.take());
     }
 
-    async fn roll_back(mut self) -> Result<(), Problem> {
-        sqlx::raw_sql("ROLLBACK").execute(self.connection()).await?;
-        self.finish();
-        Ok(())
+    async fn roll_back(self) -> Result<(), Problem> {
+        let message = self.endings.roll_back;
+        self.close_with(message, 1).await
     }
 
-    /// Commits when `result` is good, rolls back when it is not, and passes it on. The connection is reused only when
-    /// PostgreSQL has answered.
-    async fn end<T>(mut self, result: Result<T, Problem>) -> Result<T, Problem> {
-        let command = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = sqlx::raw_sql(command).execute(self.connection()).await.map_err(Problem::from);
-        if ended.is_ok() {
-            self.finish();
+    /// Commits when `result` is good, rolls back when it is not, and passes it on.
+    async fn end<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
+        match result {
+            Ok(done) => {
+                let message = self.endings.commit;
+                self.close_with(message, COMMITTED).await?;
+                Ok(done)
+            }
+            // Nobody would answer, or what the driver has prepared on this connection is gone.
+            Err(problem) if problem.code == Code::DatabaseUnavailable => Err(problem),
+            Err(problem) => {
+                let _: Result<(), Problem> = self.roll_back().await;
+                Err(problem)
+            }
         }
-        match (result, ended) {
-            (Ok(_), Err(problem)) => Err(problem),
-            (result, _) => result,
+    }
+
+    /// Sends an ending. It is good when its first `needed` statements are: what was committed stays so, whatever becomes
+    /// of the rest, which only tells whether the connection is used again.
+    async fn close_with(mut self, ending: &'static str, needed: usize) -> Result<(), Problem> {
+        let (mut answered, mut clean, mut failed) = (0, !self.endings.checked, None);
+        let mut answers = sqlx::raw_sql(ending).fetch_many(self.connection());
+        loop {
+            match answers.try_next().await {
+                Ok(Some(Either::Left(_))) => answered += 1,
+                Ok(Some(Either::Right(row))) => clean = row.try_get(0).unwrap_or_default(),
+                Ok(None) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
+        drop(answers);
+        match failed {
+            None if clean => {
+                self.finish();
+                return Ok(());
+            }
+            Some(error) if answered < needed => return Err(error.into()),
+            None => tracing::warn!("a request left something on its session; the connection is closed"),
+            Some(error) => {
+                tracing::warn!(%error, "what a request left on its session could not be said; the connection is closed");
+            }
+        }
+        UNCLEAN_SESSIONS.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -220,7 +302,7 @@ impl Worker {
         &self,
         query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
     ) -> Result<(), Problem> {
-        let mut exchange = Exchange::new(self.pool.get().await?);
+        let mut exchange = self.pool.lease().await?;
         query.execute(exchange.connection()).await?;
         exchange.finish();
         Ok(())
@@ -234,7 +316,7 @@ impl Worker {
         &self,
         query: sqlx::query::QueryScalar<'_, sqlx::Postgres, String, sqlx::postgres::PgArguments>,
     ) -> Result<Vec<String>, Problem> {
-        let mut exchange = Exchange::new(self.pool.get().await?);
+        let mut exchange = self.pool.lease().await?;
         let rows = query.fetch_all(exchange.connection()).await?;
         exchange.finish();
         Ok(rows)
@@ -253,7 +335,12 @@ impl Pool {
     /// `503` when the database cannot be reached.
     pub async fn catalog(&self, sql: &'static str) -> Result<Vec<PgRow>, Problem> {
         // To compile a statement of the catalog takes longer than to run it.
-        let (exchange, rows) = self.send(&format!("BEGIN READ ONLY; SET LOCAL jit = off; {sql}; COMMIT")).await?;
+        let message = format!("BEGIN READ ONLY; SET LOCAL jit = off; {sql}; COMMIT");
+        let asked = self.start(|mut exchange| async {
+            let rows = sqlx::raw_sql(AssertSqlSafe(message.as_str())).fetch_all(exchange.connection()).await?;
+            Ok((exchange, rows))
+        });
+        let (exchange, rows) = asked.await?;
         exchange.finish();
         Ok(rows)
     }

@@ -1,6 +1,6 @@
 //! Answers kept in memory for one version of a site's content.
 //!
-//! Never a way in: every request enters its site first, and that one round trip proves its key, its origin and the
+//! Never a way in: every request asks the gate first, and that one round trip proves its key, its origin and the
 //! content version. An answer that was made for that very version may then be served without asking again. Each
 //! change that a reader could see raises the version in its own transaction, so the next request misses what was kept.
 //! View counts have a version of their own, which lists are kept for as well; an article's page adds what this process
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 use uuid::Uuid;
 
-use crate::{db::SiteTx, keys::Sha256Digest};
+use crate::{db::Entry, keys::Sha256Digest};
 
 /// How long an article's page is kept: views that other processes counted show after this time at the latest.
 pub const COUNT_LATE: Duration = Duration::from_secs(30);
@@ -112,8 +112,7 @@ pub struct Place {
 
 impl Place {
     /// `question` is a path and its parameters in one canonical form.
-    pub fn new(tx: &SiteTx, question: String, counts: Counts) -> Self {
-        let entry = tx.entry();
+    pub fn new(entry: &Entry, question: String, counts: Counts) -> Self {
         let views_version = (counts == Counts::Exact).then_some(entry.views_version);
         Self { site_id: entry.site_id, content_version: entry.content_version, views_version, question }
     }

@@ -191,6 +191,9 @@ impl From<sqlx::Error> for Problem {
         match (&error, state.as_deref()) {
             // Cancelled by statement_timeout, lock_timeout, or a deadlock: a retry may go through.
             (_, Some("57014" | "55P03" | "40001" | "40P01" | "53300")) => Self::overloaded(error),
+            // A statement that the driver prepared on this connection is gone, or answers otherwise since a migration: the
+            // connection is of no more use, and another one is.
+            (_, Some("26000" | "0A000")) => Self::database_unavailable(error),
             // What a row was to belong to went away between two statements.
             (_, Some("23503")) => Self::not_found(),
             // Shutdown, crash, start-up, connection exceptions.

@@ -17,6 +17,11 @@ impl<T> Slot<T> {
         Self(Mutex::new(Some(tx)))
     }
 
+    /// Of a request whose handler enters by itself.
+    pub fn empty() -> Self {
+        Self(Mutex::new(None))
+    }
+
     /// The transaction, once.
     pub fn take(&self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -1,7 +1,7 @@
 //! The publishable key of a request: read from its header, entered by the surface, handed to the handler.
 //!
-//! The key is entered once per request, after its body has been read and before its handler runs (`api/support/surface.rs`),
-//! so that no slow upload holds a connection. The handler's `SiteKey` argument then takes the transaction.
+//! The key is proved once per request, after its body has been read and before its handler runs (`api/support/surface.rs`),
+//! so that no slow upload holds a connection. The handler's `SiteKey` argument then hands out the transaction.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use poem_openapi::{SecurityScheme, auth::ApiKey};
 
 use super::Slot;
 use crate::{
-    db::SiteTx,
+    db::{Entry, Knock, SiteTx, Verdict, WidgetGate},
     keys::{SECRET_LENGTH, Sha256Digest},
     problem::{Code, Problem},
 };
@@ -70,23 +70,69 @@ pub fn presented_ticket(headers: &HeaderMap) -> Option<Sha256Digest> {
     }
 }
 
+/// A request whose key was good a moment ago, on its way to its handler.
+pub struct Admitted {
+    gate: WidgetGate,
+    knock: Knock,
+    entry: Entry,
+    tx: Slot<SiteTx>,
+}
+
+impl Admitted {
+    /// By the gate's word, with no transaction yet: a kept answer may need none.
+    pub fn proved(gate: &WidgetGate, knock: Knock, entry: Entry) -> Self {
+        Self { gate: gate.clone(), knock, entry, tx: Slot::empty() }
+    }
+
+    pub fn entered(gate: &WidgetGate, knock: Knock, tx: SiteTx) -> Self {
+        Self { gate: gate.clone(), knock, entry: tx.entry().clone(), tx: Slot::new(tx) }
+    }
+
+    /// What the gate said of the key.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Ends the transaction that no handler took: nothing was done in it.
+    pub async fn leave(&self) {
+        if let Some(tx) = self.tx.take() {
+            let _: Result<(), Problem> = tx.finish(Err(Problem::not_found())).await;
+        }
+    }
+}
+
 /// The site's publishable key: `pk_` and 43 characters. It says which site; no path, query, header or body field can.
 /// It reads published content of its site and submits tickets, and may stand in a web page. Pages may use it from the
 /// origins that the site lists.
 #[derive(SecurityScheme)]
-#[oai(rename = "PublishableKey", ty = "api_key", key_name = "X-Vicket-Key", key_in = "header", checker = "entered")]
-pub struct SiteKey(Arc<Slot<SiteTx>>);
+#[oai(rename = "PublishableKey", ty = "api_key", key_name = "X-Vicket-Key", key_in = "header", checker = "admitted")]
+pub struct SiteKey(Arc<Admitted>);
 
 impl SiteKey {
-    /// The transaction that this key entered. Until a handler takes it, it is the surface's to end: input that cannot be
-    /// parsed costs a ROLLBACK and no connection.
-    pub fn enter(self) -> SiteTx {
-        self.0.take().expect("the surface fills the slot, and this takes it once")
+    /// What the gate said of the key when the request came.
+    pub fn entry(&self) -> &Entry {
+        self.0.entry()
+    }
+
+    /// A transaction that is the site: the one that was entered before the handler, until which it is the surface's to end
+    /// (input that cannot be parsed costs a ROLLBACK and no connection); after that, or without, one that enters now.
+    ///
+    /// # Errors
+    /// `401 key_invalid` when the key was revoked meanwhile; `503` when no connection is to be had.
+    pub async fn enter(&self) -> Result<SiteTx, Problem> {
+        let Admitted { gate, knock, tx, .. } = &*self.0;
+        if let Some(tx) = tx.take() {
+            return Ok(tx);
+        }
+        match gate.enter(knock).await? {
+            Verdict::Entered(tx) => Ok(tx),
+            Verdict::Unknown { .. } => Err(Presented::Digest(knock.key, SECRET_LENGTH).refusal()),
+        }
     }
 }
 
 #[expect(clippy::unused_async, reason = "the derive awaits it")]
-async fn entered(request: &Request, _: ApiKey) -> poem::Result<Arc<Slot<SiteTx>>> {
-    let slot = request.data::<Arc<Slot<SiteTx>>>().map(Arc::clone);
-    slot.ok_or_else(|| Problem::internal("a handler ran outside the support surface").into())
+async fn admitted(request: &Request, _: ApiKey) -> poem::Result<Arc<Admitted>> {
+    let admitted = request.data::<Arc<Admitted>>().map(Arc::clone);
+    admitted.ok_or_else(|| Problem::internal("a handler ran outside the support surface").into())
 }

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Access, Exchange, Pool};
+use super::{Access, Exchange, OF_A_COMMAND, Pool};
 use crate::{
     keys::Sha256Digest,
     problem::{Code, Problem},
@@ -76,28 +76,33 @@ impl AgentGate {
         Self { pool }
     }
 
-    /// Begins a transaction and enters the org, in one round trip. Reads see one moment of the database, so that a
+    /// Begins a transaction and enters the org, in two round trips. Reads see one moment of the database, so that a
     /// session that ends meanwhile does not turn a good answer into an empty one.
     ///
     /// # Errors
     /// `503` when no connection is to be had; a refused credential is a verdict and no error.
     pub async fn enter(&self, knock: &AgentKnock<'_>) -> Result<AgentVerdict, Problem> {
-        let (exchange, rows) = self.pool.send(&entering(knock)).await?;
-        let row = rows.first().ok_or_else(|| Problem::internal("the agents' gate answered no row"))?;
-        match row.try_get::<&str, _>("verdict")? {
+        let begin = match knock.access {
+            Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Access::Write => "BEGIN READ WRITE",
+        };
+        let entered = self.pool.start(|mut exchange| async {
+            sqlx::raw_sql(begin).execute(exchange.connection()).await?;
+            let query = knock.bound("select * from auth.enter_org($1, $2, $3, $4)");
+            let row = query.fetch_one(exchange.connection()).await?;
+            Ok((exchange, row))
+        });
+        let (exchange, row) = entered.await?;
+        let refusal = match row.try_get::<&str, _>("verdict")? {
             "entered" => {
-                let actor = actor(row, knock.credential)?;
-                Ok(AgentVerdict::Entered(OrgTx { exchange, actor: Some(actor) }))
+                let actor = actor(&row, knock.credential)?;
+                return Ok(AgentVerdict::Entered(OrgTx { exchange, actor: Some(actor) }));
             }
-            "no_org" => {
-                exchange.roll_back().await?;
-                Ok(AgentVerdict::NoOrg)
-            }
-            _ => {
-                exchange.roll_back().await?;
-                Ok(AgentVerdict::Unknown)
-            }
-        }
+            "no_org" => AgentVerdict::NoOrg,
+            _ => AgentVerdict::Unknown,
+        };
+        exchange.roll_back().await?;
+        Ok(refusal)
     }
 
     /// Executes one function of the schema `auth`, outside any org: how people log in and out.
@@ -106,7 +111,7 @@ impl AgentGate {
     /// Those of the statement, and `503` when no connection is to be had.
     pub async fn ask(&self, query: Query<'_, Postgres, PgArguments>) -> Result<PgRow, Problem> {
         // BEGIN is the test of the connection, after which the function itself is tried once.
-        let (mut exchange, _) = self.pool.send("BEGIN").await?;
+        let mut exchange = self.pool.begin("BEGIN").await?;
         let row = query.fetch_one(exchange.connection()).await.map_err(Problem::from);
         exchange.end(row).await
     }
@@ -117,21 +122,16 @@ impl AgentGate {
     }
 }
 
-/// The one message that enters an org. Only hex of our own making stands in its text.
-fn entering(knock: &AgentKnock) -> String {
-    let begin = match knock.access {
-        Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        Access::Write => "BEGIN READ WRITE",
-    };
-    let (session, machine_key) = match knock.credential {
-        Credential::Session(digest) => (digest.to_hex(), String::new()),
-        Credential::MachineKey(digest) => (String::new(), digest.to_hex()),
-    };
-    format!(
-        "{begin}; SELECT * FROM auth.enter_org('\\x{session}', '\\x{machine_key}', '\\x{}', convert_from('\\x{}', 'UTF8'))",
-        knock.org.map(Sha256Digest::to_hex).unwrap_or_default(),
-        crate::keys::hex(knock.request_id.as_bytes()),
-    )
+impl AgentKnock<'_> {
+    /// A call of one of the resolvers, with the digests as its parameters.
+    fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+        let (session, machine_key): (&[u8], &[u8]) = match &self.credential {
+            Credential::Session(digest) => (digest.as_bytes(), &[]),
+            Credential::MachineKey(digest) => (&[], digest.as_bytes()),
+        };
+        let org: &[u8] = self.org.as_ref().map_or(&[], |digest| digest.as_bytes());
+        sqlx::query(sql).bind(session).bind(machine_key).bind(org).bind(self.request_id)
+    }
 }
 
 fn actor(row: &PgRow, credential: Credential) -> Result<Actor, sqlx::Error> {
@@ -212,7 +212,7 @@ impl Operator {
     /// # Errors
     /// When the URL is none or nobody answers.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let pool = Pool::new(url, OPERATOR_CONNECTIONS)?;
+        let pool = Pool { endings: &OF_A_COMMAND, ..Pool::new(url, OPERATOR_CONNECTIONS)? };
         pool.probe().await?;
         Ok(Self { pool })
     }
@@ -222,7 +222,7 @@ impl Operator {
     /// # Errors
     /// `503` when the database cannot be reached.
     pub async fn begin(&self) -> Result<OrgTx, Problem> {
-        let (exchange, _) = self.pool.send("BEGIN; SET LOCAL ROLE vicket_operator").await?;
+        let exchange = self.pool.begin("BEGIN; SET LOCAL ROLE vicket_operator").await?;
         Ok(OrgTx { exchange, actor: None })
     }
 
@@ -234,22 +234,5 @@ impl Operator {
         let mut tx = self.begin().await?;
         tx.enter(org_slug).await?;
         Ok(tx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_entering_message_holds_hex_and_no_callers_text() {
-        let message = entering(&AgentKnock {
-            access: Access::Write,
-            credential: Credential::MachineKey(Sha256Digest::of(b"'; drop table x; --")),
-            org: Some(Sha256Digest::of(b"acme")),
-            request_id: "'); drop table x; --",
-        });
-        assert!(message.starts_with("BEGIN READ WRITE; SELECT * FROM auth.enter_org('\\x"));
-        assert!(!message.contains("drop") && !message.contains("acme"), "{message}");
     }
 }

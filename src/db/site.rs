@@ -1,6 +1,10 @@
 //! The gate of the support surface: a publishable key enters its site.
 
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::{
+    PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use super::{Access, Exchange, Pool};
@@ -46,15 +50,25 @@ pub struct SiteLimits {
 }
 
 /// The answer of the gate.
-pub enum Verdict {
-    Entered(SiteTx),
+pub enum Verdict<T = SiteTx> {
+    Entered(T),
     /// No such key is active or staged. Says whether some site lists the origin.
     Unknown {
         origin_known: bool,
     },
 }
 
+impl<T> Verdict<T> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Entered(entered) => Verdict::Entered(change(entered)),
+            Self::Unknown { origin_known } => Verdict::Unknown { origin_known },
+        }
+    }
+}
+
 /// The gate of the support surface: the login `vicket_gate_widget`, which may do nothing but become a site.
+#[derive(Clone)]
 pub struct WidgetGate {
     pool: Pool,
 }
@@ -64,20 +78,45 @@ impl WidgetGate {
         Self { pool }
     }
 
-    /// Begins a transaction and enters the site of the key, in one round trip.
+    /// Asks about the key, in one round trip and without a transaction that stays open: whether it is good now, and for what
+    /// versions of the content an answer is fresh now. It gives no way to a table.
+    ///
+    /// # Errors
+    /// `503` when no connection is to be had; an unknown key is a verdict and no error.
+    pub async fn prove(&self, knock: &Knock) -> Result<Verdict<Entry>, Problem> {
+        let asked = self.pool.start(|mut exchange| async {
+            let query = knock.bound("select * from auth.enter($1, $2, $3)");
+            let row = query.fetch_one(exchange.connection()).await?;
+            Ok((exchange, row))
+        });
+        let (exchange, row) = asked.await?;
+        exchange.finish();
+        Ok(verdict(&row)?)
+    }
+
+    /// Begins a transaction and enters the site of the key, in two round trips.
     ///
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
     pub async fn enter(&self, knock: &Knock) -> Result<Verdict, Problem> {
-        let (exchange, rows) = self.pool.send(&entering(knock)).await?;
-        let row = rows.first().ok_or_else(|| Problem::internal("auth.enter answered no row"))?;
-        if row.try_get::<&str, _>("verdict")? != "entered" {
-            let origin_known = row.try_get("origin_known")?;
-            exchange.roll_back().await?;
-            return Ok(Verdict::Unknown { origin_known });
+        let begin = match knock.access {
+            Access::Read => "BEGIN READ ONLY",
+            Access::Write => "BEGIN READ WRITE",
+        };
+        let entered = self.pool.start(|mut exchange| async {
+            sqlx::raw_sql(begin).execute(exchange.connection()).await?;
+            let query = knock.bound("select * from auth.enter_site($1, $2, $3)");
+            let row = query.fetch_one(exchange.connection()).await?;
+            Ok((exchange, row))
+        });
+        let (exchange, row) = entered.await?;
+        match verdict(&row)? {
+            Verdict::Entered(entry) => Ok(Verdict::Entered(SiteTx { exchange, entry, issued_token: None })),
+            Verdict::Unknown { origin_known } => {
+                exchange.roll_back().await?;
+                Ok(Verdict::Unknown { origin_known })
+            }
         }
-        let entry = entry(row)?;
-        Ok(Verdict::Entered(SiteTx { exchange, entry, access: knock.access, issued_token: None }))
     }
 
     /// Whether some site lists this origin: what a preflight, which carries no key, is answered by.
@@ -85,11 +124,14 @@ impl WidgetGate {
     /// # Errors
     /// `503` when no connection is to be had.
     pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
-        let message = format!("SELECT auth.origin_known('\\x{}')", origin.to_hex());
-        let (exchange, rows) = self.pool.send(&message).await?;
+        let asked = self.pool.start(|mut exchange| async {
+            let query = sqlx::query_scalar("select auth.origin_known($1)").bind(origin.as_bytes());
+            let known = query.fetch_one(exchange.connection()).await?;
+            Ok((exchange, known))
+        });
+        let (exchange, known) = asked.await?;
         exchange.finish();
-        let row = rows.first().ok_or_else(|| Problem::internal("auth.origin_known answered no row"))?;
-        Ok(row.try_get(0)?)
+        Ok(known)
     }
 
     /// The pool, for the start-up checks.
@@ -98,19 +140,20 @@ impl WidgetGate {
     }
 }
 
-/// The one message that enters a site. Only hex digests that we computed ourselves stand in its text.
-fn entering(knock: &Knock) -> String {
-    let hex = |digest: Option<Sha256Digest>| digest.map(Sha256Digest::to_hex).unwrap_or_default();
-    let begin = match knock.access {
-        Access::Read => "BEGIN READ ONLY",
-        Access::Write => "BEGIN READ WRITE",
-    };
-    format!(
-        "{begin}; SELECT * FROM auth.enter_site('\\x{}', '\\x{}', '\\x{}')",
-        knock.key.to_hex(),
-        hex(knock.origin),
-        hex(knock.ticket),
-    )
+impl Knock {
+    /// A call of one of the resolvers, with the digests as its parameters.
+    fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+        let [origin, ticket]: [&[u8]; 2] =
+            [&self.origin, &self.ticket].map(|digest| digest.as_ref().map_or(&[][..], |digest| digest.as_bytes()));
+        sqlx::query(sql).bind(self.key.as_bytes()).bind(origin).bind(ticket)
+    }
+}
+
+fn verdict(row: &PgRow) -> Result<Verdict<Entry>, sqlx::Error> {
+    if row.try_get::<&str, _>("verdict")? == "entered" {
+        return Ok(Verdict::Entered(entry(row)?));
+    }
+    Ok(Verdict::Unknown { origin_known: row.try_get("origin_known")? })
 }
 
 fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
@@ -137,7 +180,6 @@ fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
 pub struct SiteTx {
     exchange: Exchange,
     entry: Entry,
-    access: Access,
     issued_token: Option<TicketToken>,
 }
 
@@ -145,10 +187,6 @@ impl SiteTx {
     /// What the gate said of this key.
     pub fn entry(&self) -> &Entry {
         &self.entry
-    }
-
-    pub fn access(&self) -> Access {
-        self.access
     }
 
     /// For `store/` only: every statement goes through here.
@@ -175,22 +213,5 @@ impl SiteTx {
     /// Those of `result`; `5xx` when the commit itself fails.
     pub async fn finish<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
         self.exchange.end(result).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_entering_message_holds_digests_and_no_callers_text() {
-        let message = entering(&Knock {
-            access: Access::Read,
-            key: Sha256Digest::of(b"'; drop table x; --"),
-            origin: Some(Sha256Digest::of(b"https://a.example")),
-            ticket: None,
-        });
-        assert!(message.starts_with("BEGIN READ ONLY; SELECT * FROM auth.enter_site('\\x"));
-        assert!(!message.contains("drop") && !message.contains("example"));
     }
 }

@@ -144,8 +144,25 @@ async fn one_of_many(world: &World, server: &Running, n: u32, random: u64) {
     }
 }
 
+/// Polls `work` at most this often, and drops it: whether it was done by then.
+async fn abandoned<T>(work: impl Future<Output = T>, most: u32) -> bool {
+    let mut work = Box::pin(work);
+    let mut polls = 0;
+    poll_fn(|context| {
+        if polls == most {
+            return Poll::Ready(false);
+        }
+        polls += 1;
+        match work.as_mut().poll(context) {
+            Poll::Pending if polls == most => Poll::Ready(false),
+            polled => polled.map(|_| true),
+        }
+    })
+    .await
+}
+
 #[tokio::test]
-async fn an_entry_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
+async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
     let world = World::new().await;
     let server = world.serve_with(few(1, 0)).await;
     let gate = &server.app.gate;
@@ -155,37 +172,57 @@ async fn an_entry_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
         origin: None,
         ticket: None,
     };
-    for most in 0..=40 {
-        {
-            let knock = knock(&world.site_a);
-            let mut entering = Box::pin(gate.enter(&knock));
-            let mut polls = 0;
-            let abandoned = poll_fn(|context| {
-                if polls == most {
-                    return Poll::Ready(None);
+    let knock_a = knock(&world.site_a);
+    let mut done = [0, 0];
+    for most in 0..=60 {
+        for (lane, done) in done.iter_mut().enumerate() {
+            let finished = match lane {
+                0 => abandoned(gate.prove(&knock_a), most).await,
+                _ => {
+                    let whole = async {
+                        let Ok(Verdict::Entered(mut tx)) = gate.enter(&knock_a).await else { panic!("not entered") };
+                        let site = store::sites::own(&mut tx).await;
+                        tx.finish(site).await.expect("commit");
+                    };
+                    abandoned(whole, most).await
                 }
-                polls += 1;
-                match entering.as_mut().poll(context) {
-                    Poll::Pending if polls == most => Poll::Ready(None),
-                    polled => polled.map(Some),
-                }
-            });
-            drop(abandoned.await);
+            };
+            *done += u32::from(finished);
+            let rows = gate
+                .pool()
+                .catalog("select current_user::text, coalesce(current_setting('app.site_id', true), '')")
+                .await
+                .expect("the pool works");
+            let (user, site): (String, String) = (rows[0].get(0), rows[0].get(1));
+            assert_eq!((user.as_str(), site.as_str()), ("vicket_gate_widget", ""), "{lane}, after {most} polls");
+            let Ok(Verdict::Entered(tx)) = gate.enter(&knock(&world.site_c)).await else {
+                panic!("not entered after {most} polls");
+            };
+            assert_eq!(tx.entry().site_id, world.site_c.id, "{lane}, after {most} polls");
+            tx.finish(Ok(())).await.expect("commit");
         }
-        let rows = gate
-            .pool()
-            .catalog("select current_user::text, coalesce(current_setting('app.site_id', true), '')")
-            .await
-            .expect("the pool works");
-        let (user, site): (String, String) = (rows[0].get(0), rows[0].get(1));
-        assert_eq!((user.as_str(), site.as_str()), ("vicket_gate_widget", ""), "after {most} polls");
-        let Ok(Verdict::Entered(tx)) = gate.enter(&knock(&world.site_c)).await else {
-            panic!("not entered after {most} polls");
-        };
-        assert_eq!(tx.entry().site_id, world.site_c.id, "after {most} polls");
-        tx.finish(Ok(())).await.expect("commit");
     }
+    assert!(done.iter().all(|done| (1..60).contains(done)), "{done:?}: none was abandoned, or all were");
     all_is_over(&world).await;
+}
+
+#[tokio::test]
+async fn a_key_that_dies_between_its_proof_and_its_entry_is_refused() {
+    let world = World::new().await;
+    let server = world.serve_with(few(1, 8)).await;
+    // The one connection is busy, so that the request stands between the two.
+    server.get(&world.site_a.key, LIST).await.ok(200);
+    let mut blocker = world.superuser.begin().await.expect("begin");
+    sqlx::query("lock table vicket.articles").execute(&mut *blocker).await.expect("locked");
+    let late = server.get(&world.site_a.key, "/support/v1/help/articles?limit=7");
+    let (late, ()) = tokio::join!(late, async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        rotate(&world, &world.site_a).await;
+        blocker.rollback().await.expect("unlocked");
+    });
+    // It had entered before the rotation: its transaction is good to its end.
+    belongs(&late, &world.site_a);
+    server.get(&world.site_a.key, LIST).await.refused(401, "key_invalid");
 }
 
 #[tokio::test]

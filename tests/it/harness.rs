@@ -215,11 +215,11 @@ impl World {
     }
 
     pub async fn serve_with(&self, options: Options) -> Running {
-        self.serve_through(self.url("vicket_gate_widget"), options).await
+        self.serve_through(self.url("vicket_gate_widget"), self.url("vicket_gate_agent"), options).await
     }
 
-    /// As [`World::serve_with`], with another way to the database of the widget's gate.
-    pub async fn serve_through(&self, widget_url: String, options: Options) -> Running {
+    /// As [`World::serve_with`], with another way to the database of the gates.
+    pub async fn serve_through(&self, widget_url: String, agent_url: String, options: Options) -> Running {
         let tuning = Tuning {
             widget_connections: options.connections,
             agent_connections: options.connections,
@@ -229,7 +229,7 @@ impl World {
         };
         let app = serve::build(Settings {
             widget_url,
-            agent_url: self.url("vicket_gate_agent"),
+            agent_url,
             worker_url: self.url("vicket_worker"),
             trusted_proxies: options.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),
             public_url: options.public_url.map(str::to_owned),

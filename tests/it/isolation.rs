@@ -3,8 +3,8 @@
 //! What is tried is read from the catalog, so that a table that somebody adds joins by itself: [`matrix`] runs every
 //! statement as every role on every table, [`catalog`] keeps the lists that a review reads (the rules that every
 //! table keeps are lints: `audit.rs`). The rest plays an attacker:
-//! [`hostile`] and [`sealed`] write their own SQL inside a tenant, [`logins`] tries to become somebody else, [`tickets`]
-//! wants other customers' tickets and [`attachments`] their files, [`operator`] forgets its WHERE.
+//! [`hostile`] and [`sealed`] write their own SQL inside a tenant, [`session`] looks for what a request leaves behind,
+//! [`logins`] tries to become somebody else, [`tickets`] wants other customers' tickets and [`attachments`] their files, [`operator`] forgets its WHERE.
 //!
 //! The superuser arranges and looks; it never is the one whose refusal is asserted, because nothing is refused to it.
 
@@ -15,6 +15,7 @@ mod logins;
 mod matrix;
 mod operator;
 mod sealed;
+mod session;
 mod tickets;
 
 use sqlx::{AssertSqlSafe, PgConnection};

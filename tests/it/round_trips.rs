@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use reqwest::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
-use crate::harness::{Options, Running, World, ticket};
+use crate::harness::{Answer, Options, Running, World, ticket};
 
 /// A proxy that counts the messages after which a client waits for an answer: Sync and Query.
 struct Proxy {
@@ -74,41 +75,107 @@ async fn forward(
 }
 
 async fn behind_proxy(world: &World, answer_cache_mib: u64) -> (Proxy, Running) {
-    let mut url = url::Url::parse(&world.url("vicket_gate_widget")).expect("a URL");
-    let target = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
-    let proxy = Proxy::start(target).await;
-    url.set_host(Some("127.0.0.1")).expect("a host");
-    url.set_port(Some(proxy.port)).expect("a port");
+    let url = |login| url::Url::parse(&world.url(login)).expect("a URL");
+    let target = url("vicket_gate_widget");
+    let proxy =
+        Proxy::start(format!("{}:{}", target.host_str().expect("a host"), target.port().unwrap_or(5432))).await;
+    let through = |login| {
+        let mut url = url(login);
+        url.set_host(Some("127.0.0.1")).expect("a host");
+        url.set_port(Some(proxy.port)).expect("a port");
+        url.into()
+    };
     let options = Options { connections: 1, limits: false, answer_cache_mib, ..Options::default() };
-    let server = world.serve_through(url.into(), options).await;
+    let server = world.serve_through(through("vicket_gate_widget"), through("vicket_gate_agent"), options).await;
     (proxy, server)
 }
 
+/// What may be answered from what is kept.
+const KEPT: [&str; 5] = [
+    "/support/v1/site",
+    "/support/v1/help/articles",
+    "/support/v1/help/articles/for-all-sites",
+    "/support/v1/help/faqs",
+    "/support/v1/templates",
+];
+
 #[tokio::test]
-async fn a_read_enters_asks_and_commits_a_refused_key_only_enters_and_rolls_back_a_ticket_costs_four() {
+async fn a_kept_answer_costs_the_one_trip_that_proves_the_key() {
+    let world = World::new().await;
+    let (proxy, server) = behind_proxy(&world, 8).await;
+    for path in KEPT {
+        for method in [Method::GET, Method::HEAD] {
+            let read = || async {
+                let asked = server.request(method.clone(), path).header("X-Vicket-Key", &world.site_a.key);
+                Answer::of(asked).await.ok(200);
+            };
+            assert_eq!(proxy.cost(&format!("kept, {method} {path}"), read).await, 1);
+        }
+    }
+    let again = || async {
+        let list = server.get(&world.site_a.key, KEPT[1]).await;
+        let asked = server
+            .request(Method::GET, KEPT[1])
+            .header("X-Vicket-Key", &world.site_a.key)
+            .header("If-None-Match", list.header("etag").expect("an ETag"));
+        assert_eq!(Answer::of(asked).await.status, 304);
+    };
+    assert_eq!(proxy.cost("kept, and kept by the caller too", again).await, 2);
+}
+
+#[tokio::test]
+async fn what_is_not_kept_costs_begin_entry_and_end_around_its_statements() {
     let world = World::new().await;
     let (proxy, server) = behind_proxy(&world, 0).await;
     let key = &world.site_a.key;
     let list = || async {
-        server.get(key, "/support/v1/help/articles").await.ok(200);
+        server.get(key, KEPT[1]).await.ok(200);
     };
-    assert_eq!(proxy.cost("an article list", list).await, 3);
-    let refused = || async {
-        server.get(&format!("pk_{}", "x".repeat(43)), "/support/v1/help/articles").await.refused(401, "key_invalid");
-    };
-    assert_eq!(proxy.cost("a refused key", refused).await, 2);
+    assert_eq!(proxy.cost("an article list that is not kept: proof, and one statement", list).await, 1 + 3 + 1);
     let submitted = || async {
         server.post(key, "/support/v1/tickets", &ticket()).await.ok(201);
     };
-    assert_eq!(proxy.cost("a ticket", submitted).await, 4);
+    assert_eq!(proxy.cost("a ticket: two statements", submitted).await, 3 + 2);
+    let person = world.person("acme", "owner").await;
+    let read = || async {
+        let asked = server.request(Method::GET, "/v1/orgs/acme/teams").header("Cookie", &person.cookie);
+        Answer::of(asked).await.ok(200);
+    };
+    assert_eq!(proxy.cost("an agent's read: one statement", read).await, 3 + 1);
 }
 
 #[tokio::test]
-async fn a_kept_answer_enters_and_commits_and_asks_nothing() {
+async fn what_is_refused_before_its_handler_costs_one_trip_and_opens_no_transaction() {
     let world = World::new().await;
     let (proxy, server) = behind_proxy(&world, 8).await;
-    let list = || async {
-        server.get(&world.site_a.key, "/support/v1/help/articles").await.ok(200);
+    let unknown = format!("pk_{}", "x".repeat(43));
+    let refused = || async {
+        server.get(&unknown, KEPT[1]).await.refused(401, "key_invalid");
     };
-    assert_eq!(proxy.cost("a kept article list", list).await, 2);
+    assert_eq!(proxy.cost("a refused key", refused).await, 1);
+    let foreign = || async {
+        let asked = server
+            .request(Method::GET, KEPT[1])
+            .header("X-Vicket-Key", &world.site_a.key)
+            .header("Origin", "https://unlisted.example");
+        Answer::of(asked).await.refused(403, "origin_not_allowed");
+    };
+    assert_eq!(proxy.cost("an origin that is not listed", foreign).await, 1);
+    let nowhere = || async {
+        server.get(&world.site_a.key, "/support/v1/nowhere").await.refused(404, "not_found");
+    };
+    assert_eq!(proxy.cost("a path that is none", nowhere).await, 1);
+    let preflight = || async {
+        let asked = server
+            .request(Method::OPTIONS, KEPT[1])
+            .header("Origin", world.site_a.origin)
+            .header("Access-Control-Request-Method", "GET");
+        assert_eq!(Answer::of(asked).await.status, 204);
+    };
+    assert_eq!(proxy.cost("a preflight", preflight).await, 1);
+    // A write has begun when its key turns out to be none.
+    let submitted = || async {
+        server.post(&unknown, "/support/v1/tickets", &ticket()).await.refused(401, "key_invalid");
+    };
+    assert_eq!(proxy.cost("a ticket with a refused key", submitted).await, 3);
 }

@@ -197,9 +197,8 @@ impl ArticlesApi {
         let limit = limit.0.unwrap_or(20);
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
         let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
-        let tx = key.enter();
-        let site = SiteRef { org_id: tx.entry().org_id, site_id: tx.entry().site_id };
-        let answer = serve(&app, tx, question, Counts::Exact, async |tx| {
+        let site = SiteRef { org_id: key.entry().org_id, site_id: key.entry().site_id };
+        let answer = serve(&app, &key, question, Counts::Exact, async |tx| {
             let wanted = Wanted { span: Span { limit, cursor: cursor.as_deref() }, order, search: search.as_deref() };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
             let is_empty = rows.is_empty();
@@ -235,9 +234,8 @@ impl ArticlesApi {
         if slug.contains('\0') {
             return Err(Problem::invalid_field("slug", "must not contain U+0000").into());
         }
-        let tx = key.enter();
-        let org_id = tx.entry().org_id;
-        let answer = serve(&app, tx, format!("article {slug}"), Counts::Own, async |tx| {
+        let org_id = key.entry().org_id;
+        let answer = serve(&app, &key, format!("article {slug}"), Counts::Own, async |tx| {
             let mut article = Article::from(store::articles::by_slug(tx, &slug).await?);
             article.view_count += app.counts.pending_views(org_id, article.id);
             Ok(Answer::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))

@@ -19,7 +19,6 @@ use crate::{
     },
     app::App,
     auth::site_key::SiteKey,
-    db::Knock,
     limits::Network,
     store::{self, attachments::NewAttachment},
 };
@@ -93,7 +92,6 @@ impl AttachmentsApi {
         &self,
         key: SiteKey,
         app: Data<&Arc<App>>,
-        knock: Data<&Knock>,
         /// The ticket's token.
         #[oai(name = "X-Vicket-Ticket")]
         _ticket: TicketHeader,
@@ -106,7 +104,7 @@ impl AttachmentsApi {
     ) -> Result<Created<AttachmentList>, Failure<Uploading>> {
         let message_id = message_id.0;
         let submission = submission(idempotency_key, sent.digest());
-        let mut tx = key.enter();
+        let mut tx = key.enter().await?;
         let mut keys = Vec::new();
         if let Some(objects) = &app.objects {
             // No transaction is open while the store is written to.
@@ -114,7 +112,7 @@ impl AttachmentsApi {
             let reserved = store::attachments::reserve_mine(&mut tx, message_id, sent.0.len(), repeatable).await;
             keys = tx.finish(reserved).await?;
             objects.put_all(&keys, &sent.0).await?;
-            tx = app.enter_site_again(&knock).await?;
+            tx = key.enter().await?;
         }
         let files = NewAttachment::of(sent.0, keys);
         let added = store::attachments::add_mine(&mut tx, message_id, &files, submission).await;
@@ -138,7 +136,7 @@ impl AttachmentsApi {
         /// The file's id.
         id: Path<Uuid>,
     ) -> Result<Download, Failure<ReadingOne>> {
-        let mut tx = key.enter();
+        let mut tx = key.enter().await?;
         let found = async {
             let file = store::attachments::my_own(&mut tx, id.0).await?;
             let share = app.downloads.take(*network.0, file.size.unsigned_abs())?;

@@ -86,7 +86,7 @@ impl FaqsApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<FaqList>, Failure<Reading>> {
-        let answer = serve(&app, key.enter(), "faqs".to_owned(), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, "faqs".to_owned(), Counts::Own, async |tx| {
             let rows = store::faqs::all(tx).await?;
             let data = rows.into_iter().map(Faq::from).collect();
             Ok(Read::representation(&FaqList { data, next_cursor: Nullable(None) }))

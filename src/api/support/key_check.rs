@@ -103,7 +103,7 @@ impl KeyCheckApi {
     ) -> Result<Read<KeyCheck>, Failure<Checking>> {
         let sent =
             request.headers().get(header::ORIGIN).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        let mut tx = key.enter();
+        let mut tx = key.enter().await?;
         let listed = store::origins::listed(&mut tx).await;
         let (staged, known) = (tx.entry().key_staged, tx.entry().origin_listed);
         let listed = tx.finish(listed).await?;

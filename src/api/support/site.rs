@@ -84,7 +84,7 @@ impl SiteApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<SiteBody>, Failure<Reading>> {
-        let answer = serve(&app, key.enter(), "site".to_owned(), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, "site".to_owned(), Counts::Own, async |tx| {
             let site = store::sites::own(tx).await?;
             Ok(Read::representation(&SiteBody {
                 name: site.name,

@@ -2,7 +2,8 @@
 //! the limits. Whatever the outcome, the answer gets its CORS and RateLimit headers here.
 //!
 //! The body is read first, under its cap, because entering a site takes a connection and a slow upload must not hold
-//! one. Then the one message that enters says all that the rest needs to know.
+//! one. Then the gate says all that the rest needs to know: with a transaction that has entered, for a handler that works
+//! in one, and without for the rest, which may have a kept answer or is refused.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,6 +14,7 @@ use poem::{
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use super::reading;
 use crate::{
     api::{
         failure,
@@ -21,12 +23,9 @@ use crate::{
         upload,
     },
     app::App,
-    auth::{
-        Slot,
-        site_key::{Presented, presented_ticket},
-    },
+    auth::site_key::{Admitted, Presented, presented_ticket},
     counts::SiteRef,
-    db::{Access, Entry, Knock, SiteTx, Verdict},
+    db::{Access, Entry, Knock, Verdict},
     keys::{Sha256Digest, TicketToken},
     limits::{Bucket, Network, Policy, Standing},
     problem::{Code, Problem},
@@ -130,6 +129,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
     async fn answer(&self, caller: &Caller, mut request: Request) -> Outcome {
         let routed = routed(&self.routes, &caller.path, &caller.method);
         let files = routed.as_ref().is_ok_and(|operation| upload::OPERATIONS.contains(&operation.id.as_str()));
+        let kept = routed.as_ref().is_ok_and(|operation| reading::OPERATIONS.contains(&operation.id.as_str()));
         let routed = routed.map(drop);
         // Held until the answer is given.
         let mut _share = None;
@@ -155,17 +155,25 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
 
         let issued = (caller.method == Method::POST && caller.path == TICKETS).then(TicketToken::mint);
         let knock = Knock {
-            access: if caller.method == Method::POST { Access::Write } else { Access::Read },
+            access: caller.access(),
             key,
             origin: caller.origin_digest,
             ticket: issued.as_ref().map(TicketToken::digest).or_else(|| presented_ticket(request.headers())),
         };
-        request.set_data(knock);
         request.set_data(caller.network);
-        match self.app.gate.enter(&knock).await {
-            Ok(Verdict::Entered(tx)) => {
+        let gate = &self.app.gate;
+        let needs_tx = !kept && routed.is_ok() && body.is_ok();
+        let verdict = if needs_tx {
+            let entered = gate.enter(&knock).await;
+            entered.map(|verdict| verdict.map(|tx| Admitted::entered(gate, knock, tx.issuing(issued))))
+        } else {
+            let proved = gate.prove(&knock).await;
+            proved.map(|verdict| verdict.map(|entry| Admitted::proved(gate, knock, entry)))
+        };
+        match verdict {
+            Ok(Verdict::Entered(admitted)) => {
                 self.good.insert(key, ());
-                self.admit(caller, request, tx.issuing(issued), routed, body).await
+                self.admit(caller, request, Arc::new(admitted), routed, body).await
             }
             Ok(Verdict::Unknown { origin_known }) => {
                 self.good.remove(&key);
@@ -198,16 +206,16 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         Outcome { response: failure::response(&refusal), readable, standings }
     }
 
-    /// The key is good. Origin and limits decide; then the handler works in the transaction that was entered.
+    /// The key is good. Origin and limits decide; then the handler works.
     async fn admit(
         &self,
         caller: &Caller,
         mut request: Request,
-        tx: SiteTx,
+        admitted: Arc<Admitted>,
         routed: Result<(), Problem>,
         body: Result<Body, Problem>,
     ) -> Outcome {
-        let entry = tx.entry().clone();
+        let entry = admitted.entry();
         let site = SiteRef { org_id: entry.org_id, site_id: entry.site_id };
         let listed = caller.origin.is_none() || entry.origin_listed;
         let readable = listed || caller.path == KEY_CHECK;
@@ -215,7 +223,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let origin = caller.origin.as_ref().map_or(Some(""), |origin| origin.to_str().ok());
         self.app.counts.key_used(site, entry.key_id, origin.filter(|_| listed));
 
-        let asks = asks(caller, &entry, tx.access());
+        let asks = asks(caller, entry);
         // A page that may not use the key must not use up the site: it is counted for its network only.
         let asked = if readable { &asks[..] } else { &asks[..1] };
         let standings = self.app.limits.take(Instant::now(), asked);
@@ -231,15 +239,13 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let refusal = refusal.or(routed.err());
         let body = match (refusal, body) {
             (Some(refusal), _) | (None, Err(refusal)) => {
-                let refused = tx.finish::<()>(Err(refusal)).await.err();
-                let response = refused.map_or_else(Response::default, |problem| failure::response(&problem));
-                return Outcome { response, readable, standings };
+                admitted.leave().await;
+                return Outcome { response: failure::response(&refusal), readable, standings };
             }
             (None, Ok(body)) => body,
         };
 
-        let slot = Arc::new(Slot::new(tx));
-        request.set_data(Arc::clone(&slot));
+        request.set_data(Arc::clone(&admitted));
         // The router turns a HEAD into a GET; who counts views asks here.
         request.set_data(caller.method.clone());
         request.set_body(body);
@@ -247,22 +253,20 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             log(&problem);
             failure::response(&problem)
         });
-        // The handler took no transaction, because its input was refused: nothing was done, the connection is clean.
-        if let Some(tx) = slot.take() {
-            let _: Result<(), Problem> = tx.finish(Err(Problem::not_found())).await;
-        }
+        // What its handler did not take, because its input was refused.
+        admitted.leave().await;
         Outcome { response, readable, standings }
     }
 }
 
 /// The network is asked first: a request that it refuses must not use up the site.
-fn asks(caller: &Caller, entry: &Entry, access: Access) -> Vec<(Bucket, u32)> {
+fn asks(caller: &Caller, entry: &Entry) -> Vec<(Bucket, u32)> {
     let bucket = |policy, site: Option<Uuid>, network| Bucket { policy, site, network };
     let (site, network) = (Some(entry.site_id), Some(caller.network));
     if caller.path == KEY_CHECK {
         return vec![(bucket(Policy::KeyChecks, None, network), KEY_CHECKS_A_MINUTE)];
     }
-    let (of_network, of_site) = match access {
+    let (of_network, of_site) = match caller.access() {
         Access::Read => ((Policy::NetworkReads, entry.limits.network_reads), (Policy::SiteReads, entry.limits.reads)),
         Access::Write => {
             ((Policy::NetworkWrites, entry.limits.network_writes), (Policy::SiteWrites, entry.limits.writes))
@@ -288,6 +292,10 @@ impl Caller {
             path: request.uri().path().to_owned(),
             method: request.method().clone(),
         }
+    }
+
+    fn access(&self) -> Access {
+        if self.method == Method::POST { Access::Write } else { Access::Read }
     }
 
     fn is_preflight(&self, headers: &HeaderMap) -> bool {

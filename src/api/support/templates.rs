@@ -138,7 +138,7 @@ impl TemplatesApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<TemplateList>, Failure<Reading>> {
-        let answer = serve(&app, key.enter(), "templates".to_owned(), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, "templates".to_owned(), Counts::Own, async |tx| {
             let forms = store::templates::offered(tx, None).await?;
             Ok(Read::representation(&TemplateList::from(forms)))
         })

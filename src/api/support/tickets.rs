@@ -288,7 +288,7 @@ impl TicketsApi {
         body: Json<NewTicket>,
     ) -> Result<Created<SubmittedTicket>, Failure<Submitting>> {
         let (new, request) = body.0.check()?;
-        let mut tx = key.enter();
+        let mut tx = key.enter().await?;
         let token = tx.take_issued_token().ok_or_else(|| Problem::internal("entered without a token to issue"))?;
         let created = store::tickets::create(&mut tx, &new, submission(idempotency_key, request), &token).await;
         let store::tickets::Submitted { ticket, message_id } = tx.finish(created).await?;
@@ -318,7 +318,7 @@ impl TicketsApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<Thread>, Failure<ReadingOne>> {
-        let mut tx = key.enter();
+        let mut tx = key.enter().await?;
         let read = read_thread(&mut tx).await;
         let thread = tx.finish(read).await?;
         Ok(Read::of(&Read::representation(&thread), &if_none_match))
@@ -345,7 +345,7 @@ impl TicketsApi {
             return Err(checked.problem().into());
         };
         let request = Sha256Digest::of_parts(&[b"message", body.0.as_bytes()]);
-        let mut tx = key.enter();
+        let mut tx = key.enter().await?;
         let replied = async {
             let message = store::tickets::reply(&mut tx, &body.0, submission(idempotency_key, request)).await?;
             // A repeat may find files that came after the first time.
