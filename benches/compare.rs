@@ -253,6 +253,11 @@ impl Bench {
 fn script(kind: Kind, key: &str) -> String {
     let key = Sha256Digest::of(key.as_bytes()).to_hex();
     let prepare = |name: &str, sql: &str| format!("PREPARE {name} AS {};\n", sql.replace('\n', " "));
+    let resolver = "(bytea, bytea, bytea)";
+    let mut resolvers = String::from("\\if :prepared = 0\n");
+    resolvers += &prepare(&format!("prove {resolver}"), "select * from auth.enter($1, $2, $3)");
+    resolvers += &prepare(&format!("enter {resolver}"), "select * from auth.enter_site($1, $2, $3)");
+    resolvers += "\\endif\n";
     // Prepared in the first transaction, because only the tenant's role may see the tables; kept by the connection.
     let mut prepared = String::from("\\if :prepared = 0\n");
     prepared += &prepare("list (bigint, uuid, bigint, text)", NEWEST);
@@ -280,13 +285,14 @@ fn script(kind: Kind, key: &str) -> String {
             ("READ WRITE", digest, work)
         }
     };
-    let _ = writeln!(
-        text,
-        "BEGIN {begin} \\; SELECT * FROM auth.enter('\\x{key}', '\\x', '\\x{ticket}') \\; SET LOCAL ROLE vicket_widget;"
-    );
+    text += &resolvers;
+    if !matches!(kind, Kind::Ticket) {
+        let _ = writeln!(text, "EXECUTE prove('\\x{key}', '\\x', '\\x');");
+    }
+    let _ = writeln!(text, "BEGIN {begin};\nEXECUTE enter('\\x{key}', '\\x', '\\x{ticket}');");
     text += &prepared;
     text += &work;
-    text += "COMMIT;\n";
+    text += "SET CONSTRAINTS ALL IMMEDIATE \\; COMMIT \\; RESET ALL \\; SELECT auth.session_is_clean();\n";
     text
 }
 

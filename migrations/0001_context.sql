@@ -179,9 +179,9 @@ begin
   perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true),
     set_config('app.site_id', coalesce(entry.site_id::text, ''), true),
     set_config('app.key_hash', case when entry.verdict = 'entered' then encode(p_key_hash, 'hex') else '' end, true),
-    set_config('app.ticket_hash', encode(p_ticket_hash, 'hex'), true), set_config('app.submission_hash', '', true),
-    set_config('app.session_hash', '', true), set_config('app.machine_key_hash', '', true),
-    set_config('app.request_id', '', true);
+    set_config('app.ticket_hash', case when entry.verdict = 'entered' then encode(p_ticket_hash, 'hex') else '' end, true),
+    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
+    set_config('app.machine_key_hash', '', true), set_config('app.request_id', '', true);
   return entry;
 end $$;
 
@@ -224,6 +224,11 @@ begin
     when p_slug_hash <> '' and who.role is null then 'no_org'
     else 'entered'
   end;
+  if entry.verdict <> 'entered' then
+    entry.org_id := null;
+    perform set_config('app.org_id', '', true), set_config('app.session_hash', '', true),
+      set_config('app.machine_key_hash', '', true);
+  end if;
   return entry;
 end $$;
 -- A command enters an org by its slug; NULL when there is none.
@@ -251,7 +256,7 @@ create function auth.enter_site(p_key_hash bytea, p_origin_hash bytea, p_ticket_
 declare
   entry constant auth.site_entry := auth.enter(p_key_hash, p_origin_hash, p_ticket_hash);
 begin
-  if entry.verdict = 'entered' then
+  if entry.verdict operator(pg_catalog.=) 'entered' then
     set local role vicket_widget;
   end if;
   return entry;
@@ -262,7 +267,7 @@ create function auth.enter_org(p_session_hash bytea, p_machine_key_hash bytea, p
 declare
   entry constant auth.org_entry := auth.enter_actor(p_session_hash, p_machine_key_hash, p_slug_hash, p_request_id);
 begin
-  if entry.verdict = 'entered' then
+  if entry.verdict operator(pg_catalog.=) 'entered' then
     set local role vicket_agent;
   end if;
   return entry;

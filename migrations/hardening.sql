@@ -4,10 +4,11 @@
 --
 --   psql "$SUPERUSER_URL" -f migrations/hardening.sql
 --
--- The policies do not rest on it: they seal every row to the credential in the context. But it takes away the tools that
--- an injected statement would like: changing the context or the role from inside a query, seeing in pg_stat_activity what
--- other sessions of its own login send (the digests of their credentials), ending those sessions, reading tables through
--- XML or text search helpers, holding locks, sleeping, anonymous blocks. Run it wherever there is a superuser to run it.
+-- The policies do not rest on it: they seal every row to the credential in the context, and a credential's digest is only
+-- ever a parameter of a statement, which no session is shown of another. But it takes away the tools that an injected
+-- statement would like: changing the context or the role from inside a query, seeing in pg_stat_activity which statements
+-- other sessions of its own login run, ending those sessions, reading tables through XML or text search helpers, holding
+-- locks, sleeping, anonymous blocks. Run it wherever there is a superuser to run it.
 
 do $$
 declare

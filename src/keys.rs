@@ -37,7 +37,7 @@ impl Sha256Digest {
         &self.0
     }
 
-    /// 64 lower-case hex characters: with UUIDs the only text that `db.rs` ever writes into SQL.
+    /// 64 lower-case hex characters, as the context holds it. Never for the text of a statement: bind the bytes.
     pub fn to_hex(self) -> String {
         hex(&self.0)
     }

@@ -4,14 +4,16 @@
 //!
 //! 1. `server.rs` accepts it; `app.rs` gives it an id and finds its surface.
 //! 2. `api/support/surface.rs` answers preflights, reads the body under a cap, and hashes the key.
-//! 3. `db.rs` sends one message: BEGIN, `auth.enter` with the key's digest, SET LOCAL ROLE. That transaction is the site.
+//! 3. `db.rs` begins a transaction and calls `auth.enter_site` with the key's digest: that transaction is the site. For what
+//!    may be answered from what is kept (`kept.rs`) it asks `auth.enter` alone, which proves the key and opens nothing.
 //! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
 //! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
 //!    For agents the same: `api/agent/surface.rs` enters the org by session or machine key, and asks for the permission that
 //!    the document names; the handler in `api/agent/` takes the transaction from its `Agent`.
 //! 6. It makes one call into `store/`, whose SQL never mentions the site.
 //! 7. The policies in `migrations/` filter every row.
-//! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`); anything else closes the connection.
+//! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`), and in the same message the question whether the session is
+//!    clean; anything else closes the connection.
 //! 9. The typed answer is written; poem-openapi documented it.
 //! 10. `counts.rs` keeps what is written later: views, last use of keys, refused origins.
 //!

@@ -225,11 +225,7 @@ fn statements(log: &str, catalog: &Catalog, role: &str) -> anyhow::Result<Vec<St
     Ok(statements.into_values().collect())
 }
 
-/// A statement in one line; of the entering message, which holds digests, what comes before them.
+/// A statement in one line.
 fn named(sql: &str) -> String {
-    let line = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.split_once("('\\x") {
-        Some((before, _)) if line.starts_with("BEGIN") => before.to_owned(),
-        _ => line,
-    }
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,7 @@
 //! Many callers on few connections, callers that go away, and rotations in the middle of it.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -13,7 +13,7 @@ use std::{
 use sqlx::Row as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::watch, task::JoinSet};
 use vicket::{
-    db::{Access, Knock, Verdict},
+    db::{Access, Knock, SiteTx, Verdict},
     keys::Sha256Digest,
     store,
 };
@@ -210,19 +210,39 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
 async fn a_key_that_dies_between_its_proof_and_its_entry_is_refused() {
     let world = World::new().await;
     let server = world.serve_with(few(1, 8)).await;
-    // The one connection is busy, so that the request stands between the two.
-    server.get(&world.site_a.key, LIST).await.ok(200);
-    let mut blocker = world.superuser.begin().await.expect("begin");
-    sqlx::query("lock table vicket.articles").execute(&mut *blocker).await.expect("locked");
-    let late = server.get(&world.site_a.key, "/support/v1/help/articles?limit=7");
-    let (late, ()) = tokio::join!(late, async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let knock = |site: &Site| Knock {
+        access: Access::Read,
+        key: Sha256Digest::of(site.key.as_bytes()),
+        origin: None,
+        ticket: None,
+    };
+    let enter = async || match server.app.gate.enter(&knock(&world.site_c)).await {
+        Ok(Verdict::Entered(tx)) => tx,
+        _ => panic!("the other site's key is good"),
+    };
+    let leave = async |tx: SiteTx| tx.finish(Ok(())).await.expect("commit");
+    let a_while = || tokio::time::sleep(Duration::from_millis(200));
+    // There is one connection, and who waits for it gets it in turn: first the request, to prove its key; then another
+    // one, which keeps it; then the request again, to enter.
+    let first = enter().await;
+    let (answer, ()) = tokio::join!(server.get(&world.site_a.key, LIST), async {
+        a_while().await;
+        let (second, ()) = tokio::join!(enter(), async {
+            a_while().await;
+            leave(first).await;
+        });
         rotate(&world, &world.site_a).await;
-        blocker.rollback().await.expect("unlocked");
+        leave(second).await;
     });
-    // It had entered before the rotation: its transaction is good to its end.
-    belongs(&late, &world.site_a);
-    server.get(&world.site_a.key, LIST).await.refused(401, "key_invalid");
+    answer.refused(401, "key_invalid");
+    let (answer, ()) = {
+        let first = enter().await;
+        tokio::join!(server.get(&world.site_b.key, LIST), async {
+            a_while().await;
+            leave(first).await;
+        })
+    };
+    belongs(&answer, &world.site_b);
 }
 
 #[tokio::test]

@@ -77,8 +77,7 @@ async fn forward(
 async fn behind_proxy(world: &World, answer_cache_mib: u64) -> (Proxy, Running) {
     let url = |login| url::Url::parse(&world.url(login)).expect("a URL");
     let target = url("vicket_gate_widget");
-    let proxy =
-        Proxy::start(format!("{}:{}", target.host_str().expect("a host"), target.port().unwrap_or(5432))).await;
+    let proxy = Proxy::start(format!("{}:{}", target.host_str().expect("a host"), target.port().unwrap_or(5432))).await;
     let through = |login| {
         let mut url = url(login);
         url.set_host(Some("127.0.0.1")).expect("a host");

@@ -87,7 +87,6 @@ impl AttachmentsApi {
         method = "post",
         operation_id = "uploadAttachments"
     )]
-    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn upload(
         &self,
         key: SiteKey,

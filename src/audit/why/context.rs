@@ -7,7 +7,6 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::question::{Question, RoleName};
-use crate::audit::probe;
 
 /// Who acts, by what the caller named.
 #[derive(Clone, Default, Debug, Serialize)]
@@ -25,10 +24,18 @@ pub struct Acting {
 }
 
 impl Acting {
-    /// Sets the context of this transaction.
+    /// Sets the context of this transaction. These are digests of credentials that work: parameters, never text.
     pub(super) async fn enter(&self, tx: &mut PgConnection) -> anyhow::Result<()> {
-        let settings: Vec<(&str, &str)> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        probe::context(tx, &settings).await
+        let (names, values): (Vec<&str>, Vec<&str>) =
+            self.settings.iter().map(|(name, value)| (*name, value.as_str())).unzip();
+        sqlx::query(
+            "select set_config('app.' || s.name, s.value, true) from unnest($1::text[], $2::text[]) as s (name, value)",
+        )
+        .bind(&names)
+        .bind(&values)
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 
     pub(super) fn said(&self) -> String {

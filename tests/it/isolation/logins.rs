@@ -133,9 +133,13 @@ async fn the_worker_executes_its_functions_and_reads_no_table() {
     let mut worker = connect(&world.url("vicket_worker")).await;
     raw(&mut worker, "begin").await;
     reads_no_table(&world, "the worker", &mut worker).await;
-    for sql in
-        ["select admin.orgs()", "select auth.origin_known('')", "select ctx.org_id()", "select ctx.site_by_key()"]
-    {
+    for sql in [
+        "select admin.orgs()",
+        "select auth.origin_known('')",
+        "select auth.session_is_clean()",
+        "select ctx.org_id()",
+        "select ctx.site_by_key()",
+    ] {
         assert_eq!(attempt(&mut worker, sql).await, refused("42501"), "{sql}");
     }
     let there: i64 = world.look("select count(*) from vicket.submissions").await;
@@ -151,6 +155,9 @@ async fn functions_answer_only_the_login_that_they_are_for() {
         ("select worker.purge_expired(1)", "vicket_worker"),
         ("select auth.origin_known('')", "vicket_gate_widget"),
         ("select auth.enter('', '', '')", "vicket_gate_widget"),
+        ("select auth.enter_site('', '', '')", "vicket_gate_widget"),
+        ("select auth.enter_actor('', '', '', '')", "vicket_gate_agent"),
+        ("select auth.enter_org('', '', '', '')", "vicket_gate_agent"),
         ("select * from admin.orgs()", "the operator"),
         ("select admin.enter_org('acme')", "the operator"),
     ];
