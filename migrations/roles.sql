@@ -1,143 +1,69 @@
 -- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks.
 --
--- Roles belong to the cluster, not to the database, so several migrations may race here: each CREATE has a block of
--- its own that accepts another's success, and `vicket migrate` retries what concurrent GRANTs answer with
--- ("tuple concurrently updated").
+-- Roles belong to the cluster, so several migrations may race here: each CREATE accepts another's success, and
+-- `vicket migrate` retries what concurrent changes of one role answer with ("tuple concurrently updated").
 --
---   vicket_owner          owns schemas and tables; is itself subject to FORCE ROW LEVEL SECURITY
---   vicket_definer        owns the SECURITY DEFINER functions; has narrow policies and grants of its own
---   vicket_widget         what requests with a publishable key run as; owns nothing
---   vicket_agent          what requests of agents run as; owns nothing
---   vicket_gate_widget    login of the support surface: may execute the key resolver and become vicket_widget
---   vicket_gate_agent     login of the agent surface: may become vicket_agent
---   vicket_worker         login of background work: EXECUTE on a few definer functions, no table at all
---   vicket_operator       what the administration commands run as; granted to the deploying login
---   vicket_auditor        reads catalogs, no tenant rows
---
--- The gates are NOINHERIT: whatever resets the role inside a request lands on a login that can read nothing.
-
-do $$
-begin
-  if to_regrole('vicket_owner') is null then
-    create role vicket_owner nologin nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_definer') is null then
-    create role vicket_definer nologin nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_widget') is null then
-    create role vicket_widget nologin nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_agent') is null then
-    create role vicket_agent nologin nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_operator') is null then
-    create role vicket_operator nologin nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_auditor') is null then
-    create role vicket_auditor nologin nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_gate_widget') is null then
-    create role vicket_gate_widget login noinherit nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_gate_agent') is null then
-    create role vicket_gate_agent login noinherit nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
-do $$
-begin
-  if to_regrole('vicket_worker') is null then
-    create role vicket_worker login noinherit nosuperuser nobypassrls nocreatedb nocreaterole;
-  end if;
-exception when duplicate_object or unique_violation then null;
-end $$;
-
--- Memberships. Two gates, because one login that may become both request roles lets an injected statement of the
--- widget become an agent of another org.
-do $$
-declare
-  edge record;
-begin
-  for edge in
-    select wanted.role, wanted.member
-    from (values
-      ('vicket_widget', 'vicket_gate_widget'),
-      ('vicket_agent', 'vicket_gate_agent'),
-      ('vicket_owner', current_user),
-      ('vicket_definer', current_user),
-      ('vicket_operator', current_user)
-    ) as wanted (role, member)
-    where not exists (
-      select from pg_auth_members m
-      where m.roleid = wanted.role::regrole and m.member = quote_ident(wanted.member)::regrole
-        -- From 16 on, whoever creates a role is a member that may grant it and may not SET ROLE to it.
-        and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
-    )
-  loop
-    execute format('grant %I to %I', edge.role, edge.member);
-  end loop;
-end $$;
-
--- Bounds of a request, as settings of the logins: a statement that was abandoned by its client ends by itself.
+-- The logins are NOINHERIT: whatever resets the role inside a request lands on one that can read nothing. There are two
+-- gates, because one login that may become both request roles lets an injected statement of the widget become an agent.
 do $$
 declare
   wanted record;
+  place text;
+  entry text;
 begin
-  for wanted in
-    select w.role, w.setting, w.value
-    from (values
-      ('vicket_gate_widget', 'statement_timeout', '5s'),
-      ('vicket_gate_widget', 'lock_timeout', '3s'),
-      ('vicket_gate_widget', 'idle_in_transaction_session_timeout', '10s'),
-      ('vicket_gate_agent', 'statement_timeout', '10s'),
-      ('vicket_gate_agent', 'lock_timeout', '3s'),
-      ('vicket_gate_agent', 'idle_in_transaction_session_timeout', '10s'),
-      ('vicket_worker', 'statement_timeout', '30s'),
-      ('vicket_worker', 'lock_timeout', '5s'),
-      ('vicket_worker', 'idle_in_transaction_session_timeout', '30s')
-    ) as w (role, setting, value)
-    where not exists (
-      select from pg_db_role_setting s
-      where s.setrole = w.role::regrole and s.setdatabase = 0
-        and exists (select from unnest(s.setconfig) as c (entry) where c.entry like w.setting || '=%')
-    )
+  for wanted in select * from (values
+    ('vicket_owner', 'nologin'),               -- owns schemas and tables; is itself subject to FORCE ROW LEVEL SECURITY
+    ('vicket_definer', 'nologin'),             -- owns the SECURITY DEFINER functions; narrow policies of its own
+    ('vicket_widget', 'nologin'),              -- what requests with a publishable key run as; owns nothing
+    ('vicket_agent', 'nologin'),               -- what requests of agents run as; owns nothing
+    ('vicket_operator', 'nologin'),            -- what the administration commands run as
+    ('vicket_auditor', 'nologin'),             -- reads catalogs, no tenant rows
+    ('vicket_gate_widget', 'login noinherit'), -- login of the support surface: resolves a key, becomes vicket_widget
+    ('vicket_gate_agent', 'login noinherit'),  -- login of the agent surface: becomes vicket_agent
+    ('vicket_worker', 'login noinherit')       -- login of background work: EXECUTE on a few functions, no table
+  ) as w (role, kind) where to_regrole(w.role) is null
   loop
-    execute format('alter role %I set %I = %L', wanted.role, wanted.setting, wanted.value);
+    begin
+      execute format('create role %I %s nosuperuser nobypassrls nocreatedb nocreaterole', wanted.role, wanted.kind);
+    exception when duplicate_object or unique_violation then null;
+    end;
+  end loop;
+
+  -- Memberships: each gate's one role, and what the deploying login administers. From 16 on, whoever creates a role is
+  -- a member that may grant it and may not SET ROLE to it, which does not serve here.
+  for wanted in select * from (values
+    ('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent'),
+    ('vicket_owner', current_user), ('vicket_definer', current_user), ('vicket_operator', current_user)
+  ) as w (role, member) where not exists (
+    select from pg_auth_members m
+    where m.roleid = w.role::regrole and m.member = quote_ident(w.member)::regrole
+      and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
+  )
+  loop
+    execute format('grant %I to %I', wanted.role, wanted.member);
+  end loop;
+
+  -- Bounds of a request. A login may change its own settings: what it has beyond these is removed, in every database,
+  -- and these are put back. What only a superuser may set is left, unless a superuser migrates.
+  for wanted in select * from (values
+    ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_gate_agent', array['statement_timeout=10s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_worker', array['statement_timeout=30s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'])
+  ) as w (login, settings)
+  loop
+    for place in
+      select coalesce('in database ' || quote_ident(d.datname), '')
+      from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
+      where s.setrole = wanted.login::regrole and (s.setdatabase <> 0 or not s.setconfig <@ wanted.settings)
+    loop
+      execute format('alter role %I %s reset all', wanted.login, place);
+    end loop;
+    for entry in
+      select w from unnest(wanted.settings) w
+      where not exists (select from pg_db_role_setting s
+        where s.setrole = wanted.login::regrole and s.setdatabase = 0 and w = any (s.setconfig))
+    loop
+      execute format('alter role %I set %I = %L', wanted.login, split_part(entry, '=', 1), split_part(entry, '=', 2));
+    end loop;
   end loop;
 end $$;

@@ -25,7 +25,7 @@ pub async fn all(app: &App) -> Result<Vec<String>, Problem> {
     let mut findings = of_login(app.gate.pool(), "the widget's gate (VICKET_WIDGET_URL)", &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), "the agents' gate (VICKET_AGENT_URL)", &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), "the worker (VICKET_WORKER_URL)", &[]).await?);
-    for row in app.gate.pool().catalog(FINDINGS).await? {
+    for row in app.gate.pool().catalog(FINDINGS.as_str()).await? {
         if row.try_get::<&str, _>("severity")? == Severity::Error.as_str() {
             let (id, object, what): (&str, &str, &str) =
                 (row.try_get("id")?, row.try_get("object")?, row.try_get("what")?);

@@ -10,13 +10,18 @@ use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
 use crate::{
-    audit::lints::{self, Finding, Severity},
+    audit::lints::{self, Severity},
     db,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 const ROLES: &str = include_str!("../migrations/roles.sql");
 const HARDENING: &str = include_str!("../migrations/hardening.sql");
+
+/// The numbered migrations: version and text.
+pub(crate) fn texts() -> impl Iterator<Item = (i64, &'static str)> {
+    MIGRATOR.iter().map(|migration| (migration.version, migration.sql.as_str()))
+}
 
 /// Passwords of the logins; what is `None` stays as it is.
 #[derive(Default)]
@@ -31,9 +36,9 @@ pub struct Passwords {
 pub struct Report {
     /// Migrations that the database has now.
     pub version: i64,
-    /// Whether the built-in functions that only a superuser may revoke are revoked.
+    /// Whether what only a superuser may revoke is revoked.
     pub hardened: bool,
-    /// What is still open to PUBLIC, when not hardened.
+    /// What is still open to PUBLIC, other databases of the cluster among it, when not hardened.
     pub open: Vec<String>,
 }
 
@@ -64,7 +69,7 @@ pub async fn run(url: &str, passwords: &Passwords) -> anyhow::Result<Report> {
     if superuser {
         harden(&mut connection).await?;
     }
-    let open = open_functions(&mut connection).await?;
+    let open = open(&mut connection).await?;
     let version: Option<i64> =
         sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut connection).await?;
     connection.close().await?;
@@ -159,11 +164,9 @@ fn is_race(error: &anyhow::Error) -> bool {
     })
 }
 
-/// What hardening revokes and PUBLIC may still use, by the lint that says so.
-async fn open_functions(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
-    let found = lints::findings(connection).await?;
-    let open = found.into_iter().filter(|finding| finding.id == "builtin-open");
-    let said =
-        |finding: Finding| format!("{} ({})", finding.object, finding.what.trim_start_matches("open to PUBLIC: "));
-    Ok(open.map(said).collect())
+/// What the hardening would take away and is still open, here and in the cluster's other databases, by the lints that say so.
+async fn open(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let found = lints::findings(connection).await?.into_iter();
+    let open = found.filter(|finding| ["builtin-open", "database-open"].contains(&finding.id.as_str()));
+    Ok(open.map(|finding| format!("{}: {}", finding.object, finding.what)).collect())
 }

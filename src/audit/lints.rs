@@ -1,31 +1,14 @@
 //! The lints: one SQL text for the command, the start-up checks and the views that a DBA reads in psql.
 
+use std::sync::LazyLock;
+
 use anyhow::Context as _;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// What the catalog says that it must not: `id, severity, object, what, why, mend, relation`, the worst first. Any login
-/// may run it.
-pub const FINDINGS: &str = concat!(
-    include_str!("lints/prelude.sql"),
-    "found (id, relation, object, what, mend) as (\n",
-    include_str!("lints/tables.sql"),
-    "union all\n",
-    include_str!("lints/policies.sql"),
-    "union all\n",
-    include_str!("lints/grants.sql"),
-    "union all\n",
-    include_str!("lints/functions.sql"),
-    "union all\n",
-    include_str!("lints/roles.sql"),
-    "union all\n",
-    include_str!("lints/structure.sql"),
-    "union all\n",
-    include_str!("lints/server.sql"),
-    "),\nlint (id, severity, why) as (\n",
-    include_str!("lints/catalogue.sql"),
-    ")\n",
-    include_str!("lints/findings.sql"),
-);
+use super::bodies;
+
+/// What every lint looks at.
+const PRELUDE: &str = include_str!("lints/prelude.sql");
 
 /// The lints by subject, each of which can be asked by itself.
 pub const PARTS: [(&str, &str); 7] = [
@@ -38,6 +21,36 @@ pub const PARTS: [(&str, &str); 7] = [
     ("server", include_str!("lints/server.sql")),
 ];
 
+/// What the catalog says that it must not: `id, severity, object, what, why, mend, relation`, the worst first. Any login
+/// may run it.
+pub static FINDINGS: LazyLock<String> = LazyLock::new(|| asking(&PARTS.map(|(_, lints)| lints).join("union all\n")));
+
+/// A lint that `vicket audit` asks where its login may: how PostgreSQL authenticates our logins is for few to see.
+static AUTHENTICATION: LazyLock<String> = LazyLock::new(|| asking(include_str!("lints/authentication.sql")));
+
+/// The statement that asks these lints.
+fn asking(lints: &str) -> String {
+    let rows = bodies::rows();
+    let (_, last) = bodies::migrated();
+    let catalogue = include_str!("lints/catalogue.sql");
+    let select = include_str!("lints/findings.sql");
+    format!(
+        "{PRELUDE}release (last) as (values ({last}::bigint)),
+migrated (schema, name, arguments, shape, digest) as (
+  values
+{rows}
+),
+newer (last) as (
+  {}),
+found (id, relation, object, what, mend) as (
+{lints}),
+lint (id, severity, why) as (
+{catalogue})
+{select}",
+        include_str!("lints/newer.sql"),
+    )
+}
+
 /// Who may do what with each table, and by which policies.
 pub const ACCESS: &str = concat!(include_str!("lints/prelude.sql"), include_str!("lints/access.sql"));
 
@@ -49,11 +62,13 @@ pub const CATALOGUE: &str = concat!(
 );
 
 /// The views of the schema `audit`, and what each shows.
-pub const VIEWS: [(&str, &str, &str); 3] = [
-    ("findings", FINDINGS, "What the catalog says that it must not, the worst first; empty is good"),
-    ("access", ACCESS, "Who may do what with each table, and by which policies"),
-    ("lints", CATALOGUE, "Every lint: how bad a finding is, and why"),
-];
+pub fn views() -> [(&'static str, &'static str, &'static str); 3] {
+    [
+        ("findings", &FINDINGS, "What the catalog says that it must not, the worst first; empty is good"),
+        ("access", ACCESS, "Who may do what with each table, and by which policies"),
+        ("lints", CATALOGUE, "Every lint: how bad a finding is, and why"),
+    ]
+}
 
 /// How bad a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, clap::ValueEnum)]
@@ -112,7 +127,7 @@ type FindingRow = (String, String, String, String, String, String, Option<String
 /// # Errors
 /// When the catalog cannot be read.
 pub async fn findings(connection: &mut PgConnection) -> anyhow::Result<Vec<Finding>> {
-    read(sqlx::query_as(FINDINGS).fetch_all(connection).await?)
+    read(sqlx::query_as(FINDINGS.as_str()).fetch_all(connection).await?)
 }
 
 /// The findings of one of [`PARTS`].
@@ -121,13 +136,21 @@ pub async fn findings(connection: &mut PgConnection) -> anyhow::Result<Vec<Findi
 /// When the catalog cannot be read.
 pub async fn findings_of(connection: &mut PgConnection, part: &str) -> anyhow::Result<Vec<Finding>> {
     let (_, lints) = PARTS.iter().find(|(name, _)| *name == part).with_context(|| format!("no lints of {part}"))?;
-    let sql = format!(
-        "{}found (id, relation, object, what, mend) as ({lints}), lint (id, severity, why) as ({}) {}",
-        include_str!("lints/prelude.sql"),
-        include_str!("lints/catalogue.sql"),
-        include_str!("lints/findings.sql")
-    );
-    read(sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?)
+    read(sqlx::query_as(AssertSqlSafe(asking(lints))).fetch_all(connection).await?)
+}
+
+/// How our logins are authenticated; `None` where this login may not see it.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn authentication(connection: &mut PgConnection) -> anyhow::Result<Option<Vec<Finding>>> {
+    let seen: bool = sqlx::query_scalar("select has_function_privilege('pg_hba_file_rules()', 'execute')")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !seen {
+        return Ok(None);
+    }
+    read(sqlx::query_as(AUTHENTICATION.as_str()).fetch_all(connection).await?).map(Some)
 }
 
 fn read(rows: Vec<FindingRow>) -> anyhow::Result<Vec<Finding>> {
@@ -143,8 +166,10 @@ fn read(rows: Vec<FindingRow>) -> anyhow::Result<Vec<Finding>> {
 /// # Errors
 /// When a statement fails.
 pub async fn install(connection: &mut PgConnection) -> anyhow::Result<()> {
-    for (name, sql, comment) in VIEWS {
-        let comment = format!("{comment}. Text {:08x}.", crc32fast::hash(sql.as_bytes()));
+    let (_, last) = bodies::migrated();
+    for (name, sql, comment) in views() {
+        // The lints read the number: a program that knows fewer migrations does not judge the functions of later ones.
+        let comment = format!("{comment}. Migration {last}, text {:08x}.", crc32fast::hash(sql.as_bytes()));
         let installed: Option<String> = sqlx::query_scalar(
             "select obj_description(c.oid, 'pg_class') from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where n.nspname = 'audit' and c.relname = $1 and c.relkind = 'v'",

@@ -2,12 +2,14 @@
 //!
 //! * [`lints`]: what the catalog must not say. One SQL text, `lints/*.sql`, is what the command runs, what the server
 //!   asks before it serves and for `/readyz`, and what `vicket migrate` installs as the views of the schema `audit`.
+//! * [`bodies`]: what each function is, by the migrations' text.
 //! * [`probe`]: rows of two orgs, and every statement of every role at them, rolled back.
 //! * [`mutate`]: the schema weakened in every way that the catalog offers, one at a time; lints or probes must notice.
 //! * [`why`]: one row, one role, one context: which policy lets it pass, and which condition of the others does not hold.
 //! * [`plans`]: what PostgreSQL does for the server's hot statements on many tenants' rows.
 //! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
 
+pub mod bodies;
 mod conditions;
 mod html;
 pub mod lints;

@@ -122,10 +122,10 @@ const EXAMINED: &str = "select
     (select count(*) from pg_roles where rolname like 'vicket\\_%') as roles,
     0::bigint as lints";
 
-/// What only some logins may read. Nothing of it is needed for a lint; a DBA may expect that it was looked at.
+/// What only some logins may read. Of the lints only `login-password` needs it; a DBA may expect that it was looked at.
 const NOT_SEEN: &str = "select 'password hashes (pg_authid): whether one is MD5' where not has_table_privilege('pg_authid', 'select')
     union all
-    select 'pg_hba.conf (pg_hba_file_rules): who may connect from where'
+    select 'pg_hba.conf (pg_hba_file_rules): who may connect from where, and whether our logins come by password (login-password)'
     where not has_function_privilege('pg_hba_file_rules()', 'execute')
     union all
     select 'settings that need pg_read_all_settings, those of files and libraries'
@@ -143,7 +143,8 @@ type AccessRow =
 /// When it cannot be read, or when there is nothing to examine.
 pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Report> {
     let began = Instant::now();
-    let findings = lints::findings(connection).await?;
+    let mut findings = lints::findings(connection).await?;
+    findings.extend(lints::authentication(connection).await?.unwrap_or_default());
     let rules: Vec<(String, String, String)> = sqlx::query_as(lints::CATALOGUE).fetch_all(&mut *connection).await?;
     let mut tables: Vec<Table> = Vec::new();
     let rows: Vec<AccessRow> = sqlx::query_as(lints::ACCESS).fetch_all(&mut *connection).await?;

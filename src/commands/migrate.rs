@@ -14,9 +14,10 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     println!("The database is at version {}; no lint of isolation finds an error.", report.version);
     if !report.hardened {
         println!(
-            "Hardening is open: PUBLIC may still use {}. This login is no superuser, so it cannot revoke them. The \
-             policies do not rest on it, but an injected statement would have these tools. A superuser can: psql -f migrations/hardening.sql",
-            report.open.join(", ")
+            "Hardening is open, and this login is no superuser, so it cannot revoke what PUBLIC has. The policies do not rest on \
+             it, but an injected statement would have these tools:\n  {}\nA superuser can: psql -f migrations/hardening.sql; \
+             databases that are not ours are their owners' to close.",
+            report.open.join("\n  ")
         );
     }
     Ok(())

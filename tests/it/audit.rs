@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::task::JoinSet;
 use vicket::audit::{
     self,
-    lints::{self, ACCESS, FINDINGS, Severity, VIEWS},
+    lints::{self, ACCESS, FINDINGS, Severity},
     report::{self, Format},
 };
 
@@ -24,6 +24,9 @@ struct Case {
     bad: String,
     good: String,
 }
+
+/// Lints that no object trips: the server's age, and its pg_hba.conf. They have a test of their own.
+const OF_THEIR_OWN: [&str; 2] = ["login-password", "server-minor"];
 
 fn cases() -> Vec<Case> {
     let file = include_str!("audit/lints.sql");
@@ -96,7 +99,7 @@ async fn every_lint_has_a_case_and_a_page() {
     let mut known: Vec<String> =
         sqlx::query_scalar("select id from audit.lints").fetch_all(&world.superuser).await.expect("the view");
     known.sort_unstable();
-    let mut tried: Vec<String> = cases().into_iter().map(|case| case.id).chain(["server-minor".to_owned()]).collect();
+    let mut tried: Vec<String> = cases().into_iter().map(|case| case.id).chain(OF_THEIR_OWN.map(str::to_owned)).collect();
     tried.sort_unstable();
     tried.dedup();
     assert_eq!(known, tried, "left: audit.lints; right: tests/it/audit/lints.sql");
@@ -110,7 +113,7 @@ async fn every_lint_has_a_case_and_a_page() {
 async fn the_views_are_the_text_that_the_server_asks_and_for_the_auditor_alone() {
     let world = World::new().await;
     let mut connection = superuser(&world).await;
-    for (name, sql, _) in VIEWS {
+    for (name, sql, _) in lints::views() {
         let mut tx = connection.begin().await.expect("begin");
         sqlx::raw_sql(AssertSqlSafe(format!("create view audit.drift with (security_invoker = true) as {sql}")))
             .execute(&mut *tx)

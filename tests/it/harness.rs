@@ -322,12 +322,13 @@ pub async fn empty_database() -> String {
     let mut superuser = connect(&server().superuser_url).await;
     let database = format!("vicket_test_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
     for statement in [
-        format!("create database {database} template {TEMPLATE} owner {DEPLOY}"),
-        // A copy does not inherit the privileges of the database itself.
+        format!("create database {database} template {TEMPLATE} owner {DEPLOY} allow_connections false"),
+        // A copy does not inherit the privileges of the database itself. PUBLIC never gets in: other tests' audits look.
         format!("revoke all on database {database} from public"),
         format!(
             "grant connect on database {database} to vicket_gate_widget, vicket_gate_agent, vicket_worker, vicket_auditor"
         ),
+        format!("alter database {database} allow_connections true"),
     ] {
         // Two copies at once may find the template in use.
         let mut tries = 0;

@@ -36,10 +36,18 @@ async fn superuser(database: &str) -> PgConnection {
     connect(&url(None, database)).await
 }
 
-/// A database without anything of ours, owned by the deploying login.
+/// A database without anything of ours, owned by the deploying login. PUBLIC never gets in, which other tests' audits would
+/// find; a migration of one where it does is that of the clusters of their own.
 async fn bare_database() -> String {
     let database = name("vicket_bare");
-    execute(&mut superuser("postgres").await, &format!("create database {database} owner {DEPLOY}")).await;
+    let mut superuser = superuser("postgres").await;
+    for statement in [
+        format!("create database {database} owner {DEPLOY} allow_connections false"),
+        format!("revoke connect on database {database} from public"),
+        format!("alter database {database} allow_connections true"),
+    ] {
+        execute(&mut superuser, &statement).await;
+    }
     database
 }
 

@@ -50,3 +50,31 @@ union all
 select 'function-untrusted', null, f.name, 'is written in ' || f.language || ', which no privilege of the database bounds',
   format('drop function %s;', f.name)
 from func f where not f.trusted and f.language not in ('sql', 'internal') or f.language = 'internal'
+union all
+-- What a function is, against the text of the migrations that this program has. A database that a newer program migrated
+-- is that program's to judge: servers of before go on while it is rolled out.
+select 'function-body', null, f.name,
+  case when f.shape <> m.shape then 'is ' || f.shape || ', and the migrations say ' || m.shape
+    else 'its body is not the one of the migrations' end,
+  format('create or replace function %s ... -- as its file in migrations/ has it', f.name)
+from migrated m
+join func f on (f.schema, f.bare, f.arguments) = (m.schema, m.name, m.arguments)
+where (f.shape <> m.shape or encode(sha256(convert_to(f.source, 'UTF8')), 'hex') <> m.digest)
+  and not exists (select from newer)
+union all
+select 'function-unknown', null, f.name, 'is in no migration', format('drop function %s;', f.name)
+from func f
+where f.schema in ('vicket', 'ctx', 'auth', 'worker', 'admin', 'audit')
+  and not exists (select from migrated m where (m.schema, m.name, m.arguments) = (f.schema, f.bare, f.arguments))
+  and not exists (select from newer)
+union all
+select 'function-missing', null, format('%I.%I(%s)', m.schema, m.name, m.arguments), 'is in the migrations and not in the database',
+  'vicket migrate -- or, where somebody dropped it, its text in migrations/'
+from migrated m
+where not exists (select from func f where (f.schema, f.bare, f.arguments) = (m.schema, m.name, m.arguments))
+  and not exists (select from newer)
+union all
+select 'function-newer', null, 'database ' || current_database(),
+  'migration ' || n.last || ' was the last, and this program knows ' || r.last || ': it judges neither functions nor bounds',
+  'vicket audit -- of the release that migrated it'
+from newer n cross join release r

@@ -10,6 +10,13 @@ with project_role (name, kind) as (
 role as (
   select r.oid, p.name, p.kind from project_role p join pg_roles r on r.rolname = p.name
 ),
+-- The bounds of a request, line by line as roles.sql sets them: were these others, no migration would pass.
+bound (login, settings) as (
+  values
+    ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_gate_agent', array['statement_timeout=10s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_worker', array['statement_timeout=30s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'])
+),
 schema as (
   select n.oid, n.nspname::text as name, n.nspowner, n.nspacl
   from pg_namespace n
@@ -113,14 +120,32 @@ conjunct as (
   group by l.oid, l.clause
 ),
 func as (
-  select p.oid, s.name as schema, p.oid::regprocedure::text as name, p.prosecdef as definer, p.proowner as owner,
+  select p.oid, s.name as schema, p.proname::text as bare, oidvectortypes(p.proargtypes) as arguments,
+    p.oid::regprocedure::text as name, p.prosecdef as definer, p.proowner as owner,
     p.proconfig as settings, p.provolatile as volatility, p.proleakproof as leakproof, p.prosrc as source,
     l.lanname::text as language, l.lanpltrusted as trusted,
+    -- As src/audit/bodies.rs reads it from the migrations.
+    concat(
+      l.lanname,
+      case p.provolatile when 'i' then ' immutable' when 's' then ' stable' else ' volatile' end,
+      case p.proparallel when 's' then ' parallel safe' when 'r' then ' parallel restricted' end,
+      case when p.proisstrict then ' strict' end,
+      case when p.proleakproof then ' leakproof' end,
+      case when p.prosecdef then ' security definer' end,
+      (select string_agg(' set ' || c.entry, '' order by c.entry collate "C") from unnest(p.proconfig) c (entry))
+    ) as shape,
     coalesce(p.proacl, acldefault('f', p.proowner)) as acl
   from pg_proc p
   join schema s on s.oid = p.pronamespace
   join pg_language l on l.oid = p.prolang
   where not exists (select from extended e where e.classid = 'pg_catalog.pg_proc'::regclass and e.objid = p.oid)
+),
+setting (role, database, entry) as (
+  select r.rolname::text, d.datname::text, c.entry
+  from pg_db_role_setting s
+  left join pg_roles r on r.oid = s.setrole
+  left join pg_database d on d.oid = s.setdatabase
+  cross join lateral unnest(s.setconfig) as c (entry)
 ),
 membership as (
   select m.roleid as granted, m.member, pg_get_userbyid(m.roleid)::text as granted_name,

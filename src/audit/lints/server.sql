@@ -12,25 +12,51 @@ where p.pronamespace = 'pg_catalog'::regnamespace
   -- These check for themselves who calls; REPLICATION is a lint of its own.
   and p.proname not like 'pg\_create\_%slot'
 union all
-select 'builtin-open', null, f.family, 'open to PUBLIC: ' || string_agg(distinct p.proname::text, ', ' order by p.proname::text),
+-- What hardening.sql revokes, and what each is to whoever got a statement in.
+select 'builtin-open', null, f.family,
+  'PUBLIC may execute ' || string_agg(distinct p.proname::text, ', ' order by p.proname::text) || ': ' || f.gives,
   'psql "$SUPERUSER_URL" -f migrations/hardening.sql'
 from (values
-  ('context', '^set_config$'),
-  ('tables as XML', '^(query|table|schema|database|cursor)_to_xml'),
-  ('text search over any query', '^ts_stat$'),
-  ('notifications and sleep', '^(pg_notify|pg_sleep(_for|_until)?)$'),
-  ('advisory locks', '^pg_(try_)?advisory_'),
-  ('large objects', '^(lo_(creat|create|from_bytea|open|put|get|unlink|truncate|truncate64)|loread|lowrite)$'),
-  ('other sessions', '^pg_(stat_get_activity|stat_get_backend_activity|terminate_backend|cancel_backend)$')
-) as f (family, pattern)
+  ('context', '^set_config$', 'a query may change context and role between two of its rows; the seals hold'),
+  ('tables as XML', '^(query|table|schema|database|cursor)_to_xml', 'a text becomes a statement of the same role'),
+  ('text search over any query', '^ts_(stat|rewrite)$', 'a text becomes a statement of the same role'),
+  ('notifications and sleep', '^(pg_notify|pg_sleep(_for|_until)?)$', 'it signals to other sessions, and holds a connection'),
+  ('advisory locks', '^pg_(try_)?advisory_', 'it holds what others wait for, past its transaction'),
+  ('large objects', '^(lo_(creat|create|from_bytea|open|put|get|unlink|truncate|truncate64)|loread|lowrite)$',
+    'it keeps data outside of tables and policies'),
+  ('the log', '^pg_logical_emit_message$', 'it writes WAL that no rollback takes back'),
+  ('other sessions', '^pg_(stat_get_activity|stat_get_backend_.*|lock_status|terminate_backend|cancel_backend)$',
+    'it sees statements, addresses and locks of the same login''s sessions, and ends them; credentials are in no statement''s text'),
+  ('row addresses', '^currtid2$', 'it learns of a row''s versions past the policies')
+) as f (family, pattern, gives)
 join pg_proc p on p.pronamespace = 'pg_catalog'::regnamespace and p.proname ~ f.pattern
 where exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)
-group by f.family
+group by f.family, f.gives
 union all
-select 'builtin-open', null, 'anonymous blocks', 'open to PUBLIC: DO, language plpgsql', 'psql "$SUPERUSER_URL" -f migrations/hardening.sql'
+select 'builtin-open', null, 'anonymous blocks', 'PUBLIC may use the language plpgsql: a statement may be a program (DO)',
+  'psql "$SUPERUSER_URL" -f migrations/hardening.sql'
 from pg_language l
 where l.lanname = 'plpgsql'
   and exists (select from aclexplode(coalesce(l.lanacl, acldefault('l', l.lanowner))) a where a.grantee = 0)
+union all
+-- The hardening is each database's own, and a login may change its password and come again by another. A database that
+-- names vicket_auditor was laid out by `vicket migrate`: its own audit speaks of it.
+select 'database-open', null, 'database ' || d.datname, d.who || ' may connect, and has there what the hardening takes away here',
+  format('revoke connect on database %I from %s;', d.datname, d.who)
+from (
+  select d.datname, string_agg(coalesce(role.name, 'public'), ', ' order by role.name) as who
+  from pg_database d
+  cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+  left join role on role.oid = a.grantee
+  where d.datallowconn and d.datname <> current_database() and a.privilege_type = 'CONNECT'
+    and (
+      a.grantee = 0
+      or role.kind = 'login' and not exists (
+        select from aclexplode(d.datacl) other join role auditor on auditor.oid = other.grantee where auditor.kind = 'auditor'
+      )
+    )
+  group by d.datname
+) d
 union all
 -- CVE-2023-2455, -39418, CVE-2024-10976 (policies) and CVE-2025-8713 (statistics) are fixed in these and later minors.
 select 'server-minor', null, 'PostgreSQL ' || split_part(s.setting, ' ', 1), 'is below ' || w.wanted || ', which mends holes in row-level security',
@@ -60,6 +86,7 @@ join (values
   ('session_replication_role', 'origin', 'triggers and foreign keys are off'),
   ('log_statement', 'none', 'digests of credentials are in the server''s log'),
   ('log_min_duration_statement', '-1', 'digests of credentials are in the server''s log'),
+  ('max_prepared_transactions', '0', 'a transaction that is prepared keeps its locks past its session'),
   ('password_encryption', 'scram-sha-256', 'passwords are kept as MD5')
 ) as w (name, wanted, why) on w.name = s.name and s.setting <> w.wanted
 where s.name not in ('log_statement', 'log_min_duration_statement')

@@ -423,6 +423,66 @@ grant execute on function auth.enter(bytea, bytea, bytea) to vicket_worker;
 -- good
 grant execute on function ctx.site_id() to vicket_agent;
 
+-- lint: function-body
+-- bad
+create or replace function ctx.may(p_permission text) returns boolean
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return true;
+end $$;
+-- good
+do $$ begin execute pg_get_functiondef('ctx.may(text)'::regprocedure); end $$;
+
+-- lint: function-body
+-- bad
+alter function ctx.is_member() security invoker;
+-- good
+alter function ctx.is_member() security definer;
+
+-- lint: function-body
+-- bad
+alter function ctx.org_by_key() volatile;
+-- good
+alter function ctx.org_by_key() stable;
+
+-- lint: function-body
+-- bad
+alter function ctx.site_id() set app.site_id = 'x';
+-- good
+alter function ctx.site_id() reset all;
+
+-- lint: function-body
+-- bad
+create or replace function ctx.org_id() returns uuid language sql stable parallel safe
+  return nullif(current_setting('app.org_id', true), '')::uuid;
+-- good
+comment on view audit.findings is 'Migration 99999.'; alter function ctx.org_id() volatile;
+
+-- lint: function-unknown
+-- bad
+create function ctx.may(p_permission text, p_really boolean) returns boolean language sql as 'select true';
+-- good
+create function public.x() returns boolean language sql as 'select true';
+
+-- lint: function-unknown
+-- bad
+alter function ctx.is_member() rename to was_member;
+-- good
+alter function ctx.is_member() rename to was_member; alter function ctx.was_member() rename to is_member;
+
+-- lint: function-missing
+-- bad
+drop function ctx.may(text) cascade;
+-- good
+create function ctx.x() returns boolean language sql as 'select true';
+
+-- lint: function-newer
+-- bad
+comment on view audit.findings is 'Findings. Migration 99999, text 00000000.';
+-- good
+comment on view audit.findings is 'Findings. Migration 1, text 00000000.';
+
 -- lint: context-immutable
 -- bad
 alter function ctx.org_id() immutable;
@@ -505,7 +565,7 @@ create role anybody login createrole; grant vicket_owner, vicket_definer, vicket
 -- bad
 alter role vicket_gate_widget set app.org_id = '00000000-0000-0000-0000-000000000000';
 -- good
-alter role vicket_gate_widget set statement_timeout = '4s';
+alter role vicket_gate_widget set statement_timeout = '5s'; alter role vicket_gate_widget set log_statement = 'none';
 
 -- lint: role-settings
 -- bad
@@ -518,6 +578,30 @@ do $$ begin execute format('alter database %I set timezone = ''UTC''', current_d
 alter role all set row_security = off;
 -- good
 create role anybody; alter role anybody set search_path = public;
+
+-- lint: role-settings
+-- bad
+alter role vicket_gate_agent set statement_timeout = 0;
+-- good
+alter role vicket_gate_agent set statement_timeout = '10s';
+
+-- lint: role-settings
+-- bad
+alter role vicket_worker reset lock_timeout;
+-- good
+alter role vicket_auditor set lock_timeout = '1s';
+
+-- lint: role-settings
+-- bad
+alter role vicket_gate_widget set default_transaction_read_only = on;
+-- good
+alter role vicket_widget set default_transaction_read_only = on;
+
+-- lint: role-settings
+-- bad
+alter role vicket_gate_widget in database postgres set idle_in_transaction_session_timeout = 0;
+-- good
+alter database postgres set idle_in_transaction_session_timeout = 0;
 
 -- lint: role-owns
 -- bad
@@ -583,6 +667,30 @@ grant execute on function set_config(text, text, boolean) to vicket_definer;
 grant usage on language plpgsql to public;
 -- good
 grant usage on language plpgsql to vicket_definer;
+
+-- lint: builtin-open
+-- bad
+grant execute on function pg_logical_emit_message(boolean, text, text) to public;
+-- good
+grant execute on function pg_logical_emit_message(boolean, text, text) to pg_monitor;
+
+-- lint: builtin-open
+-- bad
+grant execute on function pg_stat_get_backend_client_addr(integer) to public;
+-- good
+grant execute on function pg_stat_get_backend_client_addr(integer) to pg_monitor;
+
+-- lint: database-open
+-- bad
+grant connect on database postgres to public;
+-- good
+grant connect on database postgres to pg_monitor; grant temporary on database postgres to public;
+
+-- lint: database-open
+-- bad
+grant connect on database template1 to vicket_gate_widget;
+-- good
+grant connect on database template1 to vicket_gate_widget, vicket_auditor;
 
 -- lint: extension-reaches-out
 -- bad
