@@ -2,6 +2,7 @@
 //! are what they say, and an audit that examined nothing fails.
 
 mod guide;
+mod logins;
 mod plans;
 mod why;
 
@@ -158,12 +159,12 @@ async fn what_a_migration_made_has_no_finding_whoever_looks_and_takes_less_than_
 #[tokio::test]
 async fn the_command_fails_on_findings_as_bad_as_it_was_told_and_on_nothing_to_examine() {
     let world = World::new().await;
-    let run = |login: &str, database: &str, args: &[&str]| {
-        let output = vicket().env("VICKET_ADMIN_URL", url(Some(login), database)).arg("audit").args(args).output();
+    let run = |url: String, args: &[&str]| {
+        let output = vicket().env("VICKET_ADMIN_URL", url).arg("audit").args(args).output();
         let output = output.expect("it runs");
         (output.status.success(), text(&output.stdout), text(&output.stderr))
     };
-    let audit = |args: &[&str]| run(DEPLOY, &world.database, args);
+    let audit = |args: &[&str]| run(world.url(DEPLOY), args);
     let (fine, out, _) = audit(&["--fail-on", "notice"]);
     assert!(fine && out.contains("0 errors, 0 warnings, 0 notices"), "{out}");
     // Where nobody hardened: a notice.
@@ -176,7 +177,7 @@ async fn the_command_fails_on_findings_as_bad_as_it_was_told_and_on_nothing_to_e
     let (fine, out, _) = audit(&[]);
     assert!(!fine && out.contains("ERROR rls-off: vicket.faqs"), "{out}");
     assert!(out.contains("alter table vicket.faqs enable row level security;"), "{out}");
-    let (fine, _, err) = run(DEPLOY, "postgres", &[]);
+    let (fine, _, err) = run(url(None, "postgres"), &[]);
     assert!(!fine && err.contains("nothing was examined"), "{err}");
     let output = vicket().env_remove("VICKET_ADMIN_URL").arg("audit").output().expect("it runs");
     assert!(!output.status.success() && text(&output.stderr).contains("VICKET_ADMIN_URL"));

@@ -137,7 +137,7 @@ async fn six_processes_that_migrate_one_fresh_database_at_once_all_succeed() {
 }
 
 /// Where a test may spoil roles; stop it, then remove the directory.
-async fn cluster_of_its_own(purpose: &str) -> (Cluster, PathBuf) {
+pub async fn cluster_of_its_own(purpose: &str) -> (Cluster, PathBuf) {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-of-{purpose}"));
     let _ = Cluster::remove(&dir).await;
     let _ = std::fs::remove_dir_all(&dir);

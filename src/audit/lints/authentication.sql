@@ -21,7 +21,8 @@ select 'login-password' as id, null::oid as relation, 'role ' || r.login as obje
   'pg_hba.conf lets it in by '
     || string_agg(r.auth_method || ' (line ' || r.line_number || ')', ', ' order by r.place)
     || ': who speaks as it may choose its password' as what,
-  format('hostssl %I %s all cert -- in pg_hba.conf, before that line', current_database(), r.login) as mend
+  format('hostssl %I %s all cert, then host %1$I %2$s all reject -- in pg_hba.conf, before that line',
+    current_database(), r.login) as mend
 from rule r
 where r.auth_method in ('scram-sha-256', 'md5', 'password', 'trust')
   and r.options !~ 'clientcert=verify-'
