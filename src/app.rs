@@ -28,7 +28,7 @@ use crate::{
         agent::{unknown_machine_key, unknown_session},
         password::Hasher,
     },
-    checks,
+    checks::{self, Reason},
     counts::Counts,
     dashboard,
     db::{Access, Actor, AgentGate, AgentKnock, AgentVerdict, Credential, OrgTx, WidgetGate, Worker, unclean_sessions},
@@ -149,7 +149,8 @@ pub struct Root {
     support: Documented,
     agent: Documented,
     files: Vec<pages::File>,
-    ready: Mutex<Option<(Instant, bool)>>,
+    /// When it was last asked, and why it could not serve then.
+    ready: Mutex<Option<(Instant, Vec<Reason>)>>,
 }
 
 impl Root {
@@ -213,35 +214,21 @@ impl Root {
         }
     }
 
-    /// Whether the database can be reached through all three logins and isolation still holds.
+    /// Whether the database can be reached through all three logins, has the schema that this program needs, and isolation
+    /// still holds.
     async fn readiness(&self) -> Response {
         let mut ready = self.ready.lock().await;
-        let fresh = ready.filter(|(asked, _)| asked.elapsed() < READY_FOR).map(|(_, answer)| answer);
-        let answer = match fresh {
-            Some(answer) => answer,
+        let fresh = ready.as_ref().filter(|(asked, _)| asked.elapsed() < READY_FOR).map(|(_, reasons)| reasons.clone());
+        let reasons = match fresh {
+            Some(reasons) => reasons,
             None => {
-                let answer = match checks::all(&self.app).await {
-                    Ok(findings) => {
-                        for finding in &findings {
-                            tracing::error!(finding, "isolation does not hold");
-                        }
-                        findings.is_empty()
-                    }
-                    // A busy server is a ready one: taking it out would only move its load.
-                    Err(problem) if problem.code == Code::Overloaded => true,
-                    Err(problem) => {
-                        tracing::error!(cause = problem.cause.as_deref(), "not ready");
-                        false
-                    }
-                };
-                *ready = Some((Instant::now(), answer));
-                answer
+                let reasons = self.reasons().await;
+                *ready = Some((Instant::now(), reasons.clone()));
+                reasons
             }
         };
-        if !answer {
-            let detail = "The server cannot serve now: the database is away, or isolation does not hold. See its log.";
-            let problem = Problem::new(Code::DatabaseUnavailable, detail);
-            return failure::response(&Problem { retry_after: Some(2), ..problem });
+        if !reasons.is_empty() {
+            return failure::unready(&reasons);
         }
         let body = serde_json::json!({
             "status": "ready",
@@ -252,6 +239,26 @@ impl Root {
             .content_type("application/json")
             .header(header::CACHE_CONTROL, "no-store")
             .body(body.to_string())
+    }
+
+    /// Why it cannot serve, each once; the log says more.
+    async fn reasons(&self) -> Vec<Reason> {
+        match checks::all(&self.app).await {
+            Ok(findings) => {
+                for finding in &findings {
+                    tracing::error!(reason = finding.reason.as_str(), finding = finding.what, "not ready");
+                }
+                let mut reasons: Vec<Reason> = findings.iter().map(|finding| finding.reason).collect();
+                reasons.dedup();
+                reasons
+            }
+            // A busy server is a ready one: taking it out would only move its load.
+            Err(problem) if problem.code == Code::Overloaded => Vec::new(),
+            Err(problem) => {
+                tracing::error!(cause = problem.cause.as_deref(), "not ready");
+                vec![Reason::Database]
+            }
+        }
     }
 }
 

@@ -1,5 +1,8 @@
-//! What must hold before the server serves: the logins are as worthless as they should be, and no lint of
-//! [`crate::audit`] finds an error. Asked at start and by `/readyz`, of the catalog, as the logins themselves.
+//! What must hold before the server serves: the schema is the one that it needs, the logins are as worthless as they should
+//! be, and no lint of [`crate::audit`] finds an error. Asked at start and by `/readyz`, of the catalog, as the logins
+//! themselves.
+
+use std::sync::LazyLock;
 
 use sqlx::Row as _;
 
@@ -7,8 +10,12 @@ use crate::{
     app::App,
     audit::lints::{FINDINGS, Severity},
     db::Pool,
+    migrate::{Files, ledger},
     problem::Problem,
 };
+
+/// The schema that this program needs.
+static NEEDED: LazyLock<ledger::Schema> = LazyLock::new(|| Files::embedded().schema());
 
 /// One row a finding about the login that asks.
 const LOGIN: &str = include_str!("checks/login.sql");
@@ -17,11 +24,45 @@ const LOGIN: &str = include_str!("checks/login.sql");
 const MEMBERSHIPS: &str = "select roleid::regrole::text from pg_catalog.pg_auth_members
     where member = (select oid from pg_catalog.pg_roles where rolname = session_user)";
 
-/// All findings: of each login, and of the catalog, which says the same to all of them.
+/// Why the server cannot serve.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// The database cannot be reached.
+    Database,
+    /// The schema is older than this program needs, or another.
+    SchemaVersion,
+    /// A login may do more than it should, or a lint finds an error.
+    Isolation,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::SchemaVersion => "schema_version",
+            Self::Isolation => "isolation",
+        }
+    }
+}
+
+/// What does not hold.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Finding {
+    pub reason: Reason,
+    pub what: String,
+}
+
+/// All findings: the schema, or else of each login and of the catalog, which says the same to all of them. Of another
+/// schema the lints could say nothing that is worth reading.
 ///
 /// # Errors
 /// `503` when the database cannot be reached.
-pub async fn all(app: &App) -> Result<Vec<String>, Problem> {
+pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
+    let rows = app.gate.pool().catalog(ledger::COMMENT).await?;
+    let comment: Option<&str> = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
+    if let Some(what) = NEEDED.refuses(comment) {
+        return Ok(vec![Finding { reason: Reason::SchemaVersion, what }]);
+    }
     let mut findings = of_login(app.gate.pool(), "the widget's gate (VICKET_WIDGET_URL)", &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), "the agents' gate (VICKET_AGENT_URL)", &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), "the worker (VICKET_WORKER_URL)", &[]).await?);
@@ -34,7 +75,7 @@ pub async fn all(app: &App) -> Result<Vec<String>, Problem> {
     }
     findings.sort();
     findings.dedup();
-    Ok(findings)
+    Ok(findings.into_iter().map(|what| Finding { reason: Reason::Isolation, what }).collect())
 }
 
 /// Findings as one login sees them: its own shape, and that it may become `roles` and nothing else.

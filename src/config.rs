@@ -347,6 +347,22 @@ pub struct MigrateArgs {
     /// Set the password of vicket_worker
     #[arg(long, env = "VICKET_WORKER_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub worker_password: Option<String>,
+    /// Apply nothing: print what would run and which locks it takes, each change tried and rolled back. Exit code 0 when
+    /// nothing is pending, 3 when something is, 1 when it would fail
+    #[arg(long)]
+    pub check: bool,
+    /// For --check: try nothing, and take no lock
+    #[arg(long, requires = "check")]
+    pub dry: bool,
+    /// For --check: what to write it as
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text, requires = "check")]
+    pub format: CheckFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]

@@ -14,7 +14,10 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => commands::serve::run(args).await,
-        Command::Migrate(args) => commands::migrate::run(args).await,
+        Command::Migrate(args) => match commands::migrate::run(args).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Openapi { surface } => {
             let document = match surface {
                 Surface::Support => vicket::api::support::document(),

@@ -1,27 +1,44 @@
 //! `vicket migrate`: roles, schema, policies, passwords, hardening.
 //!
-//! Everything happens in one transaction, which the lints of [`crate::audit`] end: a migration that leaves an error is not
-//! committed. Roles belong to the cluster, so several migrations of
-//! different databases may race on them; what PostgreSQL answers then is retried.
+//! Three lanes ([`files`] says which file goes where):
+//!
+//! * **The baseline**, onto an empty database: all of it in one transaction.
+//! * **A change**: a transaction of its own, which waits a moment for its locks, gives up, and tries again, so that it never
+//!   stands long before the traffic that it must wait for.
+//! * **A change outside a transaction**: statement by statement, each of which stops nothing and may be repeated, so that
+//!   a run that was killed goes on where it was.
+//!
+//! The lints of [`crate::audit`] end each of them: what leaves an error is not committed, or not marked as done. One
+//! migration at a time runs on a database. Roles belong to the cluster, so migrations of different databases may race on
+//! them; what PostgreSQL answers then is retried.
 
-use std::time::Duration;
+pub mod check;
+pub mod files;
+pub mod ledger;
+mod statements;
+mod waits;
+
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection,
+    migrate::{Migrate as _, Migration},
+    postgres::PgConnectOptions,
+};
 
 use crate::{
     audit::lints::{self, Severity},
     db,
 };
+pub use files::Files;
+use files::name;
+use ledger::TABLE;
+use statements::{Kind, Statement};
+use waits::Watch;
 
-static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 const ROLES: &str = include_str!("../migrations/roles.sql");
 const HARDENING: &str = include_str!("../migrations/hardening.sql");
-
-/// The numbered migrations: version and text.
-pub(crate) fn texts() -> impl Iterator<Item = (i64, &'static str)> {
-    MIGRATOR.iter().map(|migration| (migration.version, migration.sql.as_str()))
-}
 
 /// Passwords of the logins; what is `None` stays as it is.
 #[derive(Default)]
@@ -31,11 +48,45 @@ pub struct Passwords {
     pub worker: Option<String>,
 }
 
+/// How long a change waits for others, and others for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// `lock_timeout` of a change. While it waits, whoever comes later waits behind it: a request gives up after 2 s without a
+    /// connection, so this must be well below.
+    pub lock: Duration,
+    /// `statement_timeout` of a change. What takes longer under locks belongs into the other lane.
+    pub statement: Duration,
+    /// How often a change is tried.
+    pub tries: u32,
+    /// Between the first two tries; it doubles, up to [`LONGEST_PAUSE`].
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            lock: Duration::from_secs(1),
+            statement: Duration::from_mins(1),
+            tries: 20,
+            pause: Duration::from_millis(250),
+        }
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long another migration of this database is waited for at a time. Short, because whoever waits has a snapshot, and
+/// an index that is made concurrently waits for those.
+const TURN: Duration = Duration::from_millis(100);
+/// Tries where migrations of several databases meet at the cluster's roles.
+const RACES: u32 = 20;
+
 /// What a migration did.
 #[derive(Debug)]
 pub struct Report {
-    /// Migrations that the database has now.
+    /// The newest file that the database has now.
     pub version: i64,
+    /// The files that ran.
+    pub ran: Vec<String>,
     /// Whether what only a superuser may revoke is revoked.
     pub hardened: bool,
     /// What is still open to PUBLIC, other databases of the cluster among it, when not hardened.
@@ -46,23 +97,42 @@ pub struct Report {
 /// from several processes at once.
 ///
 /// # Errors
-/// When a statement fails, when the database is ahead of this program, or when isolation would not hold afterwards;
-/// then nothing is changed.
+/// When the database is ahead of this program or was made by another, then nothing is changed; when a file fails, or
+/// isolation would not hold after it, then the files before it stay.
 pub async fn run(url: &str, passwords: &Passwords) -> anyhow::Result<Report> {
-    let mut connection =
-        PgConnection::connect_with(&db::connect_options(url)?).await.context("the database cannot be reached")?;
-    check_version(&mut connection).await?;
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        match apply(&mut connection, passwords).await {
-            Ok(()) => break,
-            Err(error) if attempt < 20 && is_race(&error) => {
-                tokio::time::sleep(Duration::from_millis(20 * attempt + u64::from(std::process::id() % 37))).await;
-            }
-            Err(error) => return Err(error),
-        }
+    run_files(url, passwords, &Files::embedded(), &Patience::default()).await
+}
+
+/// As [`run`], with these files.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_files(url: &str, passwords: &Passwords, files: &Files, patience: &Patience) -> anyhow::Result<Report> {
+    files.check()?;
+    let options = options(url)?;
+    let mut connection = connect(&options).await?;
+    // Before anything is touched.
+    ledger::pending(files, &ledger::read(&mut connection).await?)?;
+    make_roles(&mut connection).await?;
+    take_turn(&mut connection).await?;
+    let rows = ledger::read(&mut connection).await?;
+    let pending = ledger::pending(files, &rows)?;
+    let mut ran = Vec::new();
+    if pending.baseline {
+        make_baseline(&mut connection, files, passwords).await?;
+        ran.extend(files.baseline().iter().map(name));
     }
+    if !pending.changes.is_empty() {
+        let mut watch = Watch::of(&mut connection, &options).await.context("a second connection is needed")?;
+        for file in pending.changes {
+            change(&mut connection, &mut watch, file, files, patience)
+                .await
+                .with_context(|| format!("{}; the files before it stay", name(file)))?;
+            ran.push(name(file));
+        }
+        watch.close().await?;
+    }
+    settle_again(&mut connection, files, passwords).await?;
     let superuser: bool = sqlx::query_scalar("select rolsuper from pg_roles where rolname = current_user")
         .fetch_one(&mut connection)
         .await?;
@@ -70,10 +140,292 @@ pub async fn run(url: &str, passwords: &Passwords) -> anyhow::Result<Report> {
         harden(&mut connection).await?;
     }
     let open = open(&mut connection).await?;
-    let version: Option<i64> =
-        sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut connection).await?;
+    // Ends the turn.
     connection.close().await?;
-    Ok(Report { version: version.unwrap_or_default(), hardened: open.is_empty(), open })
+    Ok(Report { version: files.schema().version, ran, hardened: open.is_empty(), open })
+}
+
+fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    Ok(db::connect_options(url)?.application_name("vicket migrate"))
+}
+
+/// A connection of which no setting of the login's or the database's says how long it may work.
+async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+    let mut connection = PgConnection::connect_with(options).await.context("the database cannot be reached")?;
+    let version: String = sqlx::query_scalar("show server_version_num").fetch_one(&mut connection).await?;
+    let number: u32 = version.parse()?;
+    anyhow::ensure!(number >= 150_000, "PostgreSQL 15 or newer is needed; this is {}", number / 10_000);
+    sqlx::raw_sql("set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0")
+        .execute(&mut connection)
+        .await?;
+    Ok(connection)
+}
+
+async fn make_roles(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let work = async |connection: &mut PgConnection| {
+        let mut tx = connection.begin().await?;
+        sqlx::raw_sql(ROLES).execute(&mut *tx).await.context("the roles could not be made")?;
+        tx.commit().await?;
+        anyhow::Ok(())
+    };
+    unraced(connection, work).await
+}
+
+/// Waits until no other migration of this database runs. The turn ends with the connection, and not before the server has
+/// noticed: what a killed migration left running is waited for.
+async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut said = began;
+    loop {
+        let mut tx = connection.begin().await?;
+        bound(&mut tx, TURN, Duration::ZERO).await?;
+        let locked = tx.lock().await.map_err(anyhow::Error::from);
+        let ended = if locked.is_ok() { tx.commit().await } else { tx.rollback().await };
+        match locked {
+            Err(error) if is_of(&error, &["55P03"]) => {}
+            outcome => {
+                ended?;
+                return outcome;
+            }
+        }
+        if began.elapsed() < TURN * 3 || said.elapsed() > Duration::from_secs(30) {
+            tracing::info!("another migration of this database runs; waiting for its end");
+            said = Instant::now();
+        }
+        tokio::time::sleep(TURN * 3).await;
+    }
+}
+
+/// `lock_timeout` and `statement_timeout` of a transaction; zero is none.
+async fn bound(connection: &mut PgConnection, lock: Duration, statement: Duration) -> sqlx::Result<()> {
+    let bounds = format!(
+        "set local lock_timeout = {}; set local statement_timeout = {}",
+        lock.as_millis(),
+        statement.as_millis()
+    );
+    sqlx::raw_sql(AssertSqlSafe(bounds)).execute(connection).await.map(drop)
+}
+
+/// All of an empty database, or nothing.
+async fn make_baseline(connection: &mut PgConnection, files: &Files, passwords: &Passwords) -> anyhow::Result<()> {
+    let work = async |connection: &mut PgConnection| {
+        let mut tx = connection.begin().await?;
+        tx.ensure_migrations_table(TABLE).await?;
+        for file in files.baseline() {
+            tx.apply(TABLE, file).await?;
+        }
+        settle(&mut tx, files, passwords).await.context("nothing was changed")?;
+        tx.commit().await?;
+        anyhow::Ok(())
+    };
+    unraced(connection, work).await
+}
+
+/// What every migration ends with, whatever was pending.
+async fn settle_again(connection: &mut PgConnection, files: &Files, passwords: &Passwords) -> anyhow::Result<()> {
+    let work = async |connection: &mut PgConnection| {
+        let mut tx = connection.begin().await?;
+        settle(&mut tx, files, passwords).await?;
+        tx.commit().await?;
+        anyhow::Ok(())
+    };
+    unraced(connection, work).await
+}
+
+/// Passwords, the views of the schema `audit`, the name of the schema, and whether isolation holds.
+async fn settle(connection: &mut PgConnection, files: &Files, passwords: &Passwords) -> anyhow::Result<()> {
+    for (login, password) in [
+        ("vicket_gate_widget", &passwords.widget),
+        ("vicket_gate_agent", &passwords.agent),
+        ("vicket_worker", &passwords.worker),
+    ] {
+        if let Some(password) = password {
+            set_password(connection, login, password).await?;
+        }
+    }
+    lints::install(connection).await.context("the views of the schema audit could not be made")?;
+    ledger::say_schema(connection, files).await?;
+    judge(connection).await
+}
+
+/// # Errors
+/// When a lint finds an error.
+async fn judge(connection: &mut PgConnection) -> anyhow::Result<()> {
+    sqlx::raw_sql("set local jit = off").execute(&mut *connection).await?;
+    let findings: Vec<String> = lints::findings(connection)
+        .await?
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{}: {}: {}", finding.id, finding.object, finding.what))
+        .collect();
+    anyhow::ensure!(findings.is_empty(), "isolation would not hold:\n  {}", findings.join("\n  "));
+    Ok(())
+}
+
+/// One change, in its lane, again and again while others are in its way.
+async fn change(
+    connection: &mut PgConnection,
+    watch: &mut Watch,
+    file: &Migration,
+    files: &Files,
+    patience: &Patience,
+) -> anyhow::Result<()> {
+    let title = name(file);
+    let mut pause = patience.pause;
+    let mut attempt = 1;
+    loop {
+        let began = Instant::now();
+        let (outcome, waited) = if file.no_tx {
+            (outside(connection, watch, file, files).await, None)
+        } else {
+            watch.during(&title, within(connection, file, files, patience)).await
+        };
+        let Err(error) = outcome else {
+            tracing::info!(file = title, attempt, milliseconds = millis(began.elapsed()), "done");
+            return Ok(());
+        };
+        // No lock in time; a deadlock; a row of the catalog that another changed.
+        if !is_of(&error, &["55P03", "40P01", "XX000"]) {
+            return Err(error);
+        }
+        let waited = waited.unwrap_or_else(|| "what could not be seen".to_owned());
+        if attempt >= patience.tries {
+            let hint = format!("others were in its way at each of {attempt} tries, last of all {waited}");
+            return Err(error.context(hint));
+        }
+        tracing::warn!(
+            file = title,
+            attempt,
+            of = patience.tries,
+            waited,
+            pause = millis(pause),
+            "given up for now, so that traffic goes on"
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        attempt += 1;
+    }
+}
+
+/// A change in a transaction of its own.
+async fn within(
+    connection: &mut PgConnection,
+    file: &Migration,
+    files: &Files,
+    patience: &Patience,
+) -> anyhow::Result<()> {
+    let mut tx = connection.begin().await?;
+    bound(&mut tx, patience.lock, patience.statement).await?;
+    let work = async |tx: &mut PgConnection| {
+        // What once began in the other lane, and did not end there.
+        let unfinished = format!("delete from {TABLE} where version = $1 and not success");
+        sqlx::query(AssertSqlSafe(unfinished)).bind(file.version).execute(&mut *tx).await?;
+        tx.apply(TABLE, file).await?;
+        ledger::say_schema(tx, files).await?;
+        judge(tx).await
+    };
+    match work(&mut tx).await {
+        Ok(()) => Ok(tx.commit().await?),
+        Err(error) => {
+            // Now, and not when the connection is next used: nobody waits for what will not be.
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+/// A change outside a transaction, from the statement on that an earlier run did not end.
+async fn outside(
+    connection: &mut PgConnection,
+    watch: &mut Watch,
+    file: &Migration,
+    files: &Files,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let statements = statements::of(file)?;
+    let done = begin_outside(connection, file).await?;
+    for (number, statement) in statements.iter().enumerate().skip(done) {
+        let title = name(file);
+        tracing::info!(file = title, statement = number + 1, of = statements.len(), sql = statement.sql, "running");
+        let (outcome, _) = watch.during(&title, repeat(connection, statement)).await;
+        outcome.with_context(|| format!("statement {} of {}", number + 1, statements.len()))?;
+        let progress = format!("update {TABLE} set statements_done = $2 where version = $1");
+        sqlx::query(AssertSqlSafe(progress))
+            .bind(file.version)
+            .bind(i32::try_from(number + 1)?)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let mut tx = connection.begin().await?;
+    let ended =
+        format!("update {TABLE} set success = true, installed_on = now(), execution_time = $2 where version = $1");
+    sqlx::query(AssertSqlSafe(ended))
+        .bind(file.version)
+        .bind(i64::try_from(began.elapsed().as_nanos())?)
+        .execute(&mut *tx)
+        .await?;
+    ledger::say_schema(&mut tx, files).await?;
+    judge(&mut tx).await.context("all its statements ran, and it is not marked as done")?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Writes into the ledger that a file has begun, and says how many of its statements an earlier run has done. When its text
+/// was mended since, that is none.
+async fn begin_outside(connection: &mut PgConnection, file: &Migration) -> anyhow::Result<usize> {
+    let column = format!("alter table {TABLE} add column if not exists statements_done integer");
+    sqlx::raw_sql(AssertSqlSafe(column)).execute(&mut *connection).await?;
+    let begin = format!(
+        "insert into {TABLE} as m (version, description, success, checksum, execution_time, statements_done)
+        values ($1, $2, false, $3, -1, 0)
+        on conflict (version) do update set
+          description = excluded.description,
+          checksum = excluded.checksum,
+          statements_done = case when m.checksum = excluded.checksum then m.statements_done else 0 end
+        returning statements_done"
+    );
+    let done: i32 = sqlx::query_scalar(AssertSqlSafe(begin))
+        .bind(file.version)
+        .bind(&*file.description)
+        .bind(&*file.checksum)
+        .fetch_one(connection)
+        .await?;
+    Ok(usize::try_from(done)?)
+}
+
+/// A statement that may have been done before, wholly or in part.
+async fn repeat(connection: &mut PgConnection, statement: &Statement) -> anyhow::Result<()> {
+    if let Kind::CreateIndex { index } = &statement.kind {
+        drop_invalid(connection, index).await?;
+    }
+    let outcome = sqlx::raw_sql(AssertSqlSafe(statement.sql.clone())).execute(&mut *connection).await;
+    if let (Err(_), Kind::CreateIndex { index }) = (&outcome, &statement.kind) {
+        // Half an index costs every write; the error is what counts.
+        let _ = drop_invalid(connection, index).await;
+    }
+    outcome?;
+    Ok(())
+}
+
+/// Drops an index that was begun and not ended: it is never used, and `if not exists` takes it for the wanted one.
+async fn drop_invalid(connection: &mut PgConnection, index: &str) -> anyhow::Result<()> {
+    let invalid: bool = sqlx::query_scalar(
+        "select exists (select from pg_index where indexrelid = to_regclass($1) and not indisvalid)",
+    )
+    .bind(index)
+    .fetch_one(&mut *connection)
+    .await?;
+    if invalid {
+        tracing::warn!(index, "left unfinished by an earlier run; it is dropped and made anew");
+        // A name of a file of ours, without quotes, as `statements` saw to.
+        let statement = format!("drop index concurrently if exists {index}");
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
+    }
+    Ok(())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Runs the hardening that needs a superuser.
@@ -81,55 +433,13 @@ pub async fn run(url: &str, passwords: &Passwords) -> anyhow::Result<Report> {
 /// # Errors
 /// When `connection` is not a superuser's.
 pub async fn harden(connection: &mut PgConnection) -> anyhow::Result<()> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let hardened = async {
-            let mut tx = connection.begin().await?;
-            sqlx::raw_sql(HARDENING).execute(&mut *tx).await?;
-            tx.commit().await?;
-            anyhow::Ok(())
-        };
-        match hardened.await {
-            Err(error) if attempt < 20 && is_race(&error) => {
-                tokio::time::sleep(Duration::from_millis(20 * attempt)).await
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-async fn check_version(connection: &mut PgConnection) -> anyhow::Result<()> {
-    let version: String = sqlx::query_scalar("show server_version_num").fetch_one(connection).await?;
-    let number: u32 = version.parse()?;
-    anyhow::ensure!(number >= 150_000, "PostgreSQL 15 or newer is needed; this is {}", number / 10_000);
-    Ok(())
-}
-
-async fn apply(connection: &mut PgConnection, passwords: &Passwords) -> anyhow::Result<()> {
-    let mut tx = connection.begin().await?;
-    sqlx::raw_sql(ROLES).execute(&mut *tx).await.context("the roles could not be made")?;
-    MIGRATOR.run(&mut *tx).await?;
-    for (login, password) in [
-        ("vicket_gate_widget", &passwords.widget),
-        ("vicket_gate_agent", &passwords.agent),
-        ("vicket_worker", &passwords.worker),
-    ] {
-        if let Some(password) = password {
-            set_password(&mut tx, login, password).await?;
-        }
-    }
-    lints::install(&mut tx).await.context("the views of the schema audit could not be made")?;
-    sqlx::raw_sql("set local jit = off").execute(&mut *tx).await?;
-    let findings: Vec<String> = lints::findings(&mut tx)
-        .await?
-        .into_iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .map(|finding| format!("{}: {}: {}", finding.id, finding.object, finding.what))
-        .collect();
-    anyhow::ensure!(findings.is_empty(), "isolation would not hold; nothing was changed:\n  {}", findings.join("\n  "));
-    tx.commit().await?;
-    Ok(())
+    let work = async |connection: &mut PgConnection| {
+        let mut tx = connection.begin().await?;
+        sqlx::raw_sql(HARDENING).execute(&mut *tx).await?;
+        tx.commit().await?;
+        anyhow::Ok(())
+    };
+    unraced(connection, work).await
 }
 
 /// Sets a password by its SCRAM verifier, so that its text is in no statement and no server log.
@@ -144,23 +454,39 @@ async fn set_password(connection: &mut PgConnection, login: &'static str, passwo
     Ok(())
 }
 
-/// Several migrations at once, of this database or of others in the cluster: "tuple concurrently updated", a role
-/// that another made first, a deadlock.
-fn is_race(error: &anyhow::Error) -> bool {
+/// Does the work, again when migrations of other databases of the cluster were in its way: "tuple concurrently updated", a
+/// role that another made first, a deadlock.
+async fn unraced(
+    connection: &mut PgConnection,
+    work: impl AsyncFn(&mut PgConnection) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match work(connection).await {
+            Err(error) if attempt < RACES && is_of(&error, &["XX000", "23505", "42710", "40P01"]) => {
+                let apart = u64::from(std::process::id() % 37);
+                tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt) + apart)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether PostgreSQL answered one of these SQLSTATEs.
+fn is_of(error: &anyhow::Error, states: &[&str]) -> bool {
+    use sqlx::migrate::MigrateError;
     error.chain().any(|cause| {
         let database = match cause.downcast_ref::<sqlx::Error>() {
             Some(error) => error.as_database_error(),
-            None => match cause.downcast_ref::<sqlx::migrate::MigrateError>() {
-                Some(
-                    sqlx::migrate::MigrateError::Execute(error)
-                    | sqlx::migrate::MigrateError::ExecuteMigration(error, _),
-                ) => error.as_database_error(),
+            None => match cause.downcast_ref::<MigrateError>() {
+                Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                    error.as_database_error()
+                }
                 _ => None,
             },
         };
-        database
-            .and_then(|error| error.code())
-            .is_some_and(|code| matches!(code.as_ref(), "XX000" | "23505" | "42710" | "42P06" | "42P07" | "40P01"))
+        database.and_then(|error| error.code()).is_some_and(|code| states.contains(&code.as_ref()))
     })
 }
 

@@ -17,6 +17,7 @@ use poem_openapi::{
 
 use crate::{
     api::text::plain,
+    checks::Reason,
     problem::{Code, FieldError, Problem},
 };
 
@@ -104,6 +105,19 @@ pub fn response(problem: &Problem) -> Response {
             _ => "Bearer realm=\"vicket\"",
         };
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    response
+}
+
+/// What `/readyz` answers when the server cannot serve: a problem with a member `reasons`.
+pub fn unready(reasons: &[Reason]) -> Response {
+    let detail = "The server cannot serve now, for these `reasons`. Its log has the details.";
+    let problem = Problem { retry_after: Some(2), ..Problem::new(Code::DatabaseUnavailable, detail) };
+    let mut response = response(&problem);
+    let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+    if let Some(serde_json::Value::Object(mut body)) = ProblemBody::new(&problem, &request_id).to_json() {
+        body.insert("reasons".to_owned(), reasons.iter().map(|reason| reason.as_str()).collect());
+        response.set_body(serde_json::Value::from(body).to_string());
     }
     response
 }

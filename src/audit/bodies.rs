@@ -33,7 +33,7 @@ pub fn migrated() -> &'static (Vec<Function>, i64) {
     static MIGRATED: LazyLock<(Vec<Function>, i64)> = LazyLock::new(|| {
         let mut functions = Vec::new();
         let mut last = 0;
-        for (version, sql) in migrate::texts() {
+        for (version, sql) in migrate::files::texts() {
             apply(&mut functions, sql);
             last = last.max(version);
         }

@@ -1,13 +1,26 @@
 //! `vicket migrate`.
 
+use std::process::ExitCode;
+
+use super::serve::log;
 use crate::{
-    config::MigrateArgs,
-    migrate::{self, Passwords},
+    config::{CheckFormat, LogFormat, MigrateArgs},
+    migrate::{
+        self, Files, Passwords, Patience,
+        check::{self, Mode},
+    },
 };
 
+/// What `--check` ends with when something would run.
+const PENDING: u8 = 3;
+
 /// # Errors
-/// When the database cannot be migrated; then nothing was changed.
-pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
+/// When the database cannot be migrated, or `--check` finds a change that would fail.
+pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
+    log(LogFormat::Text, "warn,vicket=info");
+    if args.check {
+        return check(&args).await;
+    }
     let passwords =
         Passwords { widget: args.widget_password, agent: args.agent_password, worker: args.worker_password };
     let report = migrate::run(&args.admin.admin_url, &passwords).await?;
@@ -20,5 +33,16 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
             report.open.join("\n  ")
         );
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
+    let mode = if args.dry { Mode::Dry } else { Mode::Try };
+    let check = check::check(&args.admin.admin_url, &Files::embedded(), &Patience::default(), mode).await?;
+    match args.format {
+        CheckFormat::Text => print!("{}", check.text()),
+        CheckFormat::Json => println!("{}", serde_json::to_string_pretty(&check)?),
+    }
+    anyhow::ensure!(!check.fails(), "a change would fail");
+    Ok(if check.pending() { ExitCode::from(PENDING) } else { ExitCode::SUCCESS })
 }

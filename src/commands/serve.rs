@@ -16,7 +16,7 @@ use super::said;
 use crate::{
     app::{App, Root},
     auth::password::Hasher,
-    checks,
+    checks::{self, Reason},
     config::{LogFormat, ServeArgs, Tuning},
     counts::{self, Counts},
     db::{AgentGate, Pool, WidgetGate, Worker},
@@ -103,14 +103,16 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
     }))
 }
 
-/// Refuses to start where isolation would not hold.
+/// Refuses to start on a schema that is not the server's, and where isolation would not hold.
 ///
 /// # Errors
 /// With every reason.
 pub async fn check(app: &App) -> anyhow::Result<()> {
     let findings = checks::all(app).await.map_err(said).context("the start-up checks could not be run")?;
-    anyhow::ensure!(findings.is_empty(), "refusing to start, isolation would not hold:\n  {}", findings.join("\n  "));
-    Ok(())
+    let Some(first) = findings.first() else { return Ok(()) };
+    anyhow::ensure!(first.reason != Reason::SchemaVersion, "refusing to start: {}", first.what);
+    let said: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
+    anyhow::bail!("refusing to start, isolation would not hold:\n  {}", said.join("\n  "))
 }
 
 /// # Errors

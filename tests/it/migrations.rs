@@ -3,6 +3,10 @@
 //!
 //! Roles belong to the cluster, which all tests share: what a test spoils is a role of its own, or a cluster of its own.
 
+mod changes;
+mod check;
+mod refused;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
