@@ -68,7 +68,8 @@ fn apply(functions: &mut Vec<Function>, sql: &str) {
         } else if reader.words(&["drop", "function"]) {
             reader.words(&["if", "exists"]);
             while let Some((schema, name, arguments)) = reader.signature() {
-                functions.retain(|known| (&known.schema, &known.name, &known.arguments) != (&schema, &name, &arguments));
+                functions
+                    .retain(|known| (&known.schema, &known.name, &known.arguments) != (&schema, &name, &arguments));
                 if !reader.mark(',') {
                     break;
                 }
@@ -277,7 +278,8 @@ mod tests {
     #[test]
     fn the_last_definition_counts_and_a_dropped_one_does_not() {
         let first = "create function ctx.a(text) returns int language sql as $$ select 1 $$;";
-        let again = "create or replace function ctx.a(p text) returns int language sql immutable strict as $$ select 2 $$;";
+        let again =
+            "create or replace function ctx.a(p text) returns int language sql immutable strict as $$ select 2 $$;";
         let other = "create function ctx.a(p int) returns int language sql as $$ select 3 $$;";
         let all = [first, other, again].concat();
         let names = ["ctx.a(integer)", "ctx.a(text)"].map(str::to_owned);

@@ -250,11 +250,10 @@ pub async fn invitations(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Invitati
 /// # Errors
 /// `404 not_found` when there is no such invitation; `403 permission_required` for a role beyond one's own.
 pub async fn revoke_invitations(tx: &mut OrgTx, id: Option<Uuid>) -> Result<(), Problem> {
-    let there: Vec<Uuid> =
-        sqlx::query_scalar("select id from vicket.invitations where $1::uuid is null or id = $1")
-            .bind(id)
-            .fetch_all(tx.connection())
-            .await?;
+    let there: Vec<Uuid> = sqlx::query_scalar("select id from vicket.invitations where $1::uuid is null or id = $1")
+        .bind(id)
+        .fetch_all(tx.connection())
+        .await?;
     if super::remove(tx, "invitations", &there).await? > 0 || id.is_none() {
         return Ok(());
     }

@@ -152,9 +152,5 @@ pub async fn objects_removed(worker: &Worker, keys: &[String]) -> Result<(), Pro
 /// # Errors
 /// `5xx` only.
 pub async fn purge_expired(worker: &Worker) -> Result<(), Problem> {
-    worker
-        .execute(sqlx::query(
-            "select worker.purge(10000)",
-        ))
-        .await
+    worker.execute(sqlx::query("select worker.purge(10000)")).await
 }

@@ -100,7 +100,8 @@ async fn every_lint_has_a_case_and_a_page() {
     let mut known: Vec<String> =
         sqlx::query_scalar("select id from audit.lints").fetch_all(&world.superuser).await.expect("the view");
     known.sort_unstable();
-    let mut tried: Vec<String> = cases().into_iter().map(|case| case.id).chain(OF_THEIR_OWN.map(str::to_owned)).collect();
+    let mut tried: Vec<String> =
+        cases().into_iter().map(|case| case.id).chain(OF_THEIR_OWN.map(str::to_owned)).collect();
     tried.sort_unstable();
     tried.dedup();
     assert_eq!(known, tried, "left: audit.lints; right: tests/it/audit/lints.sql");

@@ -266,7 +266,9 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              insert into vicket.missed_searches (org_id, site_id, day, search, times)
              values ('{org}', '{id}', current_date, 'reset password', 1);
              insert into vicket.site_key_origins (org_id, site_id, key_id, origin, last_used_at)
-             select org_id, site_id, id, 'https://used.example', now() from vicket.site_keys where site_id = '{id}'"
+             select org_id, site_id, id, 'https://used.example', now() from vicket.site_keys where site_id = '{id}';
+             insert into vicket.jobs (org_id, kind, subject_id, actor, total)
+             values ('{org}', 'move_status', gen_random_uuid(), 'cli', 1)"
         ))
         .await;
     made

@@ -66,7 +66,7 @@ impl Planted {
 /// # Errors
 /// When PostgreSQL refuses.
 pub async fn context(connection: &mut PgConnection, settings: &[(&str, &str)]) -> anyhow::Result<()> {
-    const ALL: [&str; 8] = [
+    const ALL: [&str; 9] = [
         "org_id",
         "site_id",
         "key_hash",
@@ -74,6 +74,7 @@ pub async fn context(connection: &mut PgConnection, settings: &[(&str, &str)]) -
         "submission_hash",
         "session_hash",
         "machine_key_hash",
+        "invitation_hash",
         "request_id",
     ];
     let mut statements = String::new();
@@ -160,7 +161,10 @@ async fn bind_the_team(connection: &mut PgConnection, planted: &Planted) -> anyh
     context(connection, &[("org_id", &planted.orgs[0]), ("session_hash", session)]).await?;
     become_role(connection, Some("vicket_agent")).await?;
     let site: Uuid = site.parse()?;
-    sqlx::query("delete from vicket.team_sites where site_id = $1").bind(site).execute(connection).await?;
+    sqlx::query("select ctx.remove('team_sites', array[$1], t.id) from vicket.teams t")
+        .bind(site)
+        .fetch_all(connection)
+        .await?;
     Ok(())
 }
 

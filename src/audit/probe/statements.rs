@@ -102,6 +102,7 @@ pub fn trials(table: &Table, planted: &Planted, subject: &Subject, grants: &Gran
         reads: false,
     });
     trials.push(Trial { sql: touched(format!("delete from {name}")), verb: "deleted", reads: false });
+    trials.extend(removal(table, planted, subject));
     if let (Some(org), true) = (&table.org, planted.orgs.len() > 1) {
         let forged = literal(&planted.orgs[1]);
         let sql = format!(
@@ -142,6 +143,31 @@ pub fn trials(table: &Table, planted: &Planted, subject: &Subject, grants: &Gran
         }
     }
     trials
+}
+
+/// Rows that are none of the subject's to delete, asked of the function by which requests delete: none must go.
+fn removal(table: &Table, planted: &Planted, subject: &Subject) -> Option<Trial> {
+    let bare = table.name.strip_prefix("vicket.")?;
+    let key = match bare {
+        "articles" | "faqs" | "invitations" | "saved_replies" | "teams" | "templates" | "tickets" => "id",
+        "members" => "user_id",
+        "orgs" | "sites" | "ticket_statuses" | "ticket_priorities" => "id",
+        _ => return None,
+    };
+    let rows = planted.of(&table.name).iter();
+    let others = rows.filter(|row| !subject.writes() || subject.forbidden(table, row, planted));
+    let ids: Vec<String> = others.filter_map(|row| row.value(key)).map(literal).collect();
+    let large = matches!(bare, "orgs" | "sites" | "ticket_statuses" | "ticket_priorities");
+    let sql = if large {
+        format!(
+            "select count(*) filter (where ctx.remove_large('{bare}', o.id)) as foreign_rows
+            from unnest(array[{}]::uuid[]) o (id)",
+            ids.join(", ")
+        )
+    } else {
+        format!("select ctx.remove('{bare}', array[{}]::uuid[]) as foreign_rows", ids.join(", "))
+    };
+    (!ids.is_empty()).then_some(Trial { sql, verb: "removed", reads: false })
 }
 
 /// Rows to copy: one of the other org, one of the other site, one of another customer of the same site, one's own.

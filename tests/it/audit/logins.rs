@@ -35,7 +35,9 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
         migrate::run(&url("deployer", "deploying"), &passwords).await.expect("migrated")
     };
     let report = migrated().await;
-    for open in ["database postgres: public may connect", "database template1: public may connect", "pg_logical_emit_message"] {
+    for open in
+        ["database postgres: public may connect", "database template1: public may connect", "pg_logical_emit_message"]
+    {
         assert!(!report.hardened && report.open.iter().any(|said| said.contains(open)), "{open}: {report:?}");
     }
     let mut superuser = connect(&cluster.superuser_url("ours")).await;

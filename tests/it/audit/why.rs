@@ -101,7 +101,10 @@ async fn an_article_is_explained_condition_by_condition_for_its_site_for_another
 
     let nobody = ask(&published, &[]);
     assert_eq!(verdict(&nobody), hidden());
-    assert!(conditions(&nobody, "widget_all_sealed").iter().all(|condition| condition.starts_with("null ")), "{nobody:#}");
+    assert!(
+        conditions(&nobody, "widget_all_sealed").iter().all(|condition| condition.starts_with("null ")),
+        "{nobody:#}"
+    );
 
     // A key cannot change anything: no policy, no grant.
     let update = ask(&published, &["--site", "acme/site-a", "--command", "update"]);
@@ -241,10 +244,7 @@ async fn a_ticket_is_explained_for_customers_agents_keys_and_commands_and_nothin
     let (_, out, _) = run(&world, &["--table", "tickets", "--id", &id, "--site", "acme/site-a"]);
     let expected = "SELECT of a row of vicket.tickets as vicket_widget\ncontext: site acme/site-a, key of acme/site-a, no ticket's token\n";
     assert!(out.starts_with(expected), "{out}");
-    assert!(
-        out.contains("\nREFUSED\n  no permissive policy for SELECT passes: widget_select: (id = "),
-        "{out}"
-    );
+    assert!(out.contains("\nREFUSED\n  no permissive policy for SELECT passes: widget_select: (id = "), "{out}");
     assert!(out.ends_with("Tried as vicket_widget, the statement reached no row.\n"), "{out}");
 }
 
@@ -281,7 +281,9 @@ async fn a_table_without_row_level_security_or_without_policies_says_so() {
     let off = ask(&["--site", "globex/site-c"]);
     assert_eq!((verdict(&off), &off["in_force"]), (reached(), &false.into()));
     assert_eq!(off["row_security"], "OFF: no policy is asked");
-    world.arrange("alter table vicket.articles enable row level security; drop policy widget_select on vicket.articles").await;
+    world
+        .arrange("alter table vicket.articles enable row level security; drop policy widget_select on vicket.articles")
+        .await;
     let none = ask(&["--site", "acme/site-a"]);
     assert_eq!(verdict(&none), hidden());
     assert_eq!(none["because"], serde_json::json!(["no policy lets this role SELECT"]));

@@ -100,11 +100,19 @@ async fn a_row_cannot_claim_the_object_of_another() {
     };
     assert_eq!(attempt(&mut connection, &claim(&rival)).await, refused("23514"));
     assert_eq!(attempt(&mut connection, &claim(&guessed)).await, refused("23514"), "it was never reserved");
-    // A key is of the publishable key's own site, whichever site is asked for, and serves once.
-    let asked = format!("select ctx.reserve_object('{}')", world.site_c.id);
-    let reserved: String = value(&mut connection, &asked).await.expect("a key");
-    assert!(reserved.starts_with(&format!("{}/{}/", site.org_id, site.id)), "{reserved}");
+    // A key is of the publishable key's own site, whatever is asked for, and serves once.
+    let reserve = |key: &str| format!("insert into vicket.object_removals (object_key) values ('{key}')");
+    assert_eq!(attempt(&mut connection, &reserve(&rival)).await, refused("23514"));
+    let bound =
+        format!("insert into vicket.object_removals (site_id, object_key) values ('{}', '{rival}')", world.site_c.id);
+    assert_eq!(attempt(&mut connection, &bound).await, refused("42501"));
+    let reserved = format!("{}/{}/mine", site.org_id, site.id);
+    assert_eq!(run(&mut connection, &reserve(&reserved)).await, Ok(1));
     assert_eq!(run(&mut connection, &claim(&reserved)).await, Ok(1));
     assert_eq!(attempt(&mut connection, &claim(&reserved)).await, refused("23505"));
     assert_eq!(attempt(&mut connection, "select * from vicket.object_removals").await, refused("42501"));
+    // Who holds no ticket reserves nothing.
+    raw(&mut connection, "rollback").await;
+    begin_as(&mut connection, &site.key, None).await;
+    assert_eq!(attempt(&mut connection, &reserve(&reserved)).await, refused("42501"));
 }

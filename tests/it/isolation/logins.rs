@@ -143,7 +143,7 @@ async fn the_worker_executes_its_functions_and_reads_no_table() {
         assert_eq!(attempt(&mut worker, sql).await, refused("42501"), "{sql}");
     }
     let there: i64 = world.look("select count(*) from vicket.submissions").await;
-    assert_eq!(value::<i64>(&mut worker, "select worker.purge_expired(1000)").await, Ok(there));
+    assert_eq!(value::<i64>(&mut worker, "select worker.purge(1000)").await, Ok(there));
     raw(&mut worker, "commit").await;
     assert!(there > 0 && world.look::<i64>("select count(*) from vicket.submissions").await == 0);
 }
@@ -152,7 +152,7 @@ async fn the_worker_executes_its_functions_and_reads_no_table() {
 async fn functions_answer_only_the_login_that_they_are_for() {
     let world = World::new().await;
     let functions = [
-        ("select worker.purge_expired(1)", "vicket_worker"),
+        ("select worker.purge(1)", "vicket_worker"),
         ("select auth.origin_known('')", "vicket_gate_widget"),
         ("select auth.enter('', '', '')", "vicket_gate_widget"),
         ("select auth.enter_site('', '', '')", "vicket_gate_widget"),

@@ -49,11 +49,7 @@ async fn an_idempotency_key_is_claimed_for_the_own_site_whatever_the_context_say
     let Populated { world, tickets: [_, of_b, _] } = populated().await;
     let gate = gate(&world);
     let claim = |request: &str| {
-        format!(
-            "select verdict from ctx.claim_submission(
-               'ticket', sha256('{}'), sha256('{request}'), gen_random_uuid(), gen_random_uuid())",
-            of_b.mine
-        )
+        format!("select verdict from ctx.claim_submission('ticket', sha256('{}'), sha256('{request}'))", of_b.mine)
     };
     let mut tx = enter(&gate, &world.site_b.key, None).await;
     assert_eq!(value(tx.connection(), &claim("request")).await, Ok("repeat".to_owned()), "the twin");

@@ -27,7 +27,7 @@ async fn state(database: &str) -> Vec<String> {
         union all select 'k ' || conname || convalidated from pg_constraint
         union all select 'r ' || rolname from pg_roles where rolname like 'vicket%'
         union all select 'd ' || description from pg_description
-        union all select 'm ' || to_jsonb(m) from _sqlx_migrations m
+        union all select 'm ' || to_jsonb(m)::text from _sqlx_migrations m
         order by 1",
     )
     .fetch_all(&mut superuser(database).await)
