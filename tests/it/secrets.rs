@@ -96,6 +96,7 @@ async fn after_a_whole_journey_no_secret_is_in_a_log_or_in_a_dump() {
     let hash = Sha256Digest::of(keys[1].as_bytes()).to_hex();
     assert!(places[3].1.contains(&hash) && places[2].1.contains(&hash));
     assert!(places[0].1.contains("/support/v1/tickets/thread"));
+    assert!(!places[0].1.contains("on its session"), "our own statements left something on a session");
     Cluster::remove(&dir).await.expect("removed");
 }
 

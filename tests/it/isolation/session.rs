@@ -126,8 +126,10 @@ async fn a_connection_that_a_request_leaves_clean_serves_the_next_one() {
 async fn a_connection_on_which_something_was_left_is_closed_whether_it_was_committed_or_not() {
     let world = World::new().await;
     unharden(&world).await;
+    world.arrange(&format!("grant temporary on database {} to vicket_widget", world.database)).await;
     let gate = gate(&world);
     for left in [
+        "create temporary table leak as select id from vicket.articles",
         "prepare leak as select id from vicket.articles",
         "declare leak cursor with hold for select id from vicket.articles",
         "listen leak",
