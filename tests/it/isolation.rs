@@ -4,7 +4,8 @@
 //! statement as every role on every table, [`catalog`] keeps the lists that a review reads (the rules that every
 //! table keeps are lints: `audit.rs`). The rest plays an attacker:
 //! [`hostile`] and [`sealed`] write their own SQL inside a tenant, [`session`] looks for what a request leaves behind,
-//! [`logins`] tries to become somebody else, [`tickets`] wants other customers' tickets and [`attachments`] their files, [`operator`] forgets its WHERE.
+//! [`logins`] tries to become somebody else, [`tickets`] wants other customers' tickets and [`attachments`] their files,
+//! [`operator`] forgets its WHERE.
 //!
 //! The superuser arranges and looks; it never is the one whose refusal is asserted, because nothing is refused to it.
 
