@@ -1,10 +1,10 @@
 //! The only way to the database: pools, the message that enters a tenant, COMMIT.
 //!
-//! Nothing else in the crate holds a pool, says BEGIN or sets the context. A request gets a [`SiteTx`] or an [`OrgTx`]: a
-//! transaction that already is the tenant. What makes that safe:
+//! Nothing else in the crate holds a pool, says BEGIN or sets the context. A request gets a [`SiteTx`] or an [`OrgTx`]:
+//! a transaction that already is the tenant. What makes that safe:
 //!
-//! * After BEGIN one statement resolves the credential and takes the role. The key is resolved in the same transaction as
-//!   the work, so a rotation acts on the next request; before it, the login may do nothing.
+//! * After BEGIN one statement resolves the credential and takes the role. The key is resolved in the same transaction
+//!   as the work, so a rotation acts on the next request; before it, the login may do nothing.
 //! * Digests are bound parameters, never text of a statement, which other sessions of the login may be shown.
 //! * A connection goes back to its pool only when COMMIT or ROLLBACK has been answered, and PostgreSQL has said in the
 //!   same message that nothing is left on the session. Whatever ends otherwise, a cancelled request included, has its
@@ -55,8 +55,8 @@ struct Endings {
 /// In a transaction that has failed COMMIT is answered as if nothing were wrong, though it rolls back. SET CONSTRAINTS
 /// before it fails there, and does nothing else that COMMIT would not do.
 const COMMITTED: usize = 2;
-/// Of a gate: then the session's settings are those of its start again, and PostgreSQL says whether anything else is left
-/// on it that the next tenant would meet.
+/// Of a gate: then the session's settings are those of its start again, and PostgreSQL says whether anything else is
+/// left on it that the next tenant would meet.
 const OF_A_GATE: Endings = Endings {
     commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()",
     roll_back: "ROLLBACK; RESET ALL; SELECT auth.session_is_clean()",
@@ -69,8 +69,8 @@ const OF_A_COMMAND: Endings =
 /// Connections that were closed since the process began, because a request had left something on their session.
 static UNCLEAN_SESSIONS: AtomicU64 = AtomicU64::new(0);
 
-/// How many connections of the gates were closed since the start, because a request had left something on their session,
-/// or it could not be said: an injected statement, or a bug.
+/// How many connections of the gates were closed since the start, because a request had left something on their
+/// session, or it could not be said: an injected statement, or a bug.
 pub fn unclean_sessions() -> u64 {
     UNCLEAN_SESSIONS.load(Ordering::Relaxed)
 }
@@ -138,8 +138,9 @@ impl Pool {
         Ok(Exchange { connection: Some(self.get().await?), endings: self.endings })
     }
 
-    /// Does `first` on a pooled connection, on another when a pooled one turns out to be dead. It must be something that
-    /// does nothing when its connection dies. It has the exchange, so that one that fails is dropped, and closed, there.
+    /// Does `first` on a pooled connection, on another when a pooled one turns out to be dead. It must be something
+    /// that does nothing when its connection dies. It has the exchange, so that one that fails is dropped, and closed,
+    /// there.
     async fn start<T, F>(&self, first: impl Fn(Exchange) -> F) -> Result<(Exchange, T), Problem>
     where
         F: Future<Output = Result<(Exchange, T), sqlx::Error>>,
@@ -236,8 +237,8 @@ impl Exchange {
         }
     }
 
-    /// Sends an ending. It is good when its first `needed` statements are: what was committed stays so, whatever becomes
-    /// of the rest, which only tells whether the connection is used again.
+    /// Sends an ending. It is good when its first `needed` statements are: what was committed stays so, whatever
+    /// becomes of the rest, which only tells whether the connection is used again.
     async fn close_with(mut self, ending: &'static str, needed: usize) -> Result<(), Problem> {
         let (mut answered, mut clean, mut failed) = (0, !self.endings.checked, None);
         let mut answers = sqlx::raw_sql(ending).fetch_many(self.connection());
@@ -261,7 +262,7 @@ impl Exchange {
             Some(error) if answered < needed => return Err(error.into()),
             None => tracing::warn!("a request left something on its session; the connection is closed"),
             Some(error) => {
-                tracing::warn!(%error, "what a request left on its session could not be said; the connection is closed");
+                tracing::warn!(%error, "what a request left on its session is not known; the connection is closed");
             }
         }
         UNCLEAN_SESSIONS.fetch_add(1, Ordering::Relaxed);

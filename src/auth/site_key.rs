@@ -1,7 +1,8 @@
 //! The publishable key of a request: read from its header, entered by the surface, handed to the handler.
 //!
-//! The key is proved once per request, after its body has been read and before its handler runs (`api/support/surface.rs`),
-//! so that no slow upload holds a connection. The handler's `SiteKey` argument then hands out the transaction.
+//! The key is proved once per request, after its body has been read and before its handler runs
+//! (`api/support/surface.rs`), so that no slow upload holds a connection. The handler's `SiteKey` argument then hands out
+//! the transaction.
 
 use std::sync::Arc;
 
@@ -114,8 +115,8 @@ impl SiteKey {
         self.0.entry()
     }
 
-    /// A transaction that is the site: the one that was entered before the handler, until which it is the surface's to end
-    /// (input that cannot be parsed costs a ROLLBACK and no connection); after that, or without, one that enters now.
+    /// A transaction that is the site: the one that was entered before the handler, and else one that enters now. Until
+    /// it is taken, the surface ends it: input that cannot be parsed costs a ROLLBACK and no connection.
     ///
     /// # Errors
     /// `401 key_invalid` when the key was revoked meanwhile; `503` when no connection is to be had.

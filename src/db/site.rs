@@ -78,8 +78,8 @@ impl WidgetGate {
         Self { pool }
     }
 
-    /// Asks about the key, in one round trip and without a transaction that stays open: whether it is good now, and for what
-    /// versions of the content an answer is fresh now. It gives no way to a table.
+    /// Asks about the key, in one round trip and without a transaction that stays open: whether it is good now, and for
+    /// what versions of the content an answer is fresh now. It gives no way to a table.
     ///
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
