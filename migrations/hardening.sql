@@ -16,8 +16,9 @@
 --   * pg_export_snapshot: no rows, and pg_dump -j needs it. currval, lastval, nextval: the sequence's privileges hold.
 --   * pg_prepared_statement, pg_cursor, pg_listening_channels: one's own session; auth.session_is_clean asks them.
 --   * NOTIFY, LISTEN, PREPARE, SET and LOCK are statements, not functions (LOCK needs a privilege on the table).
---   * Functions of replication, pg_read_file and their like: they check who calls, or are not PUBLIC's (builtin-dangerous).
---   * pg_stat_statements shows a login its own statements, constants replaced; dblink and its like: extension-reaches-out.
+--   * Functions of replication, pg_read_file and their like check who calls, or are not PUBLIC's (builtin-dangerous).
+--   * pg_stat_statements shows a login its own statements, constants replaced. dblink and its like: the lint
+--     extension-reaches-out.
 --
 -- A backup login that has BYPASSRLS and is no superuser needs one of these back, because pg_dump begins with it:
 --   grant execute on function pg_catalog.set_config(text, text, boolean) to LOGIN;
@@ -72,8 +73,8 @@ grant execute on function pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_adv
 grant usage on language plpgsql to vicket_owner, vicket_definer, vicket_operator;
 
 -- From any database of the cluster all sessions are seen, and what is revoked here is not revoked there: whoever got a
--- gate's password would look from there. So PUBLIC does not enter the two that every cluster is made with; who needs one
--- is granted it by name (grant connect on database postgres to LOGIN). Others' databases are theirs to close, and named.
+-- gate's password would look from there. So PUBLIC does not enter the two that every cluster is made with; who needs
+-- one is granted it by name (grant connect on database postgres to LOGIN). Others' are theirs to close, and named.
 do $$
 declare
   open record;

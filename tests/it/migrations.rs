@@ -98,10 +98,20 @@ async fn a_login_that_is_no_superuser_migrates_from_nothing_and_again() {
 }
 
 #[tokio::test]
-async fn a_superuser_hardens_what_the_deploying_login_could_not() {
+async fn a_superuser_hardens_what_the_deploying_login_could_not_and_the_report_had_named_all_of_it() {
     let database = bare_database().await;
-    migrate::run(&url(Some(DEPLOY), &database), &Passwords::default()).await.expect("migrated");
-    migrate::harden(&mut superuser(&database).await).await.expect("hardened");
+    let before = migrate::run(&url(Some(DEPLOY), &database), &Passwords::default()).await.expect("migrated");
+    let mut superuser = superuser(&database).await;
+    let of_public = "select array(select distinct p.proname::text
+        from pg_proc p cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)";
+    let had: Vec<String> = sqlx::query_scalar(of_public).fetch_one(&mut superuser).await.expect("the catalog");
+    migrate::harden(&mut superuser).await.expect("hardened");
+    let has: Vec<String> = sqlx::query_scalar(of_public).fetch_one(&mut superuser).await.expect("the catalog");
+    let revoked: Vec<_> = had.iter().filter(|name| !has.contains(name)).collect();
+    assert!(revoked.len() >= 60, "{revoked:?}");
+    for name in revoked {
+        assert!(before.open.iter().any(|open| open.contains(name.as_str())), "{name}: {:?}", before.open);
+    }
     let report = migrate::run(&url(Some(DEPLOY), &database), &Passwords::default()).await.expect("migrated again");
     assert!(report.hardened && report.open.is_empty(), "{report:?}");
 }

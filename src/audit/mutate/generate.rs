@@ -103,6 +103,44 @@ const QUERIES: &[(&str, &str, &str)] = &[
          from fun f where f.proname like '%\\_by\\_key'",
     ),
     (
+        "functions", "body that passes through",
+        "select null, split_part(pg_get_functiondef(f.oid), E'\\nAS $', 1) || format(E'\\nas $mutant$ %s $mutant$',
+           case
+             when f.prorettype = 'trigger'::regtype then 'begin return coalesce(new, old); end'
+             when f.lanname = 'sql' then 'select ' || coalesce(f.given, 'null::' || format_type(f.prorettype, null))
+             when f.proretset or f.proargmodes is not null or f.prorettype = 'void'::regtype then 'begin return; end'
+             else 'begin return ' || coalesce(f.given, 'null') || '; end'
+           end)
+         from (
+           select f.*, l.lanname,
+             case when f.prorettype = 'boolean'::regtype then 'true'
+               else (
+                 select '$' || min(a.place)
+                 from unnest(f.proargtypes::oid[]) with ordinality a (type, place)
+                 where a.type = f.prorettype
+               )
+             end as given
+           from fun f join pg_language l on l.oid = f.prolang
+         ) f",
+    ),
+    (
+        "functions", "definer as invoker, invoker as definer",
+        "select null, format('alter function %s security %s', f.oid::regprocedure, case when f.prosecdef then 'invoker' else 'definer' end)
+         from fun f",
+    ),
+    (
+        "functions", "volatility",
+        "select null, format('alter function %s %s', f.oid::regprocedure, case f.provolatile when 'v' then 'stable' else 'volatile' end)
+         from fun f",
+    ),
+    ("functions", "function dropped", "select null, format('drop function %s cascade', f.oid::regprocedure) from fun f"),
+    (
+        "functions", "function that nobody reviewed",
+        "select null, format('create function ctx.%I(mutant integer) returns boolean language sql as $mutant$ select true $mutant$',
+           f.proname)
+         from fun f where f.schema = 'ctx'",
+    ),
+    (
         "roles", "role attribute",
         "select null, format('alter role %I %s', r.rolname, a.name)
          from pg_roles r, unnest(array['superuser', 'bypassrls', 'createrole']) as a (name) where r.rolname like 'vicket\\_%'",
@@ -125,6 +163,19 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "select null, format('alter role %I set %s', r.rolname, s.entry)
          from pg_roles r, unnest(array['app.org_id = ''x''', 'search_path = public', 'row_security = off']) as s (entry)
          where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent')",
+    ),
+    (
+        "roles", "bound of a login",
+        "select null, format('alter role %I %s', r.rolname, s.change)
+         from pg_roles r, unnest(array['set statement_timeout = 0', 'reset lock_timeout', 'set idle_in_transaction_session_timeout = 1',
+           'set default_transaction_read_only = on', 'in database postgres set statement_timeout = 0']) as s (change)
+         where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_worker')",
+    ),
+    (
+        "server", "another database open",
+        "select null, format('grant connect on database %I to %s', d.datname, who.name)
+         from pg_database d, unnest(array['public', 'vicket_gate_widget', 'vicket_worker']) as who (name)
+         where d.datallowconn and d.datname <> current_database()",
     ),
     (
         "grants", "default privilege",
@@ -155,6 +206,9 @@ const CATALOG: &str = "with tab as (
       where n.nspname in ('vicket', 'ctx', 'auth', 'worker', 'admin')
     ) ";
 
+/// Kinds that must be noticed by more than a body's digest, which tells nothing of whether the probes ask the function.
+const PROBED: [&str; 2] = ["function that always says yes", "seal that believes a setting"];
+
 type Weakening = (Option<String>, String);
 
 /// # Errors
@@ -164,7 +218,13 @@ pub async fn mutants(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant
     for (lints, kind, query) in QUERIES {
         let sql = format!("{CATALOG} select m.* from ({query}) as m (relation, sql) order by 2");
         let rows: Vec<Weakening> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
-        mutants.extend(rows.into_iter().map(|(table, sql)| Mutant { kind, sql, table, lints }));
+        mutants.extend(rows.into_iter().map(|(table, sql)| Mutant {
+            kind,
+            sql,
+            table,
+            lints,
+            probed: PROBED.contains(kind),
+        }));
     }
     mutants.extend(conjuncts(connection).await?);
     Ok(mutants)
@@ -198,6 +258,7 @@ async fn conjuncts(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>>
                     sql: format!("alter policy {policy} on {table} {clause} ({})", rest.join(" and ")),
                     table: Some(table.clone()),
                     lints: "policies",
+                    probed: false,
                 });
             }
         }

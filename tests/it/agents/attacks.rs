@@ -136,6 +136,9 @@ async fn where_the_database_is_hardened_a_gate_sees_and_ends_no_other_session() 
             "select pg_stat_get_backend_activity(1)",
             "select pg_terminate_backend(1)",
             "select pg_cancel_backend(1)",
+            "select from pg_locks",
+            "select pg_stat_get_backend_client_addr(1)",
+            "select pg_logical_emit_message(false, 'x', 'x')",
         ] {
             let refused = sqlx::raw_sql(sql).execute(&mut gate).await.expect_err(sql);
             assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"), "{login}: {sql}");
