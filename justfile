@@ -21,9 +21,9 @@ openapi:
 client:
     .ci/spec/check client
 
-# Regenerate migrations/ISOLATION.md
+# Regenerate migrations/ISOLATION.md and migrations/SCHEMA.sql
 isolation:
-    VICKET_BLESS=1 cargo test --test it generated
+    VICKET_BLESS=1 cargo test --test it generated::the_committed
 
 # The support page in a browser; needs node with npm, and Chromium
 browser:

@@ -197,10 +197,10 @@ declare
   entry auth.org_entry;
   who record;
 begin
-  entry.actor_id := ctx.session_user_id(p_session_hash);
-  if entry.actor_id is not null then
+  if p_machine_key_hash = '' then
+    entry.actor_id := ctx.session_user_id(p_session_hash);
     select u.email, u.name into entry.email, entry.name from vicket.users u where u.id = entry.actor_id;
-  else
+  elsif p_session_hash = '' then
     select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id
       from vicket.machine_keys k
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());

@@ -132,9 +132,11 @@ begin
   if tg_op = 'UPDATE' and new.role = old.role then
     return new;
   end if;
-  -- The org itself goes, and its members with it.
-  if leaves and not exists (select from vicket.orgs o where o.id = old.org_id and o.deleted_at is null) then
-    return old;
+  -- The org itself goes, and its members with it. Asked apart: an agent, who changes roles, may not read deleted_at.
+  if leaves then
+    if not exists (select from vicket.orgs o where o.id = old.org_id and o.deleted_at is null) then
+      return old;
+    end if;
   end if;
   if old.role = 'owner' and not exists (
     select from vicket.members m

@@ -126,10 +126,7 @@ declare
   proposed constant text := rpad(letters, greatest(2, length(letters)), 'X');
   more text := '';
 begin
-  while exists (
-    select from vicket.sites s
-    where s.org_id = new.org_id and s.prefix = proposed || more and s.deleted_at is null
-  ) loop
+  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = proposed || more) loop
     more := case
       when more = '' then 'B'
       when right(more, 1) < 'Z' then left(more, -1) || chr(ascii(right(more, 1)) + 1)

@@ -82,7 +82,7 @@ create policy definer_select on vicket.articles
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
 create policy definer_update on vicket.articles
   for update to vicket_definer
-  using (session_user = 'vicket_worker')
+  using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.may('site:delete')))
   with check (session_user = 'vicket_worker');
 create policy definer_delete on vicket.articles
   for delete to vicket_definer
@@ -122,7 +122,7 @@ comment on policy agent_insert on vicket.articles is 'article:write. A draft: st
 comment on policy agent_update on vicket.articles is 'article:write for the text, article:publish for the status (trigger content_guarded).';
 comment on policy operator_all on vicket.articles is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.articles is 'worker.add_views and worker.run_job for any org, ctx.remove for one.';
-comment on policy definer_update on vicket.articles is 'worker.add_views (the two counts are the only columns granted).';
+comment on policy definer_update on vicket.articles is 'worker.add_views (the two counts are the only columns granted); ctx.remove_large locks what goes with a site.';
 comment on policy definer_delete on vicket.articles is 'ctx.remove: article:write; with a site, site:delete.';
 comment on policy definer_delete_marked on vicket.articles is 'worker.run_job, of a site that is marked.';
 

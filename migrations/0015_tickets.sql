@@ -336,6 +336,7 @@ create function vicket.ticket_numbered() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   new.number := 1 + greatest(
+    0,
     (select s.last_number from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id),
     (select max(t.number) from vicket.tickets t where t.org_id = new.org_id and t.site_id = new.site_id)
   );

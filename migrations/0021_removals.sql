@@ -164,20 +164,6 @@ begin
   if not coalesce(ctx.may(permission), false) then
     raise exception '% is needed', permission using errcode = 'insufficient_privilege';
   end if;
-  case p_table
-    when 'orgs' then
-      update vicket.orgs o set deleted_at = now() where o.id = org and o.deleted_at is null;
-    when 'sites' then
-      update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
-    when 'ticket_statuses' then
-      update vicket.ticket_statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
-    when 'ticket_priorities' then
-      update vicket.ticket_priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
-  end case;
-  if not found then
-    return false;
-  end if;
-
   -- No longer than is needed to know that it is too much.
   total := case p_table
     when 'ticket_statuses' then (
@@ -194,6 +180,27 @@ begin
         limit at_once + 1
       ) a)
   end;
+  if total <= at_once and p_table in ('orgs', 'sites') then
+    -- Articles before their site, in order: as worker.add_views takes them.
+    perform from vicket.articles a
+      where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites))
+      order by a.id
+      for share;
+  end if;
+
+  case p_table
+    when 'orgs' then
+      update vicket.orgs o set deleted_at = now() where o.id = org and o.deleted_at is null;
+    when 'sites' then
+      update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
+    when 'ticket_statuses' then
+      update vicket.ticket_statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
+    when 'ticket_priorities' then
+      update vicket.ticket_priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
+  end case;
+  if not found then
+    return false;
+  end if;
   if p_table in ('orgs', 'sites') then
     update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = any (of_sites) and s.deleted_at is null;
     update vicket.site_keys k
@@ -234,10 +241,6 @@ begin
         where t.org_id = org and t.priority_id = p_id;
       delete from vicket.ticket_priorities p where p.org_id = org and p.id = p_id;
     else
-      perform from vicket.articles a
-        where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites))
-        order by a.id
-        for share;
       delete from vicket.articles a where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites));
       foreach each in array of_sites loop
         delete from vicket.sites s where s.org_id = org and s.id = each;
@@ -338,6 +341,7 @@ begin
         moved := worker.shrink_site(job.org_id, place, p_most);
         if moved = 0 then
           delete from vicket.sites s where s.org_id = job.org_id and s.id = place;
+          moved := 1;
         end if;
       else
         delete from vicket.articles a

@@ -205,6 +205,12 @@ pub enum AuditCommand {
     /// Explain which policy admits or refuses one row, and by which of its conditions; shows nothing of the row. The URL is
     /// that of a superuser, or of a login with BYPASSRLS
     Why(Question),
+    /// Print all of a table or function as SQL: columns, constraints, indexes, policies, grants, triggers, bodies
+    Show {
+        /// E.g. tickets, vicket.tickets, ctx.may, may; several of one name are all printed
+        #[arg(value_name = "TABLE|FUNCTION")]
+        name: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -377,6 +383,8 @@ pub enum OrgCommand {
     },
     /// List orgs
     List,
+    /// List what is deleted or moved in the background, and how far it is
+    Jobs,
 }
 
 #[derive(Subcommand)]

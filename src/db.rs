@@ -323,6 +323,23 @@ impl Worker {
         Ok(rows)
     }
 
+    /// The row of one statement of background work, where it has one.
+    ///
+    /// # Errors
+    /// Those of the statement, and `503` when no connection is to be had.
+    pub async fn row<T>(
+        &self,
+        query: sqlx::query::QueryAs<'_, sqlx::Postgres, T, sqlx::postgres::PgArguments>,
+    ) -> Result<Option<T>, Problem>
+    where
+        T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let mut exchange = self.pool.lease().await?;
+        let row = query.fetch_optional(exchange.connection()).await?;
+        exchange.finish();
+        Ok(row)
+    }
+
     /// The pool, for the start-up checks.
     pub fn pool(&self) -> &Pool {
         &self.pool

@@ -15,7 +15,8 @@
 //! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`), and in the same message the question whether the session is
 //!    clean; anything else closes the connection.
 //! 9. The typed answer is written; poem-openapi documented it.
-//! 10. `counts.rs` keeps what is written later: views, last use of keys, refused origins.
+//! 10. `counts.rs` keeps what is written later: views, last use of keys, refused origins. `jobs.rs` does in batches what is
+//!     too much for a request.
 //!
 //! # Where to put what
 //!
@@ -34,6 +35,7 @@ pub mod counts;
 pub mod dashboard;
 pub mod db;
 pub mod dev;
+pub mod jobs;
 pub mod kept;
 pub mod keys;
 pub mod limits;

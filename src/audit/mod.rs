@@ -7,17 +7,24 @@
 //! * [`mutate`]: the schema weakened in every way that the catalog offers, one at a time; lints or probes must notice.
 //! * [`why`]: one row, one role, one context: which policy lets it pass, and which condition of the others does not hold.
 //! * [`plans`]: what PostgreSQL does for the server's hot statements on many tenants' rows.
+//! * [`matrix`] and [`schema`]: the two files under review, `migrations/ISOLATION.md` and `SCHEMA.sql`; [`show`]: one table or
+//!   function of them, as a database has it.
 //! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
 
 pub mod bodies;
 mod conditions;
 mod html;
 pub mod lints;
+pub mod matrix;
 pub mod mutate;
+mod names;
 pub mod plans;
 pub mod probe;
 pub mod report;
+pub mod schema;
 pub mod scratch;
+pub mod show;
+mod sql;
 mod text;
 pub mod why;
 

@@ -1,4 +1,5 @@
-//! `vicket audit`: the report on isolation, `vicket audit why`, about one row, and `vicket audit log`, what happened.
+//! `vicket audit`: the report on isolation, `vicket audit why`, about one row, `vicket audit show`, all of one table or function,
+//! and `vicket audit log`, what happened.
 
 use std::io::Write as _;
 
@@ -12,6 +13,7 @@ use crate::{
         plans::{self, Size},
         probe::{self, Probes},
         report::{self, Format},
+        show,
         why::{self, Question},
     },
     config::{AdminArgs, AuditArgs, AuditCommand},
@@ -35,6 +37,7 @@ pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Resu
         None => isolation(&args, &admin_url).await,
         Some(AuditCommand::Log { org, verify, limit }) => log(&AdminArgs { admin_url }, &org, verify, limit).await,
         Some(AuditCommand::Why(question)) => why(&admin_url, &question).await,
+        Some(AuditCommand::Show { name }) => show(&admin_url, &name).await,
     }
 }
 
@@ -61,6 +64,12 @@ async fn why(url: &str, question: &Question) -> anyhow::Result<()> {
     let explanation = why::explain(&mut audit::connect(url).await?, question).await?;
     std::io::stdout().write_all(explanation.write(question.format)?.as_bytes())?;
     explanation.judge()
+}
+
+async fn show(url: &str, name: &str) -> anyhow::Result<()> {
+    let shown = show::show(&mut audit::connect(url).await?, name).await?;
+    std::io::stdout().write_all(shown.as_bytes())?;
+    Ok(())
 }
 
 async fn mutate(format: Format) -> anyhow::Result<()> {

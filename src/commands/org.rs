@@ -21,6 +21,12 @@ pub async fn run(admin: &AdminArgs, command: OrgCommand) -> anyhow::Result<()> {
                 println!("{}\t{}\t{}", org.slug, org.name, when(org.created_at));
             }
         }
+        OrgCommand::Jobs => {
+            for job in store::jobs::list(&mut tx).await.map_err(said)? {
+                let progress = format!("{} of {}", job.done, job.total);
+                println!("{}\t{}\t{progress}\t{}\t{}", job.org, job.kind, job.actor, when(job.created_at));
+            }
+        }
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::{
     config::{LogFormat, ServeArgs, Tuning},
     counts::{self, Counts},
     db::{AgentGate, Pool, WidgetGate, Worker},
+    jobs,
     kept::Kept,
     limits::Limits,
     objects::{self, Objects, Place},
@@ -134,6 +135,7 @@ pub async fn serve(
     let root = Root::new(Arc::clone(&app))?;
     let (stopped, stopping) = watch::channel(false);
     let counting = tokio::spawn(counts::run(Arc::clone(&app.counts), Arc::clone(&app.worker), stopping.clone()));
+    let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), stopping.clone()));
     let cleaning =
         app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));
     let stop = async {
@@ -145,6 +147,7 @@ pub async fn serve(
     tracing::info!("stopping: requests are drained, writing the last counts");
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;
+    working.await.context("the task that runs jobs ended badly")?;
     if let Some(cleaning) = cleaning {
         cleaning.await.context("the task that removes objects ended badly")?;
     }

@@ -11,6 +11,7 @@ pub mod faqs;
 pub mod figures;
 pub mod help;
 pub mod inbox;
+pub mod jobs;
 pub mod keys;
 pub mod logins;
 pub mod machine_keys;

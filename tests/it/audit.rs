@@ -185,6 +185,60 @@ async fn the_command_fails_on_findings_as_bad_as_it_was_told_and_on_nothing_to_e
 }
 
 #[tokio::test]
+async fn a_table_or_function_is_shown_whole_and_a_name_that_is_nothing_is_near_to_something() {
+    let world = World::new().await;
+    let show = |login: &str, name: &str| {
+        let output = vicket().env("VICKET_ADMIN_URL", world.url(login)).args(["audit", "show", name]).output();
+        let output = output.expect("it runs");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/SCHEMA.sql");
+    let committed = std::fs::read_to_string(committed).expect("just isolation");
+    for name in ["tickets", "vicket.tickets"] {
+        let (code, out, _) = show(DEPLOY, name);
+        assert_eq!(code, Some(0), "{out}");
+        for part in [
+            "create table vicket.tickets (",
+            "  org_id uuid not null default ctx.org_id(),",
+            "  constraint tickets_pkey primary key (org_id, site_id, id)",
+            "alter table vicket.tickets force row level security;",
+            " on vicket.tickets\n  as restrictive for all to vicket_widget\n",
+            " on vicket.tickets to vicket_widget;",
+            "create trigger ",
+            "execute function vicket.",
+        ] {
+            assert!(out.contains(part), "{part}: {out}");
+        }
+        // But for the functions of its triggers, which SCHEMA.sql has where they are first used.
+        let (table, _) = out.split_once("\ncreate function ").expect("functions of its triggers");
+        let (_, table) = table.split_once("comment on table ").expect("a comment");
+        assert!(committed.contains(table), "SCHEMA.sql says it otherwise: {table}");
+    }
+    for name in ["ctx.may", "may", "ctx.may(text)", "CTX.MAY"] {
+        let (code, out, _) = show(DEPLOY, name);
+        let (_, function) = out.split_once("create function ").expect("a function");
+        assert!(code == Some(0) && function.starts_with("ctx.may(") && committed.contains(function), "{name}: {out}");
+    }
+    world
+        .arrange("create table ctx.may (id int); create function ctx.may(int) returns int language sql return 1")
+        .await;
+    let (_, out, _) = show(DEPLOY, "may");
+    assert!(out.contains("create table ctx.may (") && out.matches("create function ctx.may(").count() == 2, "{out}");
+    assert!(
+        out.contains("-- **row-level security is off**")
+            && out.contains("grant execute on function ctx.may(integer) to public;")
+    );
+    let (code, out, err) = show(DEPLOY, "tikcets");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("there is no table or function tikcets; there is vicket.tickets"), "{err}");
+    let (code, _, err) = show(DEPLOY, "nothing'--");
+    assert!(code == Some(1) && err.ends_with("there is no table or function nothing'--\n"), "{err}");
+    // Who may read the catalog may see it; it shows no row.
+    let (code, out, _) = show("vicket_gate_widget", "ctx.org_by_key");
+    assert!(code == Some(0) && out.contains("security definer"), "{out}");
+}
+
+#[tokio::test]
 async fn each_format_says_the_same_and_escapes_what_it_must() {
     let world = World::new().await;
     world.arrange("create view vicket.\"<img src=x onerror=alert(1)>|`x`\" as select * from vicket.faqs").await;

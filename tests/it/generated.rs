@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use vicket::audit::{self, matrix, schema};
 
-use crate::harness::{DEPLOY, World};
+use crate::harness::{DEPLOY, World, connect, url};
 
 /// Compares `text` with the committed file, or writes it.
 fn compare(file: &str, text: &str, command: &str) {
@@ -28,153 +29,202 @@ fn the_committed_openapi_documents_are_the_generated_ones() {
     compare("openapi/agent.v1.json", &document, "just openapi");
 }
 
+/// A connection as who deploys, which is all that the two files need.
+async fn deployer(world: &World) -> PgConnection {
+    audit::connect(&world.url(DEPLOY)).await.expect("the deploying login")
+}
+
+/// One that may change things, and reads names as the one that audits.
+async fn superuser(database: &str) -> PgConnection {
+    let mut connection = connect(&url(None, database)).await;
+    sqlx::raw_sql("set jit = off; set search_path = pg_catalog").execute(&mut connection).await.expect("settings");
+    connection
+}
+
+async fn isolation(connection: &mut PgConnection) -> String {
+    matrix::write(connection).await.expect("the catalog")
+}
+
 #[tokio::test]
-async fn the_committed_isolation_report_is_what_the_catalog_says() {
+async fn the_committed_isolation_is_what_the_catalog_says_and_can_be_read() {
     let world = World::new().await;
-    compare("migrations/ISOLATION.md", &report(&world).await, "just isolation");
+    let text = isolation(&mut deployer(&world).await).await;
+    compare("migrations/ISOLATION.md", &text, "just isolation");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "wider than 120 columns: {line}");
+    }
+    let definers: i64 = world.look("select count(*) from pg_proc where prosecdef and pronamespace >= 16384").await;
+    let lines = i64::try_from(text.lines().count()).expect("a count");
+    assert!(lines <= 145 + definers, "{lines} lines: more than one for each of {definers} definer functions and 145");
 }
 
-/// A section of the report: a heading, what it says, and a query whose rows are its lines.
-struct Section {
-    heading: &'static str,
-    text: &'static str,
-    columns: &'static [&'static str],
-    sql: &'static str,
+#[tokio::test]
+async fn the_committed_schema_is_what_the_catalog_says_and_makes_the_same_again() {
+    let world = World::new().await;
+    let mut connection = deployer(&world).await;
+    let text = schema::write(&mut connection).await.expect("the catalog");
+    compare("migrations/SCHEMA.sql", &text, "just isolation");
+    assert!(!text.contains(DEPLOY), "the name of who deploys");
+
+    let again = format!("{}_again", world.database);
+    world.arrange(&format!("create database {again} template template0")).await;
+    let mut made = superuser(&again).await;
+    sqlx::raw_sql(AssertSqlSafe(text.as_str())).execute(&mut made).await.expect("SCHEMA.sql runs");
+    let from_it = schema::write(&mut made).await.expect("the catalog");
+    let differs = text.lines().zip(from_it.lines()).find(|(one, other)| one != other);
+    assert!(text == from_it, "SCHEMA.sql does not make what it says: {differs:?}");
+    // The views of the lints are not written in it.
+    let but_views =
+        |text: String| text.lines().filter(|line| !line.starts_with("audit.")).collect::<Vec<_>>().join("\n");
+    assert_eq!(but_views(isolation(&mut connection).await), but_views(isolation(&mut made).await));
+    made.close().await.expect("closing");
+    world.arrange(&format!("drop database {again}")).await;
 }
 
-const SECTIONS: &[Section] = &[
-    Section {
-        heading: "Tables",
-        text: "Row-level security must be enabled and forced on every one.",
-        columns: &["table", "owner", "RLS", "forced"],
-        sql: "select c.oid::regclass::text, c.relowner::regrole::text,
-            case when c.relrowsecurity then 'yes' else '**NO**' end,
-            case when c.relforcerowsecurity then 'yes' else '**NO**' end
-          from pg_class c where c.relkind in ('r', 'p', 'm', 'f') and c.relnamespace in (select oid from ours)",
-    },
-    Section {
-        heading: "Views",
-        text: "They run as whoever reads them: security_invoker.",
-        columns: &["view", "owner", "settings"],
-        sql: "select c.oid::regclass::text, c.relowner::regrole::text, coalesce(array_to_string(c.reloptions, '; '), '')
-          from pg_class c where c.relkind = 'v' and c.relnamespace in (select oid from ours)",
-    },
-    Section {
-        heading: "Policies",
-        text: "A row must pass one permissive policy of its command and every restrictive one.",
-        columns: &["table", "policy", "kind", "command", "roles", "USING", "WITH CHECK"],
-        sql: "select p.polrelid::regclass::text, p.polname::text,
-            case when p.polpermissive then 'permissive' else 'restrictive' end,
-            case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
-            (select string_agg(coalesce(r.rolname, '**PUBLIC**'), ', ' order by r.rolname)
-             from unnest(p.polroles) as of_policy (oid) left join pg_roles r on r.oid = of_policy.oid),
-            coalesce(pg_get_expr(p.polqual, p.polrelid), ''),
-            coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '')
-          from pg_policy p join pg_class c on c.oid = p.polrelid where c.relnamespace in (select oid from ours)",
-    },
-    Section {
-        heading: "Grants on tables and columns",
-        text: "What is not here is not granted. Columns are listed where the grant is not of the whole table.",
-        columns: &["table", "role", "privilege", "columns"],
-        sql: "select g.tab, g.grantee, g.privilege, g.cols from (
-            select c.oid::regclass::text as tab, coalesce(r.rolname, '**PUBLIC**')::text as grantee,
-              lower(a.privilege_type) as privilege, '(whole table)' as cols
-            from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee
-            where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and c.relnamespace in (select oid from ours) and a.grantee <> c.relowner
-            union all
-            select c.oid::regclass::text, coalesce(r.rolname, '**PUBLIC**'), lower(a.privilege_type),
-              string_agg(t.attname, ', ' order by t.attnum)
-            from pg_class c
-            join pg_attribute t on t.attrelid = c.oid and t.attnum > 0 and not t.attisdropped
-            cross join lateral aclexplode(t.attacl) a left join pg_roles r on r.oid = a.grantee
-            where c.relnamespace in (select oid from ours)
-            group by 1, 2, 3
-          ) g",
-    },
-    Section {
-        heading: "Functions",
-        text: "SECURITY DEFINER functions belong to vicket_definer and pin their search_path; none is executable by PUBLIC.",
-        columns: &["function", "owner", "security", "volatility", "settings", "executable by"],
-        sql: "select p.oid::regprocedure::text, p.proowner::regrole::text,
-            case when p.prosecdef then 'definer' else 'invoker' end,
-            case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
-            coalesce(array_to_string(p.proconfig, '; '), ''),
-            coalesce((select string_agg(coalesce(r.rolname, '**PUBLIC**'), ', ' order by r.rolname)
-             from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a left join pg_roles r on r.oid = a.grantee
-             where a.grantee <> p.proowner), '')
-          from pg_proc p where p.pronamespace in (select oid from ours)",
-    },
-    Section {
-        heading: "Triggers",
-        text: "",
-        columns: &["table", "trigger", "definition"],
-        sql: "select t.tgrelid::regclass::text, t.tgname::text,
-            regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER \\S+ ', '')
-          from pg_trigger t join pg_class c on c.oid = t.tgrelid
-          where not t.tgisinternal and c.relnamespace in (select oid from ours)",
-    },
-    Section {
-        heading: "Schemas",
-        text: "",
-        columns: &["schema", "owner", "granted"],
-        sql: "select n.nspname::text, n.nspowner::regrole::text,
-            coalesce((select string_agg(coalesce(r.rolname, '**PUBLIC**') || ': ' || lower(a.privilege_type), ', '
-               order by r.rolname, a.privilege_type)
-             from aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee where a.grantee <> n.nspowner), '')
-          from pg_namespace n where n.oid in (select oid from ours)",
-    },
-    Section {
-        heading: "Roles",
-        text: "Nobody is a superuser or has BYPASSRLS. Logins are NOINHERIT: by themselves they may do what is listed above.",
-        columns: &["role", "login", "inherits", "superuser", "bypassrls", "createrole", "member of", "settings"],
-        sql: "select r.rolname::text, r.rolcanlogin::text, r.rolinherit::text, r.rolsuper::text, r.rolbypassrls::text,
-            r.rolcreaterole::text,
-            coalesce((select string_agg(m.roleid::regrole::text, ', ' order by m.roleid::regrole::text)
-              from pg_auth_members m where m.member = r.oid
-                and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)), ''),
-            coalesce((select array_to_string(array(select entry from unnest(s.setconfig) as c (entry) order by 1), '; ')
-              from pg_db_role_setting s
-              where s.setrole = r.oid and s.setdatabase = 0), '')
-          from pg_roles r
-          where r.rolname in ('vicket_owner', 'vicket_definer', 'vicket_widget', 'vicket_agent', 'vicket_operator',
-            'vicket_auditor', 'vicket_gate_widget', 'vicket_gate_agent', 'vicket_worker')",
-    },
-];
+/// What ISOLATION.md says once `sql` has run, and did not say before; rolled back.
+async fn changed(connection: &mut PgConnection, before: &str, sql: &str) -> String {
+    let mut tx = connection.begin().await.expect("begin");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let after = isolation(&mut tx).await;
+    tx.rollback().await.expect("rolled back");
+    let new: Vec<&str> = after.lines().filter(|line| !before.lines().any(|known| known == *line)).collect();
+    new.join("\n")
+}
 
-async fn report(world: &World) -> String {
-    let mut report = String::from(
-        "# Isolation, as it is after all migrations\n\n\
-         Generated from the catalog; do not edit. `just isolation` writes it, a test compares it. A weaker policy or a wider \
-         grant is a changed line here.\n",
-    );
-    for section in SECTIONS {
-        let sql = format!(
-            "with ours as (select oid from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'public'))
-             {}",
-            section.sql
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&world.superuser).await.expect(section.heading);
-        assert!(!rows.is_empty(), "{} lists nothing", section.heading);
-        report += &format!("\n## {}\n\n", section.heading);
-        if !section.text.is_empty() {
-            report += &format!("{}\n\n", section.text);
-        }
-        report += &format!("| {} |\n|{}\n", section.columns.join(" | "), "---|".repeat(section.columns.len()));
-        // Sorted here and not by PostgreSQL, whose order of text depends on the database's locale.
-        let mut lines: Vec<Vec<String>> = rows
-            .iter()
-            .map(|row| (0..section.columns.len()).map(|cell| printable(&row.get::<String, _>(cell))).collect())
-            .collect();
-        lines.sort();
-        for cells in lines {
-            report += &format!("| {} |\n", cells.join(" | "));
+/// A table of this test, beside those of the migrations.
+const ODD: &str = "create table vicket.odd (org_id uuid not null, site_id uuid, id uuid, secret text, word text);
+    alter table vicket.odd owner to vicket_owner, enable row level security, force row level security;
+    create policy one on vicket.odd for select to vicket_widget
+      using (org_id = (select ctx.org_id()) and (site_id is null or site_id = (select ctx.site_id())) and word = 'a');
+    create policy seal on vicket.odd as restrictive to vicket_widget
+      using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+      with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+    create policy two on vicket.odd for update to vicket_agent
+      using (org_id = (select ctx.org_id()) and ((select ctx.may('a:b')) or (select ctx.may('a:c'))))
+      with check (org_id = (select ctx.org_id()) and (select ctx.may('a:b')));
+    create policy three on vicket.odd for delete to vicket_agent using (word = 'a');
+    create policy four on vicket.odd for delete to vicket_agent using ((select ctx.is_member()));
+    create policy five on vicket.odd to vicket_operator using (org_id = (select ctx.org_id()));
+    grant select (org_id, site_id, id, word) on vicket.odd to vicket_widget;
+    grant update (word), delete on vicket.odd to vicket_agent;
+    grant select, insert (id) on vicket.odd to vicket_operator;
+    grant select on vicket.odd to vicket_definer;\n";
+
+#[tokio::test]
+async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is_bold() {
+    let world = World::new().await;
+    let mut connection = superuser(&world.database).await;
+    sqlx::raw_sql(ODD).execute(&mut connection).await.expect("a table");
+    let before = isolation(&mut connection).await;
+    for line in [
+        "odd                 widget: S org site? (word = 'a') !key [all but secret]",
+        "                    agent: U org a:b/c -> org a:b [word]; D (word = 'a') | member   operator: S*Iud org",
+        "                    definer: s* none",
+    ] {
+        assert!(before.contains(&format!("\n{line}\n")), "{line}\n{before}");
+    }
+    let long = "create policy six on vicket.odd for insert to vicket_agent with check
+        (word in (select o.word from vicket.odd o where o.secret = 'a' and o.word = 'b'));
+        grant insert (word, secret) on vicket.odd to vicket_agent;";
+    let made =
+        "create function ctx.odd() returns boolean language plpgsql security definer as 'begin return true; end';";
+    let mut silent = Vec::new();
+    for (sql, said) in [
+        ("alter table vicket.odd disable row level security", "**row-level security is off**"),
+        ("alter table vicket.odd no force row level security", "**row-level security is not forced**"),
+        ("alter table vicket.odd owner to vicket_operator", "**owned by vicket_operator**"),
+        ("alter policy one on vicket.odd to public", "**PUBLIC**: s org site? (word = 'a')"),
+        ("grant select on vicket.odd to public", "**PUBLIC**: s* none"),
+        ("grant select on vicket.odd to vicket_gate_widget", "**vicket_gate_widget**: s* none"),
+        ("grant truncate on vicket.odd to vicket_agent", "; **TRUNCATE**"),
+        ("grant delete on vicket.odd to vicket_agent with grant option", "; **with grant option**"),
+        ("grant select on vicket.odd to vicket_widget", "widget: S* org site? (word = 'a') !key"),
+        ("grant update (org_id) on vicket.odd to vicket_agent", "[org_id word]"),
+        ("alter policy one on vicket.odd using (true)", "widget: S true !key"),
+        (
+            "alter table vicket.odd add published boolean; alter policy one on vicket.odd using (published)",
+            "S (published) !key",
+        ),
+        (
+            "drop policy one on vicket.odd; create policy one on vicket.odd for select to vicket_widget",
+            "S (false) !key",
+        ),
+        ("drop policy seal on vicket.odd", "widget: S org site? (word = 'a') [all but secret]"),
+        (
+            "alter policy seal on vicket.odd with check (true)",
+            "!key [all but secret]; i none !true; u none !key -> !true",
+        ),
+        (
+            "alter policy seal on vicket.odd using (org_id = (select ctx.org_by_key()))",
+            "!key-org [all but secret]; i none !key; u none !key-org -> !key",
+        ),
+        ("alter policy four on vicket.odd using (true)", "D (word = 'a') | true"),
+        (long, "agent: I #"),
+        (long, " [secret word]; U "),
+        (long, " word in (select o.word from vicket.odd o where o.secret = 'a' and o.word = 'b')"),
+        ("create view vicket.odder as select * from vicket.odd", "**a view without security_invoker**"),
+        ("create materialized view vicket.odder as select 1 as one", "**a materialized view**"),
+        ("create sequence vicket.odder", "**a sequence**"),
+        (made, "**PUBLIC**"),
+        (made, "**owned by postgres** **without"),
+        (made, "without that search_path** **no"),
+        ("grant execute on function ctx.org_id() to public", "**executable by PUBLIC**"),
+        (
+            "comment on function ctx.may(text) is 'Whether they may. Definer: it reads members.'",
+            "ctx.may(text)                      agent       it reads members.",
+        ),
+        ("alter function ctx.org_id() immutable", "**immutable**"),
+        ("alter function ctx.org_id() leakproof", "**leakproof**"),
+        ("alter function ctx.may(text) set work_mem = '1GB'", "(work_mem=1GB)"),
+        ("create or replace function ctx.org_id() returns uuid language sql stable return null::uuid", "ctx.org_id()"),
+        ("grant create on schema ctx to vicket_agent", "**agent: CREATE**"),
+        ("grant create on schema public to vicket_agent", "public (**agent: CREATE**)"),
+        (
+            "alter default privileges for role vicket_owner grant select on tables to vicket_agent",
+            "**SELECT on what vicket_owner makes: vicket_agent**",
+        ),
+        ("alter role vicket_agent bypassrls", "| agent **bypassrls** | no |"),
+        ("alter role vicket_gate_agent inherit", "| gate_agent | yes | **yes** |"),
+        ("grant vicket_agent to vicket_gate_widget", "| gate_widget | yes | no | agent, widget |"),
+    ] {
+        let new = changed(&mut connection, &before, sql).await;
+        if !new.contains(said) {
+            silent.push(format!("{sql}\nlacks {said}:\n{new}"));
         }
     }
-    report
+    assert!(silent.is_empty(), "{}", silent.join("\n\n"));
+    let partitions = "create table vicket.even (org_id uuid, at date) partition by range (at);
+        create table vicket.even_1 partition of vicket.even for values from ('2026-01-01') to ('2026-02-01');
+        alter table vicket.even owner to vicket_owner, enable row level security, force row level security;
+        alter table vicket.even_1 owner to vicket_owner, enable row level security, force row level security;";
+    let new = changed(&mut connection, &before, partitions).await;
+    assert!(
+        new.contains("even                nobody") && !new.contains("even_1"),
+        "a partition goes with its parent: {new}"
+    );
+    let reached = format!("{partitions} grant select on vicket.even_1 to vicket_agent");
+    let new = changed(&mut connection, &before, &reached).await;
+    assert!(new.contains("even_1              agent: s* none"), "{new}");
 }
 
-/// One line, safe in a table cell, and without the name of whoever deployed.
-fn printable(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.replace('|', "\\|").replace(DEPLOY, "(deploying login)")
+#[tokio::test]
+async fn every_kind_of_policy_that_asks_something_else_is_another_line() {
+    let world = World::new().await;
+    let mut connection = superuser(&world.database).await;
+    let before = isolation(&mut connection).await;
+    // One for each set of roles, command, kind and clause, asking what no row meets.
+    let other: Vec<String> = sqlx::query_scalar(
+        "select distinct on (p.polroles, p.polcmd, p.polpermissive, clause)
+          format('alter policy %I on %s %s (false)', p.polname, p.polrelid::regclass, clause)
+        from pg_policy p cross join lateral (values ('using', p.polqual), ('with check', p.polwithcheck)) c (clause, expression)
+        where expression is not null",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("the policies");
+    assert!(other.len() >= 12, "{other:?}");
+    for sql in other {
+        let new = changed(&mut connection, &before, &sql).await;
+        assert!(!new.is_empty(), "{sql}");
+    }
 }

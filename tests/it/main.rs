@@ -12,6 +12,7 @@ mod errors;
 mod generated;
 mod harness;
 mod isolation;
+mod jobs;
 mod keys;
 mod limits;
 mod migrations;

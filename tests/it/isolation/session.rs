@@ -307,7 +307,7 @@ async fn a_transaction_that_has_failed_is_not_answered_as_committed() {
 async fn context(connection: &mut PgConnection) -> Vec<String> {
     let sql = "select coalesce(array_agg(name order by name), '{}') from unnest(array[
           'org_id', 'site_id', 'key_hash', 'ticket_hash', 'submission_hash',
-          'session_hash', 'machine_key_hash', 'user_id', 'request_id'
+          'session_hash', 'machine_key_hash', 'request_id'
         ]) as name
         where nullif(current_setting('app.' || name, true), '') is not null";
     value(connection, sql).await.expect("names")
@@ -347,12 +347,11 @@ async fn who_enters_leaves_nothing_of_the_context_of_who_was_there_before() {
             "submission_hash",
             "session_hash",
             "machine_key_hash",
-            "user_id",
             "request_id",
         ] {
             raw(&mut connection, &format!("set local app.{before} = '00000000-0000-4000-8000-000000000000'")).await;
         }
-        assert_eq!(context(&mut connection).await.len(), 9);
+        assert_eq!(context(&mut connection).await.len(), 8);
         raw(&mut connection, &sql).await;
         assert_eq!(context(&mut connection).await, expected, "{what}");
         raw(&mut connection, "rollback").await;

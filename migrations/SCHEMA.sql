@@ -1,0 +1,4860 @@
+-- What the migrations make, as it is after all of them. Generated from the catalog: `just isolation` writes it, a test
+-- compares it. `vicket audit show NAME` prints one table or function of a database.
+--
+-- First the schemas and the context that policies ask, then each table with its policies, grants and triggers, then what
+-- a gate, background work and administration may execute. The roles are in roles.sql. The views of the schema audit are
+-- the lints, src/audit/lints.
+
+set check_function_bodies = off;
+-- What is executable by PUBLIC would say so.
+alter default privileges revoke execute on functions from public;
+
+create schema vicket authorization vicket_owner;
+grant usage on schema vicket to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create schema ctx authorization vicket_owner;
+grant usage on schema ctx to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create schema auth authorization vicket_owner;
+grant usage on schema auth to vicket_definer, vicket_gate_agent, vicket_gate_widget;
+
+create schema worker authorization vicket_owner;
+grant usage on schema worker to vicket_definer, vicket_worker;
+
+create schema admin authorization vicket_owner;
+grant usage on schema admin to vicket_operator, vicket_definer;
+
+create schema audit authorization vicket_owner;
+comment on schema audit is
+  'Isolation, for a DBA: views over pg_catalog that run as whoever reads them. No tenant''s row.';
+grant usage on schema audit to vicket_auditor;
+
+alter default privileges for role vicket_definer revoke execute on functions from public;
+alter default privileges for role vicket_owner revoke execute on functions from public;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Functions of ctx
+create function ctx.org_id() returns uuid
+  language sql stable parallel safe
+as $$ select nullif(pg_catalog.current_setting('app.org_id', true), '')::uuid $$;
+alter function ctx.org_id() owner to vicket_owner;
+grant execute on function ctx.org_id() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.site_id() returns uuid
+  language sql stable parallel safe
+as $$ select nullif(pg_catalog.current_setting('app.site_id', true), '')::uuid $$;
+alter function ctx.site_id() owner to vicket_owner;
+grant execute on function ctx.site_id() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.digest(p_of text) returns bytea
+  language sql stable parallel safe
+as $$ select pg_catalog.decode(nullif(pg_catalog.current_setting('app.' || p_of || '_hash', true), ''), 'hex') $$;
+alter function ctx.digest(text) owner to vicket_owner;
+grant execute on function ctx.digest(text) to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.operates() returns boolean
+  language sql stable parallel safe
+as $$ select pg_catalog.current_setting('role') = 'vicket_operator' $$;
+alter function ctx.operates() owner to vicket_owner;
+grant execute on function ctx.operates() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.needs_actor() returns boolean
+  language sql stable parallel safe
+as $$ select session_user = 'vicket_gate_agent' $$;
+alter function ctx.needs_actor() owner to vicket_owner;
+grant execute on function ctx.needs_actor() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.site_by_key() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key'));
+end $$;
+alter function ctx.site_by_key() owner to vicket_definer;
+comment on function ctx.site_by_key() is 'The site of the key in the context. Definer: no request may read digests.';
+grant execute on function ctx.site_by_key() to vicket_widget;
+
+create function ctx.org_by_key() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key'));
+end $$;
+alter function ctx.org_by_key() owner to vicket_definer;
+comment on function ctx.org_by_key() is 'The org of the key in the context. Definer: no request may read digests.';
+grant execute on function ctx.org_by_key() to vicket_widget;
+
+create function ctx.permissions_of(p_role text) returns text[]
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return array(select p.permission from vicket.role_permissions p where p.role = p_role order by p.permission);
+end $$;
+alter function ctx.permissions_of(text) owner to vicket_definer;
+comment on function ctx.permissions_of(text) is 'What a role may do, sorted. Definer: the matrix is granted to nobody.';
+grant execute on function ctx.permissions_of(text) to vicket_agent, vicket_operator, vicket_owner;
+
+create function ctx.session_user_id(p_token_hash bytea) returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select s.user_id from vicket.sessions s
+    where s.token_hash = p_token_hash
+      and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days'
+  );
+end $$;
+alter function ctx.session_user_id(bytea) owner to vicket_definer;
+comment on function ctx.session_user_id(bytea) is
+  'Whose session it is, until it ends. Definer: no request may read digests.';
+
+create function ctx.actor(out user_id uuid, out machine_key_id uuid, out role text,
+  out permissions text[]) returns record
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  given text[];
+begin
+  actor.user_id := ctx.session_user_id(ctx.digest('session'));
+  if actor.user_id is null then
+    select k.created_by, k.id, k.permissions into actor.user_id, actor.machine_key_id, given
+      from vicket.machine_keys k
+      where k.key_hash = ctx.digest('machine_key') and k.org_id = ctx.org_id()
+        and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
+  end if;
+  actor.role := (select m.role from vicket.members m where m.org_id = ctx.org_id() and m.user_id = actor.user_id);
+  if actor.role is null then
+    actor.user_id := null;
+    actor.machine_key_id := null;
+  else
+    actor.permissions := array(
+      select p from unnest(ctx.permissions_of(actor.role)) p where given is null or p = any (given));
+  end if;
+end $$;
+alter function ctx.actor() owner to vicket_definer;
+comment on function ctx.actor() is
+  'Who acts in this org, and what they may do now. Definer: no request may read digests.';
+grant execute on function ctx.actor() to vicket_agent, vicket_operator, vicket_owner;
+
+create function ctx.may(p_permission text) returns boolean
+  language sql stable parallel safe
+as $$ select coalesce(p_permission = any ((ctx.actor()).permissions), false) or ctx.operates() $$;
+alter function ctx.may(text) owner to vicket_owner;
+grant execute on function ctx.may(text) to vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.may_all(p_permissions text[]) returns boolean
+  language sql stable parallel safe
+as $$ select coalesce(p_permissions <@ (ctx.actor()).permissions, false) or ctx.operates() $$;
+alter function ctx.may_all(text[]) owner to vicket_owner;
+grant execute on function ctx.may_all(text[]) to vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.may_grant(p_role text) returns boolean
+  language sql stable parallel safe
+as $$ select ctx.may_all(ctx.permissions_of(p_role)) $$;
+alter function ctx.may_grant(text) owner to vicket_owner;
+grant execute on function ctx.may_grant(text) to vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.is_member() returns boolean
+  language sql stable parallel safe
+as $$ select (ctx.actor()).role is not null $$;
+alter function ctx.is_member() owner to vicket_owner;
+grant execute on function ctx.is_member() to vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.actor_user_id() returns uuid
+  language sql stable parallel safe
+as $$ select (ctx.actor()).user_id $$;
+alter function ctx.actor_user_id() owner to vicket_owner;
+grant execute on function ctx.actor_user_id() to vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.actor_name() returns text
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who record := ctx.actor();
+begin
+  if who.machine_key_id is not null then
+    return (select 'machine key ' || k.name from vicket.machine_keys k
+      where k.org_id = ctx.org_id() and k.id = who.machine_key_id);
+  end if;
+  return coalesce((select u.email from vicket.users u where u.id = who.user_id), 'cli');
+end $$;
+alter function ctx.actor_name() owner to vicket_definer;
+comment on function ctx.actor_name() is
+  'Whoever acts, as people call them: an e-mail, `machine key NAME`, or `cli`. Definer: no request may read users.';
+grant execute on function ctx.actor_name() to vicket_agent, vicket_operator, vicket_owner;
+
+create function ctx.memberships() returns table(org_id uuid, slug text, name text, created_at timestamp with time zone,
+  role text, permissions text[])
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  person constant uuid := ctx.session_user_id(ctx.digest('session'));
+  who record;
+begin
+  if person is not null then
+    return query
+      select o.id, o.slug, o.name, o.created_at, m.role, ctx.permissions_of(m.role)
+      from vicket.members m
+      join vicket.orgs o on o.id = m.org_id
+      where m.user_id = person
+      order by o.slug;
+    return;
+  end if;
+  who := ctx.actor();
+  return query
+    select o.id, o.slug, o.name, o.created_at, who.role, who.permissions
+    from vicket.orgs o
+    where o.id = ctx.org_id() and who.role is not null;
+end $$;
+alter function ctx.memberships() owner to vicket_definer;
+comment on function ctx.memberships() is
+  'The orgs of whoever acts, with their role and permissions. Definer: no request may read users.';
+grant execute on function ctx.memberships() to vicket_agent;
+
+create function ctx.people() returns table(user_id uuid, email text, name text)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select u.id, u.email, u.name
+    from vicket.members m
+    join vicket.users u on u.id = m.user_id
+    where m.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
+end $$;
+alter function ctx.people() owner to vicket_definer;
+comment on function ctx.people() is
+  'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
+grant execute on function ctx.people() to vicket_agent, vicket_operator;
+
+create function ctx.listed_origins() returns setof text
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select o.origin
+    from vicket.site_origins o
+    where o.org_id = ctx.org_by_key() and o.site_id = ctx.site_by_key();
+end $$;
+alter function ctx.listed_origins() owner to vicket_definer;
+comment on function ctx.listed_origins() is
+  'The origins of the key''s own site, for key/check. Definer: no SELECT of the widget lists them.';
+grant execute on function ctx.listed_origins() to vicket_widget;
+
+create function ctx.sees_all_sites() returns boolean
+  language plpgsql stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who record := ctx.actor();
+begin
+  return who.role in ('owner', 'admin')
+    or ctx.operates()
+    or who.role is not null and not exists (
+      select from vicket.team_members m where m.org_id = ctx.org_id() and m.user_id = who.user_id
+    );
+end $$;
+alter function ctx.sees_all_sites() owner to vicket_owner;
+comment on function ctx.sees_all_sites() is
+  'Whether whoever acts sees the tickets of every site: an owner, an admin, a member of no team, a command.';
+grant execute on function ctx.sees_all_sites() to vicket_agent, vicket_definer;
+
+create function ctx.team_site_ids() returns setof uuid
+  language plpgsql stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select s.site_id
+    from vicket.team_members m
+    join vicket.team_sites s on s.org_id = m.org_id and s.team_id = m.team_id
+    where m.org_id = ctx.org_id() and m.user_id = ctx.actor_user_id();
+end $$;
+alter function ctx.team_site_ids() owner to vicket_owner;
+comment on function ctx.team_site_ids() is 'The sites of the teams of whoever acts.';
+grant execute on function ctx.team_site_ids() to vicket_agent, vicket_definer;
+
+create function ctx.ticket_id() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select t.ticket_id
+    from vicket.ticket_tokens t
+    where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.token_hash = ctx.digest('ticket')
+  );
+end $$;
+alter function ctx.ticket_id() owner to vicket_definer;
+comment on function ctx.ticket_id() is
+  'The ticket that the token in the context opens; NULL when it opens none of the key''s site. Definer: no request '
+  'may read digests.';
+grant execute on function ctx.ticket_id() to vicket_widget;
+
+create function ctx.may_issue_token(p_ticket_id uuid) returns boolean
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return not exists (
+      select from vicket.tickets t
+      where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.id = p_ticket_id
+    )
+    or exists (
+      select from vicket.submissions s
+      where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.ticket_id = p_ticket_id
+        and s.kind = 'ticket'
+        and s.key_hash || s.request_hash = ctx.digest('submission')
+        and s.created_at > now() - interval '24 hours'
+    );
+end $$;
+alter function ctx.may_issue_token(uuid) owner to vicket_definer;
+comment on function ctx.may_issue_token(uuid) is
+  'Whether this transaction may issue a token for the ticket: a new one, or its own repeated. Definer: no request may '
+  'read digests.';
+grant execute on function ctx.may_issue_token(uuid) to vicket_widget;
+
+create function ctx.claim_submission(p_kind text, p_key_hash bytea, p_request_hash bytea, out verdict text,
+  out ticket_id uuid, out message_id uuid) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  kept record;
+begin
+  claim_submission.ticket_id := case p_kind when 'ticket' then gen_random_uuid() else ctx.ticket_id() end;
+  if claim_submission.ticket_id is null then
+    claim_submission.verdict := 'no_ticket';
+    return;
+  end if;
+  claim_submission.message_id := gen_random_uuid();
+  insert into vicket.submissions as s (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
+    values (ctx.org_by_key(), ctx.site_by_key(), p_key_hash, p_request_hash, p_kind, claim_submission.ticket_id,
+      claim_submission.message_id)
+    on conflict (org_id, site_id, key_hash) do update
+      set request_hash = excluded.request_hash, kind = excluded.kind, ticket_id = excluded.ticket_id,
+        message_id = excluded.message_id, created_at = now()
+      where s.created_at <= now() - interval '24 hours';
+  if found then
+    claim_submission.verdict := 'new';
+    return;
+  end if;
+
+  select s.request_hash, s.kind, s.ticket_id, s.message_id
+    into strict kept
+    from vicket.submissions s
+    where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.key_hash = p_key_hash;
+  claim_submission.ticket_id := null;
+  claim_submission.message_id := null;
+  if kept.kind <> p_kind or kept.request_hash <> p_request_hash then
+    claim_submission.verdict := 'conflict';
+    return;
+  end if;
+  perform set_config('app.submission_hash', encode(p_key_hash || p_request_hash, 'hex'), true);
+  claim_submission.verdict := 'repeat';
+  claim_submission.ticket_id := kept.ticket_id;
+  claim_submission.message_id := kept.message_id;
+end $$;
+alter function ctx.claim_submission(text,bytea,bytea) owner to vicket_definer;
+comment on function ctx.claim_submission(text,bytea,bytea) is
+  'Claims an Idempotency-Key: new, repeat (with the ids of then), conflict or no_ticket. Definer: no request may read '
+  'digests.';
+grant execute on function ctx.claim_submission(text,bytea,bytea) to vicket_widget;
+
+create function ctx.template_ids() returns setof uuid
+  language plpgsql stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query select s.template_id from vicket.template_sites s where s.site_id = ctx.site_id();
+end $$;
+alter function ctx.template_ids() owner to vicket_owner;
+comment on function ctx.template_ids() is 'The ticket forms that the site of the context offers.';
+grant execute on function ctx.template_ids() to vicket_widget;
+
+create function ctx.scored_answers(p_org_id uuid, p_template_id uuid, p_answers jsonb) returns table(line integer,
+  label text, value text, points integer)
+  language sql stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select row_number() over (order by q.position, q.id)::integer, q.label,
+    case q.type
+      when 'select' then o.label
+      when 'checkbox' then case when a.value = 'true' then 'yes' else 'no' end
+      else a.value
+    end,
+    case q.type
+      when 'select' then o.points
+      when 'checkbox' then case when a.value = 'true' then q.points else 0 end
+      else 0
+    end
+  from jsonb_each_text(p_answers) as a (question_id, value)
+  join vicket.template_questions q
+    on q.org_id = p_org_id and q.template_id = p_template_id and q.id::text = a.question_id
+  left join vicket.template_options o
+    on o.org_id = q.org_id and o.template_id = q.template_id and o.question_id = q.id and o.id::text = a.value
+  where q.type <> 'select' or o.id is not null
+  order by 1
+$$;
+alter function ctx.scored_answers(uuid,uuid,jsonb) owner to vicket_owner;
+comment on function ctx.scored_answers(uuid,uuid,jsonb) is
+  'What answers to a form are worth, line by line. Runs as its caller.';
+grant execute on function ctx.scored_answers(uuid,uuid,jsonb) to vicket_agent, vicket_definer;
+
+create function ctx.priority_reached(p_org_id uuid, p_template_id uuid, p_score integer) returns uuid
+  language sql stable
+  set search_path = pg_catalog, pg_temp
+as $$
+  select h.priority_id
+  from vicket.template_thresholds h
+  where h.org_id = p_org_id and h.template_id = p_template_id and h.points <= p_score
+  order by h.points desc
+  limit 1
+$$;
+alter function ctx.priority_reached(uuid,uuid,integer) owner to vicket_owner;
+comment on function ctx.priority_reached(uuid,uuid,integer) is
+  'The priority of the highest threshold that a score reaches. Runs as its caller.';
+grant execute on function ctx.priority_reached(uuid,uuid,integer) to vicket_agent, vicket_definer;
+
+create function ctx.score_ticket(p_ticket_id uuid, p_template_id uuid, p_answers jsonb) returns text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  total integer;
+begin
+  if p_ticket_id is distinct from ctx.ticket_id()
+    or not exists (
+      select from vicket.template_sites s
+      where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.template_id = p_template_id
+    )
+    or not exists (
+      select from vicket.tickets t
+      where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.id = p_ticket_id
+        and t.created_at = now() and t.template_name is null
+    )
+  then
+    return 'refused';
+  end if;
+
+  total := (
+    select coalesce(sum(a.points), 0) from ctx.scored_answers(ctx.org_by_key(), p_template_id, p_answers) a
+  );
+  insert into vicket.ticket_answers (org_id, site_id, ticket_id, position, label, value, points)
+    select ctx.org_by_key(), ctx.site_by_key(), p_ticket_id, a.line, a.label, a.value, a.points
+    from ctx.scored_answers(ctx.org_by_key(), p_template_id, p_answers) a;
+  update vicket.tickets t
+    set template_name = (
+        select f.name from vicket.templates f where f.org_id = ctx.org_by_key() and f.id = p_template_id
+      ),
+      score = total,
+      priority_id = coalesce(ctx.priority_reached(ctx.org_by_key(), p_template_id, total), t.priority_id)
+    where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.id = p_ticket_id;
+  return 'scored';
+end $$;
+alter function ctx.score_ticket(uuid,uuid,jsonb) owner to vicket_definer;
+comment on function ctx.score_ticket(uuid,uuid,jsonb) is
+  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may read no '
+  'points.';
+grant execute on function ctx.score_ticket(uuid,uuid,jsonb) to vicket_widget;
+
+create function ctx.remove(p_table text, p_ids uuid[], p_of uuid default null::uuid,
+  p_text text default null::text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  org constant uuid := ctx.org_id();
+  gone bigint;
+begin
+  case p_table
+    when 'articles' then
+      delete from vicket.articles t where t.org_id = org and t.id = any (p_ids);
+    when 'faqs' then
+      delete from vicket.faqs t where t.org_id = org and t.id = any (p_ids);
+    when 'invitations' then
+      delete from vicket.invitations t where t.org_id = org and t.id = any (p_ids);
+    when 'members' then
+      delete from vicket.members t where t.org_id = org and t.user_id = any (p_ids);
+    when 'refused_origins' then
+      delete from vicket.refused_origins t
+        where t.org_id = org and t.site_id = p_of and (p_text is null or t.origin = p_text);
+    when 'saved_replies' then
+      delete from vicket.saved_replies t where t.org_id = org and t.id = any (p_ids);
+    when 'site_origins' then
+      delete from vicket.site_origins t where t.org_id = org and t.site_id = p_of and t.origin = p_text;
+    when 'team_members' then
+      delete from vicket.team_members t where t.org_id = org and t.team_id = p_of and t.user_id = any (p_ids);
+    when 'team_sites' then
+      delete from vicket.team_sites t where t.org_id = org and t.team_id = p_of and t.site_id = any (p_ids);
+    when 'teams' then
+      delete from vicket.teams t where t.org_id = org and t.id = any (p_ids);
+    when 'template_questions' then
+      delete from vicket.template_questions t where t.org_id = org and t.template_id = p_of;
+    when 'template_sites' then
+      delete from vicket.template_sites t where t.org_id = org and t.template_id = p_of;
+    when 'template_thresholds' then
+      delete from vicket.template_thresholds t where t.org_id = org and t.template_id = p_of;
+    when 'templates' then
+      delete from vicket.templates t where t.org_id = org and t.id = any (p_ids);
+    when 'tickets' then
+      delete from vicket.tickets t where t.org_id = org and t.id = any (p_ids);
+  end case;
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function ctx.remove(text,uuid[],uuid,text) owner to vicket_definer;
+comment on function ctx.remove(text,uuid[],uuid,text) is
+  'Deletes rows; says how many. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove(text,uuid[],uuid,text) to vicket_agent, vicket_operator;
+
+create function ctx.remove_large(p_table text, p_id uuid) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  at_once constant integer := 1000;
+  org constant uuid := ctx.org_id();
+  permission constant text := case p_table
+    when 'orgs' then 'org:delete' when 'sites' then 'site:delete'
+    when 'ticket_statuses' then 'status:edit' when 'ticket_priorities' then 'priority:edit'
+  end;
+  of_sites constant uuid[] := case p_table
+    when 'sites' then array[p_id]
+    when 'orgs' then array(select s.id from vicket.sites s where s.org_id = org)
+  end;
+  total bigint;
+  each uuid;
+begin
+  if not coalesce(ctx.may(permission), false) then
+    raise exception '% is needed', permission using errcode = 'insufficient_privilege';
+  end if;
+  -- No longer than is needed to know that it is too much.
+  total := case p_table
+    when 'ticket_statuses' then (
+      select count(*) from (select from vicket.tickets t where t.org_id = org and t.status_id = p_id limit at_once + 1) t)
+    when 'ticket_priorities' then (
+      select count(*) from (select from vicket.tickets t where t.org_id = org and t.priority_id = p_id limit at_once + 1) t)
+    else (
+      select count(*) from (
+        select from vicket.tickets t where t.org_id = org and t.site_id = any (of_sites) limit at_once + 1
+      ) t) + (
+      select count(*) from (
+        select from vicket.articles a
+        where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites))
+        limit at_once + 1
+      ) a)
+  end;
+  if total <= at_once and p_table in ('orgs', 'sites') then
+    -- Articles before their site, in order: as worker.add_views takes them.
+    perform from vicket.articles a
+      where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites))
+      order by a.id
+      for share;
+  end if;
+
+  case p_table
+    when 'orgs' then
+      update vicket.orgs o set deleted_at = now() where o.id = org and o.deleted_at is null;
+    when 'sites' then
+      update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
+    when 'ticket_statuses' then
+      update vicket.ticket_statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
+    when 'ticket_priorities' then
+      update vicket.ticket_priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
+  end case;
+  if not found then
+    return false;
+  end if;
+  if p_table in ('orgs', 'sites') then
+    update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = any (of_sites) and s.deleted_at is null;
+    update vicket.site_keys k
+      set state = 'revoked', revoked_at = now()
+      where k.org_id = org and k.site_id = any (of_sites) and k.state <> 'revoked';
+    delete from vicket.site_origins o where o.org_id = org and o.site_id = any (of_sites);
+  end if;
+
+  if total > at_once then
+    insert into vicket.jobs (kind, subject_id, total)
+      values (
+        case p_table when 'orgs' then 'remove_org' when 'sites' then 'remove_site'
+          when 'ticket_statuses' then 'remove_status' else 'remove_priority' end,
+        p_id,
+        (select count(*) from vicket.tickets t
+          where t.org_id = org and case p_table
+            when 'orgs' then true
+            when 'sites' then t.site_id = p_id
+            when 'ticket_statuses' then t.status_id = p_id
+            else t.priority_id = p_id
+          end)
+      );
+    if p_table = 'orgs' then
+      delete from vicket.members m where m.org_id = org;
+    end if;
+    return true;
+  end if;
+
+  case p_table
+    when 'ticket_statuses' then
+      update vicket.tickets t
+        set status_id = (select s.id from vicket.ticket_statuses s where s.org_id = org and s.is_default)
+        where t.org_id = org and t.status_id = p_id;
+      delete from vicket.ticket_statuses s where s.org_id = org and s.id = p_id;
+    when 'ticket_priorities' then
+      update vicket.tickets t
+        set priority_id = (select p.id from vicket.ticket_priorities p where p.org_id = org and p.is_default)
+        where t.org_id = org and t.priority_id = p_id;
+      delete from vicket.ticket_priorities p where p.org_id = org and p.id = p_id;
+    else
+      delete from vicket.articles a where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites));
+      foreach each in array of_sites loop
+        delete from vicket.sites s where s.org_id = org and s.id = each;
+      end loop;
+      if p_table = 'orgs' then
+        delete from vicket.orgs o where o.id = org;
+      end if;
+  end case;
+  return true;
+end $$;
+alter function ctx.remove_large(text,uuid) owner to vicket_definer;
+comment on function ctx.remove_large(text,uuid) is
+  'Deletes an org, site, status or priority, at once or as a job; says whether it was there. Definer: with DELETE a '
+  'request could lock a table.';
+grant execute on function ctx.remove_large(text,uuid) to vicket_agent, vicket_operator;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.role_permissions
+create table vicket.role_permissions (
+  role text not null,
+  permission text not null,
+  constraint role_permissions_pkey primary key (role, permission),
+  constraint role_permissions_role_known check (role = any (array['owner', 'admin', 'agent', 'viewer'])),
+  constraint role_permissions_shape check (permission ~ '^[a-z]+:[a-z_]+$')
+);
+alter table vicket.role_permissions owner to vicket_owner;
+comment on table vicket.role_permissions is 'What each role may do, in every org: no tenant.';
+
+alter table vicket.role_permissions enable row level security;
+alter table vicket.role_permissions force row level security;
+
+create policy definer_select on vicket.role_permissions
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.role_permissions is
+  'ctx.permissions_of answers from it; nobody else reads it.';
+
+grant select on vicket.role_permissions to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.audit_log
+create table vicket.audit_log (
+  org_id uuid not null,
+  seq bigint not null,
+  at timestamptz not null,
+  actor_kind text not null,
+  actor_id uuid,
+  actor text not null,
+  action text not null,
+  object_kind text not null,
+  object_id text not null,
+  site_id uuid,
+  before jsonb,
+  after jsonb,
+  request_id text,
+  prev_hash bytea not null,
+  hash bytea not null,
+  constraint audit_log_pkey primary key (org_id, seq),
+  constraint audit_log_action_known check (action = any (array['created', 'updated', 'deleted'])),
+  constraint audit_log_actor_kind_known check (actor_kind = any (array['user', 'machine_key', 'cli'])),
+  constraint audit_log_hash_length check (octet_length(hash) = 32)
+);
+alter table vicket.audit_log owner to vicket_owner;
+comment on table vicket.audit_log is
+  'What happened in each org: appended by triggers, numbered without gaps, chained by hash.';
+comment on column vicket.audit_log.seq is 'Per org, from 1, without gaps.';
+comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row; see vicket.audited.';
+
+create statistics vicket.audit_log_tenant (ndistinct, dependencies) on org_id, site_id from vicket.audit_log;
+
+alter table vicket.audit_log enable row level security;
+alter table vicket.audit_log force row level security;
+
+create policy agent_select on vicket.audit_log
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('audit:read')));
+comment on policy agent_select on vicket.audit_log is 'audit:read.';
+
+create policy operator_select on vicket.audit_log
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.audit_log is 'vicket audit log.';
+
+create policy definer_insert on vicket.audit_log
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.audit_log is
+  'The audit triggers. Not narrowed: a new org''s first row comes before its context.';
+
+grant select on vicket.audit_log to vicket_agent, vicket_operator;
+grant insert on vicket.audit_log to vicket_definer;
+
+create function vicket.audit_log_is_append_only() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'the audit log is append-only' using errcode = 'insufficient_privilege';
+end $$;
+alter function vicket.audit_log_is_append_only() owner to vicket_owner;
+
+create trigger append_only before delete or update or truncate on vicket.audit_log
+  for each statement execute function vicket.audit_log_is_append_only();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.audit_heads
+create table vicket.audit_heads (
+  org_id uuid not null,
+  last_seq bigint not null default 0,
+  last_hash bytea not null default '\x'::bytea,
+  constraint audit_heads_pkey primary key (org_id)
+);
+alter table vicket.audit_heads owner to vicket_owner;
+comment on table vicket.audit_heads is
+  'The end of each org''s chain. Its row is the lock by which changes of one org take turns.';
+
+alter table vicket.audit_heads enable row level security;
+alter table vicket.audit_heads force row level security;
+
+create policy operator_select on vicket.audit_heads
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.audit_heads is 'vicket audit log --verify compares the end of the chain.';
+
+create policy definer_select on vicket.audit_heads
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.audit_heads is 'The audit triggers. Not narrowed: as for the log.';
+
+create policy definer_insert on vicket.audit_heads
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.audit_heads is 'The audit triggers. Not narrowed: as for the log.';
+
+create policy definer_update on vicket.audit_heads
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.audit_heads is 'The audit triggers. Not narrowed: as for the log.';
+
+grant select on vicket.audit_heads to vicket_operator;
+grant select, insert (org_id), update (last_seq, last_hash) on vicket.audit_heads to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.orgs
+create table vicket.orgs (
+  id uuid not null default gen_random_uuid(),
+  slug text not null,
+  slug_hash bytea not null generated always as (sha256((slug)::bytea)) stored,
+  name text not null,
+  created_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  constraint orgs_pkey primary key (id),
+  constraint orgs_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S'),
+  constraint orgs_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')
+);
+alter table vicket.orgs owner to vicket_owner;
+comment on table vicket.orgs is 'Tenants. The tenant column of this one table is id.';
+comment on column vicket.orgs.slug is 'In URLs and on the command line; never changes.';
+comment on column vicket.orgs.slug_hash is
+  'SHA-256 of slug: requests name an org by digest, so no caller''s text is in SQL.';
+comment on column vicket.orgs.deleted_at is
+  'Set when an org that is too large to go at once was deleted: nobody is a member any more.';
+
+create unique index orgs_slug_hash on vicket.orgs (slug_hash) where (deleted_at is null);
+create unique index orgs_slug_unique on vicket.orgs (slug) where (deleted_at is null);
+
+alter table vicket.orgs enable row level security;
+alter table vicket.orgs force row level security;
+
+create policy widget_select on vicket.orgs
+  for select to vicket_widget
+  using (id = (select ctx.org_id()));
+comment on policy widget_select on vicket.orgs is 'The support page shows its org''s name.';
+
+create policy widget_all_sealed on vicket.orgs
+  as restrictive for all to vicket_widget
+  using (id = (select ctx.org_by_key()))
+  with check (id = (select ctx.org_by_key()));
+comment on policy widget_all_sealed on vicket.orgs is 'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.orgs
+  for select to vicket_agent
+  using (id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.orgs is 'A member reads their org.';
+
+create policy agent_update on vicket.orgs
+  for update to vicket_agent
+  using (id = (select ctx.org_id()) and (select ctx.may('org:edit')))
+  with check (id = (select ctx.org_id()) and (select ctx.may('org:edit')));
+comment on policy agent_update on vicket.orgs is 'org:edit. The name only.';
+
+create policy operator_all on vicket.orgs
+  for all to vicket_operator
+  using (id = (select ctx.org_id()))
+  with check (id = (select ctx.org_id()));
+comment on policy operator_all on vicket.orgs is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.orgs
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.orgs is
+  'Not narrowed: an org is found by its slug before there is a context.';
+
+create policy definer_insert on vicket.orgs
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.orgs is
+  'Not narrowed: a new org has no context. admin.create_org, auth.begin_first_org.';
+
+create policy definer_update on vicket.orgs
+  for update to vicket_definer
+  using (id = (select ctx.org_id()) and (select ctx.may('org:delete')))
+  with check (id = (select ctx.org_id()) and (select ctx.may('org:delete')));
+comment on policy definer_update on vicket.orgs is
+  'ctx.remove marks a large org (deleted_at is the only column granted).';
+
+create policy definer_delete on vicket.orgs
+  for delete to vicket_definer
+  using (id = (select ctx.org_id()) and (select ctx.may('org:delete')));
+comment on policy definer_delete on vicket.orgs is 'ctx.remove.';
+
+create policy definer_delete_marked on vicket.orgs
+  for delete to vicket_definer
+  using (deleted_at is not null and session_user = 'vicket_worker'::name);
+comment on policy definer_delete_marked on vicket.orgs is 'worker.run_job ends what ctx.remove began.';
+
+grant select (id, name) on vicket.orgs to vicket_widget;
+grant select (id, slug, name, created_at), update (name) on vicket.orgs to vicket_agent;
+grant select, update (name) on vicket.orgs to vicket_operator;
+grant select (id, slug, slug_hash, name, created_at, deleted_at), insert (id, slug, name), update (deleted_at),
+  delete on vicket.orgs to vicket_definer;
+
+create function vicket.audited() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  kind constant text := tg_argv[0];
+  id_column constant text := tg_argv[1];
+  recorded constant text[] := string_to_array(tg_argv[2], ' ');
+  old_row constant jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+  new_row constant jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+  whole constant jsonb := coalesce(new_row, old_row);
+  tenant constant uuid := (case when kind = 'org' then whole ->> 'id' else whole ->> 'org_id' end)::uuid;
+  of_site constant uuid := (case when kind = 'site' then whole ->> 'id' else whole ->> 'site_id' end)::uuid;
+  -- An org or a site that is too large to go at once is marked first.
+  ends constant boolean := tg_op = 'DELETE' or new_row ->> 'deleted_at' is not null;
+  who record := ctx.actor();
+  -- Also when they are no member any more: whoever leaves an org did that.
+  person uuid := coalesce(who.user_id, ctx.session_user_id(ctx.digest('session')));
+  head record;
+  entry vicket.audit_log;
+begin
+  -- What goes because something else went needs no entry of its own: the org, its site, or whose machine key it was.
+  if tg_op <> 'INSERT' and old_row ->> 'deleted_at' is not null
+    or kind <> 'org' and not exists (select from vicket.orgs o where o.id = tenant and o.deleted_at is null)
+    or kind not in ('org', 'site') and ends and of_site is not null and not exists (
+      select from vicket.sites s where s.org_id = tenant and s.id = of_site and s.deleted_at is null)
+  then
+    return coalesce(new, old);
+  end if;
+  -- Through the agents' gate somebody acts, always. What a foreign key takes along is the doing of the same statement.
+  if person is null and ctx.needs_actor() and pg_trigger_depth() = 1 then
+    raise exception 'nobody acts' using errcode = 'insufficient_privilege';
+  end if;
+  entry.before := (select jsonb_object_agg(f.key, f.value) from jsonb_each(old_row) f where f.key = any (recorded));
+  if not ends then
+    entry.after := (select jsonb_object_agg(f.key, f.value) from jsonb_each(new_row) f where f.key = any (recorded));
+  end if;
+  if tg_op = 'UPDATE' and entry.before = entry.after then
+    return new;
+  end if;
+
+  insert into vicket.audit_heads (org_id) values (tenant) on conflict do nothing;
+  select h.last_seq, h.last_hash
+    into strict head
+    from vicket.audit_heads h
+    where h.org_id = tenant
+    for update;
+
+  entry.org_id := tenant;
+  entry.seq := head.last_seq + 1;
+  entry.at := clock_timestamp();
+  entry.actor_kind := case
+    when who.machine_key_id is not null then 'machine_key'
+    when person is not null then 'user'
+    when ctx.needs_actor() then 'machine_key'
+    else 'cli'
+  end;
+  entry.actor_id := coalesce(who.machine_key_id, person);
+  entry.actor := case
+    when who.machine_key_id is null and person is not null
+      then (select u.email from vicket.users u where u.id = person)
+    when who.machine_key_id is null and ctx.needs_actor() then 'machine key that is gone'
+    else ctx.actor_name()
+  end;
+  entry.action := case when ends then 'deleted' when tg_op = 'INSERT' then 'created' else 'updated' end;
+  entry.object_kind := kind;
+  entry.object_id := whole ->> id_column;
+  entry.site_id := of_site;
+  entry.request_id := nullif(current_setting('app.request_id', true), '');
+  entry.prev_hash := head.last_hash;
+  entry.hash := sha256(entry.prev_hash || convert_to(
+    jsonb_build_array(
+      entry.org_id, entry.seq, extract(epoch from entry.at), entry.actor_kind, entry.actor_id, entry.actor, entry.action,
+      entry.object_kind, entry.object_id, entry.site_id, entry.before, entry.after, entry.request_id
+    )::text, 'UTF8'));
+  insert into vicket.audit_log values (entry.*);
+  update vicket.audit_heads h set last_seq = entry.seq, last_hash = entry.hash where h.org_id = tenant;
+  return coalesce(new, old);
+end $$;
+alter function vicket.audited() owner to vicket_definer;
+comment on function vicket.audited() is
+  'Trigger: appends what changed to the audit log, in the transaction of the change. Definer: no request may write '
+  'there.';
+grant execute on function vicket.audited() to vicket_owner;
+
+create function vicket.changes_take_turns() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if ctx.org_id() is null or ctx.needs_actor() and not ctx.is_member() then
+    return null;
+  end if;
+  insert into vicket.audit_heads (org_id)
+    select o.id from vicket.orgs o where o.id = ctx.org_id()
+    on conflict do nothing;
+  perform from vicket.audit_heads h where h.org_id = ctx.org_id() for update;
+  return null;
+end $$;
+alter function vicket.changes_take_turns() owner to vicket_definer;
+comment on function vicket.changes_take_turns() is
+  'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
+grant execute on function vicket.changes_take_turns() to vicket_owner;
+
+create function vicket.org_begins() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.ticket_statuses (org_id, name, category, position, is_default)
+    values (new.id, 'Open', 'open', 1, true), (new.id, 'Pending', 'pending', 2, false),
+      (new.id, 'Resolved', 'resolved', 3, false), (new.id, 'Closed', 'closed', 4, false);
+  insert into vicket.ticket_priorities (org_id, name, position, is_default)
+    values (new.id, 'Low', 1, false), (new.id, 'Normal', 2, true), (new.id, 'High', 3, false), (new.id, 'Urgent', 4, false);
+  return null;
+end $$;
+alter function vicket.org_begins() owner to vicket_owner;
+
+create function vicket.org_renamed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.sites s where s.org_id = new.id order by s.id for no key update;
+  update vicket.sites s set content_version = s.content_version + 1 where s.org_id = new.id;
+  return null;
+end $$;
+alter function vicket.org_renamed() owner to vicket_definer;
+comment on function vicket.org_renamed() is
+  'Trigger: readers of all sites of the org see something new. Definer: no request may write there.';
+grant execute on function vicket.org_renamed() to vicket_owner;
+
+create trigger audited after insert or update on vicket.orgs
+  for each row execute function vicket.audited('org', 'slug', 'slug name');
+create trigger audited_end before delete on vicket.orgs
+  for each row execute function vicket.audited('org', 'slug', 'slug name');
+create trigger changes_take_turns before delete or update on vicket.orgs
+  for each statement execute function vicket.changes_take_turns();
+create trigger org_begins after insert on vicket.orgs
+  for each row execute function vicket.org_begins();
+create trigger org_renamed after update of name on vicket.orgs
+  for each row execute function vicket.org_renamed();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.users
+create table vicket.users (
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  name text not null,
+  password_hash text,
+  created_at timestamptz not null default now(),
+  constraint users_pkey primary key (id),
+  constraint users_email_unique unique (email),
+  constraint users_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
+  constraint users_email_lower check (email = lower(email)),
+  constraint users_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
+  constraint users_password_hash_shape check (password_hash ~~ '$argon2id$%')
+);
+alter table vicket.users owner to vicket_owner;
+comment on table vicket.users is 'People who log in. Not tenant rows: reached through definer functions only.';
+comment on column vicket.users.email is 'Lower case, unique across orgs.';
+comment on column vicket.users.password_hash is
+  'argon2id in PHC form; compared by functions of the schema auth, returned by none.';
+
+alter table vicket.users enable row level security;
+alter table vicket.users force row level security;
+
+create policy definer_select on vicket.users
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.users is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_insert on vicket.users
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.users is 'Not narrowed: whoever joins has no tenant yet.';
+
+create policy definer_update on vicket.users
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.users is
+  'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
+
+grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash),
+  update (password_hash) on vicket.users to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.sessions
+create table vicket.sessions (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  token_hash bytea not null,
+  created_at timestamptz not null default now(),
+  last_used_at timestamptz not null default now(),
+  constraint sessions_pkey primary key (id),
+  constraint sessions_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
+  constraint sessions_hash_length check (octet_length(token_hash) = 32)
+);
+alter table vicket.sessions owner to vicket_owner;
+comment on table vicket.sessions is
+  'Sessions of people, by the SHA-256 of their token: 14 days since the last use, 90 at most.';
+comment on column vicket.sessions.last_used_at is 'Written in batches by the worker, when a minute has passed.';
+
+create index sessions_created on vicket.sessions (created_at);
+create unique index sessions_token on vicket.sessions (token_hash);
+create index sessions_user on vicket.sessions (user_id);
+
+alter table vicket.sessions enable row level security;
+alter table vicket.sessions force row level security;
+
+create policy definer_select on vicket.sessions
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.sessions is
+  'Not narrowed: a session is found by its digest before there is a context.';
+
+create policy definer_insert on vicket.sessions
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.sessions is 'Not narrowed: whoever logs in has no context yet.';
+
+create policy definer_update on vicket.sessions
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.sessions is
+  'worker.touch_sessions (last_used_at is the only column granted).';
+
+create policy definer_delete on vicket.sessions
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.sessions is 'Not narrowed: logging out, a new password, worker.purge.';
+
+grant select, insert (user_id, token_hash), update (last_used_at), delete on vicket.sessions to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.members
+create table vicket.members (
+  org_id uuid not null default ctx.org_id(),
+  user_id uuid not null,
+  role text not null,
+  created_at timestamptz not null default now(),
+  constraint members_pkey primary key (org_id, user_id),
+  constraint members_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint members_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
+  constraint members_role_known check (role = any (array['owner', 'admin', 'agent', 'viewer']))
+);
+alter table vicket.members owner to vicket_owner;
+comment on table vicket.members is 'Who works for which org, and as what.';
+
+create index members_user on vicket.members (user_id, org_id);
+
+alter table vicket.members enable row level security;
+alter table vicket.members force row level security;
+
+create policy agent_select on vicket.members
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.members is 'Members see who else works here.';
+
+create policy agent_update on vicket.members
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('member:role_set')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('member:role_set')));
+comment on policy agent_update on vicket.members is 'member:role_set, within the owner rules (trigger member_guarded).';
+
+create policy operator_all on vicket.members
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.members is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.members
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.members is
+  'Not narrowed: ctx.actor is what the context is asked of; a person''s orgs are many.';
+
+create policy definer_insert on vicket.members
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.members is 'auth.accept_invitation, auth.begin_first_org.';
+
+create policy definer_delete on vicket.members
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and ((select ctx.may('member:role_set')) or (select ctx.may('org:delete'))));
+comment on policy definer_delete on vicket.members is
+  'ctx.remove: member:role_set, within the owner rules; all of them, with their org.';
+
+grant select (org_id, user_id, role, created_at), update (role) on vicket.members to vicket_agent;
+grant select, insert (user_id, role), update (role) on vicket.members to vicket_operator;
+grant select (org_id, user_id, role, created_at), insert (org_id, user_id, role),
+  delete on vicket.members to vicket_definer;
+
+create function vicket.member_guarded() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who record := ctx.actor();
+  leaves constant boolean := tg_op = 'DELETE';
+begin
+  if tg_op = 'UPDATE' and new.role = old.role then
+    return new;
+  end if;
+  -- The org itself goes, and its members with it. Asked apart: an agent, who changes roles, may not read deleted_at.
+  if leaves then
+    if not exists (select from vicket.orgs o where o.id = old.org_id and o.deleted_at is null) then
+      return old;
+    end if;
+  end if;
+  if old.role = 'owner' and not exists (
+    select from vicket.members m
+    where m.org_id = old.org_id and m.role = 'owner' and m.user_id <> old.user_id
+  ) then
+    raise exception 'the org would be without an owner'
+      using errcode = 'check_violation', constraint = 'members_last_owner';
+  end if;
+  if who.user_id is null then
+    if ctx.needs_actor() then
+      raise exception 'nobody acts' using errcode = 'insufficient_privilege';
+    end if;
+    return case when leaves then old else new end;
+  end if;
+  if not leaves and who.user_id = old.user_id then
+    raise exception 'nobody changes their own role'
+      using errcode = 'check_violation', constraint = 'members_not_oneself';
+  end if;
+  if not ctx.may_grant(old.role) or not leaves and not ctx.may_grant(new.role) then
+    raise exception 'a role beyond one''s own'
+      using errcode = 'check_violation', constraint = 'members_beyond_oneself';
+  end if;
+  return case when leaves then old else new end;
+end $$;
+alter function vicket.member_guarded() owner to vicket_owner;
+
+create trigger audited after insert or update on vicket.members
+  for each row execute function vicket.audited('member', 'user_id', 'user_id role');
+create trigger changes_take_turns before delete or update on vicket.members
+  for each statement execute function vicket.changes_take_turns();
+create trigger member_guarded before delete or update of role on vicket.members
+  for each row execute function vicket.member_guarded();
+create trigger member_leaves before delete on vicket.members
+  for each row execute function vicket.audited('member', 'user_id', 'user_id role');
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.invitations
+create table vicket.invitations (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  email text not null,
+  role text not null,
+  token_hash bytea not null,
+  invited_by text not null default ctx.actor_name(),
+  invited_by_id uuid default ctx.actor_user_id(),
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null default now() + '7 days'::interval,
+  constraint invitations_pkey primary key (org_id, id),
+  constraint invitations_email_unique unique (org_id, email),
+  constraint invitations_inviter_fkey foreign key (org_id, invited_by_id) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint invitations_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint invitations_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
+  constraint invitations_email_lower check (email = lower(email)),
+  constraint invitations_email_shape check (email ~ '^[^@\s]+@[^@\s]+$'),
+  constraint invitations_hash_length check (octet_length(token_hash) = 32),
+  constraint invitations_role_known check (role = any (array['owner', 'admin', 'agent', 'viewer']))
+);
+alter table vicket.invitations owner to vicket_owner;
+comment on table vicket.invitations is 'Invitations that wait to be accepted, by the SHA-256 of their token.';
+comment on column vicket.invitations.invited_by_id is
+  'The member who invited: it goes with them, and is worth what they may do when it is accepted. NULL for a command.';
+
+create index invitations_inviter on vicket.invitations (org_id, invited_by_id);
+create unique index invitations_token on vicket.invitations (token_hash);
+
+alter table vicket.invitations enable row level security;
+alter table vicket.invitations force row level security;
+
+create policy agent_select on vicket.invitations
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
+comment on policy agent_select on vicket.invitations is 'member:invite.';
+
+create policy agent_insert on vicket.invitations
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')) and ctx.may_grant(role));
+comment on policy agent_insert on vicket.invitations is 'member:invite, and a role that one may give.';
+
+create policy operator_all on vicket.invitations
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.invitations is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.invitations
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.invitations is
+  'Not narrowed: an invitation is found by its digest before there is a context.';
+
+create policy definer_delete on vicket.invitations
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('member:invite'))
+    and (ctx.may_grant(role) or expires_at <= now())
+  );
+comment on policy definer_delete on vicket.invitations is
+  'ctx.remove: a role that one may give; one that has expired in any case.';
+
+create policy definer_delete_accepted on vicket.invitations
+  for delete to vicket_definer
+  using (token_hash = (select ctx.digest('invitation')));
+comment on policy definer_delete_accepted on vicket.invitations is 'auth.accept_invitation: good for one join.';
+
+grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role,
+  token_hash) on vicket.invitations to vicket_agent, vicket_operator;
+grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at),
+  delete on vicket.invitations to vicket_definer;
+
+create trigger audited after insert or delete on vicket.invitations
+  for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
+create trigger changes_take_turns before insert or delete or update on vicket.invitations
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.machine_keys
+create table vicket.machine_keys (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  key_hash bytea not null,
+  hint text not null,
+  permissions text[] not null,
+  created_by uuid not null default ctx.actor_user_id(),
+  created_at timestamptz not null default now(),
+  expires_at timestamptz,
+  revoked_at timestamptz,
+  last_used_at timestamptz,
+  parent_id uuid,
+  constraint machine_keys_pkey primary key (org_id, id),
+  constraint machine_keys_creator_fkey foreign key (org_id, created_by) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint machine_keys_parent_fkey foreign key (org_id, parent_id) references vicket.machine_keys(org_id, id) on
+    delete cascade,
+  constraint machine_keys_hash_length check (octet_length(key_hash) = 32),
+  constraint machine_keys_hint_length check (char_length(hint) = 4),
+  constraint machine_keys_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S'),
+  constraint machine_keys_some_permission check (cardinality(permissions) > 0)
+);
+alter table vicket.machine_keys owner to vicket_owner;
+comment on table vicket.machine_keys is 'Secret keys of programs (sk_), as SHA-256. The plaintext is in no table.';
+comment on column vicket.machine_keys.permissions is
+  'What the key was given; ctx.actor takes away what its creator may not do now.';
+comment on column vicket.machine_keys.created_by is
+  'The member whose permissions bound this key; it goes with their membership.';
+comment on column vicket.machine_keys.parent_id is 'The machine key that made it: it ends with that one.';
+
+create index machine_keys_creator on vicket.machine_keys (org_id, created_by);
+create unique index machine_keys_hash on vicket.machine_keys (key_hash);
+create index machine_keys_id on vicket.machine_keys (id);
+create index machine_keys_parent on vicket.machine_keys (org_id, parent_id);
+
+alter table vicket.machine_keys enable row level security;
+alter table vicket.machine_keys force row level security;
+
+create policy agent_select on vicket.machine_keys
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')));
+comment on policy agent_select on vicket.machine_keys is 'machinekey:edit.';
+
+create policy agent_insert on vicket.machine_keys
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('machinekey:edit'))
+    and created_by = (select ctx.actor_user_id())
+    and ctx.may_all(permissions)
+  );
+comment on policy agent_insert on vicket.machine_keys is
+  'machinekey:edit; in one''s own name, and no permission that one lacks.';
+
+create policy agent_update on vicket.machine_keys
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')));
+comment on policy agent_update on vicket.machine_keys is 'machinekey:edit (revoked_at is the only column granted).';
+
+create policy operator_all on vicket.machine_keys
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.machine_keys is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.machine_keys
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.machine_keys is
+  'Not narrowed: a key is found by its digest before there is a context.';
+
+create policy definer_update on vicket.machine_keys
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.machine_keys is
+  'worker.touch_machine_keys (last_used_at is the only column granted).';
+
+grant select (org_id, id, name, hint, permissions, created_by, created_at, expires_at, revoked_at, last_used_at,
+  parent_id), insert (name, key_hash, hint, permissions, expires_at),
+  update (revoked_at) on vicket.machine_keys to vicket_agent;
+grant select (org_id, id, name, hint, permissions, created_by, created_at, expires_at, revoked_at, last_used_at,
+  parent_id), insert (name, key_hash, hint, permissions, created_by, expires_at),
+  update (revoked_at) on vicket.machine_keys to vicket_operator;
+grant select (org_id, id, name, key_hash, permissions, created_by, expires_at, revoked_at, last_used_at),
+  update (last_used_at) on vicket.machine_keys to vicket_definer;
+
+create function vicket.machine_key_bounded() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'INSERT' then
+    new.parent_id := (ctx.actor()).machine_key_id;
+    new.expires_at := least(
+      new.expires_at,
+      (select k.expires_at from vicket.machine_keys k where k.org_id = new.org_id and k.id = new.parent_id));
+    return new;
+  end if;
+  update vicket.machine_keys k
+    set revoked_at = new.revoked_at
+    where k.org_id = new.org_id and k.parent_id = new.id and k.revoked_at is null;
+  return null;
+end $$;
+alter function vicket.machine_key_bounded() owner to vicket_owner;
+
+create function vicket.stays_revoked() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if old.revoked_at is not null and new.revoked_at is distinct from old.revoked_at then
+    raise exception 'a revoked key stays revoked' using errcode = 'check_violation', constraint = 'stays_revoked';
+  end if;
+  return new;
+end $$;
+alter function vicket.stays_revoked() owner to vicket_owner;
+
+create trigger audited after insert or delete or update on vicket.machine_keys
+  for each row execute function vicket.audited('machine_key', 'id',
+    'name hint permissions created_by expires_at revoked_at');
+create trigger bounded before insert on vicket.machine_keys
+  for each row execute function vicket.machine_key_bounded();
+create trigger bounded_end after update of revoked_at on vicket.machine_keys
+  for each row when (old.revoked_at is null and new.revoked_at is not null) execute function
+    vicket.machine_key_bounded();
+create trigger changes_take_turns before insert or delete or update of revoked_at on vicket.machine_keys
+  for each statement execute function vicket.changes_take_turns();
+create trigger stays_revoked before update of revoked_at on vicket.machine_keys
+  for each row execute function vicket.stays_revoked();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.sites
+create table vicket.sites (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  slug text not null,
+  name text not null,
+  prefix text not null,
+  content_version bigint not null default 1,
+  views_version bigint not null default 1,
+  reads_per_minute integer not null default 6000,
+  writes_per_minute integer not null default 60,
+  network_reads_per_minute integer not null default 300,
+  network_writes_per_minute integer not null default 10,
+  last_number bigint not null default 0,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  constraint sites_pkey primary key (org_id, id),
+  constraint sites_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint sites_limits_range check (reads_per_minute >= 0 and reads_per_minute <= 10000000 and writes_per_minute >= 0
+    and writes_per_minute <= 10000000 and network_reads_per_minute >= 0 and network_reads_per_minute <= 10000000 and
+    network_writes_per_minute >= 0 and network_writes_per_minute <= 10000000),
+  constraint sites_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S'),
+  constraint sites_prefix_shape check (prefix ~ '^[A-Z]{2,8}$'),
+  constraint sites_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')
+);
+alter table vicket.sites owner to vicket_owner;
+comment on table vicket.sites is 'Customer-facing surfaces of an org. A publishable key speaks for exactly one.';
+comment on column vicket.sites.prefix is 'Begins the references of its tickets, APP-21; unique in the org.';
+comment on column vicket.sites.content_version is
+  'Grows with every change of what a reader of this site could see, but for view counts.';
+comment on column vicket.sites.views_version is
+  'Grows with every batch of view counts that a reader of this site could see.';
+comment on column vicket.sites.reads_per_minute is 'Rate limit of the whole site, reads.';
+comment on column vicket.sites.writes_per_minute is 'Rate limit of the whole site, ticket writes.';
+comment on column vicket.sites.network_reads_per_minute is
+  'Rate limit of one client network (IPv4 /24, IPv6 /56) within the site, reads.';
+comment on column vicket.sites.network_writes_per_minute is
+  'Rate limit of one client network within the site, ticket writes.';
+comment on column vicket.sites.last_number is 'The highest number of a ticket that is gone: it is not given again.';
+comment on column vicket.sites.deleted_at is
+  'Set when a site that is too large to go at once was deleted: nobody sees it any more.';
+
+create unique index sites_prefix_unique on vicket.sites (org_id, prefix) where (deleted_at is null);
+create unique index sites_slug_unique on vicket.sites (org_id, slug) where (deleted_at is null);
+
+alter table vicket.sites enable row level security;
+alter table vicket.sites force row level security;
+
+create policy widget_select on vicket.sites
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and id = (select ctx.site_id()));
+comment on policy widget_select on vicket.sites is 'The support page shows its site''s name.';
+
+create policy widget_all_sealed on vicket.sites
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.sites is 'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.sites
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()) and deleted_at is null);
+comment on policy agent_select on vicket.sites is 'Members see their org''s sites.';
+
+create policy agent_insert on vicket.sites
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('site:create')));
+comment on policy agent_insert on vicket.sites is 'site:create.';
+
+create policy agent_update on vicket.sites
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')) and deleted_at is null)
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+comment on policy agent_update on vicket.sites is 'site:edit.';
+
+create policy operator_all on vicket.sites
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()) and deleted_at is null)
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.sites is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.sites
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.sites is
+  'Not narrowed: auth.enter reads limits and versions with the key, before there is a context.';
+
+create policy definer_update on vicket.sites
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.sites is
+  'Not narrowed: whoever changes content, a DBA without a context too, must be seen by its readers.';
+
+create policy definer_delete on vicket.sites
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')));
+comment on policy definer_delete on vicket.sites is 'ctx.remove: site:delete.';
+
+create policy definer_delete_marked on vicket.sites
+  for delete to vicket_definer
+  using (deleted_at is not null and session_user = 'vicket_worker'::name);
+comment on policy definer_delete_marked on vicket.sites is 'worker.run_job ends what ctx.remove began.';
+
+grant select (org_id, id, slug, name, prefix) on vicket.sites to vicket_widget;
+grant select (org_id, id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
+  network_writes_per_minute, created_at, updated_at), insert (slug, name, prefix), update (name, prefix,
+  reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute,
+  updated_at) on vicket.sites to vicket_agent;
+grant select, insert (slug, name, prefix), update (slug, name, prefix, reads_per_minute, writes_per_minute,
+  network_reads_per_minute, network_writes_per_minute, updated_at) on vicket.sites to vicket_operator;
+grant select (org_id, id, slug, prefix, content_version, views_version, reads_per_minute, writes_per_minute,
+  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at), update (content_version, views_version,
+  last_number, deleted_at), delete on vicket.sites to vicket_definer;
+
+create function vicket.site_changed() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.content_version := old.content_version + 1;
+  return new;
+end $$;
+alter function vicket.site_changed() owner to vicket_owner;
+
+create function vicket.site_prefixed() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  org_slug constant text := (select o.slug from vicket.orgs o where o.id = new.org_id);
+  own constant text := case when starts_with(new.slug, org_slug || '-') then substr(new.slug, length(org_slug) + 2)
+    else new.slug end;
+  letters constant text := left(upper(regexp_replace(own, '[^a-z]', '', 'g')), 4);
+  proposed constant text := rpad(letters, greatest(2, length(letters)), 'X');
+  more text := '';
+begin
+  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = proposed || more) loop
+    more := case
+      when more = '' then 'B'
+      when right(more, 1) < 'Z' then left(more, -1) || chr(ascii(right(more, 1)) + 1)
+      else more || 'A'
+    end;
+  end loop;
+  new.prefix := proposed || more;
+  return new;
+end $$;
+alter function vicket.site_prefixed() owner to vicket_owner;
+
+create trigger audited after insert or delete or update of slug, name, prefix, reads_per_minute, writes_per_minute,
+  network_reads_per_minute, network_writes_per_minute, deleted_at on vicket.sites
+  for each row execute function vicket.audited('site', 'slug',
+    'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute');
+create trigger changes_take_turns before insert or delete or update of slug, name, prefix, reads_per_minute,
+  writes_per_minute, network_reads_per_minute, network_writes_per_minute, updated_at on vicket.sites
+  for each statement execute function vicket.changes_take_turns();
+create trigger site_changed before update of name, slug, prefix on vicket.sites
+  for each row execute function vicket.site_changed();
+create trigger site_prefixed before insert on vicket.sites
+  for each row when (new.prefix is null) execute function vicket.site_prefixed();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.site_origins
+create table vicket.site_origins (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  origin text not null,
+  origin_hash bytea not null generated always as (sha256((origin)::bytea)) stored,
+  created_at timestamptz not null default now(),
+  constraint site_origins_pkey primary key (org_id, site_id, origin),
+  constraint site_origins_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint site_origins_shape check (origin ~ '^https?://[^/?#@\s\\*]+$' and char_length(origin) <= 255)
+);
+alter table vicket.site_origins owner to vicket_owner;
+comment on table vicket.site_origins is 'Exact origins (scheme, host, port) whose pages may use the site''s key.';
+comment on column vicket.site_origins.origin is 'In the form browsers send: lower case, punycode, no default port.';
+comment on column vicket.site_origins.origin_hash is
+  'SHA-256 of origin: requests are compared by digest, so no caller''s text is in SQL.';
+
+create index site_origins_anywhere on vicket.site_origins (origin_hash);
+create index site_origins_by_hash on vicket.site_origins (org_id, site_id, origin_hash);
+create statistics vicket.site_origins_tenant (ndistinct, dependencies) on org_id, site_id from vicket.site_origins;
+
+alter table vicket.site_origins enable row level security;
+alter table vicket.site_origins force row level security;
+
+create policy agent_select on vicket.site_origins
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.site_origins is 'Members see which pages may use a site''s key.';
+
+create policy agent_insert on vicket.site_origins
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))));
+comment on policy agent_insert on vicket.site_origins is
+  'site:edit; site:create for the list that a new site begins with.';
+
+create policy operator_all on vicket.site_origins
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.site_origins is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.site_origins
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.site_origins is
+  'Not narrowed: auth.enter before there is a context, auth.origin_known for preflights of any site.';
+
+create policy definer_delete on vicket.site_origins
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+comment on policy definer_delete on vicket.site_origins is 'ctx.remove: site:edit.';
+
+grant select (org_id, site_id, origin, created_at), insert (site_id, origin) on vicket.site_origins to vicket_agent;
+grant select, insert (site_id, origin) on vicket.site_origins to vicket_operator;
+grant select (org_id, site_id, origin, origin_hash), delete on vicket.site_origins to vicket_definer;
+
+create trigger audited after insert or delete on vicket.site_origins
+  for each row execute function vicket.audited('origin', 'origin', 'origin');
+create trigger changes_take_turns before insert or delete on vicket.site_origins
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.refused_origins
+create table vicket.refused_origins (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  origin text not null,
+  times bigint not null,
+  first_seen timestamptz not null,
+  last_seen timestamptz not null,
+  constraint refused_origins_pkey primary key (org_id, site_id, origin),
+  constraint refused_origins_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint refused_origins_length check (char_length(origin) <= 255)
+);
+alter table vicket.refused_origins owner to vicket_owner;
+comment on table vicket.refused_origins is
+  'Origins that tried a good key and are not listed: at most 200 a site, the least recent dropped.';
+
+create statistics vicket.refused_origins_tenant (ndistinct, dependencies) on org_id, site_id from vicket.refused_origins;
+
+alter table vicket.refused_origins enable row level security;
+alter table vicket.refused_origins force row level security;
+
+create policy agent_select on vicket.refused_origins
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+comment on policy agent_select on vicket.refused_origins is 'site:edit.';
+
+create policy operator_all on vicket.refused_origins
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.refused_origins is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.refused_origins
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.refused_origins is
+  'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
+
+create policy definer_insert on vicket.refused_origins
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.refused_origins is
+  'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
+
+create policy definer_update on vicket.refused_origins
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.refused_origins is 'worker.add_refused_origins.';
+
+create policy definer_delete on vicket.refused_origins
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+comment on policy definer_delete on vicket.refused_origins is 'ctx.remove: site:edit.';
+
+create policy definer_delete_least on vicket.refused_origins
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete_least on vicket.refused_origins is 'worker.add_refused_origins keeps 200.';
+
+grant select (org_id, site_id, origin, times, first_seen, last_seen) on vicket.refused_origins to vicket_agent;
+grant select on vicket.refused_origins to vicket_operator;
+grant select, insert (org_id, site_id, origin, times, first_seen, last_seen), update (times, last_seen),
+  delete on vicket.refused_origins to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.site_keys
+create table vicket.site_keys (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  key_hash bytea not null,
+  hint text not null,
+  state text not null,
+  created_at timestamptz not null default now(),
+  created_by text not null default ctx.actor_name(),
+  activated_at timestamptz,
+  revoked_at timestamptz,
+  last_used_at timestamptz,
+  constraint site_keys_pkey primary key (org_id, site_id, id),
+  constraint site_keys_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint site_keys_hash_length check (octet_length(key_hash) = 32),
+  constraint site_keys_hint_length check (char_length(hint) = 4),
+  constraint site_keys_revoked_at check ((state = 'revoked') = (revoked_at is not null)),
+  constraint site_keys_state_known check (state = any (array['active', 'staged', 'revoked']))
+);
+alter table vicket.site_keys owner to vicket_owner;
+comment on table vicket.site_keys is 'Publishable keys as SHA-256. The plaintext is in no table.';
+comment on column vicket.site_keys.key_hash is 'SHA-256 of the whole header value, 32 bytes.';
+comment on column vicket.site_keys.hint is 'The last four characters of the key, to recognise it by.';
+comment on column vicket.site_keys.state is
+  'active, staged (works beside the active one until a rotation promotes it) or revoked.';
+comment on column vicket.site_keys.last_used_at is 'Written in batches by the worker; a few seconds late.';
+
+create unique index site_keys_hash on vicket.site_keys (key_hash);
+create unique index site_keys_one_active on vicket.site_keys (org_id, site_id) where (state = 'active'::text);
+create unique index site_keys_one_staged on vicket.site_keys (org_id, site_id) where (state = 'staged'::text);
+create statistics vicket.site_keys_tenant (ndistinct, dependencies) on org_id, site_id from vicket.site_keys;
+
+alter table vicket.site_keys enable row level security;
+alter table vicket.site_keys force row level security;
+
+create policy agent_select on vicket.site_keys
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.site_keys is
+  'Members see when a key was made and last used; its hash is in no grant.';
+
+create policy agent_insert on vicket.site_keys
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
+comment on policy agent_insert on vicket.site_keys is 'apikey:rotate.';
+
+create policy agent_update on vicket.site_keys
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
+comment on policy agent_update on vicket.site_keys is 'apikey:rotate.';
+
+create policy operator_all on vicket.site_keys
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.site_keys is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.site_keys
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.site_keys is
+  'Not narrowed: auth.enter and the seal find a key by its digest.';
+
+create policy definer_update_revoked on vicket.site_keys
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')) and state = 'revoked');
+comment on policy definer_update_revoked on vicket.site_keys is
+  'ctx.remove: the keys of a large site are dead before its rows are gone.';
+
+create policy definer_update_used on vicket.site_keys
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update_used on vicket.site_keys is 'worker.touch_keys.';
+
+grant select (org_id, site_id, id, hint, state, created_at, created_by, activated_at, revoked_at, last_used_at),
+  insert (site_id, key_hash, hint, state, activated_at), update (state, activated_at,
+  revoked_at) on vicket.site_keys to vicket_agent, vicket_operator;
+grant select (org_id, site_id, id, key_hash, state, last_used_at), update (state, revoked_at,
+  last_used_at) on vicket.site_keys to vicket_definer;
+
+create trigger audited after insert or delete or update of state on vicket.site_keys
+  for each row execute function vicket.audited('site_key', 'hint', 'hint state');
+create trigger changes_take_turns before insert or delete or update of state on vicket.site_keys
+  for each statement execute function vicket.changes_take_turns();
+create trigger stays_revoked before update of state, revoked_at on vicket.site_keys
+  for each row execute function vicket.stays_revoked();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.site_key_origins
+create table vicket.site_key_origins (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  key_id uuid not null,
+  origin text not null,
+  last_used_at timestamptz not null,
+  constraint site_key_origins_pkey primary key (org_id, site_id, key_id, origin),
+  constraint site_key_origins_key_fkey foreign key (org_id, site_id, key_id) references vicket.site_keys(org_id,
+    site_id, id) on delete cascade,
+  constraint site_key_origins_length check (char_length(origin) <= 255)
+);
+alter table vicket.site_key_origins owner to vicket_owner;
+comment on table vicket.site_key_origins is 'From which of the site''s origins a key was used, and when last.';
+comment on column vicket.site_key_origins.origin is 'Empty for requests without one: servers and tools.';
+
+create statistics vicket.site_key_origins_tenant (ndistinct, dependencies) on org_id, site_id from
+  vicket.site_key_origins;
+
+alter table vicket.site_key_origins enable row level security;
+alter table vicket.site_key_origins force row level security;
+
+create policy agent_select on vicket.site_key_origins
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.site_key_origins is 'Members see where a key was last used.';
+
+create policy definer_select on vicket.site_key_origins
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.site_key_origins is
+  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+
+create policy definer_insert on vicket.site_key_origins
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.site_key_origins is
+  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+
+create policy definer_update on vicket.site_key_origins
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.site_key_origins is 'worker.touch_key_origins.';
+
+grant select (org_id, site_id, key_id, origin, last_used_at) on vicket.site_key_origins to vicket_agent;
+grant select (org_id, site_id, key_id, origin, last_used_at), insert (org_id, site_id, key_id, origin, last_used_at),
+  update (last_used_at) on vicket.site_key_origins to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.articles
+create table vicket.articles (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid,
+  id uuid not null default gen_random_uuid(),
+  slug text not null,
+  title text not null,
+  excerpt text not null default '',
+  body_markdown text not null default '',
+  body_html text not null default '',
+  status text not null default 'draft',
+  view_count bigint not null default 0,
+  popularity bigint not null default 0,
+  published_at timestamptz,
+  created_at timestamptz not null default now(),
+  created_by text not null default ctx.actor_name(),
+  updated_at timestamptz not null default now(),
+  updated_by text not null default ctx.actor_name(),
+  search tsvector not null generated always as ((setweight(to_tsvector('english'::regconfig, title), 'A'::"char") ||
+    setweight(to_tsvector('english'::regconfig, excerpt), 'B'::"char")) || setweight(to_tsvector('english'::regconfig,
+    body_markdown), 'C'::"char")) stored,
+  constraint articles_pkey primary key (org_id, id),
+  constraint articles_slug_unique unique nulls not distinct (org_id, site_id, slug),
+  constraint articles_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint articles_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint articles_body_length check (char_length(body_markdown) <= 200000),
+  constraint articles_published_at check (status <> 'published' or published_at is not null),
+  constraint articles_published_body check (status <> 'published' or body_markdown ~ '\S'),
+  constraint articles_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$'),
+  constraint articles_status_known check (status = any (array['draft', 'published', 'archived'])),
+  constraint articles_title_length check (char_length(title) >= 1 and char_length(title) <= 200)
+) with (fillfactor=80);
+alter table vicket.articles owner to vicket_owner;
+comment on table vicket.articles is 'Help articles. site_id NULL: for all sites of the org.';
+comment on column vicket.articles.body_html is 'body_markdown, rendered and sanitised when it was written.';
+comment on column vicket.articles.view_count is 'Counted by the server, written in batches by the worker.';
+comment on column vicket.articles.popularity is
+  'view_count when it last grew by a tenth: what lists are ordered by, so that a count moves no index entry.';
+comment on column vicket.articles.created_by is 'Who wrote it first, as ctx.actor_name calls them.';
+comment on column vicket.articles.updated_by is 'Who changed it last; set by trigger, with updated_at.';
+comment on column vicket.articles.search is 'Full-text document: title, excerpt, body, in that order of weight.';
+
+create index articles_made on vicket.articles (org_id, created_at desc, id desc);
+create index articles_made_in_site on vicket.articles (org_id, site_id, created_at desc, id desc);
+create index articles_newest on vicket.articles (org_id, site_id, published_at desc, id desc) where (status =
+  'published'::text);
+create index articles_popular on vicket.articles (org_id, site_id, popularity desc, id desc) where (status =
+  'published'::text);
+create statistics vicket.articles_tenant (ndistinct, dependencies) on org_id, site_id from vicket.articles;
+
+alter table vicket.articles enable row level security;
+alter table vicket.articles force row level security;
+
+create policy widget_select on vicket.articles
+  for select to vicket_widget
+  using (
+    org_id = (select ctx.org_id())
+    and (site_id is null or site_id = (select ctx.site_id()))
+    and status = 'published'
+  );
+comment on policy widget_select on vicket.articles is
+  'The org predicate is what keeps a NULL site from meaning every org.';
+
+create policy widget_all_sealed on vicket.articles
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())))
+  with check (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())));
+comment on policy widget_all_sealed on vicket.articles is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.articles
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('article:read')) or (select ctx.may('article:write')) or (select ctx.may('article:publish')))
+  );
+comment on policy agent_select on vicket.articles is
+  'article:read; and who may write or publish reads what they write.';
+
+create policy agent_insert on vicket.articles
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
+comment on policy agent_insert on vicket.articles is 'article:write. A draft: status is in no INSERT grant.';
+
+create policy agent_update on vicket.articles
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('article:publish'))))
+  with check (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('article:write')) or (select ctx.may('article:publish')))
+  );
+comment on policy agent_update on vicket.articles is
+  'article:write for the text, article:publish for the status (trigger content_guarded).';
+
+create policy operator_all on vicket.articles
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.articles is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.articles
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.articles is
+  'worker.add_views and worker.run_job for any org, ctx.remove for one.';
+
+create policy definer_update on vicket.articles
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('site:delete'))))
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.articles is
+  'worker.add_views (the two counts are the only columns granted); ctx.remove_large locks what goes with a site.';
+
+create policy definer_delete on vicket.articles
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('site:delete'))));
+comment on policy definer_delete on vicket.articles is 'ctx.remove: article:write; with a site, site:delete.';
+
+create policy definer_delete_marked on vicket.articles
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete_marked on vicket.articles is 'worker.run_job, of a site that is marked.';
+
+grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_html, status, view_count, popularity,
+  published_at, updated_at, search) on vicket.articles to vicket_widget;
+grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_html, status, view_count, published_at,
+  created_at, created_by, updated_at, updated_by, search), insert (site_id, slug, title, excerpt, body_markdown,
+  body_html), update (slug, title, excerpt, body_markdown, body_html, status) on vicket.articles to vicket_agent;
+grant select, insert (site_id, slug, title, excerpt, body_markdown, body_html, status, published_at), update (slug,
+  title, excerpt, body_markdown, body_html, status, published_at, updated_at) on vicket.articles to vicket_operator;
+grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity),
+  delete on vicket.articles to vicket_definer;
+
+create function vicket.content_changed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  org constant uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
+  -- A site that something was taken from sees a change too. NULL: all sites of the org.
+  of_sites constant uuid[] := case tg_op
+    when 'INSERT' then array[new.site_id]
+    when 'DELETE' then array[old.site_id]
+    else array[new.site_id, old.site_id]
+  end;
+  of_all constant boolean := array_position(of_sites, null) is not null;
+begin
+  perform from vicket.sites s
+    where s.org_id = org and (of_all or s.id = any (of_sites))
+    order by s.id
+    for no key update;
+  update vicket.sites s
+    set content_version = s.content_version + 1
+    where s.org_id = org and (of_all or s.id = any (of_sites));
+  return null;
+end $$;
+alter function vicket.content_changed() owner to vicket_definer;
+comment on function vicket.content_changed() is
+  'Trigger: readers of the row''s site, or of all its org''s, see something new. Definer: no request may write there.';
+grant execute on function vicket.content_changed() to vicket_owner;
+
+create function vicket.content_guarded() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  text_columns constant text[] := string_to_array(tg_argv[0], ' ');
+  before_row constant jsonb := to_jsonb(old);
+  after_row constant jsonb := to_jsonb(new);
+  text_changed constant boolean := exists (
+    select from unnest(text_columns) c (name) where before_row -> c.name is distinct from after_row -> c.name
+  );
+  status_changed constant boolean := new.status <> old.status;
+  acts constant boolean := ctx.needs_actor();
+begin
+  if not text_changed and not status_changed then
+    return new;
+  end if;
+  if acts and text_changed and not ctx.may('article:write') then
+    raise exception 'article:write is needed' using errcode = 'insufficient_privilege';
+  end if;
+  if acts and status_changed and not ctx.may('article:publish') then
+    raise exception 'article:publish is needed' using errcode = 'insufficient_privilege';
+  end if;
+  new.updated_at := now();
+  new.updated_by := ctx.actor_name();
+  return new;
+end $$;
+alter function vicket.content_guarded() owner to vicket_owner;
+
+create function vicket.article_published() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.published_at := coalesce(new.published_at, now());
+  return new;
+end $$;
+alter function vicket.article_published() owner to vicket_owner;
+
+create trigger audited after insert or delete or update of slug, title, excerpt, body_markdown, body_html, status on
+  vicket.articles
+  for each row execute function vicket.audited('article', 'id', 'site_id slug title status updated_at');
+create trigger changes_take_turns before insert or delete or update of slug, title, excerpt, body_markdown, body_html,
+  status on vicket.articles
+  for each statement execute function vicket.changes_take_turns();
+create trigger content_changed after insert or delete or update of slug, title, excerpt, body_markdown, body_html,
+  status, published_at, updated_at on vicket.articles
+  for each row execute function vicket.content_changed();
+create trigger content_guarded before update of slug, title, excerpt, body_markdown, body_html, status on
+  vicket.articles
+  for each row execute function vicket.content_guarded('slug title excerpt body_markdown body_html');
+create trigger published before update of status on vicket.articles
+  for each row when (new.status = 'published') execute function vicket.article_published();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.faqs
+create table vicket.faqs (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid,
+  id uuid not null default gen_random_uuid(),
+  question text not null,
+  answer_markdown text not null default '',
+  answer_html text not null default '',
+  "position" integer not null default 0,
+  status text not null default 'draft',
+  created_at timestamptz not null default now(),
+  created_by text not null default ctx.actor_name(),
+  updated_at timestamptz not null default now(),
+  updated_by text not null default ctx.actor_name(),
+  constraint faqs_pkey primary key (org_id, id),
+  constraint faqs_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint faqs_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint faqs_answer_length check (char_length(answer_markdown) <= 20000),
+  constraint faqs_published_answer check (status <> 'published' or answer_markdown ~ '\S'),
+  constraint faqs_question_length check (char_length(question) >= 1 and char_length(question) <= 500),
+  constraint faqs_status_known check (status = any (array['draft', 'published', 'archived']))
+);
+alter table vicket.faqs owner to vicket_owner;
+comment on table vicket.faqs is 'Frequently asked questions. site_id NULL: for all sites of the org.';
+
+create index faqs_in_order on vicket.faqs (org_id, site_id, "position", id);
+create statistics vicket.faqs_tenant (ndistinct, dependencies) on org_id, site_id from vicket.faqs;
+
+alter table vicket.faqs enable row level security;
+alter table vicket.faqs force row level security;
+
+create policy widget_select on vicket.faqs
+  for select to vicket_widget
+  using (
+    org_id = (select ctx.org_id())
+    and (site_id is null or site_id = (select ctx.site_id()))
+    and status = 'published'
+  );
+comment on policy widget_select on vicket.faqs is 'The org predicate is what keeps a NULL site from meaning every org.';
+
+create policy widget_all_sealed on vicket.faqs
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())))
+  with check (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())));
+comment on policy widget_all_sealed on vicket.faqs is 'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.faqs
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('article:read')) or (select ctx.may('article:write')) or (select ctx.may('article:publish')))
+  );
+
+create policy agent_insert on vicket.faqs
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
+
+create policy agent_update on vicket.faqs
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('article:publish'))))
+  with check (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('article:write')) or (select ctx.may('article:publish')))
+  );
+comment on policy agent_update on vicket.faqs is
+  'article:write for the text, article:publish for the status (content_guarded).';
+
+create policy operator_all on vicket.faqs
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+
+create policy definer_select on vicket.faqs
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+
+create policy definer_delete on vicket.faqs
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
+comment on policy definer_delete on vicket.faqs is 'ctx.remove.';
+
+grant select (org_id, site_id, id, question, answer_markdown, answer_html, "position",
+  status) on vicket.faqs to vicket_widget;
+grant select, insert (site_id, question, answer_markdown, answer_html, "position"), update (question, answer_markdown,
+  answer_html, "position", status) on vicket.faqs to vicket_agent;
+grant select, insert (site_id, question, answer_markdown, answer_html, "position", status), update (question,
+  answer_markdown, answer_html, "position", status, updated_at) on vicket.faqs to vicket_operator;
+grant select (org_id, id), delete on vicket.faqs to vicket_definer;
+
+create trigger audited after insert or delete or update of question, answer_markdown, answer_html, "position", status on
+  vicket.faqs
+  for each row execute function vicket.audited('faq', 'id', 'site_id question position status updated_at');
+create trigger changes_take_turns before insert or delete or update on vicket.faqs
+  for each statement execute function vicket.changes_take_turns();
+create trigger content_changed after insert or delete or update on vicket.faqs
+  for each row execute function vicket.content_changed();
+create trigger content_guarded before update on vicket.faqs
+  for each row execute function vicket.content_guarded('question answer_markdown answer_html position');
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_statuses
+create table vicket.ticket_statuses (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  category text not null,
+  "position" integer not null default 0,
+  is_default boolean not null default false,
+  created_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  constraint ticket_statuses_pkey primary key (org_id, id),
+  constraint ticket_statuses_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint ticket_statuses_category_known check (category = any (array['open', 'pending', 'resolved', 'closed',
+    'custom'])),
+  constraint ticket_statuses_default_open check (not is_default or category = 'open'),
+  constraint ticket_statuses_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
+);
+alter table vicket.ticket_statuses owner to vicket_owner;
+comment on table vicket.ticket_statuses is 'Where a ticket can stand, as the org calls it, in fixed categories.';
+comment on column vicket.ticket_statuses.deleted_at is
+  'Set while its many tickets move to the default; its name is free.';
+
+create unique index ticket_statuses_name_unique on vicket.ticket_statuses (org_id, name) where (deleted_at is null);
+create unique index ticket_statuses_one_default on vicket.ticket_statuses (org_id) where is_default;
+
+alter table vicket.ticket_statuses enable row level security;
+alter table vicket.ticket_statuses force row level security;
+
+create policy agent_select on vicket.ticket_statuses
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('status:read')) or (select ctx.may('status:edit')) or (select ctx.may('ticket:read')))
+  );
+comment on policy agent_select on vicket.ticket_statuses is
+  'status:read; and who reads tickets reads what their status is called.';
+
+create policy agent_insert on vicket.ticket_statuses
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
+comment on policy agent_insert on vicket.ticket_statuses is 'status:edit.';
+
+create policy agent_update on vicket.ticket_statuses
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')) and deleted_at is null)
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
+comment on policy agent_update on vicket.ticket_statuses is 'status:edit.';
+
+create policy operator_all on vicket.ticket_statuses
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.ticket_statuses is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.ticket_statuses
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.ticket_statuses is
+  'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
+
+create policy definer_insert on vicket.ticket_statuses
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.ticket_statuses is
+  'Not narrowed: what a new org begins with, before it has a context.';
+
+create policy definer_update on vicket.ticket_statuses
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
+comment on policy definer_update on vicket.ticket_statuses is
+  'ctx.remove marks one that many tickets have (the only column granted).';
+
+create policy definer_delete on vicket.ticket_statuses
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
+comment on policy definer_delete on vicket.ticket_statuses is 'ctx.remove: status:edit.';
+
+create policy definer_delete_marked on vicket.ticket_statuses
+  for delete to vicket_definer
+  using (deleted_at is not null and session_user = 'vicket_worker'::name);
+comment on policy definer_delete_marked on vicket.ticket_statuses is 'worker.run_job ends what ctx.remove began.';
+
+grant select (org_id, id, name, category, "position", is_default, created_at, deleted_at), insert (name, category,
+  "position"), update (name, category, "position", is_default) on vicket.ticket_statuses to vicket_agent;
+grant select on vicket.ticket_statuses to vicket_operator;
+grant select, insert (org_id, name, category, "position", is_default), update (deleted_at),
+  delete on vicket.ticket_statuses to vicket_definer;
+
+create function vicket.default_stays() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if old.is_default and exists (select from vicket.orgs o where o.id = old.org_id and o.deleted_at is null) then
+    raise exception 'the default stays' using errcode = 'check_violation', constraint = tg_table_name || '_default_stays';
+  end if;
+  return coalesce(new, old);
+end $$;
+alter function vicket.default_stays() owner to vicket_owner;
+
+create function vicket.status_moved() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  waiting constant bigint := (
+    select count(*) from vicket.tickets t
+    where t.org_id = new.org_id and t.status_id = new.id and t.status <> new.category
+  );
+begin
+  if waiting > 1000 then
+    insert into vicket.jobs as j (kind, subject_id, total)
+      values ('move_status', new.id, waiting)
+      on conflict (org_id, kind, subject_id) do update set total = j.done + waiting;
+  else
+    update vicket.tickets t
+      set status = new.category
+      where t.org_id = new.org_id and t.status_id = new.id and t.status <> new.category;
+  end if;
+  return null;
+end $$;
+alter function vicket.status_moved() owner to vicket_definer;
+comment on function vicket.status_moved() is
+  'Trigger: a status of another category takes its tickets with it. Definer: no request may write there.';
+grant execute on function vicket.status_moved() to vicket_owner;
+
+create trigger audited after insert or delete or update on vicket.ticket_statuses
+  for each row execute function vicket.audited('status', 'id', 'name category position is_default');
+create trigger changes_take_turns before insert or delete or update on vicket.ticket_statuses
+  for each statement execute function vicket.changes_take_turns();
+create trigger default_stays before delete or update of deleted_at on vicket.ticket_statuses
+  for each row execute function vicket.default_stays();
+create trigger status_moved after update of category on vicket.ticket_statuses
+  for each row execute function vicket.status_moved();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_priorities
+create table vicket.ticket_priorities (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  "position" integer not null default 0,
+  is_default boolean not null default false,
+  created_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  constraint ticket_priorities_pkey primary key (org_id, id),
+  constraint ticket_priorities_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint ticket_priorities_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
+);
+alter table vicket.ticket_priorities owner to vicket_owner;
+comment on table vicket.ticket_priorities is
+  'How urgent a ticket can be, as the org calls it; a higher position is more urgent.';
+comment on column vicket.ticket_priorities.deleted_at is
+  'Set while its many tickets move to the default; its name is free.';
+
+create unique index ticket_priorities_name_unique on vicket.ticket_priorities (org_id, name) where (deleted_at is null);
+create unique index ticket_priorities_one_default on vicket.ticket_priorities (org_id) where is_default;
+
+alter table vicket.ticket_priorities enable row level security;
+alter table vicket.ticket_priorities force row level security;
+
+create policy agent_select on vicket.ticket_priorities
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('priority:read')) or (select ctx.may('priority:edit')) or (select ctx.may('ticket:read')))
+  );
+comment on policy agent_select on vicket.ticket_priorities is
+  'priority:read; and who reads tickets reads what their priority is called.';
+
+create policy agent_insert on vicket.ticket_priorities
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
+comment on policy agent_insert on vicket.ticket_priorities is 'priority:edit.';
+
+create policy agent_update on vicket.ticket_priorities
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')) and deleted_at is null)
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
+comment on policy agent_update on vicket.ticket_priorities is 'priority:edit.';
+
+create policy operator_all on vicket.ticket_priorities
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.ticket_priorities is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.ticket_priorities
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.ticket_priorities is
+  'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
+
+create policy definer_insert on vicket.ticket_priorities
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.ticket_priorities is
+  'Not narrowed: what a new org begins with, before it has a context.';
+
+create policy definer_update on vicket.ticket_priorities
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
+comment on policy definer_update on vicket.ticket_priorities is
+  'ctx.remove marks one that many tickets have (the only column granted).';
+
+create policy definer_delete on vicket.ticket_priorities
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
+comment on policy definer_delete on vicket.ticket_priorities is 'ctx.remove: priority:edit.';
+
+create policy definer_delete_marked on vicket.ticket_priorities
+  for delete to vicket_definer
+  using (deleted_at is not null and session_user = 'vicket_worker'::name);
+comment on policy definer_delete_marked on vicket.ticket_priorities is 'worker.run_job ends what ctx.remove began.';
+
+grant select (org_id, id, name, "position", is_default, created_at, deleted_at), insert (name, "position"),
+  update (name, "position", is_default) on vicket.ticket_priorities to vicket_agent;
+grant select on vicket.ticket_priorities to vicket_operator;
+grant select, insert (org_id, name, "position", is_default), update (deleted_at),
+  delete on vicket.ticket_priorities to vicket_definer;
+
+create trigger audited after insert or delete or update on vicket.ticket_priorities
+  for each row execute function vicket.audited('priority', 'id', 'name position is_default');
+create trigger changes_take_turns before insert or delete or update on vicket.ticket_priorities
+  for each statement execute function vicket.changes_take_turns();
+create trigger default_stays before delete or update of deleted_at on vicket.ticket_priorities
+  for each row execute function vicket.default_stays();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.teams
+create table vicket.teams (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  created_at timestamptz not null default now(),
+  constraint teams_pkey primary key (org_id, id),
+  constraint teams_name_unique unique (org_id, name),
+  constraint teams_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint teams_name_length check (char_length(name) >= 1 and char_length(name) <= 100 and name ~ '\S')
+);
+alter table vicket.teams owner to vicket_owner;
+comment on table vicket.teams is 'Groups of members that take care of some sites.';
+
+alter table vicket.teams enable row level security;
+alter table vicket.teams force row level security;
+
+create policy agent_select on vicket.teams
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.teams is 'Members see the teams.';
+
+create policy agent_insert on vicket.teams
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy agent_insert on vicket.teams is 'team:edit.';
+
+create policy agent_update on vicket.teams
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy agent_update on vicket.teams is 'team:edit.';
+
+create policy definer_select on vicket.teams
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.teams is 'ctx.remove.';
+
+create policy definer_delete on vicket.teams
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy definer_delete on vicket.teams is 'ctx.remove: team:edit.';
+
+grant select (org_id, id, name, created_at), insert (name), update (name) on vicket.teams to vicket_agent;
+grant select (org_id, id), delete on vicket.teams to vicket_definer;
+
+create trigger audited after insert or delete or update on vicket.teams
+  for each row execute function vicket.audited('team', 'id', 'name');
+create trigger changes_take_turns before insert or delete or update on vicket.teams
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.team_members
+create table vicket.team_members (
+  org_id uuid not null default ctx.org_id(),
+  team_id uuid not null,
+  user_id uuid not null,
+  constraint team_members_pkey primary key (org_id, team_id, user_id),
+  constraint team_members_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on delete
+    cascade,
+  constraint team_members_team_fkey foreign key (org_id, team_id) references vicket.teams(org_id, id) on delete cascade
+);
+alter table vicket.team_members owner to vicket_owner;
+comment on table vicket.team_members is 'Who is in a team; goes with the membership.';
+
+create index team_members_user on vicket.team_members (org_id, user_id);
+
+alter table vicket.team_members enable row level security;
+alter table vicket.team_members force row level security;
+
+create policy agent_select on vicket.team_members
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.team_members is 'Members see the teams.';
+
+create policy agent_insert on vicket.team_members
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy agent_insert on vicket.team_members is 'team:edit.';
+
+create policy definer_select on vicket.team_members
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.team_members is 'ctx.remove.';
+
+create policy definer_delete on vicket.team_members
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy definer_delete on vicket.team_members is 'ctx.remove: team:edit.';
+
+grant select (org_id, team_id, user_id), insert (team_id, user_id) on vicket.team_members to vicket_agent;
+grant select (org_id, team_id, user_id), delete on vicket.team_members to vicket_definer;
+
+create trigger audited after insert or delete on vicket.team_members
+  for each row execute function vicket.audited('team_member', 'team_id', 'user_id');
+create trigger changes_take_turns before insert or delete or update on vicket.team_members
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.team_sites
+create table vicket.team_sites (
+  org_id uuid not null default ctx.org_id(),
+  team_id uuid not null,
+  site_id uuid not null,
+  constraint team_sites_pkey primary key (org_id, team_id, site_id),
+  constraint team_sites_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint team_sites_team_fkey foreign key (org_id, team_id) references vicket.teams(org_id, id) on delete cascade
+);
+alter table vicket.team_sites owner to vicket_owner;
+comment on table vicket.team_sites is 'Whose tickets a team sees.';
+
+create index team_sites_site on vicket.team_sites (org_id, site_id);
+create statistics vicket.team_sites_tenant (ndistinct, dependencies) on org_id, site_id from vicket.team_sites;
+
+alter table vicket.team_sites enable row level security;
+alter table vicket.team_sites force row level security;
+
+create policy agent_select on vicket.team_sites
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.team_sites is 'Members see the teams.';
+
+create policy agent_insert on vicket.team_sites
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy agent_insert on vicket.team_sites is 'team:edit.';
+
+create policy definer_select on vicket.team_sites
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.team_sites is 'ctx.remove.';
+
+create policy definer_delete on vicket.team_sites
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
+comment on policy definer_delete on vicket.team_sites is 'ctx.remove: team:edit.';
+
+grant select (org_id, team_id, site_id), insert (team_id, site_id) on vicket.team_sites to vicket_agent;
+grant select (org_id, team_id, site_id), delete on vicket.team_sites to vicket_definer;
+
+create trigger audited after insert or delete on vicket.team_sites
+  for each row execute function vicket.audited('team_site', 'team_id', 'site_id');
+create trigger changes_take_turns before insert or delete or update on vicket.team_sites
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.tickets
+create table vicket.tickets (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  id uuid not null default gen_random_uuid(),
+  number bigint not null,
+  email text not null,
+  name text,
+  subject text not null,
+  status text not null default 'open',
+  status_id uuid not null,
+  priority_id uuid not null,
+  assignee_id uuid,
+  template_name text,
+  score integer,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  search tsvector not null generated always as (to_tsvector('simple'::regconfig, ((((subject || ' ') || email) || ' ')
+    || coalesce(name, '')))) stored,
+  constraint tickets_pkey primary key (org_id, site_id, id),
+  constraint tickets_number_unique unique (org_id, site_id, number),
+  constraint tickets_assignee_fkey foreign key (org_id, assignee_id) references vicket.members(org_id, user_id) on
+    delete set null (assignee_id),
+  constraint tickets_priority_fkey foreign key (org_id, priority_id) references vicket.ticket_priorities(org_id, id),
+  constraint tickets_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint tickets_status_fkey foreign key (org_id, status_id) references vicket.ticket_statuses(org_id, id),
+  constraint tickets_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
+  constraint tickets_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
+  constraint tickets_status_known check (status = any (array['open', 'pending', 'resolved', 'closed', 'custom'])),
+  constraint tickets_subject_length check (char_length(subject) >= 1 and char_length(subject) <= 200)
+);
+alter table vicket.tickets owner to vicket_owner;
+comment on table vicket.tickets is 'What customers asked, numbered per site.';
+comment on column vicket.tickets.number is
+  'Per site, from 1, growing; assigned by trigger. A gap is a submission that was rolled back.';
+comment on column vicket.tickets.status is
+  'The category of status_id; kept by trigger, and all that customers are told.';
+comment on column vicket.tickets.assignee_id is 'The member who takes care of it.';
+comment on column vicket.tickets.template_name is 'The form that was filled in, as it was called then.';
+comment on column vicket.tickets.score is 'The sum of the points of its answers; NULL without a form.';
+comment on column vicket.tickets.search is 'Full-text document: subject, e-mail and name, as they are written.';
+
+create index tickets_assignee on vicket.tickets (org_id, assignee_id) where (assignee_id is not null);
+create unique index tickets_by_id on vicket.tickets (org_id, id);
+create index tickets_changed on vicket.tickets (org_id, updated_at desc);
+create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
+create index tickets_newest on vicket.tickets (org_id, site_id, created_at desc, id desc);
+create index tickets_priority on vicket.tickets (org_id, priority_id);
+create index tickets_status on vicket.tickets (org_id, status_id);
+create statistics vicket.tickets_tenant (ndistinct, dependencies) on org_id, site_id from vicket.tickets;
+
+alter table vicket.tickets enable row level security;
+alter table vicket.tickets force row level security;
+
+create policy widget_select on vicket.tickets
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and id = (select ctx.ticket_id()));
+comment on policy widget_select on vicket.tickets is
+  'A customer reads the one ticket that the token in the context opens.';
+
+create policy widget_insert on vicket.tickets
+  for insert to vicket_widget
+  with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
+comment on policy widget_insert on vicket.tickets is 'A key may submit tickets to its own site.';
+
+create policy widget_all_sealed on vicket.tickets
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.tickets is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.tickets
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')) or
+      (select ctx.may('ticket:delete')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.tickets is 'ticket:read, and who may do more; within one''s teams.';
+
+create policy agent_update on vicket.tickets
+  for update to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_update on vicket.tickets is
+  'ticket:write, and ticket:assign for the assignee (trigger ticket_guarded); within one''s teams.';
+
+create policy operator_all on vicket.tickets
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.tickets is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.tickets
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.tickets is
+  'Not narrowed: the triggers of tickets and of what hangs on them, whoever writes.';
+
+create policy definer_update on vicket.tickets
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.tickets is
+  'Not narrowed: the triggers of what hangs on a ticket, whoever writes; worker.run_job.';
+
+create policy definer_delete on vicket.tickets
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:delete'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.tickets is 'ctx.remove: ticket:delete; within one''s teams.';
+
+create policy definer_delete_marked on vicket.tickets
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete_marked on vicket.tickets is 'worker.run_job, of a site that is marked.';
+
+grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name,
+  subject) on vicket.tickets to vicket_widget;
+grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
+  template_name, score, created_at, updated_at, search), update (status_id, priority_id,
+  assignee_id) on vicket.tickets to vicket_agent;
+grant select, insert (site_id, email, name, subject, status), update (status,
+  updated_at) on vicket.tickets to vicket_operator;
+grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, created_at),
+  update (status, status_id, priority_id, template_name, score, updated_at), delete on vicket.tickets to vicket_definer;
+
+create function vicket.ticket_status_kept() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.status_id is null or tg_op = 'UPDATE' and new.status <> old.status and new.status_id = old.status_id then
+    new.status_id := (
+      select s.id
+      from vicket.ticket_statuses s
+      where s.org_id = new.org_id and s.deleted_at is null and (s.category = new.status or s.is_default)
+      order by s.category = new.status desc, s.id = new.status_id desc nulls last, s.is_default desc, s.position, s.id
+      limit 1
+    );
+  end if;
+  new.status := coalesce(
+    (select s.category from vicket.ticket_statuses s where s.org_id = new.org_id and s.id = new.status_id), new.status);
+  if new.priority_id is null then
+    new.priority_id := (select p.id from vicket.ticket_priorities p where p.org_id = new.org_id and p.is_default);
+  end if;
+  return new;
+end $$;
+alter function vicket.ticket_status_kept() owner to vicket_definer;
+comment on function vicket.ticket_status_kept() is
+  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read an '
+  'org''s names.';
+grant execute on function vicket.ticket_status_kept() to vicket_owner;
+
+create function vicket.ticket_changed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who constant text := case
+    when ctx.digest('key') is not null then 'customer'
+    -- Of whoever began what the worker ends.
+    when session_user = 'vicket_worker' then current_setting('app.actor', true)
+    else ctx.actor_name()
+  end;
+begin
+  insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before, after)
+    select new.org_id, new.site_id, new.id, coalesce(nullif(who, ''), 'cli'), c.kind, c.before, c.after
+    from (
+      select 'status' as kind,
+        (select s.name from vicket.ticket_statuses s where s.org_id = old.org_id and s.id = old.status_id) as before,
+        (select s.name from vicket.ticket_statuses s where s.org_id = new.org_id and s.id = new.status_id) as after
+      where new.status_id <> old.status_id
+      union all
+      select 'priority',
+        (select p.name from vicket.ticket_priorities p where p.org_id = old.org_id and p.id = old.priority_id),
+        (select p.name from vicket.ticket_priorities p where p.org_id = new.org_id and p.id = new.priority_id)
+      where new.priority_id <> old.priority_id
+      union all
+      select 'assignee',
+        (select u.email from vicket.users u where u.id = old.assignee_id),
+        (select u.email from vicket.users u where u.id = new.assignee_id)
+      where new.assignee_id is distinct from old.assignee_id
+    ) c;
+  return null;
+end $$;
+alter function vicket.ticket_changed() owner to vicket_definer;
+comment on function vicket.ticket_changed() is
+  'Trigger: notes changes of a ticket in its timeline. Definer: no request may write there.';
+grant execute on function vicket.ticket_changed() to vicket_owner;
+
+create function vicket.ticket_gone() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.sites s
+    set last_number = gone.number
+    from (select g.org_id, g.site_id, max(g.number) as number from gone_rows g group by 1, 2) gone
+    where s.org_id = gone.org_id and s.id = gone.site_id and s.last_number < gone.number;
+  return null;
+end $$;
+alter function vicket.ticket_gone() owner to vicket_definer;
+comment on function vicket.ticket_gone() is 'Trigger: no number is given again. Definer: no request may write there.';
+grant execute on function vicket.ticket_gone() to vicket_owner;
+
+create function vicket.ticket_guarded() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Neither a customer's reply nor an administration command acts for a member.
+  if not ctx.needs_actor() then
+    return new;
+  end if;
+  -- Whoever leaves the org is taken off their tickets by the foreign key.
+  if new.assignee_id is distinct from old.assignee_id and not ctx.may('ticket:assign')
+    and exists (select from vicket.members m where m.org_id = old.org_id and m.user_id = coalesce(old.assignee_id, new.assignee_id))
+  then
+    raise exception 'ticket:assign is needed' using errcode = 'insufficient_privilege';
+  end if;
+  if (new.status_id, new.priority_id) is distinct from (old.status_id, old.priority_id)
+    and not (ctx.may('ticket:write') or ctx.may('status:edit') or ctx.may('priority:edit'))
+  then
+    raise exception 'ticket:write is needed' using errcode = 'insufficient_privilege';
+  end if;
+  new.updated_at := now();
+  return new;
+end $$;
+alter function vicket.ticket_guarded() owner to vicket_owner;
+
+create function vicket.ticket_numbered() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.number := 1 + greatest(
+    0,
+    (select s.last_number from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id),
+    (select max(t.number) from vicket.tickets t where t.org_id = new.org_id and t.site_id = new.site_id)
+  );
+  while not pg_try_advisory_xact_lock(hashtextextended(new.site_id::text, new.number))
+    or exists (
+      select from vicket.tickets t
+      where t.org_id = new.org_id and t.site_id = new.site_id and t.number = new.number
+    )
+  loop
+    new.number := new.number + 1;
+  end loop;
+  return new;
+end $$;
+alter function vicket.ticket_numbered() owner to vicket_definer;
+comment on function vicket.ticket_numbered() is
+  'Trigger: numbers a ticket within its site. Definer: no request may read all of a site''s numbers.';
+grant execute on function vicket.ticket_numbered() to vicket_owner;
+
+create trigger audited after delete on vicket.tickets
+  for each row execute function vicket.audited('ticket', 'id', 'site_id number subject status');
+create trigger status_kept before insert or update of status, status_id, priority_id on vicket.tickets
+  for each row execute function vicket.ticket_status_kept();
+create trigger ticket_changed after update on vicket.tickets
+  for each row when (old.status_id is distinct from new.status_id or old.priority_id is distinct from new.priority_id or
+    old.assignee_id is distinct from new.assignee_id) execute function vicket.ticket_changed();
+create trigger ticket_gone after delete on vicket.tickets referencing old table as gone_rows
+  for each statement execute function vicket.ticket_gone();
+create trigger ticket_guarded before update of status_id, priority_id, assignee_id on vicket.tickets
+  for each row execute function vicket.ticket_guarded();
+create trigger ticket_numbered before insert on vicket.tickets
+  for each row when (new.number is null) execute function vicket.ticket_numbered();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_tokens
+create table vicket.ticket_tokens (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  ticket_id uuid not null,
+  token_hash bytea not null,
+  created_at timestamptz not null default now(),
+  constraint ticket_tokens_pkey primary key (org_id, site_id, token_hash),
+  constraint ticket_tokens_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade deferrable initially deferred,
+  constraint ticket_tokens_hash_length check (octet_length(token_hash) = 32)
+);
+alter table vicket.ticket_tokens owner to vicket_owner;
+comment on table vicket.ticket_tokens is 'SHA-256 of the ticket tokens: a holder reads and answers that one ticket.';
+
+create index ticket_tokens_of_ticket on vicket.ticket_tokens (org_id, ticket_id);
+create statistics vicket.ticket_tokens_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_tokens;
+
+alter table vicket.ticket_tokens enable row level security;
+alter table vicket.ticket_tokens force row level security;
+
+create policy widget_insert on vicket.ticket_tokens
+  for insert to vicket_widget
+  with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and ctx.may_issue_token(ticket_id));
+comment on policy widget_insert on vicket.ticket_tokens is
+  'Only for a ticket that this transaction is creating, or that the same submission created before.';
+
+create policy widget_all_sealed on vicket.ticket_tokens
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.ticket_tokens is
+  'Even an injected statement stays with the key in the context.';
+
+create policy definer_select on vicket.ticket_tokens
+  for select to vicket_definer
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_select on vicket.ticket_tokens is 'ctx.ticket_id.';
+
+grant insert (ticket_id, token_hash) on vicket.ticket_tokens to vicket_widget;
+grant select (org_id, site_id, ticket_id, token_hash) on vicket.ticket_tokens to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.submissions
+create table vicket.submissions (
+  org_id uuid not null,
+  site_id uuid not null,
+  key_hash bytea not null,
+  request_hash bytea not null,
+  kind text not null,
+  ticket_id uuid not null,
+  message_id uuid not null,
+  created_at timestamptz not null default now(),
+  constraint submissions_pkey primary key (org_id, site_id, key_hash),
+  constraint submissions_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id, site_id,
+    id) on delete cascade deferrable initially deferred,
+  constraint submissions_hash_length check (octet_length(key_hash) = 32 and octet_length(request_hash) = 32),
+  constraint submissions_kind_known check (kind = any (array['ticket', 'message', 'attachments']))
+);
+alter table vicket.submissions owner to vicket_owner;
+comment on table vicket.submissions is 'Idempotency keys (as digests), kept 24 hours, per site.';
+
+create index submissions_created on vicket.submissions (created_at);
+create index submissions_ticket on vicket.submissions (org_id, ticket_id);
+create statistics vicket.submissions_tenant (ndistinct, dependencies) on org_id, site_id from vicket.submissions;
+
+alter table vicket.submissions enable row level security;
+alter table vicket.submissions force row level security;
+
+create policy definer_select on vicket.submissions
+  for select to vicket_definer
+  using (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_by_key()) and site_id = (select
+      ctx.site_by_key()))
+  );
+comment on policy definer_select on vicket.submissions is
+  'ctx.claim_submission, ctx.may_issue_token for the key''s site; worker.purge for any.';
+
+create policy definer_insert on vicket.submissions
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_insert on vicket.submissions is 'ctx.claim_submission.';
+
+create policy definer_update on vicket.submissions
+  for update to vicket_definer
+  using (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_by_key()) and site_id = (select
+      ctx.site_by_key()))
+  )
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_update on vicket.submissions is
+  'ctx.claim_submission, of a key that has expired; worker.purge locks what it deletes.';
+
+create policy definer_delete on vicket.submissions
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.submissions is 'worker.purge.';
+
+grant select, insert, update (request_hash, kind, ticket_id, message_id, created_at),
+  delete on vicket.submissions to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_events
+create table vicket.ticket_events (
+  org_id uuid not null,
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  ticket_id uuid not null,
+  at timestamptz not null default clock_timestamp(),
+  actor text not null,
+  kind text not null,
+  before text,
+  after text,
+  constraint ticket_events_pkey primary key (org_id, site_id, id),
+  constraint ticket_events_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint ticket_events_kind_known check (kind = any (array['status', 'priority', 'assignee']))
+);
+alter table vicket.ticket_events owner to vicket_owner;
+comment on table vicket.ticket_events is
+  'Changes of a ticket''s status, priority and assignee, by name, as they were then.';
+comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`.';
+
+create index ticket_events_in_order on vicket.ticket_events (org_id, ticket_id, at, id);
+create index ticket_events_recent on vicket.ticket_events (org_id, at desc);
+create statistics vicket.ticket_events_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_events;
+
+alter table vicket.ticket_events enable row level security;
+alter table vicket.ticket_events force row level security;
+
+create policy agent_select on vicket.ticket_events
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_events is 'ticket:read; within one''s teams.';
+
+create policy definer_insert on vicket.ticket_events
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.ticket_events is 'Not narrowed: the trigger ticket_changed, whoever writes.';
+
+grant select on vicket.ticket_events to vicket_agent;
+grant insert (org_id, site_id, ticket_id, actor, kind, before, after) on vicket.ticket_events to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_messages
+create table vicket.ticket_messages (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  id uuid not null default gen_random_uuid(),
+  ticket_id uuid not null,
+  author text not null default 'customer',
+  author_id uuid,
+  author_name text,
+  body text not null,
+  internal boolean not null default false,
+  created_at timestamptz not null default clock_timestamp(),
+  search tsvector not null generated always as (to_tsvector('simple'::regconfig, body)) stored,
+  constraint ticket_messages_pkey primary key (org_id, site_id, id),
+  constraint ticket_messages_of_ticket unique (org_id, site_id, ticket_id, id),
+  constraint ticket_messages_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint ticket_messages_author_known check (author = any (array['customer', 'agent'])),
+  constraint ticket_messages_author_name_length check (char_length(author_name) >= 1 and char_length(author_name) <=
+    200),
+  constraint ticket_messages_body_length check (char_length(body) >= 1 and char_length(body) <= 20000),
+  constraint ticket_messages_internal_author check (not internal or author = 'agent')
+);
+alter table vicket.ticket_messages owner to vicket_owner;
+comment on table vicket.ticket_messages is 'The conversation of a ticket, internal notes included.';
+comment on column vicket.ticket_messages.author_id is
+  'The person who answered; NULL for customers, commands, and for who is gone.';
+comment on column vicket.ticket_messages.internal is 'A note between agents; in no policy of the widget.';
+comment on column vicket.ticket_messages.search is 'Full-text document of the body, as it is written.';
+
+create index ticket_messages_in_order on vicket.ticket_messages (org_id, ticket_id, created_at, id);
+create statistics vicket.ticket_messages_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_messages;
+
+alter table vicket.ticket_messages enable row level security;
+alter table vicket.ticket_messages force row level security;
+
+create policy widget_select on vicket.ticket_messages
+  for select to vicket_widget
+  using (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and ticket_id = (select ctx.ticket_id())
+    and not internal
+  );
+comment on policy widget_select on vicket.ticket_messages is 'Never internal notes.';
+
+create policy widget_insert on vicket.ticket_messages
+  for insert to vicket_widget
+  with check (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and ticket_id = (select ctx.ticket_id())
+    and author = 'customer'
+    and not internal
+  );
+comment on policy widget_insert on vicket.ticket_messages is
+  'A customer answers the one ticket that the token in the context opens.';
+
+create policy widget_all_sealed on vicket.ticket_messages
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.ticket_messages is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.ticket_messages
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_messages is 'ticket:read; internal notes too; within one''s teams.';
+
+create policy agent_insert on vicket.ticket_messages
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+    and author = 'agent'
+  );
+comment on policy agent_insert on vicket.ticket_messages is 'ticket:write, as an agent; within one''s teams.';
+
+create policy operator_all on vicket.ticket_messages
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.ticket_messages is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.ticket_messages
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.ticket_messages is
+  'Not narrowed: attachment_added tells notes from answers, whoever writes.';
+
+grant select (org_id, site_id, id, ticket_id, author, author_name, body, created_at), insert (id, ticket_id,
+  author_name, body) on vicket.ticket_messages to vicket_widget;
+grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, body, internal, created_at, search),
+  insert (site_id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
+grant select, insert (site_id, ticket_id, author, author_name, body,
+  internal) on vicket.ticket_messages to vicket_operator;
+grant select (org_id, site_id, id, ticket_id, internal) on vicket.ticket_messages to vicket_definer;
+
+create function vicket.agent_answered() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person constant uuid := ctx.actor_user_id();
+begin
+  if person is not null then
+    new.author_id := person;
+    new.author_name := (select u.name from vicket.users u where u.id = person);
+  end if;
+  if not new.internal and exists (
+    select from vicket.tickets t
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.status = 'closed'
+  ) then
+    raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
+  end if;
+  update vicket.tickets t
+    set updated_at = now()
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
+  return new;
+end $$;
+alter function vicket.agent_answered() owner to vicket_definer;
+comment on function vicket.agent_answered() is
+  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request '
+  'may read users.';
+grant execute on function vicket.agent_answered() to vicket_owner;
+
+create function vicket.customer_replied() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (
+    select from vicket.tickets t
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.created_at = now()
+  ) then
+    return null;
+  end if;
+  update vicket.tickets t
+    set status = case t.status when 'resolved' then 'open' else t.status end, updated_at = now()
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.status <> 'closed';
+  if not found then
+    raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
+  end if;
+  return null;
+end $$;
+alter function vicket.customer_replied() owner to vicket_definer;
+comment on function vicket.customer_replied() is
+  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: '
+  'customers may change no ticket.';
+grant execute on function vicket.customer_replied() to vicket_owner;
+
+create trigger agent_answered before insert on vicket.ticket_messages
+  for each row when (new.author = 'agent') execute function vicket.agent_answered();
+create trigger customer_replied after insert on vicket.ticket_messages
+  for each row when (new.author = 'customer') execute function vicket.customer_replied();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.templates
+create table vicket.templates (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  description text not null default '',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint templates_pkey primary key (org_id, id),
+  constraint templates_name_unique unique (org_id, name),
+  constraint templates_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint templates_description_length check (char_length(description) <= 2000),
+  constraint templates_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S')
+);
+alter table vicket.templates owner to vicket_owner;
+comment on table vicket.templates is 'Ticket forms.';
+
+alter table vicket.templates enable row level security;
+alter table vicket.templates force row level security;
+
+create policy widget_select on vicket.templates
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and id = any (array(select ctx.template_ids())));
+comment on policy widget_select on vicket.templates is 'The forms that the key''s site offers.';
+
+create policy widget_all_sealed on vicket.templates
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and id = any (array(select ctx.template_ids())))
+  with check (org_id = (select ctx.org_by_key()) and id = any (array(select ctx.template_ids())));
+comment on policy widget_all_sealed on vicket.templates is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.templates
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.templates is 'Members see the forms.';
+
+create policy agent_insert on vicket.templates
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy agent_insert on vicket.templates is 'template:edit.';
+
+create policy agent_update on vicket.templates
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy agent_update on vicket.templates is 'template:edit.';
+
+create policy operator_all on vicket.templates
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.templates is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.templates
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.templates is 'ctx.score_ticket, ctx.remove.';
+
+create policy definer_delete on vicket.templates
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy definer_delete on vicket.templates is 'ctx.remove: template:edit.';
+
+grant select (org_id, id, name, description) on vicket.templates to vicket_widget;
+grant select, insert (name, description), update (name, description, updated_at) on vicket.templates to vicket_agent;
+grant select, insert (name, description) on vicket.templates to vicket_operator;
+grant select, delete on vicket.templates to vicket_definer;
+
+create function vicket.templates_changed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.sites s
+    where s.org_id in (select c.org_id from changed c)
+    order by s.id
+    for no key update;
+  update vicket.sites s
+    set content_version = s.content_version + 1
+    where s.org_id in (select c.org_id from changed c);
+  return null;
+end $$;
+alter function vicket.templates_changed() owner to vicket_definer;
+comment on function vicket.templates_changed() is
+  'Trigger: readers of the sites of an org see another form. Definer: no request may write there.';
+grant execute on function vicket.templates_changed() to vicket_owner;
+
+create trigger audited after insert or delete or update on vicket.templates
+  for each row execute function vicket.audited('template', 'id', 'name description updated_at');
+create trigger changed_on_delete after delete on vicket.templates referencing old table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changed_on_update after update on vicket.templates referencing new table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changes_take_turns before insert or delete or update on vicket.templates
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.template_sites
+create table vicket.template_sites (
+  org_id uuid not null default ctx.org_id(),
+  template_id uuid not null,
+  site_id uuid not null,
+  constraint template_sites_pkey primary key (org_id, template_id, site_id),
+  constraint template_sites_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint template_sites_template_fkey foreign key (org_id, template_id) references vicket.templates(org_id, id) on
+    delete cascade
+);
+alter table vicket.template_sites owner to vicket_owner;
+comment on table vicket.template_sites is 'Which sites offer a form.';
+
+create index template_sites_site on vicket.template_sites (org_id, site_id);
+create statistics vicket.template_sites_tenant (ndistinct, dependencies) on org_id, site_id from vicket.template_sites;
+
+alter table vicket.template_sites enable row level security;
+alter table vicket.template_sites force row level security;
+
+create policy widget_select on vicket.template_sites
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
+comment on policy widget_select on vicket.template_sites is 'The forms that the key''s site offers.';
+
+create policy widget_all_sealed on vicket.template_sites
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.template_sites is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.template_sites
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.template_sites is 'Members see the forms.';
+
+create policy agent_insert on vicket.template_sites
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy agent_insert on vicket.template_sites is 'template:edit.';
+
+create policy operator_all on vicket.template_sites
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.template_sites is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.template_sites
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.template_sites is 'ctx.score_ticket, ctx.remove.';
+
+create policy definer_delete on vicket.template_sites
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy definer_delete on vicket.template_sites is 'ctx.remove: template:edit.';
+
+grant select (org_id, template_id, site_id) on vicket.template_sites to vicket_widget;
+grant select, insert (template_id, site_id) on vicket.template_sites to vicket_agent, vicket_operator;
+grant select, delete on vicket.template_sites to vicket_definer;
+
+create trigger audited after insert or delete on vicket.template_sites
+  for each row execute function vicket.audited('template_site', 'template_id', 'site_id');
+create trigger changed_on_delete after delete on vicket.template_sites referencing old table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changed_on_insert after insert on vicket.template_sites referencing new table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changes_take_turns before insert or delete or update on vicket.template_sites
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.template_questions
+create table vicket.template_questions (
+  org_id uuid not null default ctx.org_id(),
+  template_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  label text not null,
+  type text not null,
+  required boolean not null default false,
+  "position" integer not null,
+  points integer not null default 0,
+  constraint template_questions_pkey primary key (org_id, template_id, id),
+  constraint template_questions_template_fkey foreign key (org_id, template_id) references vicket.templates(org_id, id)
+    on delete cascade,
+  constraint template_questions_label_length check (char_length(label) >= 1 and char_length(label) <= 500 and label ~
+    '\S'),
+  constraint template_questions_points_of_checkbox check (points = 0 or type = 'checkbox'),
+  constraint template_questions_points_range check (points >= '-1000'::integer and points <= 1000),
+  constraint template_questions_type_known check (type = any (array['text', 'textarea', 'select', 'checkbox', 'date']))
+);
+alter table vicket.template_questions owner to vicket_owner;
+comment on table vicket.template_questions is 'What a form asks, in order.';
+comment on column vicket.template_questions.points is 'What a ticked checkbox is worth; customers never see it.';
+
+alter table vicket.template_questions enable row level security;
+alter table vicket.template_questions force row level security;
+
+create policy widget_select on vicket.template_questions
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and template_id = any (array(select ctx.template_ids())));
+comment on policy widget_select on vicket.template_questions is
+  'Of the forms that the key''s site offers; points are not granted.';
+
+create policy widget_all_sealed on vicket.template_questions
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())))
+  with check (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())));
+comment on policy widget_all_sealed on vicket.template_questions is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.template_questions
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.template_questions is 'Members see the forms, points too.';
+
+create policy agent_insert on vicket.template_questions
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy agent_insert on vicket.template_questions is 'template:edit.';
+
+create policy operator_all on vicket.template_questions
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.template_questions is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.template_questions
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.template_questions is 'ctx.score_ticket, ctx.remove.';
+
+create policy definer_delete on vicket.template_questions
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy definer_delete on vicket.template_questions is 'ctx.remove: template:edit.';
+
+grant select (org_id, template_id, id, label, type, required, "position") on vicket.template_questions to vicket_widget;
+grant select, insert (template_id, id, label, type, required, "position",
+  points) on vicket.template_questions to vicket_agent, vicket_operator;
+grant select, delete on vicket.template_questions to vicket_definer;
+
+create trigger audited after insert or delete on vicket.template_questions
+  for each row execute function vicket.audited('template_question', 'id',
+    'template_id label type required position points');
+create trigger changed_on_delete after delete on vicket.template_questions referencing old table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changed_on_insert after insert on vicket.template_questions referencing new table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changes_take_turns before insert or delete or update on vicket.template_questions
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.template_options
+create table vicket.template_options (
+  org_id uuid not null default ctx.org_id(),
+  template_id uuid not null,
+  question_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  label text not null,
+  "position" integer not null,
+  points integer not null default 0,
+  constraint template_options_pkey primary key (org_id, template_id, question_id, id),
+  constraint template_options_question_fkey foreign key (org_id, template_id, question_id) references
+    vicket.template_questions(org_id, template_id, id) on delete cascade,
+  constraint template_options_label_length check (char_length(label) >= 1 and char_length(label) <= 200 and label ~
+    '\S'),
+  constraint template_options_points_range check (points >= '-1000'::integer and points <= 1000)
+);
+alter table vicket.template_options owner to vicket_owner;
+comment on table vicket.template_options is 'What may be chosen for a question, in order.';
+comment on column vicket.template_options.points is 'What this choice is worth; customers never see it.';
+
+alter table vicket.template_options enable row level security;
+alter table vicket.template_options force row level security;
+
+create policy widget_select on vicket.template_options
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and template_id = any (array(select ctx.template_ids())));
+comment on policy widget_select on vicket.template_options is
+  'Of the forms that the key''s site offers; points are not granted.';
+
+create policy widget_all_sealed on vicket.template_options
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())))
+  with check (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())));
+comment on policy widget_all_sealed on vicket.template_options is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.template_options
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.template_options is 'Members see the forms, points too.';
+
+create policy agent_insert on vicket.template_options
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy agent_insert on vicket.template_options is 'template:edit.';
+
+create policy operator_all on vicket.template_options
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.template_options is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.template_options
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.template_options is 'ctx.score_ticket.';
+
+grant select (org_id, template_id, question_id, id, label, "position") on vicket.template_options to vicket_widget;
+grant select, insert (template_id, question_id, id, label, "position",
+  points) on vicket.template_options to vicket_agent, vicket_operator;
+grant select on vicket.template_options to vicket_definer;
+
+create trigger changed_on_delete after delete on vicket.template_options referencing old table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changed_on_insert after insert on vicket.template_options referencing new table as changed
+  for each statement execute function vicket.templates_changed();
+create trigger changes_take_turns before insert or delete or update on vicket.template_options
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.template_thresholds
+create table vicket.template_thresholds (
+  org_id uuid not null default ctx.org_id(),
+  template_id uuid not null,
+  points integer not null,
+  priority_id uuid not null,
+  constraint template_thresholds_pkey primary key (org_id, template_id, points),
+  constraint template_thresholds_priority_fkey foreign key (org_id, priority_id) references
+    vicket.ticket_priorities(org_id, id) on delete cascade,
+  constraint template_thresholds_template_fkey foreign key (org_id, template_id) references vicket.templates(org_id, id)
+    on delete cascade
+);
+alter table vicket.template_thresholds owner to vicket_owner;
+comment on table vicket.template_thresholds is 'From which score on a ticket gets which priority.';
+
+create index template_thresholds_priority on vicket.template_thresholds (org_id, priority_id);
+
+alter table vicket.template_thresholds enable row level security;
+alter table vicket.template_thresholds force row level security;
+
+create policy agent_select on vicket.template_thresholds
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.template_thresholds is 'Members see the forms.';
+
+create policy agent_insert on vicket.template_thresholds
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy agent_insert on vicket.template_thresholds is 'template:edit.';
+
+create policy operator_all on vicket.template_thresholds
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.template_thresholds is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.template_thresholds
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.template_thresholds is 'ctx.score_ticket, ctx.remove.';
+
+create policy definer_delete on vicket.template_thresholds
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
+comment on policy definer_delete on vicket.template_thresholds is 'ctx.remove: template:edit.';
+
+grant select, insert (template_id, points, priority_id) on vicket.template_thresholds to vicket_agent, vicket_operator;
+grant select, delete on vicket.template_thresholds to vicket_definer;
+
+create trigger audited after insert or delete on vicket.template_thresholds
+  for each row execute function vicket.audited('template_threshold', 'template_id', 'points priority_id');
+create trigger changes_take_turns before insert or delete or update on vicket.template_thresholds
+  for each statement execute function vicket.changes_take_turns();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_answers
+create table vicket.ticket_answers (
+  org_id uuid not null,
+  site_id uuid not null,
+  ticket_id uuid not null,
+  "position" integer not null,
+  label text not null,
+  value text not null,
+  points integer not null,
+  constraint ticket_answers_pkey primary key (org_id, site_id, ticket_id, "position"),
+  constraint ticket_answers_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade
+);
+alter table vicket.ticket_answers owner to vicket_owner;
+comment on table vicket.ticket_answers is 'What a customer answered and what it was worth, as it was then.';
+
+create index ticket_answers_of_ticket on vicket.ticket_answers (org_id, ticket_id, "position");
+create statistics vicket.ticket_answers_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_answers;
+
+alter table vicket.ticket_answers enable row level security;
+alter table vicket.ticket_answers force row level security;
+
+create policy agent_select on vicket.ticket_answers
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_answers is 'ticket:read; within one''s teams.';
+
+create policy definer_insert on vicket.ticket_answers
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_insert on vicket.ticket_answers is 'ctx.score_ticket.';
+
+grant select on vicket.ticket_answers to vicket_agent;
+grant insert on vicket.ticket_answers to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.attachments
+create table vicket.attachments (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  id uuid not null default gen_random_uuid(),
+  ticket_id uuid not null,
+  message_id uuid not null,
+  upload_id uuid not null,
+  name text not null,
+  content_type text not null,
+  size bigint not null,
+  content bytea,
+  object_key text,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint attachments_pkey primary key (org_id, site_id, id),
+  constraint attachments_message_fkey foreign key (org_id, site_id, ticket_id, message_id) references
+    vicket.ticket_messages(org_id, site_id, ticket_id, id) on delete cascade,
+  constraint attachments_content_size check (octet_length(content) = size),
+  constraint attachments_held_once check ((content is null) <> (object_key is null)),
+  constraint attachments_name_plain check (octet_length(name) >= 1 and octet_length(name) <= 255 and name !~
+    '[[:cntrl:]/\\]'),
+  constraint attachments_object_own check (starts_with(object_key, (((org_id || '/') || site_id) || '/'))),
+  constraint attachments_size check (size >= 1 and size <= 10485760),
+  constraint attachments_type_harmless check (content_type = any (array['image/png', 'image/jpeg', 'image/gif',
+    'image/webp', 'application/pdf', 'text/plain', 'application/octet-stream']))
+);
+alter table vicket.attachments owner to vicket_owner;
+comment on table vicket.attachments is 'Files on messages, with their bytes or the key of their object.';
+comment on column vicket.attachments.upload_id is 'The request that brought it: what a repeated one answers.';
+comment on column vicket.attachments.name is
+  'As its writer called it, without folders and control characters; never a path of ours.';
+comment on column vicket.attachments.content_type is
+  'By content, never by name; what is not in the list is application/octet-stream.';
+comment on column vicket.attachments.content is 'Its bytes; NULL when an object store holds them.';
+comment on column vicket.attachments.object_key is
+  'ORG/SITE/random in the object store; reserved in object_removals before it is written.';
+
+create index attachments_in_order on vicket.attachments (org_id, ticket_id, created_at, id);
+create unique index attachments_object_unique on vicket.attachments (org_id, site_id, object_key) where (object_key is
+  not null);
+create statistics vicket.attachments_tenant (ndistinct, dependencies) on org_id, site_id from vicket.attachments;
+
+alter table vicket.attachments enable row level security;
+alter table vicket.attachments force row level security;
+
+create policy widget_select on vicket.attachments
+  for select to vicket_widget
+  using (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and ticket_id = (select ctx.ticket_id())
+    and message_id in (select m.id from vicket.ticket_messages m)
+  );
+comment on policy widget_select on vicket.attachments is
+  'Files of the messages that the token in the context shows; never of internal notes.';
+
+create policy widget_insert on vicket.attachments
+  for insert to vicket_widget
+  with check (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and ticket_id = (select ctx.ticket_id())
+    and message_id in (select m.id from vicket.ticket_messages m where m.author = 'customer' and m.created_at > (now() -
+      '01:00:00'::interval))
+  );
+comment on policy widget_insert on vicket.attachments is 'A customer adds files to what they wrote in the last hour.';
+
+create policy widget_all_sealed on vicket.attachments
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.attachments is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_select on vicket.attachments
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.attachments is 'ticket:read; of internal notes too; within one''s teams.';
+
+create policy agent_insert on vicket.attachments
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+    and (site_id, message_id) in (select m.site_id, m.id from vicket.ticket_messages m where m.author = 'agent' and
+      m.created_at > (now() - '01:00:00'::interval) and m.author_id = (select ctx.actor_user_id()))
+  );
+comment on policy agent_insert on vicket.attachments is
+  'ticket:write, to what one wrote in the last hour; within one''s teams.';
+
+create policy definer_select on vicket.attachments
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.attachments is
+  'attachment_added keeps the limits of one org''s; worker.objects_due spares what has a row.';
+
+grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key,
+  created_at), insert (ticket_id, message_id, upload_id, name, content_type, size, content,
+  object_key) on vicket.attachments to vicket_widget;
+grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key,
+  created_at), insert (site_id, ticket_id, message_id, upload_id, name, content_type, size, content,
+  object_key) on vicket.attachments to vicket_agent;
+grant select (org_id, site_id, ticket_id, message_id, size, object_key) on vicket.attachments to vicket_definer;
+
+create function vicket.attachment_added() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  standing text;
+  files bigint;
+  bytes bigint;
+begin
+  select t.status into standing
+    from vicket.tickets t
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id
+    for no key update;
+  if standing = 'closed' and not exists (
+    select from vicket.ticket_messages m
+    where m.org_id = new.org_id and m.site_id = new.site_id and m.id = new.message_id and m.internal
+  ) then
+    raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
+  end if;
+  select count(*) filter (where a.message_id = new.message_id), sum(a.size)
+    into files, bytes
+    from vicket.attachments a
+    where a.org_id = new.org_id and a.site_id = new.site_id and a.ticket_id = new.ticket_id;
+  if files > 10 then
+    raise exception 'too many files' using errcode = 'check_violation', constraint = 'attachments_of_message';
+  end if;
+  if bytes > 104857600 then
+    raise exception 'too many bytes' using errcode = 'check_violation', constraint = 'attachments_of_ticket';
+  end if;
+  if new.object_key is not null then
+    delete from vicket.object_removals r
+      where r.org_id = new.org_id and r.site_id = new.site_id and r.object_key = new.object_key and r.due_at > now();
+    if not found then
+      raise exception 'the object is not reserved' using errcode = 'check_violation', constraint = 'attachments_object_reserved';
+    end if;
+  end if;
+  return null;
+end $$;
+alter function vicket.attachment_added() owner to vicket_definer;
+comment on function vicket.attachment_added() is
+  'Trigger: a closed ticket takes files on notes only; 10 files a message, 100 MiB a ticket; an object must be '
+  'reserved. Definer: no request may write there.';
+grant execute on function vicket.attachment_added() to vicket_owner;
+
+create function vicket.attachment_gone() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.object_removals (org_id, site_id, object_key, due_at)
+    values (old.org_id, old.site_id, old.object_key, now())
+    on conflict do nothing;
+  return null;
+end $$;
+alter function vicket.attachment_gone() owner to vicket_owner;
+
+create trigger attachment_added after insert on vicket.attachments
+  for each row execute function vicket.attachment_added();
+create trigger attachment_gone after delete on vicket.attachments
+  for each row when (old.object_key is not null) execute function vicket.attachment_gone();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.object_removals
+create table vicket.object_removals (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  object_key text not null,
+  due_at timestamptz not null default now() + '01:00:00'::interval,
+  constraint object_removals_pkey primary key (org_id, site_id, object_key),
+  constraint object_removals_object_own check (starts_with(object_key, (((org_id || '/') || site_id) || '/')))
+);
+alter table vicket.object_removals owner to vicket_owner;
+comment on table vicket.object_removals is
+  'Objects to remove from the store: reserved ones that got no row, and those of deleted rows.';
+
+create index object_removals_due on vicket.object_removals (due_at);
+create statistics vicket.object_removals_tenant (ndistinct, dependencies) on org_id, site_id from vicket.object_removals;
+
+alter table vicket.object_removals enable row level security;
+alter table vicket.object_removals force row level security;
+
+create policy widget_insert on vicket.object_removals
+  for insert to vicket_widget
+  with check (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and (select ctx.ticket_id()) is not null
+  );
+comment on policy widget_insert on vicket.object_removals is
+  'Whoever holds a ticket''s token reserves a key of the key''s site; its row, or an hour, ends that.';
+
+create policy widget_all_sealed on vicket.object_removals
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.object_removals is
+  'Even an injected statement stays with the key in the context.';
+
+create policy agent_insert on vicket.object_removals
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.object_removals is 'ticket:write; within one''s teams.';
+
+create policy definer_select on vicket.object_removals
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.object_removals is 'attachment_added of one org, worker.objects_due of all.';
+
+create policy definer_insert on vicket.object_removals
+  for insert to vicket_definer
+  with check (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.object_removals is 'attachment_gone, whoever deletes.';
+
+create policy definer_delete on vicket.object_removals
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_delete on vicket.object_removals is
+  'attachment_added of one org, worker.objects_removed of all.';
+
+grant insert (object_key) on vicket.object_removals to vicket_widget;
+grant insert (site_id, object_key) on vicket.object_removals to vicket_agent;
+grant select, insert, delete on vicket.object_removals to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.saved_replies
+create table vicket.saved_replies (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  body text not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  updated_by text not null default ctx.actor_name(),
+  constraint saved_replies_pkey primary key (org_id, id),
+  constraint saved_replies_name_unique unique (org_id, name),
+  constraint saved_replies_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint saved_replies_body_length check (char_length(body) >= 1 and char_length(body) <= 20000 and body ~ '\S'),
+  constraint saved_replies_name_length check (char_length(name) >= 1 and char_length(name) <= 100 and name ~ '\S')
+);
+alter table vicket.saved_replies owner to vicket_owner;
+comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
+comment on column vicket.saved_replies.body is
+  'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
+comment on column vicket.saved_replies.updated_by is
+  'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
+
+alter table vicket.saved_replies enable row level security;
+alter table vicket.saved_replies force row level security;
+
+create policy agent_select on vicket.saved_replies
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
+
+create policy agent_insert on vicket.saved_replies
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
+
+create policy agent_update on vicket.saved_replies
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
+
+create policy definer_select on vicket.saved_replies
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
+
+create policy definer_delete on vicket.saved_replies
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';
+
+grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name,
+  body) on vicket.saved_replies to vicket_agent;
+grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
+
+create function vicket.saved_reply_touched() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.updated_at := clock_timestamp();
+  new.updated_by := ctx.actor_name();
+  return new;
+end $$;
+alter function vicket.saved_reply_touched() owner to vicket_owner;
+
+create trigger audited after insert or delete or update on vicket.saved_replies
+  for each row execute function vicket.audited('saved_reply', 'id', 'name updated_at');
+create trigger changes_take_turns before insert or delete or update on vicket.saved_replies
+  for each statement execute function vicket.changes_take_turns();
+create trigger touched before update on vicket.saved_replies
+  for each row execute function vicket.saved_reply_touched();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.missed_searches
+create table vicket.missed_searches (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  day date not null,
+  search text not null,
+  times bigint not null,
+  last_at timestamptz not null default clock_timestamp(),
+  constraint missed_searches_pkey primary key (org_id, site_id, day, search),
+  constraint missed_searches_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint missed_searches_length check (char_length(search) >= 1 and char_length(search) <= 100)
+);
+alter table vicket.missed_searches owner to vicket_owner;
+comment on table vicket.missed_searches is
+  'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
+comment on column vicket.missed_searches.day is 'In UTC.';
+comment on column vicket.missed_searches.search is 'In lower case, white space made one; its first 100 characters.';
+
+create index missed_searches_day on vicket.missed_searches (day);
+create statistics vicket.missed_searches_tenant (ndistinct, dependencies) on org_id, site_id from vicket.missed_searches;
+
+alter table vicket.missed_searches enable row level security;
+alter table vicket.missed_searches force row level security;
+
+create policy agent_select on vicket.missed_searches
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('article:read')));
+comment on policy agent_select on vicket.missed_searches is 'article:read.';
+
+create policy definer_select on vicket.missed_searches
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.missed_searches is
+  'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
+
+create policy definer_insert on vicket.missed_searches
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.missed_searches is
+  'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
+
+create policy definer_update on vicket.missed_searches
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.missed_searches is 'worker.add_missed_searches.';
+
+create policy definer_delete on vicket.missed_searches
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('site:delete'))));
+comment on policy definer_delete on vicket.missed_searches is
+  'worker.add_missed_searches, worker.purge, worker.run_job; ctx.remove with their site.';
+
+grant select (org_id, site_id, day, search, times) on vicket.missed_searches to vicket_agent;
+grant select (org_id, site_id, day, search, times, last_at), insert (org_id, site_id, day, search, times),
+  update (times, last_at), delete on vicket.missed_searches to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.jobs
+create table vicket.jobs (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  subject_id uuid not null,
+  actor text not null default ctx.actor_name(),
+  total bigint not null,
+  done bigint not null default 0,
+  created_at timestamptz not null default now(),
+  worked_at timestamptz,
+  constraint jobs_pkey primary key (org_id, id),
+  constraint jobs_subject_unique unique (org_id, kind, subject_id),
+  constraint jobs_kind_known check (kind = any (array['remove_org', 'remove_site', 'remove_status', 'remove_priority',
+    'move_status']))
+);
+alter table vicket.jobs owner to vicket_owner;
+comment on table vicket.jobs is 'What the worker does in batches, and how far it is.';
+comment on column vicket.jobs.subject_id is 'Of the org, site, status or priority.';
+comment on column vicket.jobs.actor is 'Who began it, as ctx.actor_name calls them.';
+comment on column vicket.jobs.total is 'Tickets when it began; articles count too while they go.';
+
+alter table vicket.jobs enable row level security;
+alter table vicket.jobs force row level security;
+
+create policy agent_select on vicket.jobs
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.jobs is 'Members see what is under way in their org.';
+
+create policy operator_select on vicket.jobs
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.jobs is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.jobs
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.jobs is
+  'Not narrowed: worker.run_job takes whichever waited longest; admin.jobs lists them.';
+
+create policy definer_insert on vicket.jobs
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved.';
+
+create policy definer_update on vicket.jobs
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()))
+  with check (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_update on vicket.jobs is 'worker.run_job, of any org; status_moved, of one.';
+
+create policy definer_delete on vicket.jobs
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.jobs is 'worker.run_job.';
+
+grant select (org_id, id, kind, subject_id, actor, total, done, created_at, worked_at) on vicket.jobs to vicket_agent,
+  vicket_operator;
+grant select, insert (kind, subject_id, actor, total), update (total, done, worked_at),
+  delete on vicket.jobs to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Functions of auth
+create function auth.enter(p_key_hash bytea, p_origin_hash bytea, p_ticket_hash bytea) returns auth.site_entry
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  entry auth.site_entry;
+begin
+  select 'entered', k.id, k.state, k.org_id, k.site_id, s.content_version, s.views_version, s.reads_per_minute,
+      s.writes_per_minute, s.network_reads_per_minute, s.network_writes_per_minute, o.listed, o.listed
+    into entry
+    from vicket.site_keys k
+    join vicket.sites s on s.org_id = k.org_id and s.id = k.site_id
+    cross join lateral (
+      select exists (select from vicket.site_origins o
+        where o.org_id = k.org_id and o.site_id = k.site_id and o.origin_hash = p_origin_hash) as listed
+    ) o
+    where k.key_hash = p_key_hash and k.state in ('active', 'staged');
+  if not found then
+    entry.verdict := 'unknown';
+    entry.origin_listed := false;
+    entry.origin_known := exists (select from vicket.site_origins o where o.origin_hash = p_origin_hash);
+  end if;
+  perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true),
+    set_config('app.site_id', coalesce(entry.site_id::text, ''), true),
+    set_config('app.key_hash', case when entry.verdict = 'entered' then encode(p_key_hash, 'hex') else '' end, true),
+    set_config('app.ticket_hash', case when entry.verdict = 'entered' then encode(p_ticket_hash, 'hex') else '' end, true),
+    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
+    set_config('app.machine_key_hash', '', true), set_config('app.request_id', '', true);
+  return entry;
+end $$;
+alter function auth.enter(bytea,bytea,bytea) owner to vicket_definer;
+comment on function auth.enter(bytea,bytea,bytea) is
+  'Proves a key, sets its site. Definer: no request may read digests.';
+grant execute on function auth.enter(bytea,bytea,bytea) to vicket_gate_widget;
+
+create function auth.enter_actor(p_session_hash bytea, p_machine_key_hash bytea, p_slug_hash bytea,
+  p_request_id text) returns auth.org_entry
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  entry auth.org_entry;
+  who record;
+begin
+  if p_machine_key_hash = '' then
+    entry.actor_id := ctx.session_user_id(p_session_hash);
+    select u.email, u.name into entry.email, entry.name from vicket.users u where u.id = entry.actor_id;
+  elsif p_session_hash = '' then
+    select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id
+      from vicket.machine_keys k
+      where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
+  end if;
+  if p_slug_hash <> '' then
+    entry.org_id := (
+      select o.id from vicket.orgs o
+      where o.slug_hash = p_slug_hash and o.deleted_at is null and (entry.org_id is null or o.id = entry.org_id)
+    );
+  end if;
+  perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true), set_config('app.site_id', '', true),
+    set_config('app.key_hash', '', true), set_config('app.ticket_hash', '', true),
+    set_config('app.submission_hash', '', true), set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
+    set_config('app.machine_key_hash', encode(p_machine_key_hash, 'hex'), true),
+    set_config('app.request_id', p_request_id, true);
+  who := ctx.actor();
+  entry.role := who.role;
+  entry.permissions := who.permissions;
+  entry.verdict := case
+    when entry.actor_id is null then 'unknown'
+    when p_slug_hash <> '' and who.role is null then 'no_org'
+    else 'entered'
+  end;
+  if entry.verdict <> 'entered' then
+    entry.org_id := null;
+    perform set_config('app.org_id', '', true), set_config('app.session_hash', '', true),
+      set_config('app.machine_key_hash', '', true);
+  end if;
+  return entry;
+end $$;
+alter function auth.enter_actor(bytea,bytea,bytea,text) owner to vicket_definer;
+comment on function auth.enter_actor(bytea,bytea,bytea,text) is
+  'Proves a session or machine key, sets its org. Definer: no request may read digests.';
+grant execute on function auth.enter_actor(bytea,bytea,bytea,text) to vicket_gate_agent;
+
+create function auth.enter_site(p_key_hash bytea, p_origin_hash bytea, p_ticket_hash bytea) returns auth.site_entry
+  language plpgsql
+as $$
+declare
+  entry constant auth.site_entry := auth.enter(p_key_hash, p_origin_hash, p_ticket_hash);
+begin
+  if entry.verdict operator(pg_catalog.=) 'entered' then
+    set local role vicket_widget;
+  end if;
+  return entry;
+end $$;
+alter function auth.enter_site(bytea,bytea,bytea) owner to vicket_owner;
+grant execute on function auth.enter_site(bytea,bytea,bytea) to vicket_gate_widget;
+
+create function auth.enter_org(p_session_hash bytea, p_machine_key_hash bytea, p_slug_hash bytea,
+  p_request_id text) returns auth.org_entry
+  language plpgsql
+as $$
+declare
+  entry constant auth.org_entry := auth.enter_actor(p_session_hash, p_machine_key_hash, p_slug_hash, p_request_id);
+begin
+  if entry.verdict operator(pg_catalog.=) 'entered' then
+    set local role vicket_agent;
+  end if;
+  return entry;
+end $$;
+alter function auth.enter_org(bytea,bytea,bytea,text) owner to vicket_owner;
+grant execute on function auth.enter_org(bytea,bytea,bytea,text) to vicket_gate_agent;
+
+create function auth.password_salt(p_email text) returns text
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email)
+  );
+end $$;
+alter function auth.password_salt(text) owner to vicket_definer;
+comment on function auth.password_salt(text) is
+  'Algorithm, parameters and salt of a password; NULL for a stranger. Definer: no request may read users.';
+grant execute on function auth.password_salt(text) to vicket_gate_agent;
+
+create function auth.open_session(p_email text, p_password_hash text, p_token_hash bytea) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.sessions (user_id, token_hash)
+    select u.id, p_token_hash
+    from vicket.users u
+    where u.email = lower(p_email) and u.password_hash = p_password_hash;
+  return found;
+end $$;
+alter function auth.open_session(text,text,bytea) owner to vicket_definer;
+comment on function auth.open_session(text,text,bytea) is
+  'Opens a session when the password''s hash is right; says whether it did. Definer: no request may read users.';
+grant execute on function auth.open_session(text,text,bytea) to vicket_gate_agent;
+
+create function auth.close_session(p_token_hash bytea) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.sessions s where s.token_hash = p_token_hash;
+end $$;
+alter function auth.close_session(bytea) owner to vicket_definer;
+comment on function auth.close_session(bytea) is 'Logs out. Definer: no request may read users.';
+grant execute on function auth.close_session(bytea) to vicket_gate_agent;
+
+create function auth.close_sessions(p_token_hash bytea) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.sessions s where s.user_id = ctx.session_user_id(p_token_hash);
+end $$;
+alter function auth.close_sessions(bytea) owner to vicket_definer;
+comment on function auth.close_sessions(bytea) is 'Logs out everywhere. Definer: no request may read users.';
+grant execute on function auth.close_sessions(bytea) to vicket_gate_agent;
+
+create function auth.change_password(p_token_hash bytea, p_old_hash text, p_new_hash text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person constant uuid := ctx.session_user_id(p_token_hash);
+begin
+  update vicket.users u
+    set password_hash = p_new_hash
+    where u.id = person and u.password_hash = p_old_hash;
+  if not found then
+    return false;
+  end if;
+  delete from vicket.sessions s where s.user_id = person and s.token_hash <> p_token_hash;
+  return true;
+end $$;
+alter function auth.change_password(bytea,text,text) owner to vicket_definer;
+comment on function auth.change_password(bytea,text,text) is
+  'Changes a password, says whether it did. Definer: no request may read users.';
+grant execute on function auth.change_password(bytea,text,text) to vicket_gate_agent;
+
+create function auth.invitation(p_token_hash bytea, out email text, out org_slug text, out org_name text, out role text,
+  out known boolean) returns record
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  select i.email, o.slug, o.name, i.role, exists (select from vicket.users u where u.email = i.email)
+    into invitation.email, invitation.org_slug, invitation.org_name, invitation.role, invitation.known
+    from vicket.invitations i
+    join vicket.orgs o on o.id = i.org_id
+    where i.token_hash = p_token_hash and i.expires_at > now();
+end $$;
+alter function auth.invitation(bytea) owner to vicket_definer;
+comment on function auth.invitation(bytea) is
+  'What an invitation says, to the holder of its token. Definer: no request may read digests.';
+grant execute on function auth.invitation(bytea) to vicket_gate_agent;
+
+create function auth.accept_invitation(p_token_hash bytea, p_name text, p_password_hash text, p_session_hash bytea,
+  p_request_id text) returns text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  invited record;
+  inviter_may text[];
+  person uuid;
+begin
+  perform auth.enter_actor(''::bytea, ''::bytea, ''::bytea, p_request_id);
+  select i.org_id, i.id, i.email, i.role, i.invited_by_id
+    into invited
+    from vicket.invitations i
+    where i.token_hash = p_token_hash and i.expires_at > now();
+  if not found then
+    return 'unknown';
+  end if;
+  -- It is worth what whoever invited may do now.
+  if invited.invited_by_id is not null then
+    inviter_may := (
+      select ctx.permissions_of(m.role) from vicket.members m
+      where m.org_id = invited.org_id and m.user_id = invited.invited_by_id
+    );
+    if inviter_may is null or not 'member:invite' = any (inviter_may)
+      or not ctx.permissions_of(invited.role) <@ inviter_may
+    then
+      return 'unknown';
+    end if;
+  end if;
+  if exists (
+    select from vicket.users u where u.email = invited.email and u.password_hash is distinct from p_password_hash
+  ) then
+    return 'wrong_password';
+  end if;
+  begin
+    insert into vicket.users (id, email, name, password_hash)
+      values (gen_random_uuid(), invited.email, p_name, p_password_hash)
+      on conflict (email) do nothing;
+    select u.id into person
+      from vicket.users u
+      where u.email = invited.email and u.password_hash = p_password_hash;
+    if person is null then
+      raise exception 'the account was made meanwhile' using errcode = 'serialization_failure';
+    end if;
+    insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
+    perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
+      set_config('app.org_id', invited.org_id::text, true),
+      set_config('app.invitation_hash', encode(p_token_hash, 'hex'), true);
+    -- Of two that accept at once the second waits here, and then finds nothing.
+    delete from vicket.invitations i where i.org_id = invited.org_id and i.id = invited.id;
+    if not found then
+      raise exception 'the invitation was accepted meanwhile' using errcode = 'no_data_found';
+    end if;
+    insert into vicket.members (org_id, user_id, role)
+      values (invited.org_id, person, invited.role)
+      on conflict (org_id, user_id) do nothing;
+  exception when no_data_found then
+    return 'unknown';
+  end;
+  return 'joined';
+end $$;
+alter function auth.accept_invitation(bytea,text,text,bytea,text) owner to vicket_definer;
+comment on function auth.accept_invitation(bytea,text,text,bytea,text) is
+  'Joins, and logs in: joined, unknown or wrong_password. Definer: no request may read digests.';
+grant execute on function auth.accept_invitation(bytea,text,text,bytea,text) to vicket_gate_agent;
+
+create function auth.first_run() returns boolean
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return not exists (select from vicket.orgs) and not exists (select from vicket.users);
+end $$;
+alter function auth.first_run() owner to vicket_definer;
+comment on function auth.first_run() is
+  'Whether there is neither an org nor a user. Definer: no request may read users.';
+grant execute on function auth.first_run() to vicket_gate_agent;
+
+create function auth.begin_first_org(p_slug text, p_org_name text, p_email text, p_name text, p_password_hash text,
+  p_session_hash bytea, p_request_id text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  first_org constant uuid := '00000000-0000-4000-8000-000000000001';
+  person constant uuid := gen_random_uuid();
+begin
+  perform auth.enter_actor(''::bytea, ''::bytea, ''::bytea, p_request_id);
+  if not auth.first_run() then
+    return false;
+  end if;
+  begin
+    insert into vicket.users (id, email, name, password_hash) values (person, lower(p_email), p_name, p_password_hash);
+    insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
+    perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
+      set_config('app.org_id', first_org::text, true);
+    insert into vicket.orgs (id, slug, name) values (first_org, p_slug, p_org_name);
+    insert into vicket.members (org_id, user_id, role) values (first_org, person, 'owner');
+  exception when unique_violation then
+    return false;
+  end;
+  return true;
+end $$;
+alter function auth.begin_first_org(text,text,text,text,text,bytea,text) owner to vicket_definer;
+comment on function auth.begin_first_org(text,text,text,text,text,bytea,text) is
+  'Makes the first org and its owner; says whether it did. Never a second one. Definer: no request may read users.';
+grant execute on function auth.begin_first_org(text,text,text,text,text,bytea,text) to vicket_gate_agent;
+
+create function auth.origin_known(p_origin_hash bytea) returns boolean
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (select from vicket.site_origins o where o.origin_hash = p_origin_hash);
+end $$;
+alter function auth.origin_known(bytea) owner to vicket_definer;
+comment on function auth.origin_known(bytea) is
+  'Whether some site lists the origin of this SHA-256, for preflights. Definer: it is asked of all sites.';
+grant execute on function auth.origin_known(bytea) to vicket_gate_widget;
+
+create function auth.session_is_clean() returns boolean
+  language plpgsql
+as $$
+begin
+  -- Advisory locks are let go and not looked for: pg_locks copies the lock table of the whole server under its locks, and this only
+  -- walks the session's own. Hardened, the gates may take none and may not call it.
+  if pg_catalog.has_function_privilege('pg_catalog.pg_advisory_unlock_all()'::pg_catalog.regprocedure, 'execute') then
+    perform pg_catalog.pg_advisory_unlock_all();
+  end if;
+  return current_user operator(pg_catalog.=) session_user
+    and pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
+    and not exists (select from pg_catalog.pg_prepared_statement() s where s.from_sql)
+    and not exists (select from pg_catalog.pg_cursor() c where c.is_holdable)
+    and not exists (select from pg_catalog.pg_listening_channels());
+end $$;
+alter function auth.session_is_clean() owner to vicket_owner;
+comment on function auth.session_is_clean() is
+  'Whether nothing is left on this session that the next tenant would meet; lets its advisory locks go.';
+grant execute on function auth.session_is_clean() to vicket_gate_agent, vicket_gate_widget;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Functions of worker
+create function worker.touch_sessions(p_token_hashes bytea[], p_times timestamp with time zone[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.sessions s
+    where s.token_hash = any (p_token_hashes)
+    order by s.id
+    for no key update;
+  update vicket.sessions s
+    set last_used_at = used.at
+    from unnest(p_token_hashes, p_times) as used (token_hash, at)
+    where s.token_hash = used.token_hash and s.last_used_at < used.at - interval '1 minute';
+end $$;
+alter function worker.touch_sessions(bytea[],timestamptz[]) owner to vicket_definer;
+comment on function worker.touch_sessions(bytea[],timestamptz[]) is
+  'When sessions were last used, once a minute each. Definer: the worker reads no table.';
+grant execute on function worker.touch_sessions(bytea[],timestamptz[]) to vicket_worker;
+
+create function worker.touch_machine_keys(p_key_ids uuid[], p_times timestamp with time zone[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.machine_keys k
+    where k.id = any (p_key_ids)
+    order by k.org_id, k.id
+    for no key update;
+  update vicket.machine_keys k
+    set last_used_at = greatest(k.last_used_at, used.at)
+    from unnest(p_key_ids, p_times) as used (key_id, at)
+    where k.id = used.key_id;
+end $$;
+alter function worker.touch_machine_keys(uuid[],timestamptz[]) owner to vicket_definer;
+comment on function worker.touch_machine_keys(uuid[],timestamptz[]) is
+  'When machine keys were last used. Definer: the worker reads no table.';
+grant execute on function worker.touch_machine_keys(uuid[],timestamptz[]) to vicket_worker;
+
+create function worker.add_refused_origins(p_org_ids uuid[], p_site_ids uuid[], p_origins text[], p_times bigint[],
+  p_first timestamp with time zone[], p_last timestamp with time zone[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.sites s
+    where (s.org_id, s.id) in (select u.org_id, u.site_id from unnest(p_org_ids, p_site_ids) as u (org_id, site_id))
+    order by s.org_id, s.id
+    for key share;
+  insert into vicket.refused_origins as r (org_id, site_id, origin, times, first_seen, last_seen)
+    select seen.org_id, seen.site_id, left(seen.origin, 255), seen.times, seen.first_seen, seen.last_seen
+    from unnest(p_org_ids, p_site_ids, p_origins, p_times, p_first, p_last)
+      as seen (org_id, site_id, origin, times, first_seen, last_seen)
+    where exists (select from vicket.sites s where s.org_id = seen.org_id and s.id = seen.site_id)
+    order by seen.org_id, seen.site_id, seen.origin
+    on conflict (org_id, site_id, origin) do update
+      set times = r.times + excluded.times, last_seen = greatest(r.last_seen, excluded.last_seen);
+  delete from vicket.refused_origins r
+    using (
+      select o.org_id, o.site_id, o.origin,
+        row_number() over (partition by o.org_id, o.site_id order by o.last_seen desc, o.origin) as place
+      from vicket.refused_origins o
+      where (o.org_id, o.site_id) in (select u.org_id, u.site_id from unnest(p_org_ids, p_site_ids) as u (org_id, site_id))
+    ) ranked
+    where ranked.place > 200
+      and r.org_id = ranked.org_id and r.site_id = ranked.site_id and r.origin = ranked.origin;
+end $$;
+alter function worker.add_refused_origins(uuid[],uuid[],text[],bigint[],timestamptz[],timestamptz[]) owner to
+  vicket_definer;
+comment on function worker.add_refused_origins(uuid[],uuid[],text[],bigint[],timestamptz[],timestamptz[]) is
+  'Counts origins that were refused; keeps the 200 most recent a site. Definer: the worker reads no table.';
+grant execute on function worker.add_refused_origins(uuid[],uuid[],text[],bigint[],timestamptz[],timestamptz[]) to
+  vicket_worker;
+
+create function worker.touch_keys(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[],
+  p_times timestamp with time zone[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- In order, so that two processes that flush at once cannot deadlock.
+  perform from vicket.site_keys k
+    join unnest(p_org_ids, p_site_ids, p_key_ids) as used (org_id, site_id, key_id)
+      on k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id
+    order by k.org_id, k.site_id, k.id
+    for no key update of k;
+  update vicket.site_keys k
+    set last_used_at = greatest(k.last_used_at, used.at)
+    from unnest(p_org_ids, p_site_ids, p_key_ids, p_times) as used (org_id, site_id, key_id, at)
+    where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id;
+end $$;
+alter function worker.touch_keys(uuid[],uuid[],uuid[],timestamptz[]) owner to vicket_definer;
+comment on function worker.touch_keys(uuid[],uuid[],uuid[],timestamptz[]) is
+  'When keys were last used. Definer: the worker reads no table.';
+grant execute on function worker.touch_keys(uuid[],uuid[],uuid[],timestamptz[]) to vicket_worker;
+
+create function worker.touch_key_origins(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[], p_origins text[],
+  p_times timestamp with time zone[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Keys first, in order: whoever deletes a site locks them before what hangs on them.
+  perform from vicket.site_keys k
+    where (k.org_id, k.site_id, k.id) in (
+      select u.org_id, u.site_id, u.key_id from unnest(p_org_ids, p_site_ids, p_key_ids) as u (org_id, site_id, key_id)
+    )
+    order by k.org_id, k.site_id, k.id
+    for key share;
+  insert into vicket.site_key_origins as o (org_id, site_id, key_id, origin, last_used_at)
+    select used.org_id, used.site_id, used.key_id, used.origin, used.at
+    from unnest(p_org_ids, p_site_ids, p_key_ids, p_origins, p_times) as used (org_id, site_id, key_id, origin, at)
+    where exists (
+      select from vicket.site_keys k
+      where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id
+    )
+    order by used.org_id, used.site_id, used.key_id, used.origin
+    on conflict (org_id, site_id, key_id, origin) do update
+      set last_used_at = greatest(o.last_used_at, excluded.last_used_at);
+end $$;
+alter function worker.touch_key_origins(uuid[],uuid[],uuid[],text[],timestamptz[]) owner to vicket_definer;
+comment on function worker.touch_key_origins(uuid[],uuid[],uuid[],text[],timestamptz[]) is
+  'From which origins keys were last used. Definer: the worker reads no table.';
+grant execute on function worker.touch_key_origins(uuid[],uuid[],uuid[],text[],timestamptz[]) to vicket_worker;
+
+create function worker.add_views(p_org_ids uuid[], p_article_ids uuid[], p_counts bigint[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.articles a
+    join unnest(p_org_ids, p_article_ids) as seen (org_id, article_id)
+      on a.org_id = seen.org_id and a.id = seen.article_id
+    order by a.org_id, a.id
+    for no key update of a;
+  update vicket.articles a
+    set view_count = a.view_count + seen.views,
+      popularity = case
+        when a.view_count + seen.views >= a.popularity + greatest(1, a.popularity / 10) then a.view_count + seen.views
+        else a.popularity
+      end
+    from unnest(p_org_ids, p_article_ids, p_counts) as seen (org_id, article_id, views)
+    where a.org_id = seen.org_id and a.id = seen.article_id;
+  perform from vicket.sites s
+    where (s.org_id, s.id) in (
+      select a.org_id, o.id
+      from unnest(p_org_ids, p_article_ids) as seen (org_id, article_id)
+      join vicket.articles a on a.org_id = seen.org_id and a.id = seen.article_id
+      join vicket.sites o on o.org_id = a.org_id and (a.site_id is null or o.id = a.site_id)
+    )
+    order by s.org_id, s.id
+    for no key update;
+  update vicket.sites s
+    set views_version = s.views_version + 1
+    where (s.org_id, s.id) in (
+      select a.org_id, o.id
+      from unnest(p_org_ids, p_article_ids) as seen (org_id, article_id)
+      join vicket.articles a on a.org_id = seen.org_id and a.id = seen.article_id
+      join vicket.sites o on o.org_id = a.org_id and (a.site_id is null or o.id = a.site_id)
+    );
+end $$;
+alter function worker.add_views(uuid[],uuid[],bigint[]) owner to vicket_definer;
+comment on function worker.add_views(uuid[],uuid[],bigint[]) is
+  'Adds gathered views to articles. Definer: the worker reads no table.';
+grant execute on function worker.add_views(uuid[],uuid[],bigint[]) to vicket_worker;
+
+create function worker.objects_due(p_most integer) returns setof text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.object_removals r
+    using vicket.attachments a
+    where r.due_at <= now()
+      and a.org_id = r.org_id and a.site_id = r.site_id and a.object_key = r.object_key;
+  return query
+    select r.object_key from vicket.object_removals r where r.due_at <= now() order by r.due_at limit p_most;
+end $$;
+alter function worker.objects_due(integer) owner to vicket_definer;
+comment on function worker.objects_due(integer) is
+  'Keys of objects to remove from the store. Definer: the worker reads no table.';
+grant execute on function worker.objects_due(integer) to vicket_worker;
+
+create function worker.objects_removed(p_object_keys text[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.object_removals r
+    using unnest(p_object_keys) as k (object_key)
+    where r.org_id = split_part(k.object_key, '/', 1)::uuid and r.site_id = split_part(k.object_key, '/', 2)::uuid
+      and r.object_key = k.object_key and r.due_at <= now();
+end $$;
+alter function worker.objects_removed(text[]) owner to vicket_definer;
+comment on function worker.objects_removed(text[]) is
+  'Objects that are gone from the store. Definer: the worker reads no table.';
+grant execute on function worker.objects_removed(text[]) to vicket_worker;
+
+create function worker.add_missed_searches(p_org_ids uuid[], p_site_ids uuid[], p_days date[], p_searches text[],
+  p_times bigint[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from vicket.sites s
+    where (s.org_id, s.id) in (select u.org_id, u.site_id from unnest(p_org_ids, p_site_ids) as u (org_id, site_id))
+    order by s.org_id, s.id
+    for key share;
+  insert into vicket.missed_searches as m (org_id, site_id, day, search, times)
+    select missed.org_id, missed.site_id, missed.day, missed.search, missed.times
+    from unnest(p_org_ids, p_site_ids, p_days, p_searches, p_times) as missed (org_id, site_id, day, search, times)
+    where exists (select from vicket.sites s where s.org_id = missed.org_id and s.id = missed.site_id)
+    order by missed.org_id, missed.site_id, missed.day, missed.search
+    on conflict (org_id, site_id, day, search) do update
+      set times = m.times + excluded.times, last_at = excluded.last_at;
+  delete from vicket.missed_searches m
+    using (
+      select k.org_id, k.site_id, k.day, k.search,
+        row_number() over (partition by k.org_id, k.site_id, k.day order by k.times desc, k.last_at desc, k.search) as place
+      from vicket.missed_searches k
+      where (k.org_id, k.site_id, k.day) in (
+        select u.org_id, u.site_id, u.day from unnest(p_org_ids, p_site_ids, p_days) as u (org_id, site_id, day)
+      )
+    ) ranked
+    where ranked.place > 1000
+      and m.org_id = ranked.org_id and m.site_id = ranked.site_id and m.day = ranked.day and m.search = ranked.search;
+end $$;
+alter function worker.add_missed_searches(uuid[],uuid[],date[],text[],bigint[]) owner to vicket_definer;
+comment on function worker.add_missed_searches(uuid[],uuid[],date[],text[],bigint[]) is
+  'Counts searches that found nothing; keeps 1,000 a site and day. Definer: the worker reads no table.';
+grant execute on function worker.add_missed_searches(uuid[],uuid[],date[],text[],bigint[]) to vicket_worker;
+
+create function worker.purge(p_most integer) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+  of_all bigint := 0;
+begin
+  delete from vicket.submissions s
+    using (
+      select e.org_id, e.site_id, e.key_hash
+      from vicket.submissions e
+      where e.created_at <= now() - interval '24 hours'
+      order by e.created_at
+      limit p_most
+      for update skip locked
+    ) expired
+    where s.org_id = expired.org_id and s.site_id = expired.site_id and s.key_hash = expired.key_hash;
+  get diagnostics gone = row_count;
+  of_all := of_all + gone;
+  delete from vicket.sessions s
+    where s.id in (
+      select e.id
+      from vicket.sessions e
+      where e.created_at <= now() - interval '14 days'
+        and (e.last_used_at <= now() - interval '14 days' or e.created_at <= now() - interval '90 days')
+      order by e.created_at
+      limit p_most
+    );
+  get diagnostics gone = row_count;
+  of_all := of_all + gone;
+  delete from vicket.missed_searches m
+    where (m.org_id, m.site_id, m.day, m.search) in (
+      select e.org_id, e.site_id, e.day, e.search
+      from vicket.missed_searches e
+      where e.day < (now() at time zone 'UTC')::date - 30
+      order by e.day
+      limit p_most
+    );
+  get diagnostics gone = row_count;
+  return of_all + gone;
+end $$;
+alter function worker.purge(integer) owner to vicket_definer;
+comment on function worker.purge(integer) is
+  'Deletes what has expired; returns how many. Definer: the worker reads no table.';
+grant execute on function worker.purge(integer) to vicket_worker;
+
+create function worker.shrink_site(p_org_id uuid, p_site_id uuid, p_most integer) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.tickets t
+    where t.org_id = p_org_id and t.site_id = p_site_id and t.id in (
+      select d.id from vicket.tickets d where d.org_id = p_org_id and d.site_id = p_site_id order by d.number limit p_most
+    );
+  get diagnostics gone = row_count;
+  if gone = 0 then
+    delete from vicket.articles a
+      where a.org_id = p_org_id and a.site_id = p_site_id and a.id in (
+        select d.id from vicket.articles d
+        where d.org_id = p_org_id and d.site_id = p_site_id
+        order by d.id
+        limit p_most
+        for update
+      );
+    get diagnostics gone = row_count;
+  end if;
+  if gone = 0 then
+    delete from vicket.missed_searches m
+      where m.org_id = p_org_id and m.site_id = p_site_id and (m.day, m.search) in (
+        select d.day, d.search from vicket.missed_searches d
+        where d.org_id = p_org_id and d.site_id = p_site_id
+        order by d.day, d.search
+        limit p_most
+      );
+    get diagnostics gone = row_count;
+  end if;
+  return gone;
+end $$;
+alter function worker.shrink_site(uuid,uuid,integer) owner to vicket_definer;
+comment on function worker.shrink_site(uuid,uuid,integer) is
+  'Deletes a batch of what a site has; says how many. Definer: the worker reads no table.';
+
+create function worker.run_job(p_most integer, out org_id uuid, out kind text, out subject_id uuid, out total bigint,
+  out done bigint, out ended boolean) returns setof record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  job vicket.jobs;
+  moved bigint;
+  place uuid;
+begin
+  select j.* into job
+    from vicket.jobs j
+    order by j.worked_at nulls first, j.created_at
+    limit 1
+    for update skip locked;
+  if not found then
+    return;
+  end if;
+  perform set_config('app.org_id', job.org_id::text, true), set_config('app.actor', job.actor, true);
+  run_job.ended := false;
+  case job.kind
+    when 'remove_status' then
+      update vicket.tickets t
+        set status_id = (select s.id from vicket.ticket_statuses s where s.org_id = job.org_id and s.is_default)
+        where t.org_id = job.org_id and t.id in (
+          select d.id from vicket.tickets d where d.org_id = job.org_id and d.status_id = job.subject_id limit p_most
+        );
+      get diagnostics moved = row_count;
+      if moved = 0 then
+        delete from vicket.ticket_statuses s where s.org_id = job.org_id and s.id = job.subject_id;
+        run_job.ended := true;
+      end if;
+    when 'remove_priority' then
+      update vicket.tickets t
+        set priority_id = (select p.id from vicket.ticket_priorities p where p.org_id = job.org_id and p.is_default)
+        where t.org_id = job.org_id and t.id in (
+          select d.id from vicket.tickets d where d.org_id = job.org_id and d.priority_id = job.subject_id limit p_most
+        );
+      get diagnostics moved = row_count;
+      if moved = 0 then
+        delete from vicket.ticket_priorities p where p.org_id = job.org_id and p.id = job.subject_id;
+        run_job.ended := true;
+      end if;
+    when 'move_status' then
+      update vicket.tickets t
+        set status = s.category
+        from vicket.ticket_statuses s
+        where s.org_id = job.org_id and s.id = job.subject_id
+          and t.org_id = job.org_id and t.id in (
+            select d.id from vicket.tickets d
+            where d.org_id = job.org_id and d.status_id = job.subject_id and d.status <> s.category
+            limit p_most
+          );
+      get diagnostics moved = row_count;
+      run_job.ended := moved = 0;
+    when 'remove_site' then
+      moved := worker.shrink_site(job.org_id, job.subject_id, p_most);
+      if moved = 0 then
+        delete from vicket.sites s where s.org_id = job.org_id and s.id = job.subject_id;
+        run_job.ended := true;
+      end if;
+    when 'remove_org' then
+      place := (select s.id from vicket.sites s where s.org_id = job.org_id order by s.id limit 1);
+      if place is not null then
+        moved := worker.shrink_site(job.org_id, place, p_most);
+        if moved = 0 then
+          delete from vicket.sites s where s.org_id = job.org_id and s.id = place;
+          moved := 1;
+        end if;
+      else
+        delete from vicket.articles a
+          where a.org_id = job.org_id and a.id in (
+            select d.id from vicket.articles d where d.org_id = job.org_id order by d.id limit p_most for update
+          );
+        get diagnostics moved = row_count;
+        if moved = 0 then
+          delete from vicket.orgs o where o.id = job.org_id;
+          run_job.ended := true;
+        end if;
+      end if;
+  end case;
+  run_job.org_id := job.org_id;
+  run_job.kind := job.kind;
+  run_job.subject_id := job.subject_id;
+  run_job.done := job.done + moved;
+  run_job.total := greatest(job.total, run_job.done);
+  if run_job.ended then
+    delete from vicket.jobs j where j.org_id = job.org_id and j.id = job.id;
+  else
+    update vicket.jobs j
+      set done = run_job.done, total = run_job.total, worked_at = clock_timestamp()
+      where j.org_id = job.org_id and j.id = job.id;
+  end if;
+  return next;
+end $$;
+alter function worker.run_job(integer) owner to vicket_definer;
+comment on function worker.run_job(integer) is 'One batch of one job. Definer: the worker reads no table.';
+grant execute on function worker.run_job(integer) to vicket_worker;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Functions of admin
+create function admin.enter_org(p_slug text) returns uuid
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  found_id constant uuid := (select o.id from vicket.orgs o where o.slug = p_slug and o.deleted_at is null);
+begin
+  perform set_config('app.org_id', coalesce(found_id::text, ''), true);
+  return found_id;
+end $$;
+alter function admin.enter_org(text) owner to vicket_definer;
+comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: finds it before any org is set.';
+grant execute on function admin.enter_org(text) to vicket_operator;
+
+create function admin.create_org(p_slug text, p_name text) returns uuid
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  new_id constant uuid := gen_random_uuid();
+begin
+  insert into vicket.orgs (id, slug, name) values (new_id, p_slug, p_name);
+  return new_id;
+end $$;
+alter function admin.create_org(text,text) owner to vicket_definer;
+comment on function admin.create_org(text,text) is 'Creates an org. Definer: commands are bound to one org.';
+grant execute on function admin.create_org(text,text) to vicket_operator;
+
+create function admin.orgs() returns table(slug text, name text, created_at timestamp with time zone)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query select o.slug, o.name, o.created_at from vicket.orgs o where o.deleted_at is null order by o.slug;
+end $$;
+alter function admin.orgs() owner to vicket_definer;
+comment on function admin.orgs() is 'All orgs. Definer: commands are bound to one org.';
+grant execute on function admin.orgs() to vicket_operator;
+
+create function admin.create_user(p_email text, p_name text, p_password_hash text) returns uuid
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  new_id constant uuid := gen_random_uuid();
+begin
+  insert into vicket.users (id, email, name, password_hash) values (new_id, lower(p_email), p_name, p_password_hash);
+  return new_id;
+end $$;
+alter function admin.create_user(text,text,text) owner to vicket_definer;
+comment on function admin.create_user(text,text,text) is 'Creates a user. Definer: commands are bound to one org.';
+grant execute on function admin.create_user(text,text,text) to vicket_operator;
+
+create function admin.users() returns table(email text, name text, created_at timestamp with time zone, orgs text)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select u.email, u.name, u.created_at,
+      coalesce(
+        (select string_agg(o.slug || ' (' || m.role || ')', ', ' order by o.slug)
+          from vicket.members m
+          join vicket.orgs o on o.id = m.org_id
+          where m.user_id = u.id),
+        '')
+    from vicket.users u
+    order by u.email;
+end $$;
+alter function admin.users() owner to vicket_definer;
+comment on function admin.users() is 'All users, with their orgs. Definer: commands are bound to one org.';
+grant execute on function admin.users() to vicket_operator;
+
+create function admin.set_password(p_email text, p_password_hash text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email);
+  if not found then
+    return false;
+  end if;
+  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email);
+  return true;
+end $$;
+alter function admin.set_password(text,text) owner to vicket_definer;
+comment on function admin.set_password(text,text) is
+  'Sets a password, says whether there is such a person. Definer: commands are bound to one org.';
+grant execute on function admin.set_password(text,text) to vicket_operator;
+
+create function admin.jobs() returns table(org text, kind text, subject_id uuid, actor text, total bigint, done bigint,
+  created_at timestamp with time zone)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select coalesce(o.slug, j.org_id::text), j.kind, j.subject_id, j.actor, j.total, j.done, j.created_at
+    from vicket.jobs j
+    left join vicket.orgs o on o.id = j.org_id
+    order by j.created_at;
+end $$;
+alter function admin.jobs() owner to vicket_definer;
+comment on function admin.jobs() is 'All jobs under way. Definer: commands are bound to one org.';
+grant execute on function admin.jobs() to vicket_operator;

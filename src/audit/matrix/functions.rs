@@ -1,0 +1,147 @@
+//! The functions: which run with the rights of vicket_definer, who may, and why; which run as their caller.
+
+use sqlx::PgConnection;
+
+use super::role;
+use crate::audit::sql;
+
+const READING: &str = "With the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC may not
+    execute it, unless it says so. First the beginning of the SHA-256 of its body, then who may execute it, and why it must be
+    definer.";
+
+/// What a function is, as far as isolation asks.
+#[derive(sqlx::FromRow)]
+struct Function {
+    schema: String,
+    name: String,
+    arguments: Vec<String>,
+    trigger: bool,
+    owner: String,
+    definer: bool,
+    volatility: String,
+    leakproof: bool,
+    language: String,
+    settings: Vec<String>,
+    digest: String,
+    comment: Option<String>,
+    grantees: Vec<String>,
+}
+
+/// All that are not PostgreSQL's or an extension's. The body of one in standard SQL is kept parsed, and prosrc is empty.
+const FUNCTIONS: &str = "select n.nspname::text as schema, p.proname::text as name,
+    array(select replace(format_type(a.type, null), 'timestamp with time zone', 'timestamptz') from unnest(p.proargtypes::oid[]) with ordinality as a (type, place) order by place)
+      as arguments,
+    p.prorettype = 'trigger'::regtype as trigger, pg_get_userbyid(p.proowner)::text as owner, p.prosecdef as definer,
+    p.provolatile::text as volatility, p.proleakproof as leakproof, l.lanname::text as language, coalesce(p.proconfig, '{}') as settings,
+    left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 12) as digest,
+    obj_description(p.oid, 'pg_proc') as comment,
+    array(select coalesce(r.rolname::text, 'PUBLIC') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+      left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner) as grantees
+  from pg_proc p
+  join pg_namespace n on n.oid = p.pronamespace
+  join pg_language l on l.oid = p.prolang
+  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+    and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')";
+
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let mut functions: Vec<Function> = sqlx::query_as(FUNCTIONS).fetch_all(connection).await?;
+    functions
+        .sort_by_cached_key(|function| (function.schema.clone(), function.name.clone(), function.arguments.clone()));
+    let (definers, invokers): (Vec<_>, Vec<_>) = functions.iter().partition(|function| function.definer);
+    let lines: Vec<[String; 4]> = definers
+        .iter()
+        .map(|function| [function.digest.clone(), function.signature(), function.executors(), function.reason()])
+        .collect();
+    let width = |column: usize, most: usize| {
+        lines.iter().map(|line| line[column].chars().count()).filter(|width| *width <= most).max().unwrap_or_default()
+    };
+    let (signature, executors) = (width(1, 34), width(2, 11));
+    let mut out = format!("\n## Functions\n\n{}\n\n```text\n", sql::paragraph(READING));
+    for [digest, name, who, why] in &lines {
+        let lead = format!("{digest} {name:<signature$} {who:<executors$}");
+        let words: Vec<&str> = std::iter::once(lead.as_str()).chain(why.split_whitespace()).collect();
+        out += &format!("{}\n", sql::flow(&words, 15));
+    }
+    out += "\nWith the rights of whoever calls, with the beginning of the SHA-256 of the body:\n";
+    let words: Vec<String> = invokers
+        .iter()
+        .map(|function| {
+            let faults = function.faults().into_iter().map(|fault| format!("\u{a0}{fault}"));
+            format!("{}\u{a0}{}{},", function.signature(), function.digest, faults.collect::<String>())
+        })
+        .collect();
+    let list = sql::flow(&words, 0).replace('\u{a0}', " ");
+    out += &format!("{}\n```\n", list.trim_end_matches(','));
+    Ok(out)
+}
+
+impl Function {
+    /// `auth.enter(bytea×3)`
+    fn signature(&self) -> String {
+        let mut arguments: Vec<(&str, usize)> = Vec::new();
+        for argument in &self.arguments {
+            match arguments.last_mut() {
+                Some((last, times)) if last == argument => *times += 1,
+                _ => arguments.push((argument, 1)),
+            }
+        }
+        let said: Vec<String> = arguments
+            .into_iter()
+            .map(|(of, times)| if times == 1 { of.to_owned() } else { format!("{of}×{times}") })
+            .collect();
+        format!("{}.{}({})", self.schema, self.name, said.join(","))
+    }
+
+    /// Who may execute it, besides its owner.
+    fn executors(&self) -> String {
+        let mut roles: Vec<String> = self.grantees.iter().map(|grantee| role(grantee)).collect();
+        roles.sort_unstable();
+        match roles.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            // Who owns a table may execute the functions of its triggers.
+            [] | ["owner"] if self.trigger => "(trigger)".to_owned(),
+            [] => "(definer)".to_owned(),
+            _ => roles.join(" "),
+        }
+    }
+
+    /// Why it must be definer, and what else must be said of it.
+    fn reason(&self) -> String {
+        let comment = self.comment.as_deref().unwrap_or_default();
+        let reason = match comment.rsplit_once("Definer: ") {
+            Some((_, reason)) if !reason.trim().is_empty() => reason.trim().to_owned(),
+            _ => "**no reason given**".to_owned(),
+        };
+        self.faults().into_iter().chain([reason]).collect::<Vec<_>>().join(" ")
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        // Of a definer it is said who may execute it.
+        if !self.definer && self.grantees.iter().any(|grantee| grantee == "PUBLIC") {
+            faults.push("**executable by PUBLIC**".to_owned());
+        }
+        if self.volatility == "i" {
+            faults.push("**immutable**".to_owned());
+        }
+        if self.leakproof {
+            faults.push("**leakproof**".to_owned());
+        }
+        let owners: &[&str] = if self.definer { &["vicket_definer"] } else { &["vicket_owner", "vicket_definer"] };
+        if !owners.contains(&self.owner.as_str()) {
+            faults.push(format!("**owned by {}**", self.owner));
+        }
+        if !["plpgsql", "sql"].contains(&self.language.as_str()) {
+            faults.push(format!("**in {}**", self.language));
+        }
+        if self.definer {
+            let wanted = "search_path=pg_catalog, pg_temp";
+            if !self.settings.iter().any(|setting| setting == wanted) {
+                faults.push("**without that search_path**".to_owned());
+            }
+            faults.extend(self.settings.iter().filter(|setting| *setting != wanted).map(|other| format!("({other})")));
+        }
+        faults
+    }
+}

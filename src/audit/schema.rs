@@ -1,0 +1,262 @@
+//! `migrations/SCHEMA.sql`, and `vicket audit show`: what the catalog holds, as the SQL that would make it. A file of all
+//! migrations' outcome, noun by noun, and not one that anything runs but a test, which compares what becomes of it.
+
+mod function;
+mod table;
+
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+
+use super::{lints, sql};
+pub use function::function;
+pub use table::table;
+
+const HEAD: &str = "-- What the migrations make, as it is after all of them. Generated from the catalog: `just isolation` writes it, a test
+-- compares it. `vicket audit show NAME` prints one table or function of a database.
+--
+-- First the schemas and the context that policies ask, then each table with its policies, grants and triggers, then what
+-- a gate, background work and administration may execute. The roles are in roles.sql. The views of the schema audit are
+-- the lints, src/audit/lints.
+
+set check_function_bodies = off;
+-- What is executable by PUBLIC would say so.
+alter default privileges revoke execute on functions from public;
+";
+
+/// A privilege of an ACL.
+#[derive(sqlx::FromRow)]
+struct Granted {
+    /// Empty for PUBLIC.
+    grantee: String,
+    privilege: String,
+    /// Where it is not of the whole.
+    column: Option<String>,
+    grantable: bool,
+}
+
+/// The whole file.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let mut out = HEAD.to_owned();
+    out += &schemas(connection).await?;
+    let mut written = BTreeSet::new();
+    out += &functions(connection, "ctx", &mut written).await?;
+    let tables: Vec<(i64, String)> = sqlx::query_as(TABLES).fetch_all(&mut *connection).await?;
+    anyhow::ensure!(!tables.is_empty(), "there is no table of Vicket in this database");
+    let mut later = String::new();
+    for (oid, name) in tables {
+        out += &title(&name);
+        let made = table::made(connection, oid, &mut written).await?;
+        out += &made.text;
+        later += &made.later;
+    }
+    if !later.is_empty() {
+        out += &title("Foreign keys to tables that come later");
+        out += &later;
+    }
+    let schemas: Vec<String> = sqlx::query_scalar(SCHEMAS_OF_FUNCTIONS).fetch_all(&mut *connection).await?;
+    for schema in schemas {
+        out += &functions(connection, &schema, &mut written).await?;
+    }
+    out += &others(connection).await?;
+    Ok(out)
+}
+
+/// In the order in which migrations make them. Partitions are their parent's.
+const TABLES: &str = "select c.oid::bigint, format('%I.%I', n.nspname, c.relname)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p') and not c.relispartition
+    and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relname <> '_sqlx_migrations'
+    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  order by c.oid";
+
+const SCHEMAS_OF_FUNCTIONS: &str = "select n.nspname::text
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+  group by n.oid, n.nspname order by n.oid";
+
+/// What is neither a table nor a function, and made by no lint.
+async fn others(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "select c.oid::bigint, case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+            when 'S' then 'sequence' else 'type' end, format('%I.%I', n.nspname, c.relname)
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('v', 'm', 'f', 'S', 'c') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+          and not exists (select from pg_depend d
+            where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('e', 'i'))
+        union all
+        select t.oid::bigint, 'type', format('%I.%I', n.nspname, t.typname)
+        from pg_type t join pg_namespace n on n.oid = t.typnamespace
+        where t.typtype in ('d', 'e', 'r') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+          and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e')
+        order by 1",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut out = String::new();
+    for (oid, kind, name) in rows {
+        let of_lints = lints::views().iter().any(|(view, ..)| name == format!("audit.{view}"));
+        match kind.as_str() {
+            "view" if of_lints => {}
+            "view" => out += &format!("{}{}", title(&name), view(connection, oid).await?),
+            _ => out += &title(&format!("**a {kind}, {name}**")),
+        }
+    }
+    Ok(out)
+}
+
+/// A view.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn view(connection: &mut PgConnection, oid: i64) -> anyhow::Result<String> {
+    let (name, owner, options, definition, comment): (String, String, Vec<String>, String, Option<String>) = sqlx::query_as(
+        "select format('%I.%I', n.nspname, c.relname), pg_get_userbyid(c.relowner)::text, coalesce(c.reloptions, '{}'),
+          pg_get_viewdef(c.oid), obj_description(c.oid, 'pg_class')
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = $1::oid",
+    )
+    .bind(oid)
+    .fetch_one(&mut *connection)
+    .await?;
+    let with = if options.is_empty() { String::new() } else { format!(" with ({})", options.join(", ")) };
+    let mut out = format!("create view {name}{with} as\n{definition}\n");
+    out += &format!("alter view {name} owner to {owner};\n{}", commented("view", &name, comment));
+    Ok(out + &grants(&table::granted(connection, oid).await?, &name))
+}
+
+async fn schemas(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let rows: Vec<(i64, String, String, Option<String>)> = sqlx::query_as(
+        "select n.oid::bigint, quote_ident(n.nspname), pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace')
+        from pg_namespace n where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by n.oid",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut out = String::new();
+    for (oid, name, owner, comment) in rows {
+        // PostgreSQL makes `public`, and lets everybody use it.
+        let there = name == "public";
+        if !there {
+            out += &format!("\ncreate schema {name} authorization {owner};\n{}", commented("schema", &name, comment));
+        }
+        let granted: Vec<Granted> = sqlx::query_as(
+            "select coalesce(r.rolname::text, '') as grantee, a.privilege_type as privilege, null as column,
+              a.is_grantable as grantable
+            from pg_namespace n cross join lateral aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee
+            where n.oid = $1::oid and a.grantee <> n.nspowner and not ($2 and a.grantee = 0 and a.privilege_type = 'USAGE')",
+        )
+        .bind(oid)
+        .bind(there)
+        .fetch_all(&mut *connection)
+        .await?;
+        out += &grants(&granted, &format!("schema {name}"));
+    }
+    out.push('\n');
+    // Of our roles; of whoever deploys, in the head.
+    let mut defaults: Vec<String> = sqlx::query_scalar(
+        "with of as (
+          select d.*, format('alter default privileges for role %I', pg_get_userbyid(d.defaclrole))
+              || coalesce((select format(' in schema %I', n.nspname) from pg_namespace n where n.oid = d.defaclnamespace), '') as head,
+            case d.defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' when 'T' then 'types'
+              else 'schemas' end as what
+          from pg_default_acl d
+          where pg_get_userbyid(d.defaclrole) in ('vicket_owner', 'vicket_definer')
+        )
+        select format('%s grant %s on %s to %s;', head, lower(a.privilege_type), what, coalesce(quote_ident(r.rolname), 'public'))
+        from of cross join lateral aclexplode(of.defaclacl) a left join pg_roles r on r.oid = a.grantee
+        where a.grantee <> of.defaclrole
+        union all
+        select format('%s revoke execute on functions from public;', head)
+        from of
+        where of.defaclobjtype = 'f' and of.defaclnamespace = 0
+          and not exists (select from aclexplode(of.defaclacl) a where a.grantee = 0)",
+    )
+    .fetch_all(connection)
+    .await?;
+    defaults.sort_unstable();
+    for statement in defaults {
+        out += &format!("{}\n", sql::folded(&statement, 2));
+    }
+    Ok(out)
+}
+
+/// The functions of a schema that are not written yet.
+async fn functions(connection: &mut PgConnection, schema: &str, written: &mut BTreeSet<i64>) -> anyhow::Result<String> {
+    let oids: Vec<i64> = sqlx::query_scalar(
+        "select p.oid::bigint from pg_proc p
+        where p.pronamespace = to_regnamespace($1)
+          and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+        order by p.oid",
+    )
+    .bind(schema)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut out = String::new();
+    for oid in oids {
+        if written.insert(oid) {
+            out += &format!("\n{}", function(connection, oid).await?);
+        }
+    }
+    Ok(if out.is_empty() {
+        out
+    } else {
+        format!("{}{}", title(&format!("Functions of {schema}")), out.trim_start_matches('\n'))
+    })
+}
+
+pub(super) fn title(text: &str) -> String {
+    format!("\n-- {}\n-- {text}\n", "-".repeat(sql::WIDTH - 3))
+}
+
+fn commented(kind: &str, name: &str, comment: Option<String>) -> String {
+    let Some(comment) = comment else { return String::new() };
+    let statement = format!("comment on {kind} {name} is {};", sql::quoted(&comment));
+    if statement.chars().count() <= sql::WIDTH {
+        return format!("{statement}\n");
+    }
+    format!("comment on {kind} {name} is\n  {};\n", sql::literal(&comment, 2))
+}
+
+/// One statement a grantee, requests' roles first.
+fn grants(granted: &[Granted], on: &str) -> String {
+    const ORDER: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+    let rank = |privilege: &str| ORDER.iter().position(|known| *known == privilege).unwrap_or(ORDER.len());
+    let mut to: Vec<(&str, bool)> = granted.iter().map(|one| (one.grantee.as_str(), one.grantable)).collect();
+    to.sort_by_key(|(grantee, grantable)| (super::matrix::rank(grantee), *grantable));
+    to.dedup();
+    let mut statements: Vec<(String, Vec<String>, bool)> = Vec::new();
+    for (grantee, grantable) in to {
+        let mine: Vec<&Granted> =
+            granted.iter().filter(|one| one.grantee == grantee && one.grantable == grantable).collect();
+        let mut privileges: Vec<&str> = mine.iter().map(|one| one.privilege.as_str()).collect();
+        privileges.sort_by_key(|privilege| (rank(privilege), *privilege));
+        privileges.dedup();
+        let mut said = Vec::new();
+        for privilege in privileges {
+            let of: Vec<&&Granted> = mine.iter().filter(|one| one.privilege == privilege).collect();
+            let columns: Vec<&str> = of.iter().filter_map(|one| one.column.as_deref()).collect();
+            if of.len() > columns.len() {
+                said.push(privilege.to_lowercase());
+            }
+            if !columns.is_empty() {
+                said.push(format!("{} ({})", privilege.to_lowercase(), columns.join(", ")));
+            }
+        }
+        let (said, grantee) = (said.join(", "), if grantee.is_empty() { "public" } else { grantee });
+        // Those who get the same share a statement.
+        match statements.iter_mut().find(|(known, _, option)| *known == said && *option == grantable) {
+            Some((_, grantees, _)) => grantees.push(grantee.to_owned()),
+            None => statements.push((said, vec![grantee.to_owned()], grantable)),
+        }
+    }
+    statements
+        .into_iter()
+        .map(|(said, grantees, grantable)| {
+            let option = if grantable { " with grant option" } else { "" };
+            let statement = format!("grant {said} on {on} to {}{option};", grantees.join(", "));
+            format!("{}\n", sql::listed(&statement, 2))
+        })
+        .collect()
+}

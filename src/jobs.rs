@@ -1,0 +1,41 @@
+//! Background work in batches: what was deleted or moved and is too much for one request. Each batch is a transaction of its
+//! own, so a process that is killed loses nothing, and several processes share what waits.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use crate::{db::Worker, store};
+
+/// How often an idle process looks for work.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two batches, in which others have the disk.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Rows of a batch: a fraction of a second. Fewer when one took too long, a ticket of a thousand messages is a row.
+const MOST: i32 = 500;
+
+/// Runs jobs until `stop` turns true.
+pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+    let mut most = MOST;
+    let mut wait = LOOK_EVERY;
+    while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
+        wait = LOOK_EVERY;
+        match store::jobs::run(&worker, most).await {
+            Ok(None) => most = MOST,
+            Ok(Some(batch)) => {
+                wait = PAUSE;
+                most = (most * 2).min(MOST);
+                let store::jobs::Batch { org_id, kind, subject_id, total, done, ended } = batch;
+                if ended {
+                    tracing::info!(%org_id, kind, %subject_id, done, "a job has ended");
+                } else {
+                    tracing::debug!(%org_id, kind, %subject_id, done, total, "a batch of a job is done");
+                }
+            }
+            Err(problem) => {
+                most = (most / 4).max(1);
+                tracing::warn!(cause = problem.cause.as_deref(), most, "a batch of a job failed; it is tried again");
+            }
+        }
+    }
+}
