@@ -25,6 +25,14 @@ client:
 isolation:
     VICKET_BLESS=1 cargo test --test it generated::the_committed
 
+# Keep what a release is upgraded from: a dump with rows and its server's statements, in tests/upgrade/VERSION
+release-dump VERSION:
+    VICKET_RELEASE_DUMP={{VERSION}} cargo test --test it what_a_release_is_kept_as
+
+# squawk over the changes in migrations/; needs python3 with venv
+squawk:
+    .ci/migrations/check
+
 # The support page in a browser; needs node with npm, and Chromium
 browser:
     cargo build && tests/browser/run

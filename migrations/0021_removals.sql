@@ -190,7 +190,7 @@ begin
 
   case p_table
     when 'orgs' then
-      update vicket.orgs o set deleted_at = now() where o.id = org and o.deleted_at is null;
+      update vicket.orgs o set deleted_at = now() where o.id = org and o.id = p_id and o.deleted_at is null;
     when 'sites' then
       update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
     when 'ticket_statuses' then

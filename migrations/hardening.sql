@@ -69,7 +69,9 @@ grant execute on function pg_catalog.pg_stat_get_activity(integer), pg_catalog.p
 -- under an advisory lock of their transaction; migrations hold one lock, run DO blocks and create plpgsql functions.
 grant execute on function pg_catalog.set_config(text, text, boolean), pg_catalog.pg_try_advisory_xact_lock(bigint)
   to vicket_definer;
-grant execute on function pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_unlock(bigint) to vicket_operator;
+grant execute on function pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_unlock(bigint),
+  pg_catalog.pg_lock_status()
+  to vicket_operator;
 grant usage on language plpgsql to vicket_owner, vicket_definer, vicket_operator;
 
 -- From any database of the cluster all sessions are seen, and what is revoked here is not revoked there: whoever got a

@@ -18,6 +18,10 @@ const NAMES: &[(&str, &[&str])] = &[
     ("offered", &["@template_id = any (array(select ctx.template_ids()))"]),
     ("published", &["status = 'published'"]),
     ("member", &["(select ctx.is_member())"]),
+    ("worker", &["session_user = 'vicket_worker'::name"]),
+    ("org/worker", &["session_user = 'vicket_worker'::name or @org_id = (select ctx.org_id())"]),
+    ("marked", &["deleted_at is not null"]),
+    ("unmarked", &["deleted_at is null"]),
     ("team", &["(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))"]),
 ];
 

@@ -7,7 +7,7 @@
 //!
 //! It runs in a private PostgreSQL of its own, made from the migrations and thrown away.
 
-mod operations;
+pub mod operations;
 mod tree;
 
 use std::{
@@ -161,7 +161,10 @@ async fn guarded(scratch: &Scratch, size: Size, change: &str) -> anyhow::Result<
 }
 
 /// Rows of every tenant, and how many there are.
-async fn seed(connection: &mut PgConnection, size: Size) -> anyhow::Result<i64> {
+///
+/// # Errors
+/// When a statement fails.
+pub async fn seed(connection: &mut PgConnection, size: Size) -> anyhow::Result<i64> {
     let orgs = (size.sites / SITES_AN_ORG).max(2);
     let settings = format!(
         "set seed.orgs = {orgs}; set seed.sites = {}; set seed.rows = {}; set jit = off",

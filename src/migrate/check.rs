@@ -19,8 +19,8 @@ use sqlx::{
 };
 
 use super::{
-    Files, Patience, ROLES, TABLE, bound, connect, is_of, judge, ledger, millis, name, options, statements, take_turn,
-    waits::Watch,
+    Files, Patience, ROLES, TABLE, bound, connect, is_of, judge, ledger, millis, moment, name, options, statements,
+    take_turn, waits::Watch,
 };
 
 /// How it looks.
@@ -177,7 +177,7 @@ pub async fn check(url: &str, files: &Files, patience: &Patience, mode: Mode) ->
         }
     } else if !pending.changes.is_empty() {
         let mut watch = Watch::of(&mut connection, &options).await?;
-        check.changes = tried(&mut connection, &mut watch, &pending.changes, &rows, patience).await?;
+        check.changes = tried(&mut connection, &mut watch, files, &pending.changes, &rows, patience).await?;
         watch.close().await?;
     }
     connection.close().await?;
@@ -214,6 +214,7 @@ fn listed(file: &Migration, rows: &[ledger::Row]) -> anyhow::Result<Change> {
 async fn tried(
     connection: &mut PgConnection,
     watch: &mut Watch,
+    all: &Files,
     files: &[&Migration],
     rows: &[ledger::Row],
     patience: &Patience,
@@ -236,7 +237,7 @@ async fn tried(
                 Ok(_) => {
                     let now = locks(&mut tx).await?;
                     change.locks = taken(watch.connection(), &held, &now, file.sql.as_str()).await?;
-                    let judged = judge(&mut tx).await;
+                    let judged = judge(&mut tx, moment(file, all)).await;
                     // The lints look at tables, too, and are not of the file.
                     held = if judged.is_ok() { locks(&mut tx).await? } else { now };
                     judged

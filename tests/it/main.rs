@@ -23,3 +23,4 @@ mod round_trips;
 mod secrets;
 mod support_surface;
 mod tickets;
+mod upgrade;

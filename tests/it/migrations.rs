@@ -3,7 +3,7 @@
 //!
 //! Roles belong to the cluster, which all tests share: what a test spoils is a role of its own, or a cluster of its own.
 
-mod changes;
+pub mod changes;
 mod check;
 mod refused;
 
@@ -42,7 +42,7 @@ async fn superuser(database: &str) -> PgConnection {
 
 /// A database without anything of ours, owned by the deploying login. PUBLIC never gets in, which other tests' audits would
 /// find; a migration of one where it does is that of the clusters of their own.
-async fn bare_database() -> String {
+pub async fn bare_database() -> String {
     let database = name("vicket_bare");
     let mut superuser = superuser("postgres").await;
     for statement in [

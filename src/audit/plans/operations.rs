@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// After five plans of its own, a prepared statement may get one for all parameters, and keeps it.
-const RUNS: usize = 7;
+pub const RUNS: usize = 7;
 /// Whose rows are asked for: neither the first nor the last.
 const SITE: &str = "site-7";
 const KEY: &str = "active key of site 7";
@@ -43,6 +43,9 @@ enum Visit {
 }
 
 /// Runs each operation, and calls `done` with its name, its role, and where its part of the log begins.
+///
+/// # Errors
+/// When one fails.
 pub async fn run(
     scratch: &Scratch,
     superuser: &mut PgConnection,

@@ -12,8 +12,8 @@ create temporary table org as
     array(select p.id from vicket.ticket_priorities p where p.org_id = o.id order by p.position) as priorities
   from vicket.orgs o;
 
-insert into vicket.sites (org_id, slug, name)
-  select o.id, 'site-' || s.k, 'Site ' || s.k
+insert into vicket.sites (org_id, slug, name, prefix)
+  select o.id, 'site-' || s.k, 'Site ' || s.k, translate(lpad(s.k::text, 6, '0'), '0123456789', 'ABCDEFGHIJ')
   from generate_series(1, current_setting('seed.sites')::int) as s (k)
   join org o on o.n = (s.k - 1) % current_setting('seed.orgs')::int + 1;
 create temporary table site as

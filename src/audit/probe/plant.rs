@@ -365,6 +365,11 @@ async fn insert(
     Err(failure)
 }
 
+/// A capital letter for a hexadecimal digit.
+fn letter(digit: char) -> Option<char> {
+    digit.to_digit(16).and_then(|digit| char::from_u32(u32::from(b'A') + digit))
+}
+
 /// Whether a column's values differ from variant to variant.
 fn varied(table: &Table, column: &str) -> bool {
     table.column(column).is_some_and(|column| !column.listed.is_empty() || column.kind == "boolean")
@@ -429,6 +434,7 @@ fn fill(
                 "ab12".to_owned(),
                 "$argon2id$probe".to_owned(),
                 "Probe".to_owned(),
+                Uuid::new_v4().simple().to_string().chars().filter_map(letter).take(8).collect(),
             ];
             return candidates.get(choice % candidates.len()).cloned();
         }

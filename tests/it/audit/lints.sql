@@ -436,9 +436,9 @@ do $$ begin execute pg_get_functiondef('ctx.may(text)'::regprocedure); end $$;
 
 -- lint: function-body
 -- bad
-alter function ctx.is_member() security invoker;
+alter function ctx.people() security invoker;
 -- good
-alter function ctx.is_member() security definer;
+alter function ctx.people() security definer;
 
 -- lint: function-body
 -- bad

@@ -1,0 +1,298 @@
+//! Requests as a server sent them: read from PostgreSQL's log, written as files, sent again.
+//!
+//! A file is one request: the messages of one transaction, or more. What the server draws anew for each request (ids, tokens,
+//! request ids) stands as `{uuid 1}` or `{hex 64 2}`, by its form and which of them it is.
+
+use std::{collections::HashMap, fmt::Write as _, path::Path};
+
+use anyhow::{Context as _, ensure};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use uuid::Uuid;
+use vicket::db;
+
+/// One message to PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub sql: String,
+    /// As SQL literals, when the message is a prepared statement's.
+    pub parameters: Option<Vec<String>>,
+}
+
+/// What a server sends for one request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub name: String,
+    pub login: String,
+    pub messages: Vec<Message>,
+}
+
+const SEPARATOR: &str = "\n-- next message\n";
+const PARAMETERS: &str = "-- parameters: ";
+const LOGIN: &str = "-- login: ";
+
+impl Request {
+    pub fn text(&self) -> String {
+        let mut text = format!("-- {}, as the server of the release sends it.\n{LOGIN}{}\n", self.name, self.login);
+        for message in &self.messages {
+            text += SEPARATOR;
+            if let Some(parameters) = &message.parameters {
+                let _ = writeln!(text, "{PARAMETERS}{}", parameters.join(", "));
+            }
+            text += &message.sql;
+            text.push('\n');
+        }
+        text
+    }
+
+    fn parse(name: &str, text: &str) -> anyhow::Result<Self> {
+        let mut parts = text.split(SEPARATOR);
+        let head = parts.next().unwrap_or_default();
+        let login = head.lines().find_map(|line| line.strip_prefix(LOGIN)).context("no login")?;
+        let messages: Vec<Message> = parts
+            .map(|part| {
+                let bound = part.strip_prefix(PARAMETERS).and_then(|part| part.split_once('\n'));
+                let (parameters, sql) = match bound {
+                    Some((parameters, sql)) => (Some(literals(parameters)), sql),
+                    None => (None, part),
+                };
+                Message { sql: sql.trim_end().to_owned(), parameters }
+            })
+            .collect();
+        ensure!(!messages.is_empty(), "no message");
+        Ok(Self { name: name.to_owned(), login: login.to_owned(), messages })
+    }
+}
+
+/// The requests of a directory, in the order of their names.
+pub fn read(directory: &Path) -> anyhow::Result<Vec<Request>> {
+    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    files.sort();
+    let request = |file: &std::path::PathBuf| {
+        let name = file.file_stem().and_then(|name| name.to_str()).context("a name")?;
+        Request::parse(name, &std::fs::read_to_string(file)?).with_context(|| name.to_owned())
+    };
+    files.iter().map(request).collect()
+}
+
+/// Splits `'a, ''b''', NULL, '3'` at the commas between literals.
+fn literals(text: &str) -> Vec<String> {
+    let (mut literals, mut quoted, mut begin) = (Vec::new(), false, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '\'' => quoted = !quoted,
+            ',' if !quoted => {
+                literals.push(text[begin..at].trim().to_owned());
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    literals.push(text[begin..].trim().to_owned());
+    literals.retain(|literal| !literal.is_empty());
+    literals
+}
+
+/// What a login sent, by the part of a log that `log_statement = 'all'` wrote. PostgreSQL writes a tab before each further line of
+/// an entry.
+pub fn logged(log: &str, login: &str, database: &str) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::new();
+    let whom = format!("] {login}@{database} ");
+    let mut lines = log.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some((_, entry)) = line.split_once(&whom) else { continue };
+        let mut entry = entry.to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with('\t')) {
+            entry.push('\n');
+            entry += &more[1..];
+        }
+        if let Some(sql) = entry.strip_prefix("LOG:  statement: ") {
+            messages.push(Message { sql: sql.to_owned(), parameters: None });
+        } else if let Some((_, sql)) = entry.strip_prefix("LOG:  execute ").and_then(|it| it.split_once(": ")) {
+            messages.push(Message { sql: sql.to_owned(), parameters: Some(Vec::new()) });
+        } else if let (Some(bound), Some(last)) = (entry.strip_prefix("DETAIL:  parameters: "), messages.last_mut()) {
+            let value =
+                |literal: &String| literal.split_once(" = ").map_or(String::new(), |(_, value)| value.to_owned());
+            last.parameters = Some(literals(bound).iter().map(value).collect());
+        }
+    }
+    messages
+}
+
+/// One request out of two recordings of it: what differs between them is drawn anew each time.
+///
+/// # Errors
+/// When they differ in more than ids and hex digits.
+pub fn generalised(one: &[Message], other: &[Message]) -> anyhow::Result<Vec<Message>> {
+    ensure!(one.len() == other.len(), "{} messages, then {}", one.len(), other.len());
+    let mut drawn: HashMap<(String, String), usize> = HashMap::new();
+    let mut general = |one: &str, other: &str| -> anyhow::Result<String> {
+        let (parts, others) = (words(one), words(other));
+        ensure!(parts.len() == others.len(), "{one}\nand then\n{other}");
+        let mut text = String::new();
+        for (part, other) in parts.into_iter().zip(others) {
+            if part == other {
+                text += part;
+                continue;
+            }
+            let next = drawn.len() + 1;
+            let which = *drawn.entry((part.to_owned(), other.to_owned())).or_insert(next);
+            let form = if Uuid::parse_str(part).is_ok() && part.len() == 36 {
+                "uuid".to_owned()
+            } else {
+                let hex = part.strip_prefix('x').unwrap_or(part);
+                ensure!(hex.len() >= 16 && hex.bytes().all(|c| c.is_ascii_hexdigit()), "{part}, then {other}: {one}");
+                text += &part[..part.len() - hex.len()];
+                format!("hex {}", hex.len())
+            };
+            let _ = write!(text, "{{{form} {which}}}");
+        }
+        Ok(text)
+    };
+    let mut messages = Vec::new();
+    for (one, other) in one.iter().zip(other) {
+        let sql = general(&one.sql, &other.sql)?;
+        let parameters = match (&one.parameters, &other.parameters) {
+            (Some(one), Some(other)) if one.len() == other.len() => Some(
+                one.iter().zip(other).map(|(one, other)| general(one, other)).collect::<anyhow::Result<Vec<_>>>()?,
+            ),
+            (None, None) => None,
+            _ => anyhow::bail!("other parameters: {one:?} {other:?}"),
+        };
+        messages.push(Message { sql, parameters });
+    }
+    Ok(messages)
+}
+
+/// Runs of letters, digits and hyphens, and what stands between them.
+fn words(text: &str) -> Vec<&str> {
+    let of_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let (mut words, mut begin) = (Vec::new(), 0);
+    for (at, c) in text.char_indices().skip(1) {
+        let before = text[..at].chars().next_back().is_some_and(of_word);
+        if before != of_word(c) {
+            words.push(&text[begin..at]);
+            begin = at;
+        }
+    }
+    words.push(&text[begin..]);
+    words
+}
+
+/// Sends requests as the server's logins: prepared once a connection, as the server does.
+pub struct Client<'a> {
+    url: Box<dyn Fn(&str) -> String + Send + 'a>,
+    connections: HashMap<String, (PgConnection, HashMap<String, String>)>,
+}
+
+impl<'a> Client<'a> {
+    pub fn new(url: impl Fn(&str) -> String + Send + 'a) -> Self {
+        Self { url: Box::new(url), connections: HashMap::new() }
+    }
+
+    /// # Errors
+    /// Of the first message that fails; its connection is not used again.
+    pub async fn send(&mut self, request: &Request) -> anyhow::Result<()> {
+        let (mut connection, mut prepared) = match self.connections.remove(&request.login) {
+            Some(connection) => connection,
+            None => {
+                let options = db::connect_options(&(self.url)(&request.login))?;
+                (PgConnection::connect_with(&options).await?, HashMap::new())
+            }
+        };
+        let mut drawn = HashMap::new();
+        for message in &request.messages {
+            let sql = filled(&message.sql, &mut drawn);
+            match &message.parameters {
+                Some(parameters) if !parameters.is_empty() => {
+                    let name = format!("s{}", prepared.len());
+                    if !prepared.contains_key(&sql) {
+                        execute(&mut connection, &format!("prepare {name} as {sql}")).await?;
+                        prepared.insert(sql.clone(), name);
+                    }
+                    let values: Vec<String> = parameters.iter().map(|literal| filled(literal, &mut drawn)).collect();
+                    execute(&mut connection, &format!("execute {}({})", prepared[&sql], values.join(", "))).await?;
+                }
+                _ => execute(&mut connection, &sql).await?,
+            }
+        }
+        self.connections.insert(request.login.clone(), (connection, prepared));
+        Ok(())
+    }
+}
+
+async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.with_context(|| sql.to_owned())?;
+    Ok(())
+}
+
+/// With something new in each place for it; the same of a number within one request.
+fn filled(text: &str, drawn: &mut HashMap<String, String>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        out += before;
+        let place = after.split_once('}').and_then(|(place, rest)| Some((place, draw(place)?, rest)));
+        match place {
+            Some((place, value, after)) => {
+                out += drawn.entry(place.to_owned()).or_insert(value);
+                rest = after;
+            }
+            // An array's literal has braces of its own.
+            None => {
+                out.push('{');
+                rest = after;
+            }
+        }
+    }
+    out + rest
+}
+
+fn draw(place: &str) -> Option<String> {
+    let words: Vec<&str> = place.split(' ').collect();
+    match words.as_slice() {
+        ["uuid", _] => Some(Uuid::new_v4().to_string()),
+        ["hex", digits, _] => {
+            let mut hex = String::new();
+            while hex.len() < digits.parse().ok()? {
+                hex += &Uuid::new_v4().simple().to_string();
+            }
+            hex.truncate(digits.parse().ok()?);
+            Some(hex)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn what_differs_between_two_recordings_is_drawn_anew_and_the_same_in_one_request() {
+    let message = |id: Uuid, hex: &str| Message {
+        sql: format!("select f('\\x{hex}', '{{a,b}}')"),
+        parameters: Some(vec![format!("'{id}'"), "NULL".to_owned(), format!("'x {id}'")]),
+    };
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let hexes = ["00ff".repeat(8), "11ee".repeat(8)];
+    let made = generalised(&[message(one, &hexes[0])], &[message(other, &hexes[1])]).expect("alike");
+    assert_eq!(made[0].sql, "select f('\\x{hex 32 1}', '{a,b}')");
+    assert_eq!(made[0].parameters.as_deref().expect("bound"), ["'{uuid 2}'", "NULL", "'x {uuid 2}'"]);
+    let request = Request { name: "x".to_owned(), login: "y".to_owned(), messages: made };
+    assert_eq!(Request::parse("x", &request.text()).expect("read").messages, request.messages);
+    let mut drawn = HashMap::new();
+    let (a, b) = (filled("{uuid 2}", &mut drawn), filled("{uuid 2} {a,b}", &mut drawn));
+    assert_eq!(format!("{a} {{a,b}}"), b);
+    assert!(generalised(&[message(one, "12")], &[message(one, "13")]).is_err());
+}
+
+#[test]
+fn a_log_is_read_by_login() {
+    let log = "2026 [1] gate@db LOG:  statement: BEGIN; SELECT 1\n\
+               2026 [2] other@db LOG:  statement: SELECT 2\n\
+               2026 [1] gate@db LOG:  execute sqlx_s_1: select $1,\n\t  $2\n\
+               2026 [1] gate@db DETAIL:  parameters: $1 = 'a, ''b''', $2 = NULL\n\
+               2026 [1] gate@db LOG:  execute sqlx_s_2: COMMIT\n";
+    let bound = vec!["'a, ''b'''".to_owned(), "NULL".to_owned()];
+    let messages = logged(log, "gate", "db");
+    assert_eq!(messages.len(), 3);
+    assert_eq!(messages[1], Message { sql: "select $1,\n  $2".to_owned(), parameters: Some(bound) });
+    assert_eq!(messages[2].parameters, Some(Vec::new()));
+}

@@ -1,0 +1,19 @@
+-- 01_the_site, as the server of the release sends it.
+-- login: vicket_gate_widget
+
+-- next message
+BEGIN READ ONLY; SELECT * FROM auth.enter('\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'); SET LOCAL ROLE vicket_widget
+
+-- next message
+-- parameters: 
+select s.name, s.slug, o.name as org_name,
+          (select count(*) from vicket.articles a
+            where a.site_id is not null
+              or not exists (select from vicket.articles own where own.slug = a.slug and own.site_id is not null)
+          ) as article_count,
+          (select count(*) from vicket.faqs) as faq_count
+        from vicket.sites s
+        join vicket.orgs o on o.id = s.org_id
+
+-- next message
+COMMIT

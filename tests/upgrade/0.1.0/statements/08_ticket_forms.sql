@@ -1,0 +1,22 @@
+-- 08_ticket_forms, as the server of the release sends it.
+-- login: vicket_gate_widget
+
+-- next message
+BEGIN READ ONLY; SELECT * FROM auth.enter('\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'); SET LOCAL ROLE vicket_widget
+
+-- next message
+-- parameters: NULL
+select id, name, description from vicket.templates where $1::uuid is null or id = $1 order by name
+
+-- next message
+-- parameters: NULL
+select template_id, id, label, type, required, position from vicket.template_questions
+        where $1::uuid is null or template_id = $1 order by position, id
+
+-- next message
+-- parameters: NULL
+select question_id, id, label from vicket.template_options
+        where $1::uuid is null or template_id = $1 order by position, id
+
+-- next message
+COMMIT

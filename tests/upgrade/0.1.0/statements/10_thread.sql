@@ -1,0 +1,22 @@
+-- 10_thread, as the server of the release sends it.
+-- login: vicket_gate_widget
+
+-- next message
+BEGIN READ ONLY; SELECT * FROM auth.enter('\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'); SET LOCAL ROLE vicket_widget
+
+-- next message
+-- parameters: 
+select t.id, t.number, t.subject, t.status, t.created_at from vicket.tickets t
+
+-- next message
+-- parameters: 
+select m.id, m.author, m.author_name, m.body, m.created_at
+        from vicket.ticket_messages m
+        order by m.created_at, m.id
+
+-- next message
+-- parameters: 
+select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vicket.attachments a order by a.created_at, a.id
+
+-- next message
+COMMIT

@@ -1,0 +1,28 @@
+-- 26_a_site_s_key, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+
+-- next message
+-- parameters: 'site-7'
+select id, slug, name, reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute, created_at, updated_at from vicket.sites where slug = $1
+
+-- next message
+-- parameters: '0473ea06-1318-435a-839c-774de770c85c', 'active'
+select id, hint, created_at, created_by, last_used_at from vicket.site_keys where site_id = $1 and state = $2
+
+-- next message
+-- parameters: '0473ea06-1318-435a-839c-774de770c85c', 'staged'
+select id, hint, created_at, created_by, last_used_at from vicket.site_keys where site_id = $1 and state = $2
+
+-- next message
+-- parameters: '0473ea06-1318-435a-839c-774de770c85c', '04cd5051-93b3-4116-8538-f035bbd46a51'
+select o.origin, o.last_used_at
+        from vicket.site_key_origins o
+        where o.site_id = $1 and o.key_id = $2
+        order by o.last_used_at desc, o.origin
+        limit 20
+
+-- next message
+COMMIT

@@ -1,0 +1,47 @@
+-- 28_ticket_forms_with_points, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+
+-- next message
+-- parameters: NULL, '21', NULL
+select t.id, t.name, t.description, t.updated_at
+        from vicket.templates t
+        where ($1::text is null or t.name > $1)
+          and ($3::text is null or exists (
+            select from vicket.template_sites ts
+            join vicket.sites s on s.org_id = ts.org_id and s.id = ts.site_id
+            where ts.org_id = t.org_id and ts.template_id = t.id and s.slug = $3
+          ))
+        order by t.name
+        limit $2
+
+-- next message
+-- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+select template_id, id, label, type, required, position, points from vicket.template_questions
+        where template_id = any ($1) order by position, id
+
+-- next message
+-- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+select question_id, id, label, points from vicket.template_options
+        where template_id = any ($1) order by position, id
+
+-- next message
+-- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+select h.template_id, h.points, p.name as priority
+        from vicket.template_thresholds h
+        join vicket.ticket_priorities p on p.org_id = h.org_id and p.id = h.priority_id
+        where h.template_id = any ($1)
+        order by h.points
+
+-- next message
+-- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+select ts.template_id, s.slug
+        from vicket.template_sites ts
+        join vicket.sites s on s.org_id = ts.org_id and s.id = ts.site_id
+        where ts.template_id = any ($1)
+        order by s.slug
+
+-- next message
+COMMIT

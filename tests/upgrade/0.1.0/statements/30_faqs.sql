@@ -1,0 +1,20 @@
+-- 30_faqs, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+
+-- next message
+-- parameters: NULL, NULL, NULL, NULL, NULL, '21'
+select f.id, s.slug as site, f.question, f.answer_markdown, f.answer_html, f.position, f.status,
+              f.created_at, f.created_by, f.updated_at, f.updated_by
+            from vicket.faqs f
+            left join vicket.sites s on s.org_id = f.org_id and s.id = f.site_id where ($1::bigint is null or (f.position, f.id) > ($1::integer, $2))
+          and ($3::uuid is null or f.site_id = $3)
+          and ($4::text is null or f.status = $4)
+          and ($5::text is null or strpos(lower(f.question || ' ' || f.answer_markdown), lower($5)) > 0)
+        order by f.position, f.id
+        limit $6
+
+-- next message
+COMMIT

@@ -1,0 +1,18 @@
+-- 34_teams, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+
+-- next message
+-- parameters: NULL, '21'
+select t.id, t.name,
+              array(select m.user_id from vicket.team_members m where m.team_id = t.id order by m.user_id) as members,
+              array(
+                select s.slug from vicket.team_sites ts join vicket.sites s on s.org_id = ts.org_id and s.id = ts.site_id
+                where ts.team_id = t.id order by s.slug
+              ) as sites
+            from vicket.teams t where $1::text is null or t.name > $1 order by t.name limit $2
+
+-- next message
+COMMIT

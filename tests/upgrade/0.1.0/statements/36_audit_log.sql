@@ -1,0 +1,20 @@
+-- 36_audit_log, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+
+-- next message
+-- parameters: NULL, NULL, NULL, '21'
+select l.seq, l.at, l.actor_kind, l.actor_id, l.actor, l.action, l.object_kind, l.object_id, s.slug as site,
+          l.before, l.after, l.request_id
+        from vicket.audit_log l
+        left join vicket.sites s on s.id = l.site_id
+        where ($1::bigint is null or l.seq < $1)
+          and ($2::text is null or l.object_kind = $2)
+          and ($3::text is null or l.actor = $3)
+        order by l.seq desc
+        limit $4
+
+-- next message
+COMMIT
