@@ -1,5 +1,6 @@
--- What isolation rests on: the context of a request, the role matrix, the seal, who acts, and every `enter*`, by which a
--- connection becomes a tenant. Each file after this one holds a noun: its tables, and what each role may do with them.
+-- What isolation rests on: the context of a request, the role matrix, the seal, who acts, and every `enter*`, by
+-- which a connection becomes a tenant. Each file after this one holds a noun: its tables, and what each role may do
+-- with them.
 do $$
 begin
   execute format('revoke all on database %I from public', current_database());
@@ -23,17 +24,19 @@ grant usage on schema admin to vicket_operator, vicket_definer;
 -- Until the last file takes it back: vicket_definer makes the functions that it owns.
 grant create on schema vicket, ctx, auth, worker, admin to vicket_definer;
 
--- The context, transaction-local. After a transaction a setting is '' and not NULL: hence nullif. STABLE, never IMMUTABLE: an
--- immutable helper in a prepared statement served one site's row to another. Policies say (select ctx.x()): once, not per row.
+-- The context, transaction-local. After a transaction a setting is '' and not NULL: hence nullif. STABLE, never
+-- IMMUTABLE: an immutable helper in a prepared statement served one site's row to another. Policies say (select
+-- ctx.x()): asked once.
 create function ctx.org_id() returns uuid language sql stable parallel safe
   as $$ select nullif(pg_catalog.current_setting('app.org_id', true), '')::uuid $$;
 create function ctx.site_id() returns uuid language sql stable parallel safe
   as $$ select nullif(pg_catalog.current_setting('app.site_id', true), '')::uuid $$;
--- The digest that opened this transaction: of a `key`, `ticket`, `submission`, `session` or `machine_key`.
+-- The digest that opened this transaction: of a `key`, `ticket`, `submission`, `session`, `machine_key` or
+-- `invitation`.
 create function ctx.digest(p_of text) returns bytea language sql stable parallel safe
   as $$ select pg_catalog.decode(nullif(pg_catalog.current_setting('app.' || p_of || '_hash', true), ''), 'hex') $$;
--- An administration command: its login alone may take this role. And whether somebody must act, by the login, which no
--- statement can change: a context that was emptied must not pass for a command.
+-- Whether an administration command asks, whose login alone may take this role; and whether somebody must act, by the
+-- login, which no statement can change: a context that was emptied must not pass for a command.
 create function ctx.operates() returns boolean language sql stable parallel safe
   as $$ select pg_catalog.current_setting('role') = 'vicket_operator' $$;
 create function ctx.needs_actor() returns boolean language sql stable parallel safe
@@ -61,33 +64,29 @@ insert into vicket.role_permissions (role, permission)
 insert into vicket.role_permissions (role, permission)
   select 'admin', o.permission from vicket.role_permissions o
   where o.role = 'owner' and o.permission not in ('billing:manage', 'org:delete', 'site:delete');
-alter table vicket.role_permissions enable row level security;
-alter table vicket.role_permissions force row level security;
+alter table vicket.role_permissions enable row level security, force row level security;
 create policy definer_select on vicket.role_permissions for select to vicket_definer using (true);
 grant select on vicket.role_permissions to vicket_definer;
 comment on table vicket.role_permissions is 'What each role may do, in every org: no tenant.';
-comment on policy definer_select on vicket.role_permissions is 'ctx.permissions_of answers from it; nobody else reads it.';
+comment on policy definer_select on vicket.role_permissions is 'Not narrowed: belongs to nobody. ctx.permissions_of.';
 
--- The seal. A plain setting stops no injected statement, so a RESTRICTIVE policy on each table of the widget also demands the
--- tenant of the key whose digest is in the context: one would have to know another site's key. Revoked keys map too: whether a
--- key is good is asked once, by auth.enter, or a rotation in mid-request would turn a good answer into an empty one.
+-- The seal. A plain setting stops no injected statement, so a RESTRICTIVE policy on each table of the widget also
+-- demands the tenant of the key whose digest is in the context: one would have to know another site's key. Revoked
+-- keys map too: whether a key is good is asked once, by auth.enter, or a rotation in mid-request would turn a good
+-- answer empty.
 set local role vicket_definer;
 create function ctx.site_by_key() returns uuid
-  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key'));
-end $$;
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+  as $$ begin return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
 create function ctx.org_by_key() returns uuid
-  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key'));
-end $$;
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp
+  as $$ begin return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
 comment on function ctx.site_by_key() is 'The site of the key in the context. Definer: no request may read digests.';
 comment on function ctx.org_by_key() is 'The org of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.site_by_key(), ctx.org_by_key() to vicket_widget;
 
--- Who acts, by the credential whose digest is in the context, never by a plain setting: an injected statement that moves
--- app.org_id finds there what the same person may do in that org. All is NULL when nobody acts.
+-- Who acts, by the credential whose digest is in the context, never by a plain setting: an injected statement that
+-- moves app.org_id finds there what the same person may do in that org. All is NULL when nobody acts.
 create function ctx.permissions_of(p_role text) returns text[]
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -96,11 +95,8 @@ end $$;
 create function ctx.session_user_id(p_token_hash bytea) returns uuid
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  return (
-    select s.user_id from vicket.sessions s
-    where s.token_hash = p_token_hash
-      and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days'
-  );
+  return (select s.user_id from vicket.sessions s where s.token_hash = p_token_hash
+    and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days');
 end $$;
 create function ctx.actor(out user_id uuid, out machine_key_id uuid, out role text, out permissions text[])
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
@@ -119,14 +115,14 @@ begin
   if actor.role is null then
     actor.user_id := null;
     actor.machine_key_id := null;
-  else
-    actor.permissions := array(
-      select p from unnest(ctx.permissions_of(actor.role)) p where given is null or p = any (given));
+    return;
   end if;
+  actor.permissions := array(
+    select p from unnest(ctx.permissions_of(actor.role)) p where given is null or p = any (given));
 end $$;
 comment on function ctx.permissions_of(text) is 'What a role may do, sorted. Definer: the matrix is granted to nobody.';
-comment on function ctx.session_user_id(bytea) is 'Whose session it is, until it ends. Definer: no request may read digests.';
-comment on function ctx.actor() is 'Who acts in this org, and what they may do now. Definer: no request may read digests.';
+comment on function ctx.session_user_id(bytea) is 'Whose session, until it ends. Definer: no request may read digests.';
+comment on function ctx.actor() is 'Who acts here, and what they may do now. Definer: no request may read digests.';
 -- vicket_owner: what a foreign key takes along, and its triggers, run as the owner of the table.
 grant execute on function ctx.permissions_of(text), ctx.actor() to vicket_agent, vicket_operator, vicket_owner;
 reset role;
@@ -145,14 +141,17 @@ create function ctx.actor_user_id() returns uuid language sql stable parallel sa
 grant execute on function ctx.may(text), ctx.may_all(text[]), ctx.may_grant(text), ctx.is_member(), ctx.actor_user_id()
   to vicket_agent, vicket_operator, vicket_definer;
 
--- A key enters its site. One row, always, and never an error: a refused key costs no connection. auth.enter proves a key by
--- itself, in one trip; auth.enter_site also takes the role, for a transaction that goes on as the tenant. Both set all of the
--- context, so that nothing is left of whoever was here before. origin_listed: the request's origin (by its SHA-256) is in this
--- site's list; origin_known: in some site's, whose page may then read a 401.
+-- A key enters its site. One row, always, and never an error: a refused key costs no connection. auth.enter proves a
+-- key by itself, in one trip; auth.enter_site takes the role too. All of the context is set, so that nothing is left
+-- of whoever was here before. origin_listed: the request's origin, by its SHA-256, is in this site's list;
+-- origin_known: in some site's.
 create type auth.site_entry as (
   verdict text, key_id uuid, key_state text, org_id uuid, site_id uuid, content_version bigint, views_version bigint,
-  reads_per_minute integer, writes_per_minute integer, network_reads_per_minute integer, network_writes_per_minute integer,
-  origin_listed boolean, origin_known boolean
+  reads_per_minute integer, writes_per_minute integer, network_reads_per_minute integer,
+  network_writes_per_minute integer, origin_listed boolean, origin_known boolean
+);
+create type auth.org_entry as (
+  verdict text, actor_id uuid, email text, name text, org_id uuid, role text, permissions text[]
 );
 reset role;
 set local role vicket_definer;
@@ -166,30 +165,28 @@ begin
     into entry
     from vicket.site_keys k
     join vicket.sites s on s.org_id = k.org_id and s.id = k.site_id
-    cross join lateral (
-      select exists (select from vicket.site_origins o
-        where o.org_id = k.org_id and o.site_id = k.site_id and o.origin_hash = p_origin_hash) as listed
-    ) o
+    cross join lateral (select exists (select from vicket.site_origins o
+      where o.org_id = k.org_id and o.site_id = k.site_id and o.origin_hash = p_origin_hash)) as o (listed)
     where k.key_hash = p_key_hash and k.state in ('active', 'staged');
   if not found then
     entry.verdict := 'unknown';
     entry.origin_listed := false;
     entry.origin_known := exists (select from vicket.site_origins o where o.origin_hash = p_origin_hash);
+    p_key_hash := '';
+    p_ticket_hash := '';
   end if;
   perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true),
     set_config('app.site_id', coalesce(entry.site_id::text, ''), true),
-    set_config('app.key_hash', case when entry.verdict = 'entered' then encode(p_key_hash, 'hex') else '' end, true),
-    set_config('app.ticket_hash', case when entry.verdict = 'entered' then encode(p_ticket_hash, 'hex') else '' end, true),
-    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
-    set_config('app.machine_key_hash', '', true), set_config('app.request_id', '', true);
+    set_config('app.key_hash', encode(p_key_hash, 'hex'), true),
+    set_config('app.ticket_hash', encode(p_ticket_hash, 'hex'), true), set_config('app.submission_hash', '', true),
+    set_config('app.session_hash', '', true), set_config('app.machine_key_hash', '', true),
+    set_config('app.invitation_hash', '', true), set_config('app.request_id', '', true);
   return entry;
 end $$;
 
--- A session or a machine key enters the org of a slug's digest; without one a session stands above any org, and a machine key
--- enters its own. 'no_org': there is none, or it is not theirs; 'unknown': no such credential, or no longer.
-create type auth.org_entry as (
-  verdict text, actor_id uuid, email text, name text, org_id uuid, role text, permissions text[]
-);
+-- A session or a machine key, whichever digest is not empty, enters the org of a slug's digest; without one a session
+-- stands above any org, and a machine key enters its own. 'no_org': there is none, or it is not theirs; 'unknown': no
+-- credential.
 create function auth.enter_actor(p_session_hash bytea, p_machine_key_hash bytea, p_slug_hash bytea, p_request_id text)
   returns auth.org_entry
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -206,24 +203,19 @@ begin
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
   end if;
   if p_slug_hash <> '' then
-    entry.org_id := (
-      select o.id from vicket.orgs o
-      where o.slug_hash = p_slug_hash and o.deleted_at is null and (entry.org_id is null or o.id = entry.org_id)
-    );
+    entry.org_id := (select o.id from vicket.orgs o where o.slug_hash = p_slug_hash and o.deleted_at is null
+      and (entry.org_id is null or o.id = entry.org_id));
   end if;
   perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true), set_config('app.site_id', '', true),
     set_config('app.key_hash', '', true), set_config('app.ticket_hash', '', true),
     set_config('app.submission_hash', '', true), set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
     set_config('app.machine_key_hash', encode(p_machine_key_hash, 'hex'), true),
-    set_config('app.request_id', p_request_id, true);
+    set_config('app.invitation_hash', '', true), set_config('app.request_id', p_request_id, true);
   who := ctx.actor();
   entry.role := who.role;
   entry.permissions := who.permissions;
-  entry.verdict := case
-    when entry.actor_id is null then 'unknown'
-    when p_slug_hash <> '' and who.role is null then 'no_org'
-    else 'entered'
-  end;
+  entry.verdict := case when entry.actor_id is null then 'unknown'
+    when p_slug_hash <> '' and who.role is null then 'no_org' else 'entered' end;
   if entry.verdict <> 'entered' then
     entry.org_id := null;
     perform set_config('app.org_id', '', true), set_config('app.session_hash', '', true),
@@ -235,15 +227,16 @@ end $$;
 create function admin.enter_org(p_slug text) returns uuid
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  found_id constant uuid := (select o.id from vicket.orgs o where o.slug = p_slug and o.deleted_at is null);
+  org constant uuid := (select o.id from vicket.orgs o where o.slug = p_slug and o.deleted_at is null);
 begin
-  perform set_config('app.org_id', coalesce(found_id::text, ''), true);
-  return found_id;
+  perform set_config('app.org_id', coalesce(org::text, ''), true);
+  return org;
 end $$;
-comment on function auth.enter(bytea, bytea, bytea) is 'Proves a key, sets its site. Definer: no request may read digests.';
+comment on function auth.enter(bytea, bytea, bytea) is
+  'Proves a key, sets its site. Definer: no request may read digests.';
 comment on function auth.enter_actor(bytea, bytea, bytea, text) is
   'Proves a session or machine key, sets its org. Definer: no request may read digests.';
-comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: finds it before any org is set.';
+comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: commands are bound to one org.';
 grant execute on function auth.enter(bytea, bytea, bytea) to vicket_gate_widget;
 grant execute on function auth.enter_actor(bytea, bytea, bytea, text) to vicket_gate_agent;
 grant execute on function admin.enter_org(text) to vicket_operator;

@@ -1,10 +1,11 @@
--- audit_log: who changed what, when, from what to what. Written by triggers in the transaction of the change, for every noun
--- that comes after this file. audit_heads: the end of each org's chain, whose row is the lock by which changes take turns.
+-- audit_log: who changed what, when, from what to what. Written by triggers in the transaction of the change, for
+-- every noun that comes after this file. audit_heads: the end of each org's chain, whose row is the lock by which
+-- changes take turns.
 set local role vicket_owner;
 
--- Why: what happened to keys, origins, members, content and settings must be told apart from what somebody says happened.
--- Rows of an org are numbered without gaps and chained: each holds a hash of itself and of the one before, so that a row that
--- a superuser changes or takes away shows (`vicket audit log ORG --verify`).
+-- Why: what happened to keys, origins, members, content and settings must be told apart from what somebody says
+-- happened. Rows of an org are numbered without gaps and chained: each holds a hash of itself and of the one before,
+-- so that a row that a superuser changes or takes away shows (`vicket audit log ORG --verify`).
 create table vicket.audit_log (
   org_id uuid not null,
   seq bigint not null,
@@ -70,13 +71,16 @@ grant select on vicket.audit_heads to vicket_operator;
 grant select, insert (org_id), update (last_seq, last_hash) on vicket.audit_heads to vicket_definer;
 -- Not granted: INSERT to anyone but the trigger's owner; UPDATE and DELETE of the log to anyone.
 
-comment on table vicket.audit_log is 'What happened in each org: appended by triggers, numbered without gaps, chained by hash.';
-comment on table vicket.audit_heads is 'The end of each org''s chain. Its row is the lock by which changes of one org take turns.';
+comment on table vicket.audit_log is
+  'What happened in each org: appended by triggers, numbered without gaps, chained by hash.';
+comment on table vicket.audit_heads is
+  'The end of each org''s chain. Its row is the lock by which changes of one org take turns.';
 comment on column vicket.audit_log.seq is 'Per org, from 1, without gaps.';
 comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row; see vicket.audited.';
 comment on policy agent_select on vicket.audit_log is 'audit:read.';
 comment on policy operator_select on vicket.audit_log is 'vicket audit log.';
-comment on policy definer_insert on vicket.audit_log is 'The audit triggers. Not narrowed: a new org''s first row comes before its context.';
+comment on policy definer_insert on vicket.audit_log is
+  'The audit triggers. Not narrowed: a new org''s first row comes before its context.';
 comment on policy operator_select on vicket.audit_heads is 'vicket audit log --verify compares the end of the chain.';
 comment on policy definer_select on vicket.audit_heads is 'The audit triggers. Not narrowed: as for the log.';
 comment on policy definer_insert on vicket.audit_heads is 'The audit triggers. Not narrowed: as for the log.';
@@ -105,8 +109,8 @@ begin
   return coalesce((select u.email from vicket.users u where u.id = who.user_id), 'cli');
 end $$;
 
--- The turn of an org is the row of its log's head, taken before any other row, so that two changes wait for each other in one
--- order. Who is no member of the org in the context has nothing to change there and takes no turn.
+-- The turn of an org is the row of its log's head, taken before any other row, so that two changes wait for each
+-- other in one order. Who is no member of the org in the context has nothing to change there and takes no turn.
 create function vicket.changes_take_turns() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -120,8 +124,8 @@ begin
   return null;
 end $$;
 
--- Arguments: the kind of object, the column that identifies it within its org, and the columns to record, by name: what is not
--- named, secrets and long texts, is not recorded. An update that changed none of them is no news.
+-- Arguments: the kind of object, the column that identifies it within its org, and the columns to record, by name:
+-- what is not named, secrets and long texts, is not recorded. An update that changed none of them is no news.
 create function vicket.audited() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

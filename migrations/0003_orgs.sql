@@ -63,16 +63,21 @@ grant select (id, slug, slug_hash, name, created_at, deleted_at), insert (id, sl
 
 comment on table vicket.orgs is 'Tenants. The tenant column of this one table is id.';
 comment on column vicket.orgs.slug is 'In URLs and on the command line; never changes.';
-comment on column vicket.orgs.slug_hash is 'SHA-256 of slug: requests name an org by digest, so no caller''s text is in SQL.';
-comment on column vicket.orgs.deleted_at is 'Set when an org that is too large to go at once was deleted: nobody is a member any more.';
+comment on column vicket.orgs.slug_hash is
+  'SHA-256 of slug: requests name an org by digest, so no caller''s text is in SQL.';
+comment on column vicket.orgs.deleted_at is
+  'Set when an org that is too large to go at once was deleted: nobody is a member any more.';
 comment on policy widget_select on vicket.orgs is 'The support page shows its org''s name.';
 comment on policy widget_all_sealed on vicket.orgs is 'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.orgs is 'A member reads their org.';
 comment on policy agent_update on vicket.orgs is 'org:edit. The name only.';
 comment on policy operator_all on vicket.orgs is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.orgs is 'Not narrowed: an org is found by its slug before there is a context.';
-comment on policy definer_insert on vicket.orgs is 'Not narrowed: a new org has no context. admin.create_org, auth.begin_first_org.';
-comment on policy definer_update on vicket.orgs is 'ctx.remove marks a large org (deleted_at is the only column granted).';
+comment on policy definer_select on vicket.orgs is
+  'Not narrowed: an org is found by its slug before there is a context.';
+comment on policy definer_insert on vicket.orgs is
+  'Not narrowed: a new org has no context. admin.create_org, auth.begin_first_org.';
+comment on policy definer_update on vicket.orgs is
+  'ctx.remove marks a large org (deleted_at is the only column granted).';
 comment on policy definer_delete on vicket.orgs is 'ctx.remove.';
 comment on policy definer_delete_marked on vicket.orgs is 'worker.run_job ends what ctx.remove began.';
 

@@ -1,5 +1,5 @@
--- users, sessions: people who log in. A person may work for several orgs and one session serves them all, so neither has a
--- tenant: no request role touches them, and the functions here never show a digest or a password's hash.
+-- users, sessions: people who log in. A person may work for several orgs and one session serves them all, so neither
+-- has a tenant: no request role touches them, and the functions here never show a digest or a password's hash.
 set local role vicket_owner;
 
 create table vicket.users (
@@ -53,21 +53,27 @@ grant select, insert (user_id, token_hash), update (last_used_at), delete on vic
 -- Not granted: anything to a request role, a gate or a command.
 
 comment on table vicket.users is 'People who log in. Not tenant rows: reached through definer functions only.';
-comment on table vicket.sessions is 'Sessions of people, by the SHA-256 of their token: 14 days since the last use, 90 at most.';
+comment on table vicket.sessions is
+  'Sessions of people, by the SHA-256 of their token: 14 days since the last use, 90 at most.';
 comment on column vicket.users.email is 'Lower case, unique across orgs.';
-comment on column vicket.users.password_hash is 'argon2id in PHC form; compared by functions of the schema auth, returned by none.';
+comment on column vicket.users.password_hash is
+  'argon2id in PHC form; compared by functions of the schema auth, returned by none.';
 comment on column vicket.sessions.last_used_at is 'Written in batches by the worker, when a minute has passed.';
 comment on policy definer_select on vicket.users is 'Not narrowed: whoever logs in has no tenant yet.';
 comment on policy definer_insert on vicket.users is 'Not narrowed: whoever joins has no tenant yet.';
-comment on policy definer_update on vicket.users is 'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
-comment on policy definer_select on vicket.sessions is 'Not narrowed: a session is found by its digest before there is a context.';
+comment on policy definer_update on vicket.users is
+  'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
+comment on policy definer_select on vicket.sessions is
+  'Not narrowed: a session is found by its digest before there is a context.';
 comment on policy definer_insert on vicket.sessions is 'Not narrowed: whoever logs in has no context yet.';
-comment on policy definer_update on vicket.sessions is 'worker.touch_sessions (last_used_at is the only column granted).';
+comment on policy definer_update on vicket.sessions is
+  'worker.touch_sessions (last_used_at is the only column granted).';
 comment on policy definer_delete on vicket.sessions is 'Not narrowed: logging out, a new password, worker.purge.';
 reset role;
 
--- A password is never compared outside, and its hash never leaves: the server asks for the salt, hashes what it was sent, and
--- hands the result back to be compared here. A gate that was turned to a stranger's ends reads no password's hash.
+-- A password is never compared outside, and its hash never leaves: the server asks for the salt, hashes what it was
+-- sent, and hands the result back to be compared here. A gate that was turned to a stranger's ends reads no
+-- password's hash.
 set local role vicket_definer;
 create function auth.password_salt(p_email text) returns text
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -100,8 +100,8 @@ grant select (org_id, user_id, role, created_at), insert (org_id, user_id, role)
 grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role, token_hash)
   on vicket.invitations to vicket_agent, vicket_operator;
 grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at), delete on vicket.invitations to vicket_definer;
--- Not granted: INSERT of members to agents (who joins accepts an invitation); DELETE to requests and commands (ctx.remove);
--- token_hash to any reader but the definer; UPDATE of invitations to anyone: a new one is a new row.
+-- Not granted: INSERT of members to agents (who joins accepts an invitation); DELETE to requests and commands
+-- (ctx.remove); token_hash to any reader but the definer; UPDATE of invitations to anyone: a new one is a new row.
 
 comment on table vicket.members is 'Who works for which org, and as what.';
 comment on table vicket.invitations is 'Invitations that wait to be accepted, by the SHA-256 of their token.';
@@ -110,19 +110,23 @@ comment on column vicket.invitations.invited_by_id is
 comment on policy agent_select on vicket.members is 'Members see who else works here.';
 comment on policy agent_update on vicket.members is 'member:role_set, within the owner rules (trigger member_guarded).';
 comment on policy operator_all on vicket.members is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.members is 'Not narrowed: ctx.actor is what the context is asked of; a person''s orgs are many.';
+comment on policy definer_select on vicket.members is
+  'Not narrowed: ctx.actor is what the context is asked of; a person''s orgs are many.';
 comment on policy definer_insert on vicket.members is 'auth.accept_invitation, auth.begin_first_org.';
-comment on policy definer_delete on vicket.members is 'ctx.remove: member:role_set, within the owner rules; all of them, with their org.';
+comment on policy definer_delete on vicket.members is
+  'ctx.remove: member:role_set, within the owner rules; all of them, with their org.';
 comment on policy agent_select on vicket.invitations is 'member:invite.';
 comment on policy agent_insert on vicket.invitations is 'member:invite, and a role that one may give.';
 comment on policy operator_all on vicket.invitations is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.invitations is 'Not narrowed: an invitation is found by its digest before there is a context.';
-comment on policy definer_delete on vicket.invitations is 'ctx.remove: a role that one may give; one that has expired in any case.';
+comment on policy definer_select on vicket.invitations is
+  'Not narrowed: an invitation is found by its digest before there is a context.';
+comment on policy definer_delete on vicket.invitations is
+  'ctx.remove: a role that one may give; one that has expired in any case.';
 comment on policy definer_delete_accepted on vicket.invitations is 'auth.accept_invitation: good for one join.';
 
--- The owner rules: an org always has an owner, nobody changes their own role, and nobody gives or takes a role that may more
--- than they do, so that only an owner makes, changes or removes an owner. Changes of one org take turns, so that two
--- demotions at once cannot both find another owner.
+-- The owner rules: an org always has an owner, nobody changes their own role, and nobody gives or takes a role that
+-- may more than they do, so that only an owner makes, changes or removes an owner. Changes of one org take turns, so
+-- that two demotions at once cannot both find another owner.
 create function vicket.member_guarded() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -168,7 +172,8 @@ create trigger member_guarded before update of role or delete on vicket.members
   for each row execute function vicket.member_guarded();
 create trigger audited after insert or update on vicket.members
   for each row execute function vicket.audited('member', 'user_id', 'user_id role');
--- Who leaves is asked while they still belong to it: before the row goes. After the guard, by name: what it refuses never was.
+-- Who leaves is asked while they still belong to it: before the row goes. After the guard, by name: what it refuses
+-- never was.
 create trigger member_leaves before delete on vicket.members
   for each row execute function vicket.audited('member', 'user_id', 'user_id role');
 create trigger changes_take_turns before insert or update or delete on vicket.invitations
@@ -228,9 +233,9 @@ begin
     where i.token_hash = p_token_hash and i.expires_at > now();
 end $$;
 
--- Makes the invited person a member, and a user if they are none, and opens a session for them. Somebody who invites holds the
--- token too: where the e-mail has an account, only its password accepts.
--- Answers 'joined', 'unknown' (no such invitation) or 'wrong_password'.
+-- Makes the invited person a member, and a user if they are none, and opens a session for them. Somebody who invites
+-- holds the token too: where the e-mail has an account, only its password accepts. Answers 'joined', 'unknown' (no
+-- such invitation) or 'wrong_password'.
 create function auth.accept_invitation(
   p_token_hash bytea, p_name text, p_password_hash text, p_session_hash bytea, p_request_id text
 ) returns text
@@ -293,8 +298,8 @@ begin
   return 'joined';
 end $$;
 
--- The first org and its owner, by whoever opens the dashboard of a server that has neither. Where a command made an org, a
--- command invites its owner: a stranger must not be able to come before them.
+-- The first org and its owner, by whoever opens the dashboard of a server that has neither. Where a command made an
+-- org, a command invites its owner: a stranger must not be able to come before them.
 create function auth.first_run() returns boolean
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -328,12 +333,14 @@ end $$;
 
 comment on function ctx.memberships() is
   'The orgs of whoever acts, with their role and permissions. Definer: no request may read users.';
-comment on function ctx.people() is 'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
+comment on function ctx.people() is
+  'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
 comment on function auth.invitation(bytea) is
   'What an invitation says, to the holder of its token. Definer: no request may read digests.';
 comment on function auth.accept_invitation(bytea, text, text, bytea, text) is
   'Joins, and logs in: joined, unknown or wrong_password. Definer: no request may read digests.';
-comment on function auth.first_run() is 'Whether there is neither an org nor a user. Definer: no request may read users.';
+comment on function auth.first_run() is
+  'Whether there is neither an org nor a user. Definer: no request may read users.';
 comment on function auth.begin_first_org(text, text, text, text, text, bytea, text) is
   'Makes the first org and its owner; says whether it did. Never a second one. Definer: no request may read users.';
 grant execute on function ctx.memberships() to vicket_agent;

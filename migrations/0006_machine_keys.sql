@@ -1,5 +1,5 @@
--- machine_keys: programs that act for an org. A key may do what it was given and what its creator may do now, whichever is
--- less, and it goes with its creator's membership.
+-- machine_keys: programs that act for an org. A key may do what it was given and what its creator may do now,
+-- whichever is less, and it goes with its creator's membership.
 set local role vicket_owner;
 
 create table vicket.machine_keys (
@@ -72,19 +72,24 @@ grant select (org_id, id, name, hint, permissions, created_by, created_at, expir
   on vicket.machine_keys to vicket_operator;
 grant select (org_id, id, name, key_hash, permissions, created_by, expires_at, revoked_at, last_used_at), update (last_used_at)
   on vicket.machine_keys to vicket_definer;
--- Not granted: key_hash to any reader but the definer; permissions and expires_at to any UPDATE; DELETE to anyone (a revoked key
--- stays listed until its creator leaves).
+-- Not granted: key_hash to any reader but the definer; permissions and expires_at to any UPDATE; DELETE to anyone (a
+-- revoked key stays listed until its creator leaves).
 
 comment on table vicket.machine_keys is 'Secret keys of programs (sk_), as SHA-256. The plaintext is in no table.';
-comment on column vicket.machine_keys.permissions is 'What the key was given; ctx.actor takes away what its creator may not do now.';
-comment on column vicket.machine_keys.created_by is 'The member whose permissions bound this key; it goes with their membership.';
+comment on column vicket.machine_keys.permissions is
+  'What the key was given; ctx.actor takes away what its creator may not do now.';
+comment on column vicket.machine_keys.created_by is
+  'The member whose permissions bound this key; it goes with their membership.';
 comment on column vicket.machine_keys.parent_id is 'The machine key that made it: it ends with that one.';
 comment on policy agent_select on vicket.machine_keys is 'machinekey:edit.';
-comment on policy agent_insert on vicket.machine_keys is 'machinekey:edit; in one''s own name, and no permission that one lacks.';
+comment on policy agent_insert on vicket.machine_keys is
+  'machinekey:edit; in one''s own name, and no permission that one lacks.';
 comment on policy agent_update on vicket.machine_keys is 'machinekey:edit (revoked_at is the only column granted).';
 comment on policy operator_all on vicket.machine_keys is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.machine_keys is 'Not narrowed: a key is found by its digest before there is a context.';
-comment on policy definer_update on vicket.machine_keys is 'worker.touch_machine_keys (last_used_at is the only column granted).';
+comment on policy definer_select on vicket.machine_keys is
+  'Not narrowed: a key is found by its digest before there is a context.';
+comment on policy definer_update on vicket.machine_keys is
+  'worker.touch_machine_keys (last_used_at is the only column granted).';
 
 -- What was revoked stays revoked, whoever writes.
 create function vicket.stays_revoked() returns trigger

@@ -1,5 +1,5 @@
--- sites: the customer-facing surfaces of an org. A publishable key speaks for exactly one. Limits and versions of content stand
--- here, because auth.enter reads them with the key in one look-up.
+-- sites: the customer-facing surfaces of an org. A publishable key speaks for exactly one. Limits and versions of
+-- content stand here, because auth.enter reads them with the key in one look-up.
 set local role vicket_owner;
 
 create table vicket.sites (
@@ -83,27 +83,34 @@ grant select (org_id, id, slug, prefix, content_version, views_version, reads_pe
     network_reads_per_minute, network_writes_per_minute, last_number, deleted_at),
   update (content_version, views_version, last_number, deleted_at), delete
   on vicket.sites to vicket_definer;
--- Not granted: limits to the widget (they are in the RateLimit headers), org_id and id to any writer, DELETE to requests and
--- commands (ctx.remove).
+-- Not granted: limits to the widget (they are in the RateLimit headers), org_id and id to any writer, DELETE to
+-- requests and commands (ctx.remove).
 
 comment on table vicket.sites is 'Customer-facing surfaces of an org. A publishable key speaks for exactly one.';
 comment on column vicket.sites.prefix is 'Begins the references of its tickets, APP-21; unique in the org.';
-comment on column vicket.sites.content_version is 'Grows with every change of what a reader of this site could see, but for view counts.';
-comment on column vicket.sites.views_version is 'Grows with every batch of view counts that a reader of this site could see.';
+comment on column vicket.sites.content_version is
+  'Grows with every change of what a reader of this site could see, but for view counts.';
+comment on column vicket.sites.views_version is
+  'Grows with every batch of view counts that a reader of this site could see.';
 comment on column vicket.sites.reads_per_minute is 'Rate limit of the whole site, reads.';
 comment on column vicket.sites.writes_per_minute is 'Rate limit of the whole site, ticket writes.';
-comment on column vicket.sites.network_reads_per_minute is 'Rate limit of one client network (IPv4 /24, IPv6 /56) within the site, reads.';
-comment on column vicket.sites.network_writes_per_minute is 'Rate limit of one client network within the site, ticket writes.';
+comment on column vicket.sites.network_reads_per_minute is
+  'Rate limit of one client network (IPv4 /24, IPv6 /56) within the site, reads.';
+comment on column vicket.sites.network_writes_per_minute is
+  'Rate limit of one client network within the site, ticket writes.';
 comment on column vicket.sites.last_number is 'The highest number of a ticket that is gone: it is not given again.';
-comment on column vicket.sites.deleted_at is 'Set when a site that is too large to go at once was deleted: nobody sees it any more.';
+comment on column vicket.sites.deleted_at is
+  'Set when a site that is too large to go at once was deleted: nobody sees it any more.';
 comment on policy widget_select on vicket.sites is 'The support page shows its site''s name.';
 comment on policy widget_all_sealed on vicket.sites is 'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.sites is 'Members see their org''s sites.';
 comment on policy agent_insert on vicket.sites is 'site:create.';
 comment on policy agent_update on vicket.sites is 'site:edit.';
 comment on policy operator_all on vicket.sites is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.sites is 'Not narrowed: auth.enter reads limits and versions with the key, before there is a context.';
-comment on policy definer_update on vicket.sites is 'Not narrowed: whoever changes content, a DBA without a context too, must be seen by its readers.';
+comment on policy definer_select on vicket.sites is
+  'Not narrowed: auth.enter reads limits and versions with the key, before there is a context.';
+comment on policy definer_update on vicket.sites is
+  'Not narrowed: whoever changes content, a DBA without a context too, must be seen by its readers.';
 comment on policy definer_delete on vicket.sites is 'ctx.remove: site:delete.';
 comment on policy definer_delete_marked on vicket.sites is 'worker.run_job ends what ctx.remove began.';
 
@@ -115,7 +122,8 @@ begin
   return new;
 end $$;
 
--- The prefix that nobody chose: up to four letters of the slug, without the org's own, and one more where that is taken.
+-- The prefix that nobody chose: up to four letters of the slug, without the org's own, and one more where that is
+-- taken.
 create function vicket.site_prefixed() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -153,8 +161,9 @@ create trigger audited
     'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute');
 reset role;
 
--- Raised in the transaction of every change of what readers see, for each site that could see it, so that a kept answer is
--- known to be old. Rows are locked in the order of their ids, so that two changes for all sites cannot deadlock.
+-- Raised in the transaction of every change of what readers see, for each site that could see it, so that a kept
+-- answer is known to be old. Rows are locked in the order of their ids, so that two changes for all sites cannot
+-- deadlock.
 set local role vicket_definer;
 create function vicket.content_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

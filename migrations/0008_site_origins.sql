@@ -84,22 +84,28 @@ grant select (org_id, site_id, origin, times, first_seen, last_seen) on vicket.r
 grant select on vicket.refused_origins to vicket_operator;
 grant select, insert (org_id, site_id, origin, times, first_seen, last_seen), update (times, last_seen), delete
   on vicket.refused_origins to vicket_definer;
--- Not granted: anything to vicket_widget (a key cannot read the list it is checked against); UPDATE of origins (one is added or
--- removed); DELETE to requests and commands (ctx.remove); counts to anyone but the worker's functions.
+-- Not granted: anything to vicket_widget (a key cannot read the list it is checked against); UPDATE of origins (one
+-- is added or removed); DELETE to requests and commands (ctx.remove); counts to anyone but the worker's functions.
 
 comment on table vicket.site_origins is 'Exact origins (scheme, host, port) whose pages may use the site''s key.';
-comment on table vicket.refused_origins is 'Origins that tried a good key and are not listed: at most 200 a site, the least recent dropped.';
+comment on table vicket.refused_origins is
+  'Origins that tried a good key and are not listed: at most 200 a site, the least recent dropped.';
 comment on column vicket.site_origins.origin is 'In the form browsers send: lower case, punycode, no default port.';
-comment on column vicket.site_origins.origin_hash is 'SHA-256 of origin: requests are compared by digest, so no caller''s text is in SQL.';
+comment on column vicket.site_origins.origin_hash is
+  'SHA-256 of origin: requests are compared by digest, so no caller''s text is in SQL.';
 comment on policy agent_select on vicket.site_origins is 'Members see which pages may use a site''s key.';
-comment on policy agent_insert on vicket.site_origins is 'site:edit; site:create for the list that a new site begins with.';
+comment on policy agent_insert on vicket.site_origins is
+  'site:edit; site:create for the list that a new site begins with.';
 comment on policy operator_all on vicket.site_origins is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.site_origins is 'Not narrowed: auth.enter before there is a context, auth.origin_known for preflights of any site.';
+comment on policy definer_select on vicket.site_origins is
+  'Not narrowed: auth.enter before there is a context, auth.origin_known for preflights of any site.';
 comment on policy definer_delete on vicket.site_origins is 'ctx.remove: site:edit.';
 comment on policy agent_select on vicket.refused_origins is 'site:edit.';
 comment on policy operator_all on vicket.refused_origins is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.refused_origins is 'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
-comment on policy definer_insert on vicket.refused_origins is 'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
+comment on policy definer_select on vicket.refused_origins is
+  'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
+comment on policy definer_insert on vicket.refused_origins is
+  'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
 comment on policy definer_update on vicket.refused_origins is 'worker.add_refused_origins.';
 comment on policy definer_delete on vicket.refused_origins is 'ctx.remove: site:edit.';
 comment on policy definer_delete_least on vicket.refused_origins is 'worker.add_refused_origins keeps 200.';
@@ -156,7 +162,8 @@ begin
 end $$;
 comment on function auth.origin_known(bytea) is
   'Whether some site lists the origin of this SHA-256, for preflights. Definer: it is asked of all sites.';
-comment on function ctx.listed_origins() is 'The origins of the key''s own site, for key/check. Definer: no SELECT of the widget lists them.';
+comment on function ctx.listed_origins() is
+  'The origins of the key''s own site, for key/check. Definer: no SELECT of the widget lists them.';
 comment on function worker.add_refused_origins(uuid[], uuid[], text[], bigint[], timestamptz[], timestamptz[]) is
   'Counts origins that were refused; keeps the 200 most recent a site. Definer: the worker reads no table.';
 grant execute on function auth.origin_known(bytea) to vicket_gate_widget;

@@ -1,5 +1,6 @@
--- site_keys, site_key_origins: the publishable keys, as hashes, and from where they are used. A key is found by the SHA-256 of the
--- whole header value, never by its prefix. Revoked rows stay: the seal of a request in flight still maps its key to its site.
+-- site_keys, site_key_origins: the publishable keys, as hashes, and from where they are used. A key is found by the
+-- SHA-256 of the whole header value, never by its prefix. Revoked rows stay: the seal of a request in flight still
+-- maps its key to its site.
 set local role vicket_owner;
 
 create table vicket.site_keys (
@@ -97,26 +98,32 @@ grant select (org_id, site_id, key_id, origin, last_used_at) on vicket.site_key_
 grant select (org_id, site_id, key_id, origin, last_used_at), insert (org_id, site_id, key_id, origin, last_used_at),
   update (last_used_at)
   on vicket.site_key_origins to vicket_definer;
--- Not granted: key_hash to any reader but the definer; who made a key to anyone (the credential says); DELETE to anyone (a site
--- takes its keys with it).
+-- Not granted: key_hash to any reader but the definer; who made a key to anyone (the credential says); DELETE to
+-- anyone (a site takes its keys with it).
 
 comment on table vicket.site_keys is 'Publishable keys as SHA-256. The plaintext is in no table.';
 comment on table vicket.site_key_origins is 'From which of the site''s origins a key was used, and when last.';
 comment on column vicket.site_keys.key_hash is 'SHA-256 of the whole header value, 32 bytes.';
 comment on column vicket.site_keys.hint is 'The last four characters of the key, to recognise it by.';
-comment on column vicket.site_keys.state is 'active, staged (works beside the active one until a rotation promotes it) or revoked.';
+comment on column vicket.site_keys.state is
+  'active, staged (works beside the active one until a rotation promotes it) or revoked.';
 comment on column vicket.site_keys.last_used_at is 'Written in batches by the worker; a few seconds late.';
 comment on column vicket.site_key_origins.origin is 'Empty for requests without one: servers and tools.';
-comment on policy agent_select on vicket.site_keys is 'Members see when a key was made and last used; its hash is in no grant.';
+comment on policy agent_select on vicket.site_keys is
+  'Members see when a key was made and last used; its hash is in no grant.';
 comment on policy agent_insert on vicket.site_keys is 'apikey:rotate.';
 comment on policy agent_update on vicket.site_keys is 'apikey:rotate.';
 comment on policy operator_all on vicket.site_keys is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.site_keys is 'Not narrowed: auth.enter and the seal find a key by its digest.';
+comment on policy definer_select on vicket.site_keys is
+  'Not narrowed: auth.enter and the seal find a key by its digest.';
 comment on policy definer_update_used on vicket.site_keys is 'worker.touch_keys.';
-comment on policy definer_update_revoked on vicket.site_keys is 'ctx.remove: the keys of a large site are dead before its rows are gone.';
+comment on policy definer_update_revoked on vicket.site_keys is
+  'ctx.remove: the keys of a large site are dead before its rows are gone.';
 comment on policy agent_select on vicket.site_key_origins is 'Members see where a key was last used.';
-comment on policy definer_select on vicket.site_key_origins is 'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
-comment on policy definer_insert on vicket.site_key_origins is 'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+comment on policy definer_select on vicket.site_key_origins is
+  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+comment on policy definer_insert on vicket.site_key_origins is
+  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
 comment on policy definer_update on vicket.site_key_origins is 'worker.touch_key_origins.';
 
 create trigger changes_take_turns before insert or update of state or delete on vicket.site_keys

@@ -1,5 +1,5 @@
--- articles: the help center. A row with site_id NULL serves all sites of its org. Markdown is rendered and sanitised when it is
--- written, so a read only selects.
+-- articles: the help center. A row with site_id NULL serves all sites of its org. Markdown is rendered and sanitised
+-- when it is written, so a read only selects.
 set local role vicket_owner;
 
 create table vicket.articles (
@@ -42,7 +42,8 @@ create index articles_newest on vicket.articles (org_id, site_id, published_at d
 create index articles_popular on vicket.articles (org_id, site_id, popularity desc, id desc) where status = 'published';
 create index articles_made on vicket.articles (org_id, created_at desc, id desc);
 create index articles_made_in_site on vicket.articles (org_id, site_id, created_at desc, id desc);
--- No GIN index on search: @@ is not leakproof, so it would not be used under row-level security; the tenant comes first.
+-- No GIN index on search: @@ is not leakproof, so it would not be used under row-level security; the tenant comes
+-- first.
 create statistics vicket.articles_tenant (dependencies, ndistinct) on org_id, site_id from vicket.articles;
 
 alter table vicket.articles enable row level security;
@@ -105,24 +106,31 @@ grant select,
   on vicket.articles to vicket_operator;
 grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity), delete
   on vicket.articles to vicket_definer;
--- Not granted: any write to vicket_widget; site_id to UPDATE (an article does not move); status to an agent's INSERT (it begins as
--- a draft); who, when and counts to any writer; DELETE to requests and commands (ctx.remove).
+-- Not granted: any write to vicket_widget; site_id to UPDATE (an article does not move); status to an agent's INSERT
+-- (it begins as a draft); who, when and counts to any writer; DELETE to requests and commands (ctx.remove).
 
 comment on table vicket.articles is 'Help articles. site_id NULL: for all sites of the org.';
 comment on column vicket.articles.body_html is 'body_markdown, rendered and sanitised when it was written.';
 comment on column vicket.articles.search is 'Full-text document: title, excerpt, body, in that order of weight.';
 comment on column vicket.articles.view_count is 'Counted by the server, written in batches by the worker.';
-comment on column vicket.articles.popularity is 'view_count when it last grew by a tenth: what lists are ordered by, so that a count moves no index entry.';
+comment on column vicket.articles.popularity is
+  'view_count when it last grew by a tenth: what lists are ordered by, so that a count moves no index entry.';
 comment on column vicket.articles.created_by is 'Who wrote it first, as ctx.actor_name calls them.';
 comment on column vicket.articles.updated_by is 'Who changed it last; set by trigger, with updated_at.';
-comment on policy widget_select on vicket.articles is 'The org predicate is what keeps a NULL site from meaning every org.';
-comment on policy widget_all_sealed on vicket.articles is 'Even an injected statement stays with the key in the context.';
-comment on policy agent_select on vicket.articles is 'article:read; and who may write or publish reads what they write.';
+comment on policy widget_select on vicket.articles is
+  'The org predicate is what keeps a NULL site from meaning every org.';
+comment on policy widget_all_sealed on vicket.articles is
+  'Even an injected statement stays with the key in the context.';
+comment on policy agent_select on vicket.articles is
+  'article:read; and who may write or publish reads what they write.';
 comment on policy agent_insert on vicket.articles is 'article:write. A draft: status is in no INSERT grant.';
-comment on policy agent_update on vicket.articles is 'article:write for the text, article:publish for the status (trigger content_guarded).';
+comment on policy agent_update on vicket.articles is
+  'article:write for the text, article:publish for the status (trigger content_guarded).';
 comment on policy operator_all on vicket.articles is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.articles is 'worker.add_views and worker.run_job for any org, ctx.remove for one.';
-comment on policy definer_update on vicket.articles is 'worker.add_views (the two counts are the only columns granted); ctx.remove_large locks what goes with a site.';
+comment on policy definer_select on vicket.articles is
+  'worker.add_views and worker.run_job for any org, ctx.remove for one.';
+comment on policy definer_update on vicket.articles is
+  'worker.add_views (the two counts are the only columns granted); ctx.remove_large locks what goes with a site.';
 comment on policy definer_delete on vicket.articles is 'ctx.remove: article:write; with a site, site:delete.';
 comment on policy definer_delete_marked on vicket.articles is 'worker.run_job, of a site that is marked.';
 

@@ -1,5 +1,6 @@
--- faqs: short questions and answers in an order that people chose. A row with site_id NULL serves all sites of its org.
--- This file is the pattern for a noun: table, indexes, enable and force, policies, grants and what is not granted, triggers.
+-- faqs: short questions and answers in an order that people chose. A row with site_id NULL serves all sites of its
+-- org. This file is the pattern for a noun: table, indexes, enable and force, policies, grants and what is not
+-- granted, triggers.
 set local role vicket_owner;
 
 create table vicket.faqs (
@@ -72,13 +73,15 @@ grant select,
   update (question, answer_markdown, answer_html, position, status, updated_at)
   on vicket.faqs to vicket_operator;
 grant select (org_id, id), delete on vicket.faqs to vicket_definer;
--- Not granted: org_id to any writer (it comes from the context); site_id to UPDATE (a row does not move); status to an agent's
--- INSERT (it begins as a draft); DELETE to requests and commands: who may delete a table's rows may lock it (ctx.remove).
+-- Not granted: org_id to any writer (it comes from the context); site_id to UPDATE (a row does not move); status to
+-- an agent's INSERT (it begins as a draft); DELETE to requests and commands: who may delete a table's rows may lock
+-- it (ctx.remove).
 
 comment on table vicket.faqs is 'Frequently asked questions. site_id NULL: for all sites of the org.';
 comment on policy widget_select on vicket.faqs is 'The org predicate is what keeps a NULL site from meaning every org.';
 comment on policy widget_all_sealed on vicket.faqs is 'Even an injected statement stays with the key in the context.';
-comment on policy agent_update on vicket.faqs is 'article:write for the text, article:publish for the status (content_guarded).';
+comment on policy agent_update on vicket.faqs is
+  'article:write for the text, article:publish for the status (content_guarded).';
 comment on policy definer_delete on vicket.faqs is 'ctx.remove.';
 
 create trigger changes_take_turns before insert or update or delete on vicket.faqs

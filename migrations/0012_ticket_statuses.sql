@@ -1,6 +1,6 @@
--- ticket_statuses: how an org calls where a ticket stands. Names are an org's own, categories are fixed, because what happens to
--- a ticket depends on them: a reply reopens a resolved one and is refused by a closed one. The default is of the category open:
--- new and reopened tickets get it.
+-- ticket_statuses: how an org calls where a ticket stands. Names are an org's own, categories are fixed, because what
+-- happens to a ticket depends on them: a reply reopens a resolved one and is refused by a closed one. The default is
+-- of the category open: new and reopened tickets get it.
 set local role vicket_owner;
 
 create table vicket.ticket_statuses (
@@ -65,17 +65,23 @@ grant select (org_id, id, name, category, position, is_default, created_at, dele
 grant select on vicket.ticket_statuses to vicket_operator;
 grant select, insert (org_id, name, category, position, is_default), update (deleted_at), delete
   on vicket.ticket_statuses to vicket_definer;
--- Not granted: anything to vicket_widget: customers are told the category, which stands on the ticket. DELETE to requests.
+-- Not granted: anything to vicket_widget: customers are told the category, which stands on the ticket. DELETE to
+-- requests.
 
 comment on table vicket.ticket_statuses is 'Where a ticket can stand, as the org calls it, in fixed categories.';
-comment on column vicket.ticket_statuses.deleted_at is 'Set while its many tickets move to the default; its name is free.';
-comment on policy agent_select on vicket.ticket_statuses is 'status:read; and who reads tickets reads what their status is called.';
+comment on column vicket.ticket_statuses.deleted_at is
+  'Set while its many tickets move to the default; its name is free.';
+comment on policy agent_select on vicket.ticket_statuses is
+  'status:read; and who reads tickets reads what their status is called.';
 comment on policy agent_insert on vicket.ticket_statuses is 'status:edit.';
 comment on policy agent_update on vicket.ticket_statuses is 'status:edit.';
 comment on policy operator_all on vicket.ticket_statuses is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.ticket_statuses is 'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
-comment on policy definer_insert on vicket.ticket_statuses is 'Not narrowed: what a new org begins with, before it has a context.';
-comment on policy definer_update on vicket.ticket_statuses is 'ctx.remove marks one that many tickets have (the only column granted).';
+comment on policy definer_select on vicket.ticket_statuses is
+  'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
+comment on policy definer_insert on vicket.ticket_statuses is
+  'Not narrowed: what a new org begins with, before it has a context.';
+comment on policy definer_update on vicket.ticket_statuses is
+  'ctx.remove marks one that many tickets have (the only column granted).';
 comment on policy definer_delete on vicket.ticket_statuses is 'ctx.remove: status:edit.';
 comment on policy definer_delete_marked on vicket.ticket_statuses is 'worker.run_job ends what ctx.remove began.';
 

@@ -62,15 +62,21 @@ grant select, insert (org_id, name, position, is_default), update (deleted_at), 
   on vicket.ticket_priorities to vicket_definer;
 -- Not granted: anything to vicket_widget: customers are not told how urgent they are. DELETE to requests.
 
-comment on table vicket.ticket_priorities is 'How urgent a ticket can be, as the org calls it; a higher position is more urgent.';
-comment on column vicket.ticket_priorities.deleted_at is 'Set while its many tickets move to the default; its name is free.';
-comment on policy agent_select on vicket.ticket_priorities is 'priority:read; and who reads tickets reads what their priority is called.';
+comment on table vicket.ticket_priorities is
+  'How urgent a ticket can be, as the org calls it; a higher position is more urgent.';
+comment on column vicket.ticket_priorities.deleted_at is
+  'Set while its many tickets move to the default; its name is free.';
+comment on policy agent_select on vicket.ticket_priorities is
+  'priority:read; and who reads tickets reads what their priority is called.';
 comment on policy agent_insert on vicket.ticket_priorities is 'priority:edit.';
 comment on policy agent_update on vicket.ticket_priorities is 'priority:edit.';
 comment on policy operator_all on vicket.ticket_priorities is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.ticket_priorities is 'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
-comment on policy definer_insert on vicket.ticket_priorities is 'Not narrowed: what a new org begins with, before it has a context.';
-comment on policy definer_update on vicket.ticket_priorities is 'ctx.remove marks one that many tickets have (the only column granted).';
+comment on policy definer_select on vicket.ticket_priorities is
+  'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
+comment on policy definer_insert on vicket.ticket_priorities is
+  'Not narrowed: what a new org begins with, before it has a context.';
+comment on policy definer_update on vicket.ticket_priorities is
+  'ctx.remove marks one that many tickets have (the only column granted).';
 comment on policy definer_delete on vicket.ticket_priorities is 'ctx.remove: priority:edit.';
 comment on policy definer_delete_marked on vicket.ticket_priorities is 'worker.run_job ends what ctx.remove began.';
 

@@ -1,6 +1,6 @@
--- teams, team_members, team_sites: which sites' tickets a member sees. A member of teams sees those of their teams' sites; a
--- member of no team, an owner and an admin see all. Policies of tickets ask ctx.sees_all_sites and ctx.team_site_ids, once a
--- statement; both run as whoever asks, so that the policies here decide what they read.
+-- teams, team_members, team_sites: which sites' tickets a member sees. A member of teams sees those of their teams'
+-- sites; a member of no team, an owner and an admin see all. Policies of tickets ask ctx.sees_all_sites and
+-- ctx.team_site_ids, once a statement; both run as whoever asks, so that the policies here decide what they read.
 set local role vicket_owner;
 
 create table vicket.teams (
@@ -94,7 +94,8 @@ grant select (org_id, team_id, site_id), insert (team_id, site_id) on vicket.tea
 grant select (org_id, id), delete on vicket.teams to vicket_definer;
 grant select (org_id, team_id, user_id), delete on vicket.team_members to vicket_definer;
 grant select (org_id, team_id, site_id), delete on vicket.team_sites to vicket_definer;
--- Not granted: anything to vicket_widget and vicket_operator (teams are made in the dashboard); DELETE to requests (ctx.remove).
+-- Not granted: anything to vicket_widget and vicket_operator (teams are made in the dashboard); DELETE to requests
+-- (ctx.remove).
 
 comment on table vicket.teams is 'Groups of members that take care of some sites.';
 comment on table vicket.team_members is 'Who is in a team; goes with the membership.';

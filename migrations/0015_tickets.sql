@@ -1,8 +1,9 @@
 -- tickets, ticket_tokens, submissions, ticket_events: what customers ask, what opens a ticket, what happened to it.
 --
--- A customer is nobody but the holder of a ticket token, whose hash auth.enter puts into the context. ctx.ticket_id() is the
--- ticket that it opens; the widget's policies admit that ticket and its public messages, and nothing else. A submission
--- inserts the token first (its foreign key is deferred), so that the ticket that it then inserts is its own.
+-- A customer is nobody but the holder of a ticket token, whose hash auth.enter puts into the context. ctx.ticket_id()
+-- is the ticket that it opens; the widget's policies admit that ticket and its public messages, and nothing else. A
+-- submission inserts the token first (its foreign key is deferred), so that the ticket that it then inserts is its
+-- own.
 set local role vicket_owner;
 
 -- Why: what a customer asked. Everything that an agent decides has a default, and the widget cannot bind it.
@@ -61,13 +62,13 @@ create table vicket.ticket_tokens (
     deferrable initially deferred,
   constraint ticket_tokens_hash_length check (octet_length(token_hash) = 32)
 );
--- Led by the ticket within the org: an index of (org_id, site_id, ticket_id) looked as good to the planner as the primary key, and
--- a token's lookup read every token of its site.
+-- Led by the ticket within the org: an index of (org_id, site_id, ticket_id) looked as good to the planner as the
+-- primary key, and a token's lookup read every token of its site.
 create index ticket_tokens_of_ticket on vicket.ticket_tokens (org_id, ticket_id);
 create statistics vicket.ticket_tokens_tenant (dependencies, ndistinct) on org_id, site_id from vicket.ticket_tokens;
 
--- Why: an Idempotency-Key, kept 24 hours, so that a repeated POST makes one ticket or one message. Named for what it holds: who
--- repeats a submission must know its key and its whole body.
+-- Why: an Idempotency-Key, kept 24 hours, so that a repeated POST makes one ticket or one message. Named for what it
+-- holds: who repeats a submission must know its key and its whole body.
 create table vicket.submissions (
   org_id uuid not null,
   site_id uuid not null,
@@ -131,9 +132,9 @@ begin
   );
 end $$;
 
--- May a token be issued for this ticket? For one that the key's site does not have (the caller is about to insert it; the
--- foreign key demands it by commit), or for the one that this very submission made before. Of another site's tickets it
--- says nothing: by the key, not by a setting that a statement could move.
+-- May a token be issued for this ticket? For one that the key's site does not have (the caller is about to insert it;
+-- the foreign key demands it by commit), or for the one that this very submission made before. Of another site's
+-- tickets it says nothing: by the key, not by a setting that a statement could move.
 create function ctx.may_issue_token(p_ticket_id uuid) returns boolean
   language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -269,37 +270,50 @@ grant select, insert, update (request_hash, kind, ticket_id, message_id, created
   on vicket.submissions to vicket_definer;
 grant select on vicket.ticket_events to vicket_agent;
 grant insert (org_id, site_id, ticket_id, actor, kind, before, after) on vicket.ticket_events to vicket_definer;
--- Not granted: SELECT of email to vicket_widget (nobody needs it there), number to any writer (a trigger counts), any UPDATE or
--- DELETE to vicket_widget (a reply reopens by trigger); tickets' INSERT and what the customer wrote to agents; SELECT of tokens to
--- requests and commands; submissions and events to any writer but the definer; DELETE to requests and commands (ctx.remove).
+-- Not granted: SELECT of email to vicket_widget (nobody needs it there), number to any writer (a trigger counts), any
+-- UPDATE or DELETE to vicket_widget (a reply reopens by trigger); tickets' INSERT and what the customer wrote to
+-- agents; SELECT of tokens to requests and commands; submissions and events to any writer but the definer; DELETE to
+-- requests and commands (ctx.remove).
 
 comment on table vicket.tickets is 'What customers asked, numbered per site.';
 comment on table vicket.ticket_tokens is 'SHA-256 of the ticket tokens: a holder reads and answers that one ticket.';
 comment on table vicket.submissions is 'Idempotency keys (as digests), kept 24 hours, per site.';
-comment on table vicket.ticket_events is 'Changes of a ticket''s status, priority and assignee, by name, as they were then.';
-comment on column vicket.tickets.number is 'Per site, from 1, growing; assigned by trigger. A gap is a submission that was rolled back.';
+comment on table vicket.ticket_events is
+  'Changes of a ticket''s status, priority and assignee, by name, as they were then.';
+comment on column vicket.tickets.number is
+  'Per site, from 1, growing; assigned by trigger. A gap is a submission that was rolled back.';
 comment on column vicket.tickets.search is 'Full-text document: subject, e-mail and name, as they are written.';
-comment on column vicket.tickets.status is 'The category of status_id; kept by trigger, and all that customers are told.';
+comment on column vicket.tickets.status is
+  'The category of status_id; kept by trigger, and all that customers are told.';
 comment on column vicket.tickets.assignee_id is 'The member who takes care of it.';
 comment on column vicket.tickets.template_name is 'The form that was filled in, as it was called then.';
 comment on column vicket.tickets.score is 'The sum of the points of its answers; NULL without a form.';
 comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`.';
 comment on policy widget_insert on vicket.tickets is 'A key may submit tickets to its own site.';
-comment on policy widget_select on vicket.tickets is 'A customer reads the one ticket that the token in the context opens.';
-comment on policy widget_all_sealed on vicket.tickets is 'Even an injected statement stays with the key in the context.';
+comment on policy widget_select on vicket.tickets is
+  'A customer reads the one ticket that the token in the context opens.';
+comment on policy widget_all_sealed on vicket.tickets is
+  'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.tickets is 'ticket:read, and who may do more; within one''s teams.';
-comment on policy agent_update on vicket.tickets is 'ticket:write, and ticket:assign for the assignee (trigger ticket_guarded); within one''s teams.';
+comment on policy agent_update on vicket.tickets is
+  'ticket:write, and ticket:assign for the assignee (trigger ticket_guarded); within one''s teams.';
 comment on policy operator_all on vicket.tickets is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.tickets is 'Not narrowed: the triggers of tickets and of what hangs on them, whoever writes.';
-comment on policy definer_update on vicket.tickets is 'Not narrowed: the triggers of what hangs on a ticket, whoever writes; worker.run_job.';
+comment on policy definer_select on vicket.tickets is
+  'Not narrowed: the triggers of tickets and of what hangs on them, whoever writes.';
+comment on policy definer_update on vicket.tickets is
+  'Not narrowed: the triggers of what hangs on a ticket, whoever writes; worker.run_job.';
 comment on policy definer_delete on vicket.tickets is 'ctx.remove: ticket:delete; within one''s teams.';
 comment on policy definer_delete_marked on vicket.tickets is 'worker.run_job, of a site that is marked.';
-comment on policy widget_insert on vicket.ticket_tokens is 'Only for a ticket that this transaction is creating, or that the same submission created before.';
-comment on policy widget_all_sealed on vicket.ticket_tokens is 'Even an injected statement stays with the key in the context.';
+comment on policy widget_insert on vicket.ticket_tokens is
+  'Only for a ticket that this transaction is creating, or that the same submission created before.';
+comment on policy widget_all_sealed on vicket.ticket_tokens is
+  'Even an injected statement stays with the key in the context.';
 comment on policy definer_select on vicket.ticket_tokens is 'ctx.ticket_id.';
-comment on policy definer_select on vicket.submissions is 'ctx.claim_submission, ctx.may_issue_token for the key''s site; worker.purge for any.';
+comment on policy definer_select on vicket.submissions is
+  'ctx.claim_submission, ctx.may_issue_token for the key''s site; worker.purge for any.';
 comment on policy definer_insert on vicket.submissions is 'ctx.claim_submission.';
-comment on policy definer_update on vicket.submissions is 'ctx.claim_submission, of a key that has expired; worker.purge locks what it deletes.';
+comment on policy definer_update on vicket.submissions is
+  'ctx.claim_submission, of a key that has expired; worker.purge locks what it deletes.';
 comment on policy definer_delete on vicket.submissions is 'worker.purge.';
 comment on policy agent_select on vicket.ticket_events is 'ticket:read; within one''s teams.';
 comment on policy definer_insert on vicket.ticket_events is 'Not narrowed: the trigger ticket_changed, whoever writes.';
@@ -329,9 +343,9 @@ end $$;
 reset role;
 
 set local role vicket_definer;
--- The next number of the site, without waiting for a submission that has not committed: its number is taken by a lock that this
--- one only tries, so it takes the one after. Nobody holds a lock that another needs; a number is given once, and one that was
--- rolled back stays a gap. Those that are deleted are not given again (sites.last_number).
+-- The next number of the site, without waiting for a submission that has not committed: its number is taken by a lock
+-- that this one only tries, so it takes the one after. Nobody holds a lock that another needs; a number is given
+-- once, and one that was rolled back stays a gap. Those that are deleted are not given again (sites.last_number).
 create function vicket.ticket_numbered() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -414,9 +428,10 @@ begin
   return null;
 end $$;
 
--- Claims an Idempotency-Key for one submission. Answers 'new' (go on, with these ids), 'repeat' (with the ids of then), 'conflict'
--- (the key was used for another request), or 'no_ticket' when there is none to answer. A claim that races another waits for it.
--- No id is taken from the caller, and the site is the key's: a claim can name no ticket but a new one or that of the token.
+-- Claims an Idempotency-Key for one submission. Answers 'new' (go on, with these ids), 'repeat' (with the ids of
+-- then), 'conflict' (the key was used for another request), or 'no_ticket' when there is none to answer. A claim that
+-- races another waits for it. No id is taken from the caller, and the site is the key's: a claim can name no ticket
+-- but a new one or that of the token.
 create function ctx.claim_submission(
   p_kind text, p_key_hash bytea, p_request_hash bytea, out verdict text, out ticket_id uuid, out message_id uuid
 )

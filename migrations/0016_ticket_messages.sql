@@ -79,25 +79,29 @@ grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, bo
   on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal) on vicket.ticket_messages to vicket_operator;
 grant select (org_id, site_id, id, ticket_id, internal) on vicket.ticket_messages to vicket_definer;
--- Not granted: author and internal to vicket_widget; who wrote it to agents (the trigger says); UPDATE and DELETE to anyone: what
--- was said was said, and goes with its ticket.
+-- Not granted: author and internal to vicket_widget; who wrote it to agents (the trigger says); UPDATE and DELETE to
+-- anyone: what was said was said, and goes with its ticket.
 
 comment on table vicket.ticket_messages is 'The conversation of a ticket, internal notes included.';
 comment on column vicket.ticket_messages.internal is 'A note between agents; in no policy of the widget.';
-comment on column vicket.ticket_messages.author_id is 'The person who answered; NULL for customers, commands, and for who is gone.';
+comment on column vicket.ticket_messages.author_id is
+  'The person who answered; NULL for customers, commands, and for who is gone.';
 comment on column vicket.ticket_messages.search is 'Full-text document of the body, as it is written.';
-comment on policy widget_insert on vicket.ticket_messages is 'A customer answers the one ticket that the token in the context opens.';
+comment on policy widget_insert on vicket.ticket_messages is
+  'A customer answers the one ticket that the token in the context opens.';
 comment on policy widget_select on vicket.ticket_messages is 'Never internal notes.';
-comment on policy widget_all_sealed on vicket.ticket_messages is 'Even an injected statement stays with the key in the context.';
+comment on policy widget_all_sealed on vicket.ticket_messages is
+  'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.ticket_messages is 'ticket:read; internal notes too; within one''s teams.';
 comment on policy agent_insert on vicket.ticket_messages is 'ticket:write, as an agent; within one''s teams.';
 comment on policy operator_all on vicket.ticket_messages is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.ticket_messages is 'Not narrowed: attachment_added tells notes from answers, whoever writes.';
+comment on policy definer_select on vicket.ticket_messages is
+  'Not narrowed: attachment_added tells notes from answers, whoever writes.';
 reset role;
 
 set local role vicket_definer;
--- A customer's reply reopens a resolved ticket and is refused by a closed one. The ticket that the same transaction inserted has
--- nothing to reopen.
+-- A customer's reply reopens a resolved ticket and is refused by a closed one. The ticket that the same transaction
+-- inserted has nothing to reopen.
 create function vicket.customer_replied() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,6 +1,6 @@
--- templates and what they consist of: ticket forms, with points that tell how urgent an answer is. Customers see questions and
--- options of the forms that their site offers, and never points: those are in columns that the widget is not granted. The score
--- of a ticket is computed here, from the same rows, and stored line by line.
+-- templates and what they consist of: ticket forms, with points that tell how urgent an answer is. Customers see
+-- questions and options of the forms that their site offers, and never points: those are in columns that the widget
+-- is not granted. The score of a ticket is computed here, from the same rows, and stored line by line.
 set local role vicket_owner;
 
 create table vicket.templates (
@@ -108,7 +108,8 @@ alter table vicket.template_thresholds force row level security;
 alter table vicket.ticket_answers enable row level security;
 alter table vicket.ticket_answers force row level security;
 
--- The forms that the site of the context offers. Runs as whoever asks, and reads what the policies of template_sites show.
+-- The forms that the site of the context offers. Runs as whoever asks, and reads what the policies of template_sites
+-- show.
 create function ctx.template_ids() returns setof uuid
   language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -257,8 +258,8 @@ grant select, delete on vicket.templates, vicket.template_sites, vicket.template
   to vicket_definer;
 grant select on vicket.template_options to vicket_definer;
 grant insert on vicket.ticket_answers to vicket_definer;
--- Not granted: points to vicket_widget, in whatever table; more to vicket_operator than the demo needs; DELETE to requests
--- (ctx.remove).
+-- Not granted: points to vicket_widget, in whatever table; more to vicket_operator than the demo needs; DELETE to
+-- requests (ctx.remove).
 
 comment on table vicket.templates is 'Ticket forms.';
 comment on table vicket.template_sites is 'Which sites offer a form.';
@@ -270,12 +271,18 @@ comment on column vicket.template_questions.points is 'What a ticked checkbox is
 comment on column vicket.template_options.points is 'What this choice is worth; customers never see it.';
 comment on policy widget_select on vicket.templates is 'The forms that the key''s site offers.';
 comment on policy widget_select on vicket.template_sites is 'The forms that the key''s site offers.';
-comment on policy widget_select on vicket.template_questions is 'Of the forms that the key''s site offers; points are not granted.';
-comment on policy widget_select on vicket.template_options is 'Of the forms that the key''s site offers; points are not granted.';
-comment on policy widget_all_sealed on vicket.templates is 'Even an injected statement stays with the key in the context.';
-comment on policy widget_all_sealed on vicket.template_sites is 'Even an injected statement stays with the key in the context.';
-comment on policy widget_all_sealed on vicket.template_questions is 'Even an injected statement stays with the key in the context.';
-comment on policy widget_all_sealed on vicket.template_options is 'Even an injected statement stays with the key in the context.';
+comment on policy widget_select on vicket.template_questions is
+  'Of the forms that the key''s site offers; points are not granted.';
+comment on policy widget_select on vicket.template_options is
+  'Of the forms that the key''s site offers; points are not granted.';
+comment on policy widget_all_sealed on vicket.templates is
+  'Even an injected statement stays with the key in the context.';
+comment on policy widget_all_sealed on vicket.template_sites is
+  'Even an injected statement stays with the key in the context.';
+comment on policy widget_all_sealed on vicket.template_questions is
+  'Even an injected statement stays with the key in the context.';
+comment on policy widget_all_sealed on vicket.template_options is
+  'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.templates is 'Members see the forms.';
 comment on policy agent_insert on vicket.templates is 'template:edit.';
 comment on policy agent_update on vicket.templates is 'template:edit.';
@@ -304,9 +311,10 @@ comment on policy definer_select on vicket.template_thresholds is 'ctx.score_tic
 comment on policy definer_delete on vicket.template_thresholds is 'ctx.remove: template:edit.';
 comment on policy definer_insert on vicket.ticket_answers is 'ctx.score_ticket.';
 
--- What answers are worth is computed in one place: for the ticket that is submitted, and for whoever edits a form and wants to see
--- what an answer would come to. Both functions run as whoever calls them, so that policies decide what they read.
--- p_answers: an object of question ids and values (text, an option's id, true, a date); what does not fit the form is left out.
+-- What answers are worth is computed in one place: for the ticket that is submitted, and for whoever edits a form and
+-- wants to see what an answer would come to. Both functions run as whoever calls them, so that policies decide what
+-- they read. p_answers: an object of question ids and values (text, an option's id, true, a date); what does not fit
+-- the form is left out.
 create function ctx.scored_answers(p_org_id uuid, p_template_id uuid, p_answers jsonb)
   returns table (line integer, label text, value text, points integer)
   language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -348,9 +356,9 @@ grant execute on function ctx.scored_answers(uuid, uuid, jsonb), ctx.priority_re
 reset role;
 
 set local role vicket_definer;
--- Stores the answers of the ticket that this very transaction submitted, with their points, and sets its score and priority. What
--- the server checked and does not fit here is left out and scores nothing. Answers 'scored', or 'refused' for another ticket, one
--- that was scored, or a form that the key's site does not offer.
+-- Stores the answers of the ticket that this very transaction submitted, with their points, and sets its score and
+-- priority. What the server checked and does not fit here is left out and scores nothing. Answers 'scored', or
+-- 'refused' for another ticket, one that was scored, or a form that the key's site does not offer.
 create function ctx.score_ticket(p_ticket_id uuid, p_template_id uuid, p_answers jsonb) returns text
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -386,7 +394,8 @@ begin
   return 'scored';
 end $$;
 
--- A form that changes is a new answer of GET /support/v1/templates on the sites of its org. Once a statement, for many rows.
+-- A form that changes is a new answer of GET /support/v1/templates on the sites of its org. Once a statement, for
+-- many rows.
 create function vicket.templates_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

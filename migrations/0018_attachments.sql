@@ -1,9 +1,9 @@
--- attachments, object_removals: files on messages. A file is seen by whoever sees its message, and added by who wrote that message,
--- for an hour: what was said was said.
+-- attachments, object_removals: files on messages. A file is seen by whoever sees its message, and added by who wrote
+-- that message, for an hour: what was said was said.
 --
--- Its bytes stand in the row, which lists never read (PostgreSQL keeps them out of line), or in an object store under object_key;
--- then the row still decides who reads it. An object is written before its row and removed after it: its key is reserved in
--- object_removals first, and the row's insertion takes it off that list.
+-- Its bytes stand in the row, which lists never read (PostgreSQL keeps them out of line), or in an object store under
+-- object_key; then the row still decides who reads it. An object is written before its row and removed after it: its
+-- key is reserved in object_removals first, and the row's insertion takes it off that list.
 set local role vicket_owner;
 
 create table vicket.attachments (
@@ -140,28 +140,39 @@ grant select (org_id, site_id, ticket_id, message_id, size, object_key) on vicke
 grant insert (object_key) on vicket.object_removals to vicket_widget;
 grant insert (site_id, object_key) on vicket.object_removals to vicket_agent;
 grant select, insert, delete on vicket.object_removals to vicket_definer;
--- Not granted: UPDATE and DELETE of files to anyone (they go with their message); content to vicket_definer; when an object goes to
--- requests, and what is listed.
+-- Not granted: UPDATE and DELETE of files to anyone (they go with their message); content to vicket_definer; when an
+-- object goes to requests, and what is listed.
 
 comment on table vicket.attachments is 'Files on messages, with their bytes or the key of their object.';
-comment on table vicket.object_removals is 'Objects to remove from the store: reserved ones that got no row, and those of deleted rows.';
+comment on table vicket.object_removals is
+  'Objects to remove from the store: reserved ones that got no row, and those of deleted rows.';
 comment on column vicket.attachments.upload_id is 'The request that brought it: what a repeated one answers.';
-comment on column vicket.attachments.name is 'As its writer called it, without folders and control characters; never a path of ours.';
-comment on column vicket.attachments.content_type is 'By content, never by name; what is not in the list is application/octet-stream.';
+comment on column vicket.attachments.name is
+  'As its writer called it, without folders and control characters; never a path of ours.';
+comment on column vicket.attachments.content_type is
+  'By content, never by name; what is not in the list is application/octet-stream.';
 comment on column vicket.attachments.content is 'Its bytes; NULL when an object store holds them.';
-comment on column vicket.attachments.object_key is 'ORG/SITE/random in the object store; reserved in object_removals before it is written.';
-comment on policy widget_select on vicket.attachments is 'Files of the messages that the token in the context shows; never of internal notes.';
+comment on column vicket.attachments.object_key is
+  'ORG/SITE/random in the object store; reserved in object_removals before it is written.';
+comment on policy widget_select on vicket.attachments is
+  'Files of the messages that the token in the context shows; never of internal notes.';
 comment on policy widget_insert on vicket.attachments is 'A customer adds files to what they wrote in the last hour.';
-comment on policy widget_all_sealed on vicket.attachments is 'Even an injected statement stays with the key in the context.';
+comment on policy widget_all_sealed on vicket.attachments is
+  'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.attachments is 'ticket:read; of internal notes too; within one''s teams.';
-comment on policy agent_insert on vicket.attachments is 'ticket:write, to what one wrote in the last hour; within one''s teams.';
-comment on policy definer_select on vicket.attachments is 'attachment_added keeps the limits of one org''s; worker.objects_due spares what has a row.';
-comment on policy widget_insert on vicket.object_removals is 'Whoever holds a ticket''s token reserves a key of the key''s site; its row, or an hour, ends that.';
-comment on policy widget_all_sealed on vicket.object_removals is 'Even an injected statement stays with the key in the context.';
+comment on policy agent_insert on vicket.attachments is
+  'ticket:write, to what one wrote in the last hour; within one''s teams.';
+comment on policy definer_select on vicket.attachments is
+  'attachment_added keeps the limits of one org''s; worker.objects_due spares what has a row.';
+comment on policy widget_insert on vicket.object_removals is
+  'Whoever holds a ticket''s token reserves a key of the key''s site; its row, or an hour, ends that.';
+comment on policy widget_all_sealed on vicket.object_removals is
+  'Even an injected statement stays with the key in the context.';
 comment on policy agent_insert on vicket.object_removals is 'ticket:write; within one''s teams.';
 comment on policy definer_select on vicket.object_removals is 'attachment_added of one org, worker.objects_due of all.';
 comment on policy definer_insert on vicket.object_removals is 'attachment_gone, whoever deletes.';
-comment on policy definer_delete on vicket.object_removals is 'attachment_added of one org, worker.objects_removed of all.';
+comment on policy definer_delete on vicket.object_removals is
+  'attachment_added of one org, worker.objects_removed of all.';
 
 create function vicket.attachment_gone() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -232,8 +243,10 @@ begin
 end $$;
 comment on function vicket.attachment_added() is
   'Trigger: a closed ticket takes files on notes only; 10 files a message, 100 MiB a ticket; an object must be reserved. Definer: no request may write there.';
-comment on function worker.objects_due(integer) is 'Keys of objects to remove from the store. Definer: the worker reads no table.';
-comment on function worker.objects_removed(text[]) is 'Objects that are gone from the store. Definer: the worker reads no table.';
+comment on function worker.objects_due(integer) is
+  'Keys of objects to remove from the store. Definer: the worker reads no table.';
+comment on function worker.objects_removed(text[]) is
+  'Objects that are gone from the store. Definer: the worker reads no table.';
 grant execute on function vicket.attachment_added() to vicket_owner;
 grant execute on function worker.objects_due(integer), worker.objects_removed(text[]) to vicket_worker;
 reset role;

@@ -1,4 +1,5 @@
--- saved_replies: texts that agents put into an answer, instead of writing them once more. Of the org, for everybody who answers.
+-- saved_replies: texts that agents put into an answer, instead of writing them once more. Of the org, for everybody
+-- who answers.
 set local role vicket_owner;
 
 create table vicket.saved_replies (
@@ -42,8 +43,10 @@ grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
 -- Not granted: who and when; DELETE to requests (ctx.remove); anything to vicket_widget and vicket_operator.
 
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
-comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
-comment on column vicket.saved_replies.updated_by is 'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
+comment on column vicket.saved_replies.body is
+  'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
+comment on column vicket.saved_replies.updated_by is
+  'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
 comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
 comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
 comment on policy agent_update on vicket.saved_replies is 'ticket:write.';

@@ -1,5 +1,5 @@
--- missed_searches: what customers look for and the help center has not; and what expires, of any noun. Gathered by the worker, as
--- views are: whoever writes the help center learns what is missing.
+-- missed_searches: what customers look for and the help center has not; and what expires, of any noun. Gathered by
+-- the worker, as views are: whoever writes the help center learns what is missing.
 set local role vicket_owner;
 
 create table vicket.missed_searches (
@@ -43,14 +43,18 @@ grant select (org_id, site_id, day, search, times, last_at), insert (org_id, sit
   on vicket.missed_searches to vicket_definer;
 -- Not granted: anything to vicket_widget, which never asks what others searched for.
 
-comment on table vicket.missed_searches is 'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
+comment on table vicket.missed_searches is
+  'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
 comment on column vicket.missed_searches.day is 'In UTC.';
 comment on column vicket.missed_searches.search is 'In lower case, white space made one; its first 100 characters.';
 comment on policy agent_select on vicket.missed_searches is 'article:read.';
-comment on policy definer_select on vicket.missed_searches is 'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
-comment on policy definer_insert on vicket.missed_searches is 'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
+comment on policy definer_select on vicket.missed_searches is
+  'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
+comment on policy definer_insert on vicket.missed_searches is
+  'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
 comment on policy definer_update on vicket.missed_searches is 'worker.add_missed_searches.';
-comment on policy definer_delete on vicket.missed_searches is 'worker.add_missed_searches, worker.purge, worker.run_job; ctx.remove with their site.';
+comment on policy definer_delete on vicket.missed_searches is
+  'worker.add_missed_searches, worker.purge, worker.run_job; ctx.remove with their site.';
 reset role;
 
 set local role vicket_definer;
@@ -84,8 +88,8 @@ begin
       and m.org_id = ranked.org_id and m.site_id = ranked.site_id and m.day = ranked.day and m.search = ranked.search;
 end $$;
 
--- Idempotency keys after 24 hours, sessions that have ended, searches after 30 days: at most p_most rows of each a call, so that no
--- call is long; returns how many went.
+-- Idempotency keys after 24 hours, sessions that have ended, searches after 30 days: at most p_most rows of each a
+-- call, so that no call is long; returns how many went.
 create function worker.purge(p_most integer) returns bigint
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -128,7 +132,8 @@ begin
 end $$;
 comment on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]) is
   'Counts searches that found nothing; keeps 1,000 a site and day. Definer: the worker reads no table.';
-comment on function worker.purge(integer) is 'Deletes what has expired; returns how many. Definer: the worker reads no table.';
+comment on function worker.purge(integer) is
+  'Deletes what has expired; returns how many. Definer: the worker reads no table.';
 grant execute on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]), worker.purge(integer)
   to vicket_worker;
 reset role;

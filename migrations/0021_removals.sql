@@ -1,10 +1,10 @@
 -- How rows go, and jobs: what is too much to do at once.
 --
--- DELETE is a privilege of whole tables, and whoever has it, or UPDATE or TRUNCATE of a whole table, may lock it against
--- everybody. So requests and commands have none: they ask ctx.remove, row by row, and the policies `definer_delete` of each
--- table decide, as policies of their own would. What has thousands of rows below it is marked in that transaction, out of
--- sight and its keys dead, and goes in small batches of the worker's: each a transaction of its own, so that a kill loses
--- nothing, and no lock is held for long.
+-- DELETE is a privilege of whole tables, and whoever has it, or UPDATE or TRUNCATE of a whole table, may lock it
+-- against everybody. So requests and commands have none: they ask ctx.remove, row by row, and the policies
+-- `definer_delete` of each table decide, as policies of their own would. What has thousands of rows below it is
+-- marked in that transaction, out of sight and its keys dead, and goes in small batches of the worker's: each a
+-- transaction of its own, so that a kill loses nothing, and no lock is held for long.
 set local role vicket_owner;
 
 create table vicket.jobs (
@@ -21,7 +21,8 @@ create table vicket.jobs (
   constraint jobs_subject_unique unique (org_id, kind, subject_id),
   constraint jobs_kind_known check (kind in ('remove_org', 'remove_site', 'remove_status', 'remove_priority', 'move_status'))
 );
--- No foreign key: a job ends after its subject, and its org. An ended one is no row: the table is as short as what waits.
+-- No foreign key: a job ends after its subject, and its org. An ended one is no row: the table is as short as what
+-- waits.
 
 alter table vicket.jobs enable row level security;
 alter table vicket.jobs force row level security;
@@ -56,7 +57,8 @@ comment on column vicket.jobs.actor is 'Who began it, as ctx.actor_name calls th
 comment on column vicket.jobs.total is 'Tickets when it began; articles count too while they go.';
 comment on policy agent_select on vicket.jobs is 'Members see what is under way in their org.';
 comment on policy operator_select on vicket.jobs is 'Administration commands, after admin.enter_org.';
-comment on policy definer_select on vicket.jobs is 'Not narrowed: worker.run_job takes whichever waited longest; admin.jobs lists them.';
+comment on policy definer_select on vicket.jobs is
+  'Not narrowed: worker.run_job takes whichever waited longest; admin.jobs lists them.';
 comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved.';
 comment on policy definer_update on vicket.jobs is 'worker.run_job, of any org; status_moved, of one.';
 comment on policy definer_delete on vicket.jobs is 'worker.run_job.';
@@ -107,8 +109,8 @@ begin
   return gone;
 end $$;
 
--- A site that is marked, by at most p_most rows: first what is many. Articles before their site, in order: as worker.add_views
--- takes them. Says how many went; none is left when it is none.
+-- A site that is marked, by at most p_most rows: first what is many. Articles before their site, in order: as
+-- worker.add_views takes them. Says how many went; none is left when it is none.
 create function worker.shrink_site(p_org_id uuid, p_site_id uuid, p_most integer) returns bigint
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -143,8 +145,8 @@ begin
   return gone;
 end $$;
 
--- For an org, a site, a status or a priority: at once when at most 1,000 tickets and articles go or move, else marked, and the rest
--- is a job. Says whether there was such a row, and 42501 to whoever may not.
+-- For an org, a site, a status or a priority: at once when at most 1,000 tickets and articles go or move, else
+-- marked, and the rest is a job. Says whether there was such a row, and 42501 to whoever may not.
 create function ctx.remove_large(p_table text, p_id uuid) returns boolean
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -273,7 +275,8 @@ begin
   return null;
 end $$;
 
--- One batch of the job that waited longest, of at most p_most rows; no row when there is none. Another process takes another job.
+-- One batch of the job that waited longest, of at most p_most rows; no row when there is none. Another process takes
+-- another job.
 create function worker.run_job(
   p_most integer, out org_id uuid, out kind text, out subject_id uuid, out total bigint, out done bigint, out ended boolean
 ) returns setof record

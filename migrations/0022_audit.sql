@@ -1,4 +1,5 @@
--- audit: isolation as a DBA reads it in psql. The schema holds three views over pg_catalog, no table and no tenant's row:
+-- audit: isolation as a DBA reads it in psql. The schema holds three views over pg_catalog, no table and no tenant's
+-- row:
 --
 --   audit.findings   what the catalog says that it must not; empty is good
 --   audit.access     who may do what with each table, and by which policies
@@ -8,7 +9,8 @@
 -- start-up checks run (src/audit/lints/): a view cannot differ from what the server asks.
 create schema audit authorization vicket_owner;
 set local role vicket_owner;
-comment on schema audit is 'Isolation, for a DBA: views over pg_catalog that run as whoever reads them. No tenant''s row.';
+comment on schema audit is
+  'Isolation, for a DBA: views over pg_catalog that run as whoever reads them. No tenant''s row.';
 grant usage on schema audit to vicket_auditor;
 -- Not granted: anything to a request role, a gate or the worker. The gates run the same text by themselves.
 

@@ -1,15 +1,15 @@
 -- What a pooled connection may not carry over from one tenant to the next.
 set local role vicket_owner;
 
--- Asked after a transaction and RESET ALL: whether the session is as its pool made it. What an injected statement may leave on it
--- outlives COMMIT and would meet the next tenant there. The driver's own statements are no SQL's PREPARE, so one that took the
--- name of such a statement shows too. A role set for the session shows, or the gate's own function is refused to it: either way
--- the connection is closed.
+-- Asked after a transaction and RESET ALL: whether the session is as its pool made it. What an injected statement may
+-- leave on it outlives COMMIT and would meet the next tenant there. The driver's own statements are no SQL's PREPARE,
+-- so one that took the name of such a statement shows too. A role set for the session shows, or the gate's own
+-- function is refused to it: either way the connection is closed.
 create function auth.session_is_clean() returns boolean
   language plpgsql volatile as $$
 begin
-  -- Advisory locks are let go and not looked for: pg_locks copies the lock table of the whole server under its locks, and this only
-  -- walks the session's own. Hardened, the gates may take none and may not call it.
+  -- Advisory locks are let go and not looked for: pg_locks copies the lock table of the whole server under its locks,
+  -- and this only walks the session's own. Hardened, the gates may take none and may not call it.
   if pg_catalog.has_function_privilege('pg_catalog.pg_advisory_unlock_all()'::pg_catalog.regprocedure, 'execute') then
     perform pg_catalog.pg_advisory_unlock_all();
   end if;

@@ -1,15 +1,13 @@
--- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks.
---
--- Roles belong to the cluster, so several migrations may race here: each CREATE accepts another's success, and
--- `vicket migrate` retries what concurrent changes of one role answer with ("tuple concurrently updated").
+-- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks. The
+-- bounds of the logins are in logins.sql. Roles belong to the cluster, so several migrations may race here: each
+-- CREATE accepts another's success, and what concurrent changes of one role answer with ("tuple concurrently
+-- updated") is retried.
 --
 -- The logins are NOINHERIT: whatever resets the role inside a request lands on one that can read nothing. There are two
 -- gates, because one login that may become both request roles lets an injected statement of the widget become an agent.
 do $$
 declare
   wanted record;
-  place text;
-  entry text;
 begin
   for wanted in select * from (values
     ('vicket_owner', 'nologin'),               -- owns schemas and tables; is itself subject to FORCE ROW LEVEL SECURITY
@@ -41,29 +39,5 @@ begin
   )
   loop
     execute format('grant %I to %I', wanted.role, wanted.member);
-  end loop;
-
-  -- Bounds of a request. A login may change its own settings: what it has beyond these is removed, in every database,
-  -- and these are put back. What only a superuser may set is left, unless a superuser migrates.
-  for wanted in select * from (values
-    ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
-    ('vicket_gate_agent', array['statement_timeout=10s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
-    ('vicket_worker', array['statement_timeout=30s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'])
-  ) as w (login, settings)
-  loop
-    for place in
-      select coalesce('in database ' || quote_ident(d.datname), '')
-      from pg_db_role_setting s left join pg_database d on d.oid = s.setdatabase
-      where s.setrole = wanted.login::regrole and (s.setdatabase <> 0 or not s.setconfig <@ wanted.settings)
-    loop
-      execute format('alter role %I %s reset all', wanted.login, place);
-    end loop;
-    for entry in
-      select w from unnest(wanted.settings) w
-      where not exists (select from pg_db_role_setting s
-        where s.setrole = wanted.login::regrole and s.setdatabase = 0 and w = any (s.setconfig))
-    loop
-      execute format('alter role %I set %I = %L', wanted.login, split_part(entry, '=', 1), split_part(entry, '=', 2));
-    end loop;
   end loop;
 end $$;

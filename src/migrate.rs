@@ -37,7 +37,7 @@ use ledger::TABLE;
 use statements::{Kind, Statement};
 use waits::Watch;
 
-const ROLES: &str = include_str!("../migrations/roles.sql");
+const ROLES: &str = concat!(include_str!("../migrations/roles.sql"), include_str!("../migrations/logins.sql"));
 const HARDENING: &str = include_str!("../migrations/hardening.sql");
 
 /// Passwords of the logins; what is `None` stays as it is.

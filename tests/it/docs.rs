@@ -14,7 +14,10 @@ use vicket::{
     problem::Code,
 };
 
-use crate::harness::{Answer, World, ticket};
+use crate::{
+    harness::{Answer, World, ticket},
+    migrations::changes::{QUICK, migrate, with},
+};
 
 #[test]
 fn every_operation_is_documented_with_its_credential_and_no_other_is() {
@@ -197,8 +200,14 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
-const GUIDES: [&str; 5] =
-    ["README.md", "docs/api-authentication.md", "docs/api-endpoints.md", "docs/frontend.md", "docs/audit.md"];
+const GUIDES: [&str; 6] = [
+    "README.md",
+    "docs/api-authentication.md",
+    "docs/api-endpoints.md",
+    "docs/frontend.md",
+    "docs/audit.md",
+    "docs/migrations.md",
+];
 
 #[test]
 fn every_command_of_readme_and_docs_parses() {
@@ -228,6 +237,38 @@ fn links_to_files_lead_somewhere() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_changes_that_are_shown_are_those_that_squawk_reads_and_they_run() {
+    let guide = read("docs/migrations.md");
+    let fixtures = root().join(".ci/migrations/fixtures/good");
+    let mut changes: Vec<(String, String)> = fs::read_dir(fixtures)
+        .expect("the fixtures")
+        .map(|entry| entry.expect("a file").path())
+        .map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), path))
+        .map(|(name, path)| (name, fs::read_to_string(path).expect("text")))
+        .collect();
+    changes.sort();
+    assert!(changes.len() >= 5);
+    for (name, sql) in &changes {
+        assert!(
+            guide.contains(&format!("`{name}`:\n\n```sql\n{sql}```\n")),
+            "docs/migrations.md lacks {name} as it is"
+        );
+    }
+    let world = World::new().await;
+    let server = world.serve().await;
+    server.post(&world.site_a.key, "/support/v1/tickets", &ticket()).await.ok(201);
+    // After whatever changes there are.
+    let later: Vec<(String, &str)> =
+        changes.iter().map(|(name, sql)| (format!("9{}", &name[1..]), sql.as_str())).collect();
+    let later: Vec<(&str, &str)> = later.iter().map(|(name, sql)| (name.as_str(), *sql)).collect();
+    let report = migrate(&world.database, &with(&later), QUICK).await.expect("migrated");
+    assert_eq!(report.ran.len(), changes.len());
+    assert_eq!(world.look::<i64>("select count(*) from vicket.tickets where due_at is null").await, 0);
+    // What this program, which knows nothing of them, writes.
+    server.post(&world.site_a.key, "/support/v1/tickets", &ticket()).await.ok(201);
 }
 
 /// `vicket ...` in code blocks and in code spans, without what precedes it (settings of the environment, `cargo run --`).

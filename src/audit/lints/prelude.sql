@@ -10,7 +10,7 @@ with project_role (name, kind) as (
 role as (
   select r.oid, p.name, p.kind from project_role p join pg_roles r on r.rolname = p.name
 ),
--- The bounds of a request, line by line as roles.sql sets them: were these others, no migration would pass.
+-- The bounds of a request, line by line as logins.sql sets them: were these others, no migration would pass.
 bound (login, settings) as (
   values
     ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),

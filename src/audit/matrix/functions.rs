@@ -5,9 +5,12 @@ use sqlx::PgConnection;
 use super::role;
 use crate::audit::sql;
 
+/// Where a group of functions goes on.
+const INDENT: usize = 4;
+
 const READING: &str = "With the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC may not
-    execute it, unless it says so. First the beginning of the SHA-256 of its body, then who may execute it, and why it must be
-    definer.";
+    execute it, unless it says so. Who may execute them, why they must be definer, and each with the beginning of the SHA-256 of
+    its body.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]
@@ -50,19 +53,21 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     functions
         .sort_by_cached_key(|function| (function.schema.clone(), function.name.clone(), function.arguments.clone()));
     let (definers, invokers): (Vec<_>, Vec<_>) = functions.iter().partition(|function| function.definer);
-    let lines: Vec<[String; 4]> = definers
-        .iter()
-        .map(|function| [function.digest.clone(), function.signature(), function.executors(), function.reason()])
-        .collect();
-    let width = |column: usize, most: usize| {
-        lines.iter().map(|line| line[column].chars().count()).filter(|width| *width <= most).max().unwrap_or_default()
-    };
-    let (signature, executors) = (width(1, 34), width(2, 11));
     let mut out = format!("\n## Functions\n\n{}\n\n```text\n", sql::paragraph(READING));
-    for [digest, name, who, why] in &lines {
-        let lead = format!("{digest} {name:<signature$} {who:<executors$}");
-        let words: Vec<&str> = std::iter::once(lead.as_str()).chain(why.split_whitespace()).collect();
-        out += &format!("{}\n", sql::flow(&words, 15));
+    // Those that the same roles may execute, for the same reason, stand together.
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for function in definers {
+        let why = format!("{}, {}", function.executors(), function.reason());
+        let said = format!("{}\u{a0}{}", function.signature(), function.digest);
+        match groups.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, members)) => members.push(said),
+            None => groups.push((why, vec![said])),
+        }
+    }
+    groups.sort();
+    for (why, members) in groups {
+        let text = format!("{}: {}", why.trim_end_matches('.'), members.join(", "));
+        out += &format!("{}\n", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT).replace('\u{a0}', " "));
     }
     out += "\nWith the rights of whoever calls, with the beginning of the SHA-256 of the body:\n";
     let words: Vec<String> = invokers

@@ -329,10 +329,8 @@ async fn rows_are_changed_under_a_policy_for_the_time_and_counted() {
             {policy}
             do $$
             declare
-              wanted bigint;
               changed bigint;
             begin
-              select reltuples from pg_class where false into wanted;
               update vicket.tickets set lower_email = lower(email);
               get diagnostics changed = row_count;
               if changed = 0 then
