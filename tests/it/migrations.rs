@@ -207,7 +207,13 @@ async fn six_migrations_at_once_of_a_fresh_cluster_make_the_roles_once_and_set_t
 }
 
 /// What breaks isolation, and what is said of it.
-const BREACHES: [(&str, &str); 4] = [
+const BREACHES: [(&str, &str); 6] = [
+    (
+        "create or replace function ctx.is_member() returns boolean language plpgsql stable parallel safe security definer
+           set search_path = pg_catalog, pg_temp as $$ begin return true; end $$",
+        "function-body: ctx.is_member(): its body is not the one of the migrations",
+    ),
+    ("alter function ctx.org_by_key() security invoker", "function-body: ctx.org_by_key(): is plpgsql stable"),
     ("alter table vicket.tickets no force row level security", "rls-not-forced: vicket.tickets"),
     ("alter table vicket.faqs disable row level security", "rls-off: vicket.faqs"),
     ("create table vicket.x (org_id uuid not null)", "rls-off: vicket.x"),

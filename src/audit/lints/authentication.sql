@@ -18,9 +18,8 @@ with rule as (
     )
 )
 select 'login-password' as id, null::oid as relation, 'role ' || r.login as object,
-  'pg_hba.conf lets it in by '
-    || string_agg(r.auth_method || ' (line ' || r.line_number || ')', ', ' order by r.place)
-    || ': who speaks as it may choose its password' as what,
+  'pg_hba.conf lets it in without a certificate: '
+    || string_agg(r.auth_method || ' (line ' || r.line_number || ')', ', ' order by r.place) as what,
   format('hostssl %I %s all cert, then host %1$I %2$s all reject -- in pg_hba.conf, before that line',
     current_database(), r.login) as mend
 from rule r

@@ -24,7 +24,7 @@ from (values
   ('advisory locks', '^pg_(try_)?advisory_', 'it holds what others wait for, past its transaction'),
   ('large objects', '^(lo_(creat|create|from_bytea|open|put|get|unlink|truncate|truncate64)|loread|lowrite)$',
     'it keeps data outside of tables and policies'),
-  ('the log', '^pg_logical_emit_message$', 'it writes WAL that no rollback takes back'),
+  ('write-ahead log', '^pg_logical_emit_message$', 'it writes what no rollback takes back'),
   ('other sessions', '^pg_(stat_get_activity|stat_get_backend_.*|lock_status|terminate_backend|cancel_backend)$',
     'it sees statements, addresses and locks of the same login''s sessions, and ends them; credentials are in no statement''s text'),
   ('row addresses', '^currtid2$', 'it learns of a row''s versions past the policies')
