@@ -63,7 +63,7 @@ impl Watch {
     }
 }
 
-/// `AccessExclusiveLock on vicket.tickets, held by session 4711 (vicket_gate_agent, idle in transaction for 12 s)`.
+/// `AccessExclusiveLock on vicket.tickets, held by session 4711 (vicket_gate_agent, active, its transaction 12 s old)`.
 async fn look(connection: &mut PgConnection, pid: i32) -> sqlx::Result<Option<String>> {
     let wanted: Option<(String, String)> = sqlx::query_as(
         "select mode, coalesce(relation::regclass::text, 'a ' || locktype)
@@ -80,20 +80,18 @@ async fn look(connection: &mut PgConnection, pid: i32) -> sqlx::Result<Option<St
     let mut said = format!("{mode} on {object}");
     for (place, holder) in holders.iter().enumerate() {
         let _ = write!(said, "{} session {holder}", if place == 0 { ", held by" } else { "," });
-        // Hardening takes pg_stat_activity from logins that are no pg_read_all_stats; then the number must do.
-        let about: sqlx::Result<Option<(Option<String>, Option<String>, Option<i64>)>> = sqlx::query_as(
-            "select usename::text, state, extract(epoch from clock_timestamp() - xact_start)::bigint
+        // Hardening takes pg_stat_activity from logins that are no pg_read_all_stats; then the number must do. Whoever is none
+        // sees the login of others, and not what they do.
+        let about: sqlx::Result<Option<Option<String>>> = sqlx::query_scalar(
+            "select usename || coalesce(', ' || state || ', its transaction '
+              || extract(epoch from clock_timestamp() - xact_start)::bigint || ' s old', '')
             from pg_stat_activity where pid = $1",
         )
         .bind(holder)
         .fetch_optional(&mut *connection)
         .await;
-        if let Ok(Some((Some(login), state, seconds))) = about {
-            let _ = write!(said, " ({login}");
-            if let (Some(state), Some(seconds)) = (state, seconds) {
-                let _ = write!(said, ", {state}, its transaction {seconds} s old");
-            }
-            said.push(')');
+        if let Ok(Some(Some(about))) = about {
+            let _ = write!(said, " ({about})");
         }
     }
     Ok(Some(said))

@@ -217,6 +217,14 @@ async fn a_lock_that_is_never_to_be_had_ends_in_a_sentence_that_names_it_and_its
     assert_eq!(ledger(&world.database).await, [(9000, true)]);
     execute(&mut agent, "rollback").await;
     migrate(&world.database, &files, patience).await.expect("the twin: nobody in its way");
+    // Where nobody hardened the database, the holder has a name.
+    let database = super::bare_database().await;
+    migrate(&database, &Files::embedded(), QUICK).await.expect("migrated");
+    let mut holder = superuser(&database).await;
+    execute(&mut holder, "begin; lock table vicket.tickets in access share mode").await;
+    let said: String = one(&mut holder, "select format('session %s (%s', pg_backend_pid(), session_user)").await;
+    let error = format!("{:#}", migrate(&database, &files, patience).await.expect_err("locked out"));
+    assert!(error.contains(&said), "{said}: {error}");
 }
 
 #[tokio::test]
