@@ -152,9 +152,10 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
         tx.enter(&slug).await.map_err(failed)?;
         for site in 0..SITES_AN_ORG {
             let slug = format!("site-{site}");
-            let made = store::sites::create(&mut tx, &slug, &slug).await.map_err(failed)?;
+            let made = store::sites::create(&mut tx, &slug, &slug, None).await.map_err(failed)?;
             let changes = SiteChanges {
                 name: None,
+                prefix: None,
                 origins: None,
                 reads: LIMIT,
                 writes: LIMIT,

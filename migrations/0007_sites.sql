@@ -122,8 +122,8 @@ begin
   return new;
 end $$;
 
--- The prefix that nobody chose: up to four letters of the slug, without the org's own, and one more where that is
--- taken.
+-- The prefix that nobody chose: up to four letters of the slug, without the org's own, and up to four more where that is
+-- taken: SHOP, SHOPB .. SHOPZ, SHOPBA and so on.
 create function vicket.site_prefixed() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -132,16 +132,20 @@ declare
     else new.slug end;
   letters constant text := left(upper(regexp_replace(own, '[^a-z]', '', 'g')), 4);
   proposed constant text := rpad(letters, greatest(2, length(letters)), 'X');
-  more text := '';
+  tries integer := 0;
+  rest integer;
 begin
-  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = proposed || more) loop
-    more := case
-      when more = '' then 'B'
-      when right(more, 1) < 'Z' then left(more, -1) || chr(ascii(right(more, 1)) + 1)
-      else more || 'A'
-    end;
+  new.prefix := proposed;
+  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = new.prefix) loop
+    tries := tries + 1;
+    new.prefix := '';
+    rest := tries;
+    while rest > 0 loop
+      new.prefix := chr(65 + rest % 26) || new.prefix;
+      rest := rest / 26;
+    end loop;
+    new.prefix := proposed || new.prefix;
   end loop;
-  new.prefix := proposed || more;
   return new;
 end $$;
 

@@ -41,6 +41,8 @@ create table vicket.tickets (
 -- Agents name a ticket without its site.
 create unique index tickets_by_id on vicket.tickets (org_id, id);
 create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
+-- By number alone, across the sites of an org.
+create index tickets_number on vicket.tickets (org_id, number);
 create index tickets_newest on vicket.tickets (org_id, site_id, created_at desc, id desc);
 -- The dashboard asks every few seconds whether any ticket of an org changed.
 create index tickets_changed on vicket.tickets (org_id, updated_at desc);

@@ -396,6 +396,9 @@ pub enum SiteCommand {
         /// For people; the slug when absent
         #[arg(long)]
         name: Option<String>,
+        /// What the references of its tickets begin with, e.g. APP: 2 to 8 letters; made of the slug when absent
+        #[arg(long)]
+        prefix: Option<String>,
         /// An origin whose pages may use the key, e.g. https://app.example.com; may be repeated
         #[arg(long = "origin", value_name = "ORIGIN")]
         origins: Vec<String>,
@@ -405,17 +408,20 @@ pub enum SiteCommand {
         /// The org's slug
         org: String,
     },
-    /// Show a site: limits, origins, refused origins, key
+    /// Show a site: prefix, limits, origins, refused origins, key
     Show {
         /// The site, as ORG/SITE
         site: SitePath,
     },
-    /// Change a site's name or limits; they act on the next request
+    /// Change a site's name, prefix or limits; they act on the next request
     Update {
         /// The site, as ORG/SITE
         site: SitePath,
         #[arg(long)]
         name: Option<String>,
+        /// 2 to 8 letters; its tickets, old ones too, have the new references, and the old ones find nothing
+        #[arg(long)]
+        prefix: Option<String>,
         /// Reads a minute of the whole site
         #[arg(long, value_name = "N")]
         reads: Option<u32>,

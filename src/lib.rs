@@ -45,6 +45,7 @@ pub mod objects;
 pub mod origins;
 pub mod pages;
 pub mod problem;
+pub mod references;
 pub mod room;
 pub mod scaffold;
 pub mod server;

@@ -65,6 +65,7 @@ codes! {
     RotationConflict = 409 "rotation_conflict" "Another rotation came first",
     NoActiveKey = 409 "no_active_key" "The site has no active key",
     SlugTaken = 409 "slug_taken" "The slug is taken",
+    NameTaken = 409 "name_taken" "The name is taken",
     EmailTaken = 409 "email_taken" "The e-mail address is taken",
     LastOwner = 409 "last_owner" "An org always has an owner",
     IdempotencyConflict = 409 "idempotency_conflict" "The Idempotency-Key was used for another request",

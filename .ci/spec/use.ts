@@ -54,7 +54,8 @@ export function line(article: Article): string {
 export async function openTicket(key: string, ticket: NewTicket): Promise<MadeTicket["token"]> {
   const made: MadeTicket = await call(key, "/support/v1/tickets", { method: "POST", body: JSON.stringify(ticket) });
   const number: number = made.number;
-  console.log(`ticket ${number} (${made.status}): ${made.subject}`);
+  const reference: string = made.reference;
+  console.log(`ticket ${reference}, ${number.toFixed()} of its site (${made.status}): ${made.subject}`);
   return made.token;
 }
 

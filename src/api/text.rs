@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     auth::password,
     problem::{FieldError, Problem},
+    references::Prefix,
 };
 
 /// Text of 1 to `MAX` characters, not blank, without U+0000.
@@ -24,6 +25,10 @@ pub struct Text<const MAX: usize>(pub String);
 /// A name in URLs: 1 to 63 of a-z, 0-9 and hyphens in between, as in a host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slug(pub String);
+
+/// What the references of a site's tickets begin with, `APP` of `APP-21`: 2 to 8 letters; small ones are taken for capitals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitePrefix(pub String);
 
 /// An article's name in URLs: 1 to 120 of a-z, 0-9 and hyphens in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +76,12 @@ impl Slug {
         crate::store::orgs::check_slug(&self.0)
             .err()
             .map(|_| "must be 1 to 63 of a-z, 0-9 and hyphens in between".to_owned())
+    }
+}
+
+impl SitePrefix {
+    fn fault(&self) -> Option<String> {
+        Prefix::parse(&self.0).is_none().then(|| Prefix::SHAPE.to_owned())
     }
 }
 
@@ -289,6 +300,13 @@ string_type!([] Slug, "string (slug)", MetaSchema {
     min_length: Some(1),
     max_length: Some(63),
     pattern: Some("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$".to_owned()),
+    ..MetaSchema::new("string")
+});
+
+string_type!([] SitePrefix, "string (prefix)", MetaSchema {
+    min_length: Some(2),
+    max_length: Some(8),
+    pattern: Some("^[A-Za-z]+$".to_owned()),
     ..MetaSchema::new("string")
 });
 

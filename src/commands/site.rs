@@ -4,6 +4,7 @@ use super::{enter, operator, said, when};
 use crate::{
     config::{AdminArgs, SiteCommand, SitePath},
     origins::Origin,
+    references::Prefix,
     store::{self, sites::SiteChanges},
 };
 
@@ -11,17 +12,18 @@ use crate::{
 /// Those of the command, in words.
 pub async fn run(admin: &AdminArgs, command: SiteCommand) -> anyhow::Result<()> {
     match command {
-        SiteCommand::Create { site, name, origins } => create(admin, &site, name, &origins).await,
+        SiteCommand::Create { site, name, prefix, origins } => create(admin, &site, name, prefix, &origins).await,
         SiteCommand::List { org } => {
             let mut tx = operator(admin).await?.enter(&org).await.map_err(said)?;
             for site in store::sites::list(&mut tx).await.map_err(said)? {
-                println!("{org}/{}\t{}\t{}", site.slug, site.name, when(site.created_at));
+                println!("{org}/{}\t{}\t{}\t{}", site.slug, site.name, site.prefix, when(site.created_at));
             }
             Ok(())
         }
         SiteCommand::Show { site } => show(admin, &site).await,
-        SiteCommand::Update { site, name, reads, writes, network_reads, network_writes } => {
-            let changes = SiteChanges { name, origins: None, reads, writes, network_reads, network_writes };
+        SiteCommand::Update { site, name, prefix, reads, writes, network_reads, network_writes } => {
+            let prefix = prefix_of(prefix)?;
+            let changes = SiteChanges { name, prefix, origins: None, reads, writes, network_reads, network_writes };
             let (mut tx, _) = enter(admin, &site).await?;
             store::sites::update(&mut tx, &site.site, &changes).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
@@ -58,15 +60,31 @@ fn parse(origin: &str) -> anyhow::Result<Origin> {
     Origin::parse(origin).map_err(|reason| anyhow::anyhow!("`{origin}`: {reason}"))
 }
 
-async fn create(admin: &AdminArgs, path: &SitePath, name: Option<String>, origins: &[String]) -> anyhow::Result<()> {
+fn prefix_of(text: Option<String>) -> anyhow::Result<Option<Prefix>> {
+    text.map(|text| Prefix::parse(&text).ok_or_else(|| anyhow::anyhow!("`{text}`: the prefix {}", Prefix::SHAPE)))
+        .transpose()
+}
+
+async fn create(
+    admin: &AdminArgs,
+    path: &SitePath,
+    name: Option<String>,
+    prefix: Option<String>,
+    origins: &[String],
+) -> anyhow::Result<()> {
+    let prefix = prefix_of(prefix)?;
     let origins: Vec<Origin> = origins.iter().map(|origin| parse(origin)).collect::<Result<_, _>>()?;
     let mut tx = operator(admin).await?.enter(&path.org).await.map_err(said)?;
-    let site = store::sites::create(&mut tx, &path.site, name.as_deref().unwrap_or(&path.site)).await.map_err(said)?;
+    let name = name.as_deref().unwrap_or(&path.site);
+    let site = store::sites::create(&mut tx, &path.site, name, prefix.as_ref()).await.map_err(said)?;
     for origin in &origins {
         store::sites::add_origin(&mut tx, site.id, origin).await.map_err(said)?;
     }
     tx.commit().await.map_err(said)?;
-    eprintln!("Created the site {0}/{1}. Next: vicket key create {0}/{1}", path.org, path.site);
+    eprintln!(
+        "Created the site {0}/{1}; its tickets are {2}-1 and so on. Next: vicket key create {0}/{1}",
+        path.org, path.site, site.prefix
+    );
     Ok(())
 }
 
@@ -76,6 +94,7 @@ async fn show(admin: &AdminArgs, path: &SitePath) -> anyhow::Result<()> {
     println!("site      {}/{}  {}", path.org, site.slug, site.name);
     println!("id        {}", site.id);
     println!("created   {}", when(site.created_at));
+    println!("prefix    {0}: its tickets are {0}-1 and so on", site.prefix);
     println!("limits    site {} reads, {} writes a minute", limits.reads, limits.writes);
     println!("          network {} reads, {} writes a minute", limits.network_reads, limits.network_writes);
     let origins = store::sites::origins(&mut tx, site.id).await.map_err(said)?;

@@ -174,9 +174,8 @@ async fn insert(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem>
         let gone = Problem::new(Code::Unprocessable, "This saved reply is gone. Choose another.");
         return show_with(visit, org, id, &visit.form.again(gone)?).await;
     };
-    let number = format!("#{}", whole.ticket.number);
     let customer = whole.ticket.name.as_deref().unwrap_or(&whole.ticket.email);
-    let text = filled(&reply.body, Places { customer, ticket: &number, agent: &shell.person });
+    let text = filled(&reply.body, Places { customer, ticket: &whole.ticket.reference, agent: &shell.person });
     let typed = visit.form.get("reply").trim_end();
     let text = if typed.is_empty() { text } else { format!("{typed}\n\n{text}") };
     let form = Form::of(&[("reply", text), ("saved", saved.to_string()), ("action", "insert".to_owned())]);

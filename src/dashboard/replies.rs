@@ -138,9 +138,9 @@ mod tests {
 
     #[test]
     fn places_are_filled_in_once() {
-        let places = Places { customer: "{agent} Ada", ticket: "#7", agent: "Bo" };
+        let places = Places { customer: "{agent} Ada", ticket: "APP-7", agent: "Bo" };
         let filled = |body: &str| filled(body, places);
-        assert_eq!(filled("Hi {customer},\n{ticket} is done. {agent}"), "Hi {agent} Ada,\n#7 is done. Bo");
+        assert_eq!(filled("Hi {customer},\n{ticket} is done. {agent}"), "Hi {agent} Ada,\nAPP-7 is done. Bo");
         for plain in ["", "{", "{{", "{unknown} {", "ü{ü}"] {
             assert_eq!(filled(plain), plain);
         }

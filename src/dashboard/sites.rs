@@ -9,12 +9,13 @@ use super::{
 use crate::{
     api::{
         support::key_check,
-        text::{Checked, NAME_LENGTH, Text},
+        text::{Checked, NAME_LENGTH, SitePrefix, Text},
     },
     db::OrgTx,
     keys::SECRET_LENGTH,
     origins::Origin,
     problem::Problem,
+    references::Prefix,
     store::{
         self,
         cursor::Span,
@@ -65,17 +66,26 @@ async fn list_with(visit: &Visit, org: &str, form: &Form) -> Result<Response, Pr
 
 pub async fn create(visit: &Visit, org: &str) -> Result<Response, Problem> {
     let mut checked = Checked::default();
-    let made = match visit.form.take::<Text<NAME_LENGTH>>(&mut checked, "name") {
-        Some(Text(name)) => {
+    let name = visit.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let prefix = visit.form.some("prefix").and_then(|_| prefix(&visit.form, &mut checked));
+    let made = match (name, checked.is_empty()) {
+        (Some(Text(name)), true) => {
             let slug = store::slugs::of(&name, 63);
-            visit.act(org, "site:create", async |tx| store::sites::create(tx, &slug, &name).await).await
+            visit
+                .act(org, "site:create", async |tx| store::sites::create(tx, &slug, &name, prefix.as_ref()).await)
+                .await
         }
-        None => Err(checked.problem()),
+        _ => Err(checked.problem()),
     };
     match made {
         Ok(site) => Ok(to(&format!("/dashboard/{org}/sites/{}?done=created", site.slug))),
         Err(problem) => list_with(visit, org, &visit.form.again(problem)?).await,
     }
+}
+
+/// The prefix of a form.
+fn prefix(form: &Form, checked: &mut Checked) -> Option<Prefix> {
+    form.take::<SitePrefix>(checked, "prefix").and_then(|prefix| Prefix::parse(&prefix.0))
 }
 
 pub async fn show(visit: &Visit, org: &str, site: &str) -> Result<Response, Problem> {
@@ -100,6 +110,7 @@ async fn show_with(visit: &Visit, org: &str, slug: &str, form: &Form) -> Result<
         ("network_reads", site.site.network_reads_per_minute.to_string()),
         ("network_writes", site.site.network_writes_per_minute.to_string()),
         ("name", site.site.name.clone()),
+        ("prefix", site.site.prefix.clone()),
         ("test", visit.query.get("test").to_owned()),
     ]);
     let shown = form.over(limits);
@@ -157,6 +168,14 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
                 return Err(checked.problem());
             };
             store::sites::update(tx, slug, &SiteChanges { name: Some(name), ..SiteChanges::default() }).await?;
+            Ok("saved")
+        }
+        "prefix" => {
+            let mut checked = Checked::default();
+            let Some(prefix) = prefix(form, &mut checked) else {
+                return Err(checked.problem());
+            };
+            store::sites::update(tx, slug, &SiteChanges { prefix: Some(prefix), ..SiteChanges::default() }).await?;
             Ok("saved")
         }
         "limits" => {

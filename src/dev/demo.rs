@@ -275,7 +275,7 @@ async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Resu
 async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<&str>) -> anyhow::Result<DemoSite> {
     let mut origins: Vec<String> = plan.origins.iter().map(|origin| (*origin).to_owned()).collect();
     origins.extend(page.filter(|page| !plan.origins.contains(page)).map(str::to_owned));
-    let site = store::sites::create(tx, plan.slug, plan.name).await.map_err(failed)?;
+    let site = store::sites::create(tx, plan.slug, plan.name, None).await.map_err(failed)?;
     for origin in &origins {
         store::sites::add_origin(tx, site.id, &Origin::parse(origin)?).await.map_err(failed)?;
     }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     db::OrgTx,
     problem::{Code, Problem},
+    references::{Prefix, Sought},
 };
 
 /// A ticket in the inbox.
@@ -22,6 +23,7 @@ pub struct Ticket {
     pub id: Uuid,
     pub site: String,
     pub number: i64,
+    pub reference: String,
     pub subject: String,
     pub email: String,
     pub name: Option<String>,
@@ -57,15 +59,15 @@ pub struct Filter<'a> {
     /// The name of a priority.
     pub priority: Option<&'a str>,
     pub assignee: Option<Assignee>,
-    /// Words of subject, address, name or conversation, or `#` and a number.
+    /// Words of subject, address, name or conversation; or a reference or a number, as [`Sought`] reads it.
     pub search: Option<&'a str>,
 }
 
 macro_rules! tickets {
     ($from:literal, $rest:literal) => {
         concat!(
-            "select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, st.name as status,
-              t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
+            "select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
+              t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at
             from ",
             $from,
@@ -90,14 +92,14 @@ pub async fn page(
 ) -> Result<(Vec<Ticket>, Option<String>), Problem> {
     let site = help::site_id(tx, filter.site).await?;
     let after = span.after(b'i')?;
-    let number: Option<i64> = filter.search.and_then(|text| text.strip_prefix('#')?.parse().ok());
+    let Sought { prefix, number, words } = filter.search.map(Sought::of).unwrap_or_default();
     let assignee = match filter.assignee {
         Some(Assignee::User(id)) => Some(id),
         Some(Assignee::Me) => Some(sqlx::query_scalar("select ctx.actor_user_id()").fetch_one(tx.connection()).await?),
         Some(Assignee::Nobody) | None => None,
     };
     // The page is cut before names are looked up, so that only its own tickets are joined; and all messages are searched
-    // once, not those of each ticket.
+    // once, not those of each ticket. Without words, a number is all that is asked, and its index finds it.
     let rows: Vec<Ticket> = sqlx::query_as(tickets!(
         "(
           select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
@@ -112,15 +114,18 @@ pub async fn page(
               or i.priority_id in (select f.id from vicket.ticket_priorities f where lower(f.name) = lower($5)))
             and ($6::uuid is null or i.assignee_id = $6)
             and (not $7 or i.assignee_id is null)
-            and ($8::bigint is null or i.number = $8)
-            and ($9::text is null
-              or i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
-              or i.id in (
-                select m.ticket_id from vicket.ticket_messages m
-                where m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+            and ($8::bigint is null and $9::text is null
+              or i.number = $8
+                and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))
+              or $9::text is not null and (
+                i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+                or i.id in (
+                  select m.ticket_id from vicket.ticket_messages m
+                  where m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+                )
               ))
           order by i.created_at desc, i.id desc
-          limit $10
+          limit $11
         )",
         "order by t.created_at desc, t.id desc"
     ))
@@ -132,7 +137,8 @@ pub async fn page(
     .bind(assignee)
     .bind(filter.assignee == Some(Assignee::Nobody))
     .bind(number)
-    .bind(filter.search.filter(|_| number.is_none()))
+    .bind(words)
+    .bind(prefix.as_ref().map(Prefix::as_str))
     .bind(span.fetch())
     .fetch_all(tx.connection())
     .await?;

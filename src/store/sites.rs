@@ -8,7 +8,8 @@ use super::cursor::{self, Span};
 use crate::{
     db::{OrgTx, SiteLimits, SiteTx},
     origins::Origin,
-    problem::{Code, Problem},
+    problem::{Code, FieldError, Problem},
+    references::Prefix,
 };
 
 /// What a support page needs to draw itself.
@@ -47,6 +48,8 @@ pub struct Site {
     pub id: Uuid,
     pub slug: String,
     pub name: String,
+    /// What the references of its tickets begin with.
+    pub prefix: String,
     pub reads_per_minute: i32,
     pub writes_per_minute: i32,
     pub network_reads_per_minute: i32,
@@ -69,6 +72,8 @@ pub const MOST_A_MINUTE: u32 = 10_000_000;
 #[derive(Debug, Default)]
 pub struct SiteChanges {
     pub name: Option<String>,
+    /// Its tickets have other references from then on, the old ones among them.
+    pub prefix: Option<Prefix>,
     /// The whole list.
     pub origins: Option<Vec<Origin>>,
     pub reads: Option<u32>,
@@ -91,7 +96,7 @@ impl Site {
 macro_rules! columns {
     ($tail:literal) => {
         concat!(
-            "id, slug, name, reads_per_minute, writes_per_minute, network_reads_per_minute, ",
+            "id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute, ",
             "network_writes_per_minute, created_at, updated_at ",
             $tail
         )
@@ -158,25 +163,37 @@ fn no_site(tx: &OrgTx, slug: &str) -> Problem {
     }
 }
 
-/// Creates a site.
+/// Creates a site. The database proposes a prefix where none is given.
 ///
 /// # Errors
-/// `409 slug_taken`; `400 invalid_request` when the slug or the name is not acceptable.
-pub async fn create(tx: &mut OrgTx, slug: &str, name: &str) -> Result<Site, Problem> {
+/// `409 slug_taken`, `409 name_taken` for the prefix; `400 invalid_request` when the slug or the name is not acceptable.
+pub async fn create(tx: &mut OrgTx, slug: &str, name: &str, prefix: Option<&Prefix>) -> Result<Site, Problem> {
     super::orgs::check_slug(slug)?;
     super::orgs::check_name(name)?;
-    let sql = concat!("insert into vicket.sites (slug, name) values ($1, $2) returning ", columns!(""));
-    sqlx::query_as(sql).bind(slug).bind(name).fetch_one(tx.connection()).await.map_err(|error| {
-        Problem::on_constraint(error, "sites_slug_unique", || {
-            Problem::new(Code::SlugTaken, format!("The org has a site `{slug}` already."))
-        })
+    let sql = concat!("insert into vicket.sites (slug, name, prefix) values ($1, $2, $3) returning ", columns!(""));
+    let made =
+        sqlx::query_as(sql).bind(slug).bind(name).bind(prefix.map(Prefix::as_str)).fetch_one(tx.connection()).await;
+    made.map_err(|error| match super::constraint(&error) {
+        "sites_slug_unique" => Problem::new(Code::SlugTaken, format!("The org has a site `{slug}` already.")),
+        _ => prefix_taken(error),
+    })
+}
+
+/// Whose prefix it is nobody is told: who may edit one site need not see the others' settings.
+fn prefix_taken(error: sqlx::Error) -> Problem {
+    Problem::on_constraint(error, "sites_prefix_unique", || Problem {
+        errors: vec![FieldError {
+            field: "prefix".to_owned(),
+            message: "is that of another site of the org".to_owned(),
+        }],
+        ..Problem::new(Code::NameTaken, "Another site of the org has this prefix. Choose another.")
     })
 }
 
 /// Changes a site's settings; they act on the next request.
 ///
 /// # Errors
-/// `404 not_found`; `400 invalid_request` when a value is not acceptable.
+/// `404 not_found`; `409 name_taken` for the prefix; `400 invalid_request` when a value is not acceptable.
 pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result<SiteWithOrigins, Problem> {
     if super::orgs::check_slug(slug).is_err() {
         return Err(no_site(tx, slug));
@@ -196,6 +213,15 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
             .execute(tx.connection())
             .await?;
         super::one_row(renamed.rows_affected())?;
+    }
+    if let Some(prefix) = &changes.prefix {
+        let changed = sqlx::query("update vicket.sites set prefix = $2, updated_at = now() where id = $1")
+            .bind(site.id)
+            .bind(prefix.as_str())
+            .execute(tx.connection())
+            .await
+            .map_err(prefix_taken)?;
+        super::one_row(changed.rows_affected())?;
     }
     set_limits(tx, site.id, changes).await?;
     if let Some(wanted) = &changes.origins {

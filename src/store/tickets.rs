@@ -35,6 +35,7 @@ pub struct Submission {
 pub struct Ticket {
     pub id: Uuid,
     pub number: i64,
+    pub reference: String,
     pub subject: String,
     pub status: String,
     pub created_at: OffsetDateTime,
@@ -72,12 +73,14 @@ pub const INSERT_TOKEN: &str = "insert into vicket.ticket_tokens (ticket_id, tok
 pub const INSERT_TICKET: &str = "with ticket as (
       insert into vicket.tickets (id, email, name, subject)
       values ($1, $2, $3, $4)
-      returning id, number, subject, status, created_at
+      returning org_id, site_id, id, number, subject, status, created_at
     ), message as (
       insert into vicket.ticket_messages (id, ticket_id, author_name, body)
       values ($5, $1, $3, $6)
     )
-    select id, number, subject, status, created_at from ticket";
+    select t.id, t.number, s.prefix || '-' || t.number as reference, t.subject, t.status, t.created_at
+    from ticket t
+    join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id";
 
 /// Creates a ticket with its first message and issues `token` for it; the transaction was entered with the token's
 /// digest. A repeated submission gets the ticket of then, which `token` opens from now on too.
@@ -127,10 +130,14 @@ pub async fn create(
 /// # Errors
 /// `404 not_found` when it opens none of this site.
 pub async fn mine(tx: &mut SiteTx) -> Result<Ticket, Problem> {
-    sqlx::query_as("select t.id, t.number, t.subject, t.status, t.created_at from vicket.tickets t")
-        .fetch_optional(tx.connection())
-        .await?
-        .ok_or_else(Problem::not_found)
+    sqlx::query_as(
+        "select t.id, t.number, s.prefix || '-' || t.number as reference, t.subject, t.status, t.created_at
+        from vicket.tickets t
+        join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id",
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)
 }
 
 /// The public messages of the ticket that the token in the context opens, oldest first.

@@ -356,7 +356,7 @@ async fn org(tx: &mut OrgTx, slug: &str) {
 }
 
 async fn site(tx: &mut OrgTx, org: &'static str, slug: &'static str, origin: &'static str) -> Site {
-    let site = store::sites::create(tx, slug, slug).await.expect("a site");
+    let site = store::sites::create(tx, slug, slug, None).await.expect("a site");
     store::sites::add_origin(tx, site.id, &Origin::parse(origin).expect("an origin")).await.expect("listed");
     let key: PublishableKey = store::keys::create(tx, site.id).await.expect("a key");
     article(tx, Some(site.id), &format!("{slug}-published"), &format!("Published on {slug}"), "Hello *you*.", true)

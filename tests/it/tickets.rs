@@ -57,7 +57,7 @@ async fn a_ticket_is_numbered_within_its_site_and_shows_its_token_once() {
     assert_eq!(made.ok(201).header("cache-control"), Some("no-store"));
     let made = made.json();
     let members: Vec<&str> = made.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(members, ["id", "number", "status", "subject", "created_at", "message_id", "token"]);
+    assert_eq!(members, ["id", "number", "reference", "status", "subject", "created_at", "message_id", "token"]);
     assert_eq!((&made["status"], &made["subject"]), (&"open".into(), &"Help".into()));
     let token = text(&made["token"]);
     assert_eq!((token.len(), &token[..3]), (46, "tk_"));
@@ -265,7 +265,7 @@ async fn a_repeated_submission_is_the_same_ticket_with_a_further_token() {
     let mut tokens = HashSet::from([text(&first["token"])]);
     for body in [ticket(), null_answers] {
         let again = submit(&server, site, "once", &body).await.ok(201).json();
-        for member in ["id", "number", "subject", "status", "created_at"] {
+        for member in ["id", "number", "reference", "subject", "status", "created_at"] {
             assert_eq!(again[member], first[member], "{member}");
         }
         tokens.insert(text(&again["token"]));
@@ -440,8 +440,8 @@ async fn a_thread_has_the_conversation_in_order_and_never_internal_notes() {
     assert!(!answer.text.contains("nuisance") && !answer.text.contains("internal"), "{answer:?}");
     let read = answer.ok(200).json();
     let members: Vec<&str> = read.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(members, ["id", "number", "subject", "status", "created_at", "messages"]);
-    for member in ["id", "number", "subject", "status", "created_at"] {
+    assert_eq!(members, ["id", "number", "reference", "subject", "status", "created_at", "messages"]);
+    for member in ["id", "number", "reference", "subject", "status", "created_at"] {
         assert_eq!(read[member], made[member], "{member}");
     }
     let messages = read["messages"].as_array().expect("a list");

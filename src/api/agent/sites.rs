@@ -14,10 +14,11 @@ use super::{
     listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, NAME_LENGTH, Slug, Text},
+    api::text::{Checked, Input, NAME_LENGTH, SitePrefix, Slug, Text},
     auth::agent::Agent,
     db::SiteLimits,
     origins::Origin,
+    references::Prefix,
     store::{
         self,
         cursor::Span,
@@ -61,6 +62,8 @@ struct SiteBody {
     slug: String,
     /// Its name.
     name: String,
+    /// What the references of its tickets begin with, `APP` of `APP-21`: 2 to 8 letters A-Z, unique in the org.
+    prefix: String,
     /// The origins whose pages may use its publishable key, in the browser's own form.
     origins: Vec<String>,
     /// Its rate limits.
@@ -78,6 +81,7 @@ impl From<SiteWithOrigins> for SiteBody {
             id: site.id,
             slug: site.slug,
             name: site.name,
+            prefix: site.prefix,
             origins,
             limits,
             created_at: site.created_at,
@@ -92,6 +96,7 @@ impl Example for SiteBody {
             id: Uuid::from_u128(0x5d2c_9a70_14b3_4e8f_a6c1_7d0e_3b52_9f84),
             slug: "acme-app".to_owned(),
             name: "Acme App".to_owned(),
+            prefix: "APP".to_owned(),
             origins: vec!["https://app.acme.com".to_owned()],
             limits: SiteLimits { reads: 6000, writes: 60, network_reads: 300, network_writes: 10 }.into(),
             created_at: datetime!(2026-01-05 08:00 UTC),
@@ -108,6 +113,9 @@ struct NewSite {
     name: Input<Text<NAME_LENGTH>>,
     /// Its name in URLs: 1 to 63 of a-z, 0-9 and inner hyphens; made of the name when absent.
     slug: Option<Input<Slug>>,
+    /// What the references of its tickets begin with, `APP` of `APP-21`: 2 to 8 letters, which are kept as capitals; unique in the
+    /// org (`name_taken`); made of the slug when absent.
+    prefix: Option<Input<SitePrefix>>,
     /// The origins whose pages may use its key: scheme, host and port, no path and no wildcard; 100 at the most.
     #[oai(validator(max_items = 100))]
     origins: Option<Input<Vec<Text<255>>>>,
@@ -118,6 +126,7 @@ impl Example for NewSite {
         Self {
             name: Input::of(Text("Acme App".to_owned())),
             slug: Some(Input::of(Slug("acme-app".to_owned()))),
+            prefix: Some(Input::of(SitePrefix("APP".to_owned()))),
             origins: Some(Input::of(vec![Text("https://app.acme.com".to_owned())])),
         }
     }
@@ -129,6 +138,9 @@ impl Example for NewSite {
 struct SiteChange {
     /// Its new name.
     name: Option<Input<Text<NAME_LENGTH>>>,
+    /// Its new prefix, as in a site to make. All its tickets, old ones too, have the new references from the next request on, and
+    /// the old ones find nothing.
+    prefix: Option<Input<SitePrefix>>,
     /// The whole new list of origins.
     #[oai(validator(max_items = 100))]
     origins: Option<Input<Vec<Text<255>>>>,
@@ -164,10 +176,16 @@ impl Example for SiteChange {
         };
         Self {
             name: Some(Input::of(Text("Acme App".to_owned()))),
+            prefix: Some(Input::of(SitePrefix("APP".to_owned()))),
             origins: Some(Input::of(vec![Text("https://app.acme.com".to_owned())])),
             limits: Some(Input::of(limits)),
         }
     }
+}
+
+/// The prefix of a body.
+fn prefix(checked: &mut Checked, input: Option<Input<SitePrefix>>) -> Option<Prefix> {
+    checked.take_optional("prefix", input).and_then(|prefix| Prefix::parse(&prefix.0))
 }
 
 /// The origins of a body, each in the browser's own form.
@@ -252,6 +270,7 @@ impl SitesApi {
         let mut checked = Checked::default();
         let name = checked.take("name", body.0.name);
         let slug = checked.take_optional("slug", body.0.slug);
+        let prefix = prefix(&mut checked, body.0.prefix);
         let origins = origins(&mut checked, body.0.origins);
         let (Some(Text(name)), true) = (name, checked.is_empty()) else {
             return Err(checked.problem().into());
@@ -259,7 +278,7 @@ impl SitesApi {
         let slug = slug.map_or_else(|| store::slugs::of(&name, 63), |slug| slug.0);
         let site = agent
             .run(async |tx| {
-                store::sites::create(tx, &slug, &name).await?;
+                store::sites::create(tx, &slug, &name, prefix.as_ref()).await?;
                 let changes = SiteChanges { origins, ..SiteChanges::default() };
                 store::sites::update(tx, &slug, &changes).await
             })
@@ -269,7 +288,7 @@ impl SitesApi {
 
     /// Read a site
     ///
-    /// Its settings: name, origins, limits.
+    /// Its settings: name, prefix, origins, limits.
     #[oai(path = "/orgs/:org/sites/:site", method = "get", operation_id = "getSite")]
     async fn site(
         &self,
@@ -286,7 +305,7 @@ impl SitesApi {
 
     /// Change a site
     ///
-    /// Name, origins and limits; they act on the next request. Listing an origin takes it off the refused ones.
+    /// Name, prefix, origins and limits; they act on the next request. Listing an origin takes it off the refused ones.
     #[oai(path = "/orgs/:org/sites/:site", method = "patch", operation_id = "updateSite")]
     async fn update(
         &self,
@@ -300,12 +319,14 @@ impl SitesApi {
     ) -> Result<Shown<SiteBody>, Failure<Writing>> {
         let mut checked = Checked::default();
         let name = checked.take_optional("name", body.0.name);
+        let prefix = prefix(&mut checked, body.0.prefix);
         let origins = origins(&mut checked, body.0.origins);
         let limits = checked.take_optional("limits", body.0.limits);
         checked.done()?;
         let limit = |of: fn(&LimitsChange) -> Option<u32>| limits.as_ref().and_then(of);
         let changes = SiteChanges {
             name: name.map(|name| name.0),
+            prefix,
             origins,
             reads: limit(|limits| limits.reads_per_minute),
             writes: limit(|limits| limits.writes_per_minute),

@@ -83,6 +83,9 @@ struct TicketSummary {
     site: String,
     /// Its number within the site.
     number: i64,
+    /// Its reference: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org. It changes when the site's
+    /// prefix does.
+    reference: String,
     /// Its subject.
     subject: String,
     /// Who submitted it.
@@ -108,6 +111,7 @@ impl From<inbox::Ticket> for TicketSummary {
             id: row.id,
             site: row.site,
             number: row.number,
+            reference: row.reference,
             subject: row.subject,
             customer: Customer { email: row.email, name: Nullable(row.name) },
             status: TicketStatus { id: row.status_id, name: row.status, category: row.category.into() },
@@ -219,6 +223,9 @@ struct Ticket {
     site: String,
     /// Its number within the site.
     number: i64,
+    /// Its reference: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org. It changes when the site's
+    /// prefix does.
+    reference: String,
     /// Its subject.
     subject: String,
     /// Who submitted it.
@@ -252,6 +259,7 @@ impl From<Whole> for Ticket {
             id,
             site,
             number,
+            reference,
             subject,
             customer,
             status,
@@ -274,6 +282,7 @@ impl From<Whole> for Ticket {
             id,
             site,
             number,
+            reference,
             subject,
             customer,
             status,
@@ -296,6 +305,7 @@ impl Example for TicketSummary {
             id: EXAMPLE_ID,
             site: "acme-app".to_owned(),
             number: 42,
+            reference: "APP-42".to_owned(),
             subject: "The export never arrives".to_owned(),
             customer: Customer { email: "ada@example.com".to_owned(), name: Nullable(Some("Ada Lovelace".to_owned())) },
             status: TicketStatus { id: other(1), name: "Open".to_owned(), category: Category::Open },
@@ -314,6 +324,7 @@ impl Example for Ticket {
             id,
             site,
             number,
+            reference,
             subject,
             customer,
             status,
@@ -327,6 +338,7 @@ impl Example for Ticket {
             id,
             site,
             number,
+            reference,
             subject,
             customer,
             status,
@@ -427,7 +439,8 @@ impl TicketsApi {
         /// Only those of this member: a user id, `me`, or `none`.
         #[oai(name = "assignee")]
         of: Query<Option<AssigneeName>>,
-        /// Words of the subject, the address, the name or the conversation; `#` and a number for that number.
+        /// Words of the subject, the address, the name or the conversation. A reference, `APP-21` or `app-21`, finds its ticket too,
+        /// and `21` those of that number; `#21` finds nothing else. The references of a prefix that was changed are none.
         q: Query<Option<Text<200>>>,
     ) -> Result<Shown<Page<TicketSummary>>, Failure<Finding>> {
         let span = Span::of(limit.0, cursor.0.as_ref());

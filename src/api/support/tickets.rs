@@ -49,8 +49,10 @@ struct NewTicket {
 struct SubmittedTicket {
     /// Its id.
     id: Uuid,
-    /// Its number within the site, for people.
+    /// Its number within the site.
     number: i64,
+    /// Its reference, for people: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org.
+    reference: String,
     /// Where it stands.
     status: TicketStatus,
     /// Its subject.
@@ -93,8 +95,10 @@ enum Author {
 struct Thread {
     /// Its id.
     id: Uuid,
-    /// Its number within the site, for people.
+    /// Its number within the site.
     number: i64,
+    /// Its reference, for people: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org.
+    reference: String,
     /// Its subject.
     subject: String,
     /// Where it stands.
@@ -236,6 +240,7 @@ impl Example for SubmittedTicket {
         Self {
             id: EXAMPLE_ID,
             number: 42,
+            reference: "APP-42".to_owned(),
             status: TicketStatus::Open,
             subject: "I cannot export my data".to_owned(),
             created_at: EXAMPLE_TIME,
@@ -264,6 +269,7 @@ impl Example for Thread {
         Self {
             id: EXAMPLE_ID,
             number: 42,
+            reference: "APP-42".to_owned(),
             subject: "I cannot export my data".to_owned(),
             status: TicketStatus::Open,
             created_at: EXAMPLE_TIME,
@@ -295,6 +301,7 @@ impl TicketsApi {
         Ok(Created(SubmittedTicket {
             id: ticket.id,
             number: ticket.number,
+            reference: ticket.reference,
             status: TicketStatus::read(&ticket.status)?,
             subject: ticket.subject,
             created_at: ticket.created_at,
@@ -363,6 +370,7 @@ async fn read_thread(tx: &mut crate::db::SiteTx) -> Result<Thread, Problem> {
     Ok(Thread {
         id: ticket.id,
         number: ticket.number,
+        reference: ticket.reference,
         subject: ticket.subject,
         status: TicketStatus::read(&ticket.status)?,
         created_at: ticket.created_at,

@@ -219,6 +219,7 @@ impl Agent<'_> {
         self.listed("inbox, open", None, &Filter { status: Some("open"), ..Filter::default() }).await?;
         self.listed("inbox, mine", None, &Filter { assignee: Some(Assignee::Me), ..Filter::default() }).await?;
         self.listed("inbox, by number", None, &Filter { search: Some("#7"), ..Filter::default() }).await?;
+        self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
         self.run("whether news came", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
         self.run("one ticket", Access::Read, async |tx| inbox::whole(tx, ticket).await).await?;

@@ -13,7 +13,7 @@ create temporary table org as
   from vicket.orgs o;
 
 insert into vicket.sites (org_id, slug, name, prefix)
-  select o.id, 'site-' || s.k, 'Site ' || s.k, translate(lpad(s.k::text, 6, '0'), '0123456789', 'ABCDEFGHIJ')
+  select o.id, 'site-' || s.k, 'Site ' || s.k, 'S' || translate(to_char(s.k, 'FM000000'), '0123456789', 'ABCDEFGHIJ')
   from generate_series(1, current_setting('seed.sites')::int) as s (k)
   join org o on o.n = (s.k - 1) % current_setting('seed.orgs')::int + 1;
 create temporary table site as

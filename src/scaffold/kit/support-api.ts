@@ -277,6 +277,7 @@ export interface components {
         | "rotation_conflict"
         | "no_active_key"
         | "slug_taken"
+        | "name_taken"
         | "email_taken"
         | "last_owner"
         | "idempotency_conflict"
@@ -365,9 +366,11 @@ export interface components {
       id: string;
       /**
        * Format: int64
-       * @description Its number within the site, for people.
+       * @description Its number within the site.
        */
       number: number;
+      /** @description Its reference, for people: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org. */
+      reference: string;
       /** @description Where it stands. */
       status: components["schemas"]["TicketStatus"];
       /** @description Its subject. */
@@ -415,9 +418,11 @@ export interface components {
       id: string;
       /**
        * Format: int64
-       * @description Its number within the site, for people.
+       * @description Its number within the site.
        */
       number: number;
+      /** @description Its reference, for people: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org. */
+      reference: string;
       /** @description Its subject. */
       subject: string;
       /** @description Where it stands. */

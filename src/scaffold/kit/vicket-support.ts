@@ -381,7 +381,7 @@ export class VicketSupport extends Base {
         [
           back(),
           h("h1", { tabindex: -1 }, "Thank you, we have your message"),
-          h("p", {}, `It is ticket ${made.number}, “${made.subject}”.`),
+          h("p", {}, `It is ticket ${made.reference}, “${made.subject}”.`),
           ...unsent,
           h("p", {}, "This link opens it, and so does this page's address. Keep it to yourself: whoever has it reads and answers the ticket."),
           h("p", {}, h("a", { href: link, click: (event: Event) => (event.preventDefault(), void this.#show(route, true)) }, "Open the ticket")),
@@ -403,7 +403,7 @@ export class VicketSupport extends Base {
     return [
       back(),
       h("h1", { tabindex: -1 }, thread.subject),
-      h("p", { class: "muted" }, `Ticket ${thread.number} · `, status, ` · ${moment(thread.created_at)}`),
+      h("p", { class: "muted" }, `Ticket ${thread.reference} · `, status, ` · ${moment(thread.created_at)}`),
       messages,
       closed ? h("p", {}, "This conversation is closed. ", h("a", { href: `${ROUTE}new` }, "Start a new one")) : this.#reply(token, thread, messages, status),
     ];

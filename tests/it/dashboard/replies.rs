@@ -73,7 +73,7 @@ async fn a_saved_reply_joins_what_was_typed_and_sends_nothing() {
     let form = |saved| [("action", "insert"), ("saved", saved), ("reply", "Dear you.\r\n")];
     let filled = running.send(&agent, &path, &form(&own)).await;
     assert_eq!(filled.status, 200, "{}", filled.text);
-    assert!(filled.text.contains("Dear you.\n\nHi Ada, about #1.\nA agent of acme</textarea>"), "{}", filled.text);
+    assert!(filled.text.contains("Dear you.\n\nHi Ada, about SITE-1.\nA agent of acme</textarea>"), "{}", filled.text);
     // One of another org is as one that was deleted meanwhile: what was typed stays.
     for gone in [foreign.as_str(), "00000000-0000-4000-8000-000000000000", ""] {
         let refused = running.send(&agent, &path, &form(gone)).await;
