@@ -67,10 +67,7 @@ grant execute on function ctx.needs_actor() to vicket_widget, vicket_agent, vick
 create function ctx.site_by_key() returns uuid
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key'));
-end $$;
+as $$ begin return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
 alter function ctx.site_by_key() owner to vicket_definer;
 comment on function ctx.site_by_key() is 'The site of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.site_by_key() to vicket_widget;
@@ -78,10 +75,7 @@ grant execute on function ctx.site_by_key() to vicket_widget;
 create function ctx.org_by_key() returns uuid
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key'));
-end $$;
+as $$ begin return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
 alter function ctx.org_by_key() owner to vicket_definer;
 comment on function ctx.org_by_key() is 'The org of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.org_by_key() to vicket_widget;
@@ -102,15 +96,11 @@ create function ctx.session_user_id(p_token_hash bytea) returns uuid
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return (
-    select s.user_id from vicket.sessions s
-    where s.token_hash = p_token_hash
-      and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days'
-  );
+  return (select s.user_id from vicket.sessions s where s.token_hash = p_token_hash
+    and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days');
 end $$;
 alter function ctx.session_user_id(bytea) owner to vicket_definer;
-comment on function ctx.session_user_id(bytea) is
-  'Whose session it is, until it ends. Definer: no request may read digests.';
+comment on function ctx.session_user_id(bytea) is 'Whose session, until it ends. Definer: no request may read digests.';
 
 create function ctx.actor(out user_id uuid, out machine_key_id uuid, out role text,
   out permissions text[]) returns record
@@ -132,14 +122,13 @@ begin
   if actor.role is null then
     actor.user_id := null;
     actor.machine_key_id := null;
-  else
-    actor.permissions := array(
-      select p from unnest(ctx.permissions_of(actor.role)) p where given is null or p = any (given));
+    return;
   end if;
+  actor.permissions := array(
+    select p from unnest(ctx.permissions_of(actor.role)) p where given is null or p = any (given));
 end $$;
 alter function ctx.actor() owner to vicket_definer;
-comment on function ctx.actor() is
-  'Who acts in this org, and what they may do now. Definer: no request may read digests.';
+comment on function ctx.actor() is 'Who acts here, and what they may do now. Definer: no request may read digests.';
 grant execute on function ctx.actor() to vicket_agent, vicket_operator, vicket_owner;
 
 create function ctx.may(p_permission text) returns boolean
@@ -567,7 +556,7 @@ begin
 
   case p_table
     when 'orgs' then
-      update vicket.orgs o set deleted_at = now() where o.id = org and o.deleted_at is null;
+      update vicket.orgs o set deleted_at = now() where o.id = org and o.id = p_id and o.deleted_at is null;
     when 'sites' then
       update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
     when 'ticket_statuses' then
@@ -652,8 +641,7 @@ alter table vicket.role_permissions force row level security;
 create policy definer_select on vicket.role_permissions
   for select to vicket_definer
   using (true);
-comment on policy definer_select on vicket.role_permissions is
-  'ctx.permissions_of answers from it; nobody else reads it.';
+comment on policy definer_select on vicket.role_permissions is 'Not narrowed: belongs to nobody. ctx.permissions_of.';
 
 grant select on vicket.role_permissions to vicket_definer;
 
@@ -1550,16 +1538,20 @@ declare
     else new.slug end;
   letters constant text := left(upper(regexp_replace(own, '[^a-z]', '', 'g')), 4);
   proposed constant text := rpad(letters, greatest(2, length(letters)), 'X');
-  more text := '';
+  tries integer := 0;
+  rest integer;
 begin
-  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = proposed || more) loop
-    more := case
-      when more = '' then 'B'
-      when right(more, 1) < 'Z' then left(more, -1) || chr(ascii(right(more, 1)) + 1)
-      else more || 'A'
-    end;
+  new.prefix := proposed;
+  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = new.prefix) loop
+    tries := tries + 1;
+    new.prefix := '';
+    rest := tries;
+    while rest > 0 loop
+      new.prefix := chr(65 + rest % 26) || new.prefix;
+      rest := rest / 26;
+    end loop;
+    new.prefix := proposed || new.prefix;
   end loop;
-  new.prefix := proposed || more;
   return new;
 end $$;
 alter function vicket.site_prefixed() owner to vicket_owner;
@@ -2588,6 +2580,7 @@ create unique index tickets_by_id on vicket.tickets (org_id, id);
 create index tickets_changed on vicket.tickets (org_id, updated_at desc);
 create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
 create index tickets_newest on vicket.tickets (org_id, site_id, created_at desc, id desc);
+create index tickets_number on vicket.tickets (org_id, number);
 create index tickets_priority on vicket.tickets (org_id, priority_id);
 create index tickets_status on vicket.tickets (org_id, status_id);
 create statistics vicket.tickets_tenant (ndistinct, dependencies) on org_id, site_id from vicket.tickets;
@@ -3998,22 +3991,22 @@ begin
     into entry
     from vicket.site_keys k
     join vicket.sites s on s.org_id = k.org_id and s.id = k.site_id
-    cross join lateral (
-      select exists (select from vicket.site_origins o
-        where o.org_id = k.org_id and o.site_id = k.site_id and o.origin_hash = p_origin_hash) as listed
-    ) o
+    cross join lateral (select exists (select from vicket.site_origins o
+      where o.org_id = k.org_id and o.site_id = k.site_id and o.origin_hash = p_origin_hash)) as o (listed)
     where k.key_hash = p_key_hash and k.state in ('active', 'staged');
   if not found then
     entry.verdict := 'unknown';
     entry.origin_listed := false;
     entry.origin_known := exists (select from vicket.site_origins o where o.origin_hash = p_origin_hash);
+    p_key_hash := '';
+    p_ticket_hash := '';
   end if;
   perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true),
     set_config('app.site_id', coalesce(entry.site_id::text, ''), true),
-    set_config('app.key_hash', case when entry.verdict = 'entered' then encode(p_key_hash, 'hex') else '' end, true),
-    set_config('app.ticket_hash', case when entry.verdict = 'entered' then encode(p_ticket_hash, 'hex') else '' end, true),
-    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
-    set_config('app.machine_key_hash', '', true), set_config('app.request_id', '', true);
+    set_config('app.key_hash', encode(p_key_hash, 'hex'), true),
+    set_config('app.ticket_hash', encode(p_ticket_hash, 'hex'), true), set_config('app.submission_hash', '', true),
+    set_config('app.session_hash', '', true), set_config('app.machine_key_hash', '', true),
+    set_config('app.invitation_hash', '', true), set_config('app.request_id', '', true);
   return entry;
 end $$;
 alter function auth.enter(bytea,bytea,bytea) owner to vicket_definer;
@@ -4039,24 +4032,19 @@ begin
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
   end if;
   if p_slug_hash <> '' then
-    entry.org_id := (
-      select o.id from vicket.orgs o
-      where o.slug_hash = p_slug_hash and o.deleted_at is null and (entry.org_id is null or o.id = entry.org_id)
-    );
+    entry.org_id := (select o.id from vicket.orgs o where o.slug_hash = p_slug_hash and o.deleted_at is null
+      and (entry.org_id is null or o.id = entry.org_id));
   end if;
   perform set_config('app.org_id', coalesce(entry.org_id::text, ''), true), set_config('app.site_id', '', true),
     set_config('app.key_hash', '', true), set_config('app.ticket_hash', '', true),
     set_config('app.submission_hash', '', true), set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
     set_config('app.machine_key_hash', encode(p_machine_key_hash, 'hex'), true),
-    set_config('app.request_id', p_request_id, true);
+    set_config('app.invitation_hash', '', true), set_config('app.request_id', p_request_id, true);
   who := ctx.actor();
   entry.role := who.role;
   entry.permissions := who.permissions;
-  entry.verdict := case
-    when entry.actor_id is null then 'unknown'
-    when p_slug_hash <> '' and who.role is null then 'no_org'
-    else 'entered'
-  end;
+  entry.verdict := case when entry.actor_id is null then 'unknown'
+    when p_slug_hash <> '' and who.role is null then 'no_org' else 'entered' end;
   if entry.verdict <> 'entered' then
     entry.org_id := null;
     perform set_config('app.org_id', '', true), set_config('app.session_hash', '', true),
@@ -4314,8 +4302,8 @@ create function auth.session_is_clean() returns boolean
   language plpgsql
 as $$
 begin
-  -- Advisory locks are let go and not looked for: pg_locks copies the lock table of the whole server under its locks, and this only
-  -- walks the session's own. Hardened, the gates may take none and may not call it.
+  -- Advisory locks are let go and not looked for: pg_locks copies the lock table of the whole server under its locks,
+  -- and this only walks the session's own. Hardened, the gates may take none and may not call it.
   if pg_catalog.has_function_privilege('pg_catalog.pg_advisory_unlock_all()'::pg_catalog.regprocedure, 'execute') then
     perform pg_catalog.pg_advisory_unlock_all();
   end if;
@@ -4756,13 +4744,13 @@ create function admin.enter_org(p_slug text) returns uuid
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  found_id constant uuid := (select o.id from vicket.orgs o where o.slug = p_slug and o.deleted_at is null);
+  org constant uuid := (select o.id from vicket.orgs o where o.slug = p_slug and o.deleted_at is null);
 begin
-  perform set_config('app.org_id', coalesce(found_id::text, ''), true);
-  return found_id;
+  perform set_config('app.org_id', coalesce(org::text, ''), true);
+  return org;
 end $$;
 alter function admin.enter_org(text) owner to vicket_definer;
-comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: finds it before any org is set.';
+comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: commands are bound to one org.';
 grant execute on function admin.enter_org(text) to vicket_operator;
 
 create function admin.create_org(p_slug text, p_name text) returns uuid

@@ -8,6 +8,7 @@ mod login;
 mod machine_keys;
 mod members;
 mod permissions;
+mod references;
 mod sites;
 mod surface;
 mod templates;

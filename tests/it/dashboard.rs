@@ -2,6 +2,7 @@
 
 mod first_run;
 mod news;
+mod references;
 mod replies;
 mod templates;
 mod traces;

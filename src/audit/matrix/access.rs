@@ -12,7 +12,7 @@ use crate::audit::{
 };
 
 /// Where the roles of a table begin.
-const INDENT: usize = 4;
+const INDENT: usize = 20;
 /// A condition that is longer stands below the matrix.
 const LONG: usize = 48;
 /// What the deploying login becomes for a command: it may become the owner too, so it is kept from rows, and by the grants in
@@ -108,20 +108,29 @@ pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Vec<Relation>
     Ok(relations.into_values().collect())
 }
 
-/// The matrix: a paragraph for each relation, or for those with the same one.
+/// The matrix: an entry for each relation, or for those with the same one.
 pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
-    let mut entries: Vec<(Vec<&str>, String)> = Vec::new();
+    let mut entries: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
     for relation in relations.iter().filter(|relation| relation.listed()) {
-        let said = relation.said(notes);
-        match entries.iter_mut().find(|(_, known)| *known == said) {
-            Some((names, _)) => names.push(table(&relation.name)),
-            None => entries.push((vec![table(&relation.name)], said)),
+        let lines = relation.lines(notes);
+        match entries.last_mut() {
+            Some((names, known)) if *known == lines => names.push(table(&relation.name)),
+            _ => entries.push((vec![table(&relation.name)], lines)),
         }
     }
     let mut out = String::new();
-    for (names, said) in entries {
-        let text = format!("{} {said}", names.join(", "));
-        _ = writeln!(out, "{}", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT));
+    for (mut names, lines) in entries {
+        let joined = names.join(", ");
+        // Names of one line stand in one line where there is room.
+        if lines.len() == 1 && joined.chars().count() + 1 + lines[0].trim_start().chars().count() <= sql::WIDTH {
+            names = vec![&joined];
+        }
+        for place in 0..names.len().max(lines.len()) {
+            let comma = if place + 1 < names.len() { "," } else { "" };
+            let name = names.get(place).map(|name| format!("{name}{comma}")).unwrap_or_default();
+            let line = lines.get(place).map(|line| &line[INDENT..]).unwrap_or_default();
+            _ = writeln!(out, "{}", format!("{name:<width$} {line}", width = INDENT - 1).trim_end());
+        }
     }
     out
 }
@@ -157,8 +166,8 @@ impl Relation {
         faults
     }
 
-    /// What stands behind its name: what is wrong with it, and its roles.
-    fn said(&self, notes: &mut Notes) -> String {
+    /// What stands beside its name: what is wrong with it, and its roles.
+    fn lines(&self, notes: &mut Notes) -> Vec<String> {
         let mut roles: Vec<&str> = self.grants.iter().map(|grant| grant.grantee.as_str()).collect();
         roles.extend(self.policies.iter().flat_map(|policy| policy.roles.iter().map(String::as_str)));
         roles.sort_by_key(|role| rank(role));
@@ -167,13 +176,29 @@ impl Relation {
         for name in roles {
             // Tables are for four roles, and the views of the lints for the auditor.
             let known = rank(name).0 < 4 || self.kind == 'v' && name == "vicket_auditor";
-            let called = if known { role(name).to_uppercase() } else { format!("**{name}**") };
+            let called = if known { role(name) } else { format!("**{name}**") };
             items.push(format!("{called}: {}", self.of_role(name, notes)));
         }
         if items.is_empty() {
             items.push("nobody".to_owned());
         }
-        items.join(" ")
+        let empty = " ".repeat(INDENT);
+        let (mut lines, mut line) = (Vec::new(), empty.clone());
+        for item in items {
+            // A role goes on in the line of another when all of it fits.
+            if line != empty && line.chars().count() + 3 + item.chars().count() > sql::WIDTH {
+                lines.push(std::mem::replace(&mut line, empty.clone()));
+            }
+            let gap = if line == empty { "" } else { "   " };
+            let text = format!("{line}{gap}{}", item.replace(' ', "\u{1}"));
+            let words: Vec<&str> = text.split('\u{1}').collect();
+            let text = sql::flow(&words, INDENT + 2);
+            let mut broken: Vec<String> = text.lines().map(str::to_owned).collect();
+            line = broken.pop().unwrap_or_default();
+            lines.append(&mut broken);
+        }
+        lines.push(line);
+        lines
     }
 
     /// What a role may do: commands of the same conditions together.
