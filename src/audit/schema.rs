@@ -43,6 +43,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let mut out = HEAD.to_owned();
     out += &schemas(connection).await?;
     let mut written = BTreeSet::new();
+    out += &types(connection).await?;
     out += &functions(connection, "ctx", &mut written).await?;
     let tables: Vec<(i64, String)> = sqlx::query_as(TABLES).fetch_all(&mut *connection).await?;
     anyhow::ensure!(!tables.is_empty(), "there is no table of Vicket in this database");
@@ -82,9 +83,9 @@ const SCHEMAS_OF_FUNCTIONS: &str = "select n.nspname::text
 async fn others(connection: &mut PgConnection) -> anyhow::Result<String> {
     let rows: Vec<(i64, String, String)> = sqlx::query_as(
         "select c.oid::bigint, case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
-            when 'S' then 'sequence' else 'type' end, format('%I.%I', n.nspname, c.relname)
+            else 'sequence' end, format('%I.%I', n.nspname, c.relname)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('v', 'm', 'f', 'S', 'c') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+        where c.relkind in ('v', 'm', 'f', 'S') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
           and not exists (select from pg_depend d
             where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('e', 'i'))
         union all
@@ -180,6 +181,28 @@ async fn schemas(connection: &mut PgConnection) -> anyhow::Result<String> {
         out += &format!("{}\n", sql::folded(&statement, 2));
     }
     Ok(out)
+}
+
+/// What functions return, before them.
+async fn types(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let rows: Vec<(String, String, String, Option<String>)> = sqlx::query_as(
+        "select format('%I.%I', n.nspname, c.relname), pg_get_userbyid(c.relowner)::text,
+          (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
+            from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+          obj_description(c.reltype, 'pg_type')
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind = 'c' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+          and not exists (select from pg_depend d where d.classid = 'pg_type'::regclass and d.objid = c.reltype and d.deptype = 'e')
+        order by c.oid",
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut out = String::new();
+    for (name, owner, columns, comment) in rows {
+        out += &format!("{}\n", sql::listed(&format!("create type {name} as ({columns});"), 2));
+        out += &format!("alter type {name} owner to {owner};\n{}", commented("type", &name, comment));
+    }
+    Ok(if out.is_empty() { out } else { format!("{}{out}", title("What functions return")) })
 }
 
 /// The functions of a schema that are not written yet.

@@ -143,35 +143,17 @@ pub async fn plant(connection: &mut PgConnection, tables: &[Table]) -> anyhow::R
             planted.barren.insert(table.name.clone(), why);
         }
     }
-    bind_the_team(connection, &planted).await?;
     become_role(connection, None).await?;
     context(connection, &[]).await?;
     Ok(planted)
 }
 
-/// Takes the second site from the first org's teams, as its owner does: whoever is in them sees tickets of the first only.
-async fn bind_the_team(connection: &mut PgConnection, planted: &Planted) -> anyhow::Result<()> {
-    let (Some(session), Some(site)) =
-        (planted.value("vicket.sessions", "token_hash", 0, None, 0), planted.sites[0].get(1))
-    else {
-        return Ok(());
-    };
-    become_role(connection, None).await?;
-    let session = session.trim_start_matches("\\x");
-    context(connection, &[("org_id", &planted.orgs[0]), ("session_hash", session)]).await?;
-    become_role(connection, Some("vicket_agent")).await?;
-    let site: Uuid = site.parse()?;
-    sqlx::query("select ctx.remove('team_sites', array[$1], t.id) from vicket.teams t")
-        .bind(site)
-        .fetch_all(connection)
-        .await?;
-    Ok(())
-}
-
-/// Which sites a table's rows are of, each in its variants. A table of sites is planted with one row a site.
+/// Which sites a table's rows are of, each in its variants. A table of sites is planted with one row a site;
+/// teams are of the first only, so that whoever is in one has no business with the second's tickets.
 fn slots(table: &Table) -> Vec<(Option<usize>, usize)> {
     let sites: &[Option<usize>] = match &table.site {
         _ if table.name == "vicket.sites" => return vec![(Some(0), 0), (Some(1), 0)],
+        _ if table.name == "vicket.team_sites" => &[Some(0)],
         Some(_) if table.site_required => &[Some(0), Some(1)],
         Some(_) => &[Some(0), Some(1), None],
         None => &[None],
@@ -365,11 +347,6 @@ async fn insert(
     Err(failure)
 }
 
-/// A capital letter for a hexadecimal digit.
-fn letter(digit: char) -> Option<char> {
-    digit.to_digit(16).and_then(|digit| char::from_u32(u32::from(b'A') + digit))
-}
-
 /// Whether a column's values differ from variant to variant.
 fn varied(table: &Table, column: &str) -> bool {
     table.column(column).is_some_and(|column| !column.listed.is_empty() || column.kind == "boolean")
@@ -434,7 +411,6 @@ fn fill(
                 "ab12".to_owned(),
                 "$argon2id$probe".to_owned(),
                 "Probe".to_owned(),
-                Uuid::new_v4().simple().to_string().chars().filter_map(letter).take(8).collect(),
             ];
             return candidates.get(choice % candidates.len()).cloned();
         }
