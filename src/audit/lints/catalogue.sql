@@ -33,6 +33,7 @@
     ('policy-without-grant', 'warning', 'A policy that serves nobody waits for a grant that nobody will think of as dangerous.'),
     ('grant-without-policy', 'warning', 'A grant that no policy serves waits for a policy that nobody will think of as dangerous.'),
     ('grant-truncate', 'error', 'TRUNCATE passes row-level security, REFERENCES tells what exists, TRIGGER runs code as whoever writes.'),
+    ('grant-lock', 'error', 'One LOCK TABLE of one tenant''s request makes every other tenant wait, for as long as its transaction lasts.'),
     ('grant-public', 'error', 'What PUBLIC has, every login of the cluster has.'),
     ('grant-login', 'error', 'The logins must be worthless: whoever gets out of a request''s role must find nothing.'),
     ('grant-widget-writes', 'error', 'A publishable key is public: it reads, and submits, and changes nothing.'),

@@ -33,6 +33,11 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "select name, format('grant all on %s to vicket_widget', name) from tab",
     ),
     ("grants", "over-grant: TRUNCATE to agents", "select name, format('grant truncate on %s to vicket_agent', name) from tab"),
+    (
+        "grants", "over-grant: may lock the table",
+        "select name, format('grant %s on %s to %s', p.privilege, name, r.role)
+         from tab, unnest(array['update', 'delete']) as p (privilege), unnest(array['vicket_agent', 'vicket_worker']) as r (role)",
+    ),
     ("grants", "over-grant: to the gate", "select name, format('grant select on %s to vicket_gate_widget', name) from tab"),
     (
         "grants", "over-grant: the tenant may be bound",

@@ -283,6 +283,24 @@ grant truncate on vicket.faqs to vicket_agent;
 -- good
 grant delete on vicket.faqs to vicket_agent;
 
+-- lint: grant-lock
+-- bad
+grant delete on vicket.tickets to vicket_agent;
+-- good
+grant update (subject), select, insert on vicket.tickets to vicket_agent;
+
+-- lint: grant-lock
+-- bad
+grant update on vicket.faqs to public;
+-- good
+grant update, delete on vicket.faqs to vicket_operator, vicket_definer;
+
+-- lint: grant-lock
+-- bad
+grant truncate on vicket.faqs to vicket_gate_widget;
+-- good
+grant references on vicket.faqs to vicket_gate_widget;
+
 -- lint: grant-public
 -- bad
 grant select (id) on vicket.faqs to public;
