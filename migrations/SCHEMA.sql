@@ -33,6 +33,16 @@ alter default privileges for role vicket_definer revoke execute on functions fro
 alter default privileges for role vicket_owner revoke execute on functions from public;
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- What functions return
+create type auth.site_entry as (verdict text, key_id uuid, key_state text, org_id uuid, site_id uuid,
+  content_version bigint, views_version bigint, reads_per_minute integer, writes_per_minute integer,
+  network_reads_per_minute integer, network_writes_per_minute integer, origin_listed boolean, origin_known boolean);
+alter type auth.site_entry owner to vicket_owner;
+create type auth.org_entry as (verdict text, actor_id uuid, email text, name text, org_id uuid, role text,
+  permissions text[]);
+alter type auth.org_entry owner to vicket_owner;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of ctx
 create function ctx.org_id() returns uuid
   language sql stable parallel safe

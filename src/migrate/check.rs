@@ -19,8 +19,8 @@ use sqlx::{
 };
 
 use super::{
-    Files, Patience, ROLES, TABLE, bound, connect, is_of, judge, ledger, millis, moment, name, options, statements,
-    take_turn, waits::Watch,
+    Files, Patience, ROLES, TABLE, bound, change::moment, connect, is_of, judge, ledger, millis, name, options,
+    statements, take_turn, waits::Watch,
 };
 
 /// How it looks.
