@@ -1,6 +1,5 @@
 -- faqs: short questions and answers in an order that people chose. A row with site_id NULL serves all sites of its
--- org. This file is the pattern for a noun: table, indexes, enable and force, policies, grants and what is not
--- granted, triggers.
+-- org. This file is the pattern of a noun that the widget reads; 0019_saved_replies.sql, of one that it does not.
 set local role vicket_owner;
 
 create table vicket.faqs (

@@ -1548,20 +1548,20 @@ declare
     else new.slug end;
   letters constant text := left(upper(regexp_replace(own, '[^a-z]', '', 'g')), 4);
   proposed constant text := rpad(letters, greatest(2, length(letters)), 'X');
+  more text := '';
   tries integer := 0;
   rest integer;
 begin
-  new.prefix := proposed;
-  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = new.prefix) loop
+  while exists (select from vicket.sites s where s.org_id = new.org_id and s.prefix = proposed || more) loop
     tries := tries + 1;
-    new.prefix := '';
+    more := '';
     rest := tries;
     while rest > 0 loop
-      new.prefix := chr(65 + rest % 26) || new.prefix;
+      more := chr(65 + rest % 26) || more;
       rest := rest / 26;
     end loop;
-    new.prefix := proposed || new.prefix;
   end loop;
+  new.prefix := proposed || more;
   return new;
 end $$;
 alter function vicket.site_prefixed() owner to vicket_owner;

@@ -162,7 +162,7 @@ mod tests {
         let all: BTreeSet<&str> = NAMES.iter().map(|(name, _)| *name).collect();
         let sql: BTreeSet<&[&str]> = NAMES.iter().map(|(_, sql)| *sql).collect();
         assert!(all.len() == NAMES.len() && sql.len() == NAMES.len());
-        let word = |name: &&str| name.chars().all(|letter| letter.is_ascii_lowercase() || "-?".contains(letter));
+        let word = |name: &&str| name.chars().all(|letter| letter.is_ascii_lowercase() || "-?/".contains(letter));
         assert!(all.iter().all(word), "a permission has a colon, and `!` is for what restricts");
     }
 }

@@ -209,8 +209,8 @@ async fn six_migrations_at_once_of_a_fresh_cluster_make_the_roles_once_and_set_t
 /// What breaks isolation, and what is said of it.
 const BREACHES: [(&str, &str); 6] = [
     (
-        "create or replace function ctx.is_member() returns boolean language plpgsql stable parallel safe security definer
-           set search_path = pg_catalog, pg_temp as $$ begin return true; end $$",
+        "create or replace function ctx.is_member() returns boolean language sql stable parallel safe
+           as $$ select (ctx.actor()) is not null $$",
         "function-body: ctx.is_member(): its body is not the one of the migrations",
     ),
     ("alter function ctx.org_by_key() security invoker", "function-body: ctx.org_by_key(): is plpgsql stable"),

@@ -404,6 +404,7 @@ fn fill(
             return Some(format!("{{{element}}}"));
         }
         "text" | "character varying" => {
+            let own = site.and_then(|site| planted.sites[org].get(site)).map_or("", String::as_str);
             let candidates = [
                 unique.clone(),
                 format!("{unique}@probe.example"),
@@ -411,6 +412,10 @@ fn fill(
                 "ab12".to_owned(),
                 "$argon2id$probe".to_owned(),
                 "Probe".to_owned(),
+                // A short name in capitals, of the digits of the long one.
+                unique[6..14].bytes().map(|digit| char::from(b'A' + digit % 26)).collect(),
+                // The name of a site's object.
+                format!("{}/{own}/{unique}", planted.orgs[org]),
             ];
             return candidates.get(choice % candidates.len()).cloned();
         }

@@ -24,6 +24,7 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
     let change = "
         -- No index of articles is left; that of a ticket's messages is gone.
         alter table vicket.articles drop constraint articles_slug_unique, drop constraint articles_pkey;
+        drop index vicket.articles_newest, vicket.articles_popular, vicket.articles_made, vicket.articles_made_in_site;
         alter table vicket.attachments drop constraint attachments_message_fkey;
         alter table vicket.ticket_messages drop constraint ticket_messages_of_ticket;
         drop index vicket.ticket_messages_in_order;
@@ -41,9 +42,9 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
         "vicket_widget articles, popular: filter articles, scan articles",
         "vicket_widget articles, searched: filter articles, scan articles",
         "vicket_widget one article: filter articles, scan articles",
-        "vicket_widget thread: context Result, context tickets, filter ticket_messages",
+        "vicket_widget thread: context Result, context sites, context tickets, filter ticket_messages",
         "vicket_widget one file: filter ticket_messages",
-        "vicket_widget reply: context Result, context tickets",
+        "vicket_widget reply: context Result, context sites, context tickets",
         "vicket_agent articles: scan articles",
         "vicket_agent teams: context teams",
     ];

@@ -1,21 +1,24 @@
 //! Requests as a server sent them: read from PostgreSQL's log, written as files, sent again.
 //!
 //! A file is one request: the messages of one transaction, or more. What the server draws anew for each request (ids, tokens,
-//! request ids) stands as `{uuid 1}` or `{hex 64 2}`, by its form and which of them it is.
+//! request ids) stands as `{uuid 1}` or `{hex 64 2}`, by its form and which of them it is. What the database draws is in the
+//! answer of a message: the last UUIDs of its row, which the line `-- answers` names.
 
 use std::{collections::HashMap, fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, ensure};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 use vicket::db;
 
 /// One message to PostgreSQL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     pub sql: String,
     /// As SQL literals, when the message is a prepared statement's.
     pub parameters: Option<Vec<String>>,
+    /// The places of later messages that the last UUIDs of its row are for.
+    pub answers: Vec<String>,
 }
 
 /// What a server sends for one request.
@@ -28,6 +31,9 @@ pub struct Request {
 
 const SEPARATOR: &str = "\n-- next message\n";
 const PARAMETERS: &str = "-- parameters: ";
+const ANSWERS: &str = "-- answers: ";
+/// The call whose answer later messages need.
+const ANSWERED: &str = "ctx.claim_submission(";
 const LOGIN: &str = "-- login: ";
 
 impl Request {
@@ -37,6 +43,9 @@ impl Request {
             text += SEPARATOR;
             if let Some(parameters) = &message.parameters {
                 let _ = writeln!(text, "{PARAMETERS}{}", parameters.join(", "));
+            }
+            if !message.answers.is_empty() {
+                let _ = writeln!(text, "{ANSWERS}{}", message.answers.join(", "));
             }
             text += &message.sql;
             text.push('\n');
@@ -55,7 +64,10 @@ impl Request {
                     Some((parameters, sql)) => (Some(literals(parameters)), sql),
                     None => (None, part),
                 };
-                Message { sql: sql.trim_end().to_owned(), parameters }
+                let answered = sql.strip_prefix(ANSWERS).and_then(|sql| sql.split_once('\n'));
+                let (answers, sql) = answered.unwrap_or(("", sql));
+                let answers = answers.split(", ").filter(|place| !place.is_empty()).map(str::to_owned).collect();
+                Message { sql: sql.trim_end().to_owned(), parameters, answers }
             })
             .collect();
         ensure!(!messages.is_empty(), "no message");
@@ -107,9 +119,9 @@ pub fn logged(log: &str, login: &str, database: &str) -> Vec<Message> {
             entry += &more[1..];
         }
         if let Some(sql) = entry.strip_prefix("LOG:  statement: ") {
-            messages.push(Message { sql: sql.to_owned(), parameters: None });
+            messages.push(Message { sql: sql.to_owned(), ..Message::default() });
         } else if let Some((_, sql)) = entry.strip_prefix("LOG:  execute ").and_then(|it| it.split_once(": ")) {
-            messages.push(Message { sql: sql.to_owned(), parameters: Some(Vec::new()) });
+            messages.push(Message { sql: sql.to_owned(), parameters: Some(Vec::new()), ..Message::default() });
         } else if let (Some(bound), Some(last)) = (entry.strip_prefix("DETAIL:  parameters: "), messages.last_mut()) {
             let value =
                 |literal: &String| literal.split_once(" = ").map_or(String::new(), |(_, value)| value.to_owned());
@@ -149,7 +161,7 @@ pub fn generalised(one: &[Message], other: &[Message]) -> anyhow::Result<Vec<Mes
         }
         Ok(text)
     };
-    let mut messages = Vec::new();
+    let mut messages: Vec<Message> = Vec::new();
     for (one, other) in one.iter().zip(other) {
         let sql = general(&one.sql, &other.sql)?;
         let parameters = match (&one.parameters, &other.parameters) {
@@ -159,9 +171,29 @@ pub fn generalised(one: &[Message], other: &[Message]) -> anyhow::Result<Vec<Mes
             (None, None) => None,
             _ => anyhow::bail!("other parameters: {one:?} {other:?}"),
         };
-        messages.push(Message { sql, parameters });
+        messages.push(Message { sql, parameters, answers: Vec::new() });
+    }
+    if let Some(at) = messages.iter().position(|message| message.sql.contains(ANSWERED)) {
+        let (before, after) = messages.split_at(at + 1);
+        let known: Vec<String> = before.iter().flat_map(Message::places).collect();
+        let mut answers: Vec<String> = Vec::new();
+        for place in after.iter().flat_map(Message::places) {
+            if place.starts_with("uuid ") && !known.contains(&place) && !answers.contains(&place) {
+                answers.push(place);
+            }
+        }
+        messages[at].answers = answers;
     }
     Ok(messages)
+}
+
+impl Message {
+    /// What is drawn anew for it, in the order in which it stands there.
+    fn places(&self) -> Vec<String> {
+        let texts = std::iter::once(&self.sql).chain(self.parameters.iter().flatten());
+        let inside = texts.flat_map(|text| text.split('{').skip(1).filter_map(|part| part.split_once('}')));
+        inside.map(|(place, _)| place.to_owned()).filter(|place| draw(place).is_some()).collect()
+    }
 }
 
 /// Runs of letters, digits and hyphens, and what stands between them.
@@ -203,7 +235,7 @@ impl<'a> Client<'a> {
         let mut drawn = HashMap::new();
         for message in &request.messages {
             let sql = filled(&message.sql, &mut drawn);
-            match &message.parameters {
+            let rows = match &message.parameters {
                 Some(parameters) if !parameters.is_empty() => {
                     let name = format!("s{}", prepared.len());
                     if !prepared.contains_key(&sql) {
@@ -211,9 +243,14 @@ impl<'a> Client<'a> {
                         prepared.insert(sql.clone(), name);
                     }
                     let values: Vec<String> = parameters.iter().map(|literal| filled(literal, &mut drawn)).collect();
-                    execute(&mut connection, &format!("execute {}({})", prepared[&sql], values.join(", "))).await?;
+                    execute(&mut connection, &format!("execute {}({})", prepared[&sql], values.join(", "))).await?
                 }
                 _ => execute(&mut connection, &sql).await?,
+            };
+            if !message.answers.is_empty() {
+                let ids = rows.first().map(uuids).unwrap_or_default();
+                ensure!(ids.len() >= message.answers.len(), "the answer lacks ids: {sql}");
+                drawn.extend(message.answers.iter().cloned().rev().zip(ids.into_iter().rev()));
             }
         }
         self.connections.insert(request.login.clone(), (connection, prepared));
@@ -221,9 +258,14 @@ impl<'a> Client<'a> {
     }
 }
 
-async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.with_context(|| sql.to_owned())?;
-    Ok(())
+async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<PgRow>> {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await.with_context(|| sql.to_owned())
+}
+
+/// The UUIDs of a row, column by column.
+fn uuids(row: &PgRow) -> Vec<String> {
+    let of = |at| row.try_get::<Uuid, _>(at).ok().map(|id| id.to_string());
+    (0..row.len()).filter_map(of).collect()
 }
 
 /// With something new in each place for it; the same of a number within one request.
@@ -269,6 +311,7 @@ fn what_differs_between_two_recordings_is_drawn_anew_and_the_same_in_one_request
     let message = |id: Uuid, hex: &str| Message {
         sql: format!("select f('\\x{hex}', '{{a,b}}')"),
         parameters: Some(vec![format!("'{id}'"), "NULL".to_owned(), format!("'x {id}'")]),
+        answers: Vec::new(),
     };
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     let hexes = ["00ff".repeat(8), "11ee".repeat(8)];
@@ -284,6 +327,18 @@ fn what_differs_between_two_recordings_is_drawn_anew_and_the_same_in_one_request
 }
 
 #[test]
+fn what_the_database_draws_is_read_from_its_answer() {
+    let claimed = |hex: &str| Message { sql: format!("select * from {ANSWERED}'{hex}')"), ..Message::default() };
+    let used = |id: Uuid| Message { sql: format!("select '{id}'"), ..Message::default() };
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let hexes = ["00ff".repeat(8), "11ee".repeat(8)];
+    let messages = generalised(&[claimed(&hexes[0]), used(one)], &[claimed(&hexes[1]), used(other)]).expect("alike");
+    assert_eq!(messages[0].answers, ["uuid 2"]);
+    let request = Request { name: "x".to_owned(), login: "y".to_owned(), messages };
+    assert_eq!(Request::parse("x", &request.text()).expect("read").messages, request.messages);
+}
+
+#[test]
 fn a_log_is_read_by_login() {
     let log = "2026 [1] gate@db LOG:  statement: BEGIN; SELECT 1\n\
                2026 [2] other@db LOG:  statement: SELECT 2\n\
@@ -293,6 +348,9 @@ fn a_log_is_read_by_login() {
     let bound = vec!["'a, ''b'''".to_owned(), "NULL".to_owned()];
     let messages = logged(log, "gate", "db");
     assert_eq!(messages.len(), 3);
-    assert_eq!(messages[1], Message { sql: "select $1,\n  $2".to_owned(), parameters: Some(bound) });
+    assert_eq!(
+        messages[1],
+        Message { sql: "select $1,\n  $2".to_owned(), parameters: Some(bound), ..Message::default() }
+    );
     assert_eq!(messages[2].parameters, Some(Vec::new()));
 }

@@ -2,20 +2,36 @@
 -- login: vicket_gate_widget
 
 -- next message
-BEGIN READ ONLY; SELECT * FROM auth.enter('\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'); SET LOCAL ROLE vicket_widget
+BEGIN READ ONLY
+
+-- next message
+-- parameters: '\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'
+select * from auth.enter_site($1, $2, $3)
 
 -- next message
 -- parameters: NULL, NULL, '21', 'words help'
-select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint as rank
+select p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank
+            from (
+              (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint as rank, (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint as key
             from vicket.articles a
-            where ($4::text is null or a.search @@ websearch_to_tsquery('pg_catalog.english', $4))
+            where a.site_id = (select ctx.site_id())
+              and ($4::text is null or a.search @@ websearch_to_tsquery('pg_catalog.english', $4))
               and ($1::bigint is null or ((ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint, a.id) < ($1, $2))
-              and (
-                a.site_id is not null
-                or not exists (select from vicket.articles own where own.slug = a.slug and own.site_id is not null)
-              )
             order by (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint desc, a.id desc
+            limit $3)
+              union all
+              (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint as rank, (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint as key
+            from vicket.articles a
+            where a.site_id is null and not exists (
+                select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+              )
+              and ($4::text is null or a.search @@ websearch_to_tsquery('pg_catalog.english', $4))
+              and ($1::bigint is null or ((ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint, a.id) < ($1, $2))
+            order by (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint desc, a.id desc
+            limit $3)
+            ) p
+            order by p.key desc, p.id desc
             limit $3
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

@@ -2,11 +2,15 @@
 -- login: vicket_gate_widget
 
 -- next message
-BEGIN READ ONLY; SELECT * FROM auth.enter('\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'); SET LOCAL ROLE vicket_widget
+BEGIN READ ONLY
+
+-- next message
+-- parameters: '\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'
+select * from auth.enter_site($1, $2, $3)
 
 -- next message
 -- parameters: 
 select * from ctx.listed_origins()
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

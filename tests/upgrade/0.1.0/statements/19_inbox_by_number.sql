@@ -2,12 +2,16 @@
 -- login: vicket_gate_agent
 
 -- next message
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
 
 -- next message
--- parameters: NULL, NULL, NULL, NULL, NULL, NULL, 'f', '7', NULL, '21'
-select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, st.name as status,
-              t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
+
+-- next message
+-- parameters: NULL, NULL, NULL, NULL, NULL, NULL, 'f', '7', NULL, NULL, '21'
+select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
+              t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at
             from (
           select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
@@ -22,15 +26,18 @@ select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, 
               or i.priority_id in (select f.id from vicket.ticket_priorities f where lower(f.name) = lower($5)))
             and ($6::uuid is null or i.assignee_id = $6)
             and (not $7 or i.assignee_id is null)
-            and ($8::bigint is null or i.number = $8)
-            and ($9::text is null
-              or i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
-              or i.id in (
-                select m.ticket_id from vicket.ticket_messages m
-                where m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+            and ($8::bigint is null and $9::text is null
+              or i.number = $8
+                and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))
+              or $9::text is not null and (
+                i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+                or i.id in (
+                  select m.ticket_id from vicket.ticket_messages m
+                  where m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
+                )
               ))
           order by i.created_at desc, i.id desc
-          limit $10
+          limit $11
         ) t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
             join vicket.ticket_statuses st on st.org_id = t.org_id and st.id = t.status_id
@@ -38,4 +45,4 @@ select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, 
             left join ctx.people() a on a.user_id = t.assignee_id order by t.created_at desc, t.id desc
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

@@ -1,13 +1,17 @@
--- 22_one_ticket, as the server of the release sends it.
+-- 23_one_ticket, as the server of the release sends it.
 -- login: vicket_gate_agent
 
 -- next message
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
 -- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
-select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, st.name as status,
-              t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
+select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
+              t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at
             from vicket.tickets t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
@@ -33,4 +37,4 @@ select at, actor, kind, before, after from vicket.ticket_events where ticket_id 
 select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

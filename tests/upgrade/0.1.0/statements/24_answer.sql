@@ -1,8 +1,12 @@
--- 23_answer, as the server of the release sends it.
+-- 24_answer, as the server of the release sends it.
 -- login: vicket_gate_agent
 
 -- next message
-BEGIN READ WRITE; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+BEGIN READ WRITE
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
 -- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73', 'Like this.', 'f'
@@ -11,4 +15,4 @@ insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
         returning id, author, author_id, author_name, body, internal, created_at
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

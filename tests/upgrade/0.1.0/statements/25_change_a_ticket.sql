@@ -1,13 +1,32 @@
--- 39_one_ticket_in_a_team, as the server of the release sends it.
+-- 25_change_a_ticket, as the server of the release sends it.
 -- login: vicket_gate_agent
 
 -- next message
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xb1cddb81067361a8475103c114b479367f49941aee9e1e1fc534e15d75205575', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+BEGIN READ WRITE
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
+
+-- next message
+-- parameters: 'pending'
+select id from vicket.ticket_statuses
+                where deleted_at is null and (id::text = $1 or lower(name) = lower($1) or category = $1)
+                order by id::text = $1 desc, lower(name) = lower($1) desc, is_default desc, position, id
+                limit 1
+
+-- next message
+-- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73', 'f31b21e8-671a-43c8-8eed-fa74562e2724', NULL, 'f', NULL
+update vicket.tickets set
+          status_id = coalesce($2, status_id),
+          priority_id = coalesce($3, priority_id),
+          assignee_id = case when $4 then $5 else assignee_id end
+        where id = $1
 
 -- next message
 -- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
-select t.id, s.slug as site, t.number, t.subject, t.email, t.name, t.status_id, st.name as status,
-              t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
+select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
+              t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at
             from vicket.tickets t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
@@ -33,4 +52,4 @@ select at, actor, kind, before, after from vicket.ticket_events where ticket_id 
 select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

@@ -1,12 +1,16 @@
--- 26_a_site_s_key, as the server of the release sends it.
+-- 27_a_site_s_key, as the server of the release sends it.
 -- login: vicket_gate_agent
 
 -- next message
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
 -- parameters: 'site-7'
-select id, slug, name, reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute, created_at, updated_at from vicket.sites where slug = $1
+select id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute, created_at, updated_at from vicket.sites where slug = $1
 
 -- next message
 -- parameters: '0473ea06-1318-435a-839c-774de770c85c', 'active'
@@ -25,4 +29,4 @@ select o.origin, o.last_used_at
         limit 20
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()

@@ -1,8 +1,12 @@
--- 29_articles, as the server of the release sends it.
+-- 30_articles, as the server of the release sends it.
 -- login: vicket_gate_agent
 
 -- next message
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT * FROM auth.enter_session('\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', '\x706c616e73'); SET LOCAL ROLE vicket_agent
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
 -- parameters: NULL, NULL, NULL, NULL, NULL, '21'
@@ -18,4 +22,4 @@ select a.id, s.slug as site, a.slug, a.title, a.excerpt, a.body_markdown, a.body
         limit $6
 
 -- next message
-COMMIT
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
