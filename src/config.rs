@@ -187,6 +187,9 @@ pub struct AuditArgs {
     /// For --plans: sites to make, five an org
     #[arg(long, default_value_t = 1000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(100..=20_000))]
     pub sites: u32,
+    /// For --plans: tickets more of one site, a tenant that is many times the others
+    #[arg(long, default_value_t = 100_000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub large: u32,
 }
 
 #[derive(Subcommand)]

@@ -27,11 +27,18 @@ use tree::{Catalog, Place};
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Size {
     pub sites: u32,
+    /// Of all sites alike.
     pub rows: u32,
+    /// Tickets more of the site that is asked for its rows, and a tenth as many articles.
+    pub large: u32,
 }
 
 /// Sites of an org.
 const SITES_AN_ORG: u32 = 5;
+/// Pages that a statement may touch, however many rows its tenant has.
+const PAGES: u64 = 1000;
+/// Operations with a statement that is about all of a tenant's rows, or those of two weeks: they search texts, and count.
+const WHOLE: [&str; 4] = ["articles, searched", "inbox, searched", "inbox, by reference", "start page"];
 
 /// One statement, worst of its runs.
 #[derive(Clone, Default, Debug, Serialize)]
@@ -152,12 +159,24 @@ async fn guarded(scratch: &Scratch, size: Size, change: &str) -> anyhow::Result<
     let mut operations = Vec::new();
     operations::run(scratch, &mut connection, &mut |name, role, from| {
         let text = log_from(&scratch.log(), from)?;
-        operations.push(Operation { name, role, statements: statements(&text, &catalog, role)? });
+        let mut statements = statements(&text, &catalog, role)?;
+        bound(name, &mut statements);
+        operations.push(Operation { name, role, statements });
         Ok(())
     })
     .await?;
     connection.close().await?;
     Ok(Plans { size, rows, operations })
+}
+
+/// Finds what touches too many pages.
+fn bound(operation: &str, statements: &mut [Statement]) {
+    for statement in statements.iter_mut().filter(|statement| statement.pages > PAGES) {
+        if !WHOLE.contains(&operation) {
+            let fault = format!("{} pages were touched, {PAGES} are the most", statement.pages);
+            statement.faults.insert("pages".to_owned(), fault);
+        }
+    }
 }
 
 /// Rows of every tenant, and how many there are.
@@ -167,9 +186,11 @@ async fn guarded(scratch: &Scratch, size: Size, change: &str) -> anyhow::Result<
 pub async fn seed(connection: &mut PgConnection, size: Size) -> anyhow::Result<i64> {
     let orgs = (size.sites / SITES_AN_ORG).max(2);
     let settings = format!(
-        "set seed.orgs = {orgs}; set seed.sites = {}; set seed.rows = {}; set jit = off",
+        "set seed.orgs = {orgs}; set seed.sites = {}; set seed.rows = {}; set seed.large = {}; set seed.large_site = '{}'; set jit = off",
         size.sites,
-        size.rows / size.sites
+        size.rows / size.sites,
+        size.large,
+        operations::SITE
     );
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
     for statement in include_str!("plans/seed.sql").split(";\n") {
@@ -231,4 +252,20 @@ fn statements(log: &str, catalog: &Catalog, role: &str) -> anyhow::Result<Vec<St
 /// A statement in one line.
 fn named(sql: &str) -> String {
     sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_that_touches_too_many_pages_has_a_fault_unless_it_is_about_all_of_a_tenants_rows() {
+        let of = |pages| Statement { pages, ..Statement::default() };
+        let mut statements = [of(PAGES), of(PAGES + 1)];
+        bound("start page", &mut statements);
+        assert!(statements.iter().all(|statement| statement.faults.is_empty()));
+        bound("inbox", &mut statements);
+        assert!(statements[0].faults.is_empty());
+        assert_eq!(statements[1].faults["pages"], "1001 pages were touched, 1000 are the most");
+    }
 }

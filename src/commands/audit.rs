@@ -30,7 +30,7 @@ pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Resu
         return mutate(args.format).await;
     }
     if args.plans && command.is_none() {
-        return plans(Size { sites: args.sites, rows: args.rows }, args.format).await;
+        return plans(Size { sites: args.sites, rows: args.rows, large: args.large }, args.format).await;
     }
     let admin_url = args.admin_url.clone().context("VICKET_ADMIN_URL is not set, and --admin-url is not given")?;
     match command {

@@ -26,7 +26,7 @@ use crate::{
 /// After five plans of its own, a prepared statement may get one for all parameters, and keeps it.
 pub const RUNS: usize = 7;
 /// Whose rows are asked for: neither the first nor the last.
-const SITE: &str = "site-7";
+pub const SITE: &str = "site-7";
 const KEY: &str = "active key of site 7";
 const ORIGIN: &str = "https://1.site-7.example";
 /// The second page of a list by time.

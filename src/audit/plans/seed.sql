@@ -1,5 +1,6 @@
--- Many tenants' rows, by the settings `seed.orgs`, `seed.sites` and `seed.rows` (of one site). Digests are those of texts
--- that the guard knows too. Triggers and foreign keys make the orgs and sleep for the rest.
+-- Many tenants' rows, by the settings `seed.orgs`, `seed.sites`, `seed.rows` (of one site) and `seed.large` (tickets more of
+-- one of the sites, `seed.large_site`). Digests are those of texts that the guard knows too. Triggers and foreign keys make
+-- the orgs and sleep for the rest.
 insert into vicket.orgs (slug, name)
   select 'org-' || n, 'Org ' || n from generate_series(1, current_setting('seed.orgs')::int) as n;
 
@@ -88,6 +89,20 @@ insert into vicket.tickets
     at, at, m.statuses[k % 4 + 1], m.priorities[k % 4 + 1],
     case when k % 3 = 0 then (select p.id from person p where p.org_id = m.org_id and p.k = 2) end
   from many m;
+-- A tenant that is many times the others: what the planner knows of the average is wrong of it. A ticket each five minutes, an
+-- article to ten of them.
+insert into vicket.tickets
+  (org_id, site_id, number, email, name, subject, status, created_at, updated_at, status_id, priority_id)
+  select s.org_id, s.id, 1000000 + k, 'customer-' || k || '@example.com', 'Customer ' || k, 'Subject ' || k, s.categories[k % 4 + 1],
+    at, at, s.statuses[k % 4 + 1], s.priorities[k % 4 + 1]
+  from site s, generate_series(1, current_setting('seed.large')::int) as k, lateral (select now() - k * interval '5 minutes' as at) at
+  where 'site-' || s.n = current_setting('seed.large_site');
+insert into vicket.articles (org_id, site_id, slug, title, excerpt, body_markdown, body_html, status, published_at, view_count, created_at)
+  select s.org_id, s.id, 'more-' || k, 'How to ' || k, 'About ' || k, 'Words ' || k || ' of help ' || k % 17, '<p>Words</p>',
+    case when k % 5 = 0 then 'draft' else 'published' end, at, k, at
+  from site s, generate_series(1, current_setting('seed.large')::int / 10) as k,
+    lateral (select now() - k * interval '1 hour' as at) at
+  where 'site-' || s.n = current_setting('seed.large_site');
 insert into vicket.ticket_messages (org_id, site_id, ticket_id, author, author_name, body, internal, created_at)
   select t.org_id, t.site_id, t.id, case when k = 1 then 'customer' else 'agent' end, 'Somebody',
     'Words ' || t.number || ' about ' || t.number % 23, k = 2 and t.number % 4 = 0, t.created_at + k * interval '1 hour'

@@ -28,7 +28,7 @@ use crate::harness::{DEPLOY, connect};
 
 const DATABASE: &str = "scratch";
 /// The plan guard asks for the seventh site, and wants it among its org's first; most of the others go again.
-const SIZE: Size = Size { sites: 20, rows: 2000 };
+const SIZE: Size = Size { sites: 20, rows: 2000, large: 0 };
 
 /// The same ids and the same moment in every run. Only a superuser may, and only of a cluster that is thrown away.
 const STAND_STILL: &str = "

@@ -11,10 +11,11 @@ select * from auth.enter_site($1, $2, $3)
 -- next message
 -- parameters: 
 select s.name, s.slug, o.name as org_name,
-          (select count(*) from vicket.articles a
-            where a.site_id is not null
-              or not exists (select from vicket.articles own where own.slug = a.slug and own.site_id is not null)
-          ) as article_count,
+          (select count(*) from vicket.articles a where a.site_id = (select ctx.site_id()))
+            + (select count(*) from vicket.articles a
+              where a.site_id is null and not exists (
+                select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+              )) as article_count,
           (select count(*) from vicket.faqs) as faq_count
         from vicket.sites s
         join vicket.orgs o on o.id = s.org_id
