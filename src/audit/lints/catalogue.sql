@@ -27,6 +27,7 @@
     ('policy-unsealed', 'error', 'The seal is what holds when a statement is injected: without it a changed setting is another tenant.'),
     ('policy-actorless', 'error', 'A policy of agents that does not ask ctx.may lets whoever belongs to the org, or nobody at all, pass.'),
     ('policy-teamless', 'error', 'Who is in a team sees the tickets of its sites; a policy without that shows them the whole org''s.'),
+    ('policy-marked', 'error', 'What is marked as deleted is gone for everybody but the worker that deletes it.'),
     ('policy-escalation', 'error', 'Who may hand out more than they have, or act as somebody else, has everything.'),
     ('policy-ticketless', 'error', 'A key is public: what one customer wrote is for who holds that ticket''s token.'),
     ('policy-voice', 'error', 'A customer must not read notes among agents, and nobody speaks with another''s voice.'),

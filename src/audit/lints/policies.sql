@@ -57,6 +57,31 @@ where e.permissive
       and (c.text = '(ticket_id = ( SELECT ctx.ticket_id() AS ticket_id))' or strpos(c.text, 'ctx.may_issue_token') > 0)
   )
 union all
+-- An object is reserved before there is a row that names its ticket.
+select 'policy-ticketless', e.relation, e.object, 'its ' || e.clause || ' does not demand a token of a ticket',
+  format('alter policy %I on %s %s (... and (select ctx.ticket_id()) is not null);', e.name, e.of, lower(e.clause))
+from expression e
+join role on role.name = 'vicket_widget' and role.oid = any (e.roles)
+join attribute a on a.relation = e.relation and a.name = 'object_key'
+where e.permissive
+  and not exists (select from attribute t where t.relation = e.relation and t.name = 'ticket_id')
+  and not exists (
+    select from conjunct c
+    where c.oid = e.oid and c.clause = e.clause and c.text = '(( SELECT ctx.ticket_id() AS ticket_id) IS NOT NULL)'
+  )
+union all
+-- A status or priority that is marked still names its tickets until they are moved; an org that is, nobody enters.
+select 'policy-marked', e.relation, e.object,
+  'its ' || e.clause || case e.command when 'w' then ' lets what is marked as deleted be changed' else ' shows what is marked as deleted' end,
+  format('alter policy %I on %s %s (... and deleted_at is null);', e.name, e.of, lower(e.clause))
+from expression e
+join tab t on t.oid = e.relation
+join attribute a on a.relation = e.relation and a.name = 'deleted_at'
+where e.permissive and e.clause = 'USING' and t.bare <> 'orgs'
+  and exists (select from role where role.oid = any (e.roles) and role.name in ('vicket_agent', 'vicket_operator'))
+  and (e.command = 'w' or e.command in ('r', '*') and t.site is not null)
+  and not exists (select from conjunct c where c.oid = e.oid and c.clause = e.clause and c.text = '(deleted_at IS NULL)')
+union all
 select 'policy-voice', e.relation, e.object, 'its ' || e.clause || ' does not demand ' || v.demand,
   format('alter policy %I on %s %s (... and %s);', e.name, e.of, lower(e.clause), v.demand)
 from expression e
@@ -143,7 +168,7 @@ from expression e
 join tab t on t.oid = e.relation
 join role on role.name = 'vicket_agent' and role.oid = any (e.roles)
 where e.permissive
-  and (t.name = 'vicket.tickets' or exists (select from attribute a where a.relation = t.oid and a.name = 'ticket_id'))
+  and (t.name = 'vicket.tickets' or exists (select from attribute a where a.relation = t.oid and a.name in ('ticket_id', 'object_key')))
   and not exists (
     select from conjunct c
     where c.oid = e.oid and c.clause = e.clause

@@ -252,6 +252,32 @@ create policy x on vicket.ticket_messages for select to vicket_agent using (org_
 create policy x on vicket.ticket_messages for select to vicket_agent using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:read'))
   and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids()))));
 
+-- lint: policy-teamless
+-- bad
+alter policy agent_insert on vicket.object_removals with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+-- good
+alter policy agent_insert on vicket.object_removals with check (((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  and org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+
+-- lint: policy-ticketless
+-- bad
+alter policy widget_insert on vicket.object_removals with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
+-- good
+alter policy widget_insert on vicket.object_removals with check ((select ctx.ticket_id()) is not null and org_id = (select ctx.org_id())
+  and site_id = (select ctx.site_id()));
+
+-- lint: policy-marked
+-- bad
+alter policy agent_select on vicket.sites using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+-- good
+alter policy agent_select on vicket.sites using (deleted_at is null and org_id = (select ctx.org_id()) and (select ctx.is_member()));
+
+-- lint: policy-marked
+-- bad
+alter policy agent_update on vicket.ticket_statuses using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
+-- good
+alter policy agent_select on vicket.ticket_statuses using (org_id = (select ctx.org_id()) and (select ctx.may('status:read')));
+
 -- lint: policy-escalation
 -- bad
 alter policy agent_insert on vicket.invitations with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
