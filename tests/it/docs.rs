@@ -200,13 +200,15 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
-const GUIDES: [&str; 6] = [
+const GUIDES: [&str; 8] = [
     "README.md",
     "docs/api-authentication.md",
     "docs/api-endpoints.md",
     "docs/frontend.md",
     "docs/audit.md",
     "docs/migrations.md",
+    "docs/database.md",
+    "migrations/README.md",
 ];
 
 #[test]
