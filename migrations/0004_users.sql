@@ -39,6 +39,9 @@ alter table vicket.sessions force row level security;
 create policy definer_select on vicket.users for select to vicket_definer using (true);
 create policy definer_insert on vicket.users for insert to vicket_definer with check (true);
 create policy definer_update on vicket.users for update to vicket_definer using (true) with check (true);
+create policy definer_delete on vicket.users
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker' or (select ctx.operates()));
 create policy definer_select on vicket.sessions for select to vicket_definer using (true);
 create policy definer_insert on vicket.sessions for insert to vicket_definer with check (true);
 create policy definer_update on vicket.sessions
@@ -47,8 +50,8 @@ create policy definer_update on vicket.sessions
   with check (session_user = 'vicket_worker');
 create policy definer_delete on vicket.sessions for delete to vicket_definer using (true);
 
-grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash), update (password_hash)
-  on vicket.users to vicket_definer;
+grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash), update (password_hash),
+  delete on vicket.users to vicket_definer;
 grant select, insert (user_id, token_hash), update (last_used_at), delete on vicket.sessions to vicket_definer;
 -- Not granted: anything to a request role, a gate or a command.
 
@@ -63,6 +66,8 @@ comment on policy definer_select on vicket.users is 'Not narrowed: whoever logs 
 comment on policy definer_insert on vicket.users is 'Not narrowed: whoever joins has no tenant yet.';
 comment on policy definer_update on vicket.users is
   'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
+comment on policy definer_delete on vicket.users is
+  'worker.forget_org, admin.erase_person: whoever is in no org any more.';
 comment on policy definer_select on vicket.sessions is
   'Not narrowed: a session is found by its digest before there is a context.';
 comment on policy definer_insert on vicket.sessions is 'Not narrowed: whoever logs in has no context yet.';

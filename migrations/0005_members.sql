@@ -99,6 +99,7 @@ grant select, insert (user_id, role), update (role) on vicket.members to vicket_
 grant select (org_id, user_id, role, created_at), insert (org_id, user_id, role), delete on vicket.members to vicket_definer;
 grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role, token_hash)
   on vicket.invitations to vicket_agent, vicket_operator;
+grant update (invited_by) on vicket.invitations to vicket_operator;
 grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at), delete on vicket.invitations to vicket_definer;
 -- Not granted: INSERT of members to agents (who joins accepts an invitation); DELETE to requests and commands
 -- (ctx.remove); token_hash to any reader but the definer; UPDATE of invitations to anyone: a new one is a new row.

@@ -92,6 +92,7 @@ grant select (org_id, site_id, id, hint, state, created_at, created_by, activate
   insert (site_id, key_hash, hint, state, activated_at),
   update (state, activated_at, revoked_at)
   on vicket.site_keys to vicket_agent, vicket_operator;
+grant update (created_by) on vicket.site_keys to vicket_operator;
 grant select (org_id, site_id, id, key_hash, state, last_used_at), update (last_used_at, state, revoked_at)
   on vicket.site_keys to vicket_definer;
 grant select (org_id, site_id, key_id, origin, last_used_at) on vicket.site_key_origins to vicket_agent;

@@ -102,7 +102,7 @@ grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_htm
   on vicket.articles to vicket_agent;
 grant select,
   insert (site_id, slug, title, excerpt, body_markdown, body_html, status, published_at),
-  update (slug, title, excerpt, body_markdown, body_html, status, published_at, updated_at)
+  update (slug, title, excerpt, body_markdown, body_html, status, published_at, updated_at, created_by, updated_by)
   on vicket.articles to vicket_operator;
 grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity), delete
   on vicket.articles to vicket_definer;

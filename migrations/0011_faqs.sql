@@ -69,7 +69,7 @@ grant select,
   on vicket.faqs to vicket_agent;
 grant select,
   insert (site_id, question, answer_markdown, answer_html, position, status),
-  update (question, answer_markdown, answer_html, position, status, updated_at)
+  update (question, answer_markdown, answer_html, position, status, updated_at, created_by, updated_by)
   on vicket.faqs to vicket_operator;
 grant select (org_id, id), delete on vicket.faqs to vicket_definer;
 -- Not granted: org_id to any writer (it comes from the context); site_id to UPDATE (a row does not move); status to

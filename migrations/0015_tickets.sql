@@ -252,6 +252,10 @@ create policy agent_select on vicket.ticket_events
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
+create policy operator_all on vicket.ticket_events
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
 create policy definer_insert on vicket.ticket_events
   for insert to vicket_definer
   with check (true);
@@ -271,6 +275,7 @@ grant select (org_id, site_id, ticket_id, token_hash) on vicket.ticket_tokens to
 grant select, insert, update (request_hash, kind, ticket_id, message_id, created_at), delete
   on vicket.submissions to vicket_definer;
 grant select on vicket.ticket_events to vicket_agent;
+grant select, update (actor, before, after) on vicket.ticket_events to vicket_operator;
 grant insert (org_id, site_id, ticket_id, actor, kind, before, after) on vicket.ticket_events to vicket_definer;
 -- Not granted: SELECT of email to vicket_widget (nobody needs it there), number to any writer (a trigger counts), any
 -- UPDATE or DELETE to vicket_widget (a reply reopens by trigger); tickets' INSERT and what the customer wrote to
@@ -318,6 +323,7 @@ comment on policy definer_update on vicket.submissions is
   'ctx.claim_submission, of a key that has expired; worker.purge locks what it deletes.';
 comment on policy definer_delete on vicket.submissions is 'worker.purge.';
 comment on policy agent_select on vicket.ticket_events is 'ticket:read; within one''s teams.';
+comment on policy operator_all on vicket.ticket_events is 'vicket person erase.';
 comment on policy definer_insert on vicket.ticket_events is 'Not narrowed: the trigger ticket_changed, whoever writes.';
 
 -- One UPDATE may change what needs two permissions; a policy cannot tell them apart, a trigger can.
@@ -505,5 +511,5 @@ create trigger ticket_changed after update on vicket.tickets
 create trigger ticket_gone after delete on vicket.tickets
   referencing old table as gone_rows for each statement execute function vicket.ticket_gone();
 create trigger audited after delete on vicket.tickets
-  for each row execute function vicket.audited('ticket', 'id', 'site_id number subject status');
+  for each row execute function vicket.audited('ticket', 'id', 'site_id number status');
 reset role;

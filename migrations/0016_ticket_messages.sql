@@ -77,10 +77,11 @@ grant select (org_id, site_id, id, ticket_id, author, author_name, body, created
 grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, body, internal, created_at, search),
   insert (site_id, ticket_id, author, body, internal)
   on vicket.ticket_messages to vicket_agent;
-grant select, insert (site_id, ticket_id, author, author_name, body, internal) on vicket.ticket_messages to vicket_operator;
+grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id, author_name)
+  on vicket.ticket_messages to vicket_operator;
 grant select (org_id, site_id, id, ticket_id, internal) on vicket.ticket_messages to vicket_definer;
--- Not granted: author and internal to vicket_widget; who wrote it to agents (the trigger says); UPDATE and DELETE to
--- anyone: what was said was said, and goes with its ticket.
+-- Not granted: author and internal to vicket_widget; who wrote it to agents (the trigger says); UPDATE of the text and
+-- DELETE to anyone: what was said was said, and goes with its ticket.
 
 comment on table vicket.ticket_messages is 'The conversation of a ticket, internal notes included.';
 comment on column vicket.ticket_messages.internal is 'A note between agents; in no policy of the widget.';

@@ -30,6 +30,10 @@ create policy agent_update on vicket.saved_replies
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+create policy operator_all on vicket.saved_replies
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
 create policy definer_select on vicket.saved_replies
   for select to vicket_definer
   using (org_id = (select ctx.org_id()));
@@ -39,8 +43,9 @@ create policy definer_delete on vicket.saved_replies
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name, body)
   on vicket.saved_replies to vicket_agent;
+grant select (org_id, id, updated_by), update (updated_by) on vicket.saved_replies to vicket_operator;
 grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
--- Not granted: who and when; DELETE to requests (ctx.remove); anything to vicket_widget and vicket_operator.
+-- Not granted: who and when; DELETE to requests (ctx.remove); anything to vicket_widget.
 
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
 comment on column vicket.saved_replies.body is
@@ -50,6 +55,7 @@ comment on column vicket.saved_replies.updated_by is
 comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
 comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
 comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
+comment on policy operator_all on vicket.saved_replies is 'vicket person erase.';
 comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
 comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';
 
@@ -61,10 +67,10 @@ begin
   return new;
 end $$;
 
-create trigger touched before update on vicket.saved_replies
+create trigger touched before update of name, body on vicket.saved_replies
   for each row execute function vicket.saved_reply_touched();
 create trigger changes_take_turns before insert or update or delete on vicket.saved_replies
   for each statement execute function vicket.changes_take_turns();
-create trigger audited after insert or update or delete on vicket.saved_replies
+create trigger audited after insert or delete or update of name, body on vicket.saved_replies
   for each row execute function vicket.audited('saved_reply', 'id', 'name updated_at');
 reset role;

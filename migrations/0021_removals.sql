@@ -19,7 +19,8 @@ create table vicket.jobs (
   worked_at timestamptz,
   constraint jobs_pkey primary key (org_id, id),
   constraint jobs_subject_unique unique (org_id, kind, subject_id),
-  constraint jobs_kind_known check (kind in ('remove_org', 'remove_site', 'remove_status', 'remove_priority', 'move_status'))
+  constraint jobs_kind_known check (
+    kind in ('remove_org', 'remove_site', 'remove_status', 'remove_priority', 'move_status', 'forget_org'))
 );
 -- No foreign key: a job ends after its subject, and its org. An ended one is no row: the table is as short as what
 -- waits.
@@ -54,12 +55,13 @@ grant select, insert (kind, subject_id, actor, total), update (total, done, work
 comment on table vicket.jobs is 'What the worker does in batches, and how far it is.';
 comment on column vicket.jobs.subject_id is 'Of the org, site, status or priority.';
 comment on column vicket.jobs.actor is 'Who began it, as ctx.actor_name calls them.';
-comment on column vicket.jobs.total is 'Tickets when it began; articles count too while they go.';
+comment on column vicket.jobs.total is
+  'Tickets when it began; articles count too while they go. Of forget_org, entries of the audit log.';
 comment on policy agent_select on vicket.jobs is 'Members see what is under way in their org.';
 comment on policy operator_select on vicket.jobs is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.jobs is
   'Not narrowed: worker.run_job takes whichever waited longest; admin.jobs lists them.';
-comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved.';
+comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved, org_gone.';
 comment on policy definer_update on vicket.jobs is 'worker.run_job, of any org; status_moved, of one.';
 comment on policy definer_delete on vicket.jobs is 'worker.run_job.';
 reset role;
@@ -275,6 +277,51 @@ begin
   return null;
 end $$;
 
+-- What outlives an org is its audit log, which is then to forget whom it names.
+create function vicket.org_gone() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into vicket.jobs (kind, subject_id, actor, total)
+    select 'forget_org', old.id, 'cli', h.last_seq from vicket.audit_heads h where h.org_id = old.id;
+  return null;
+end $$;
+
+-- Of an org that is gone, p_most entries after p_done: who did it and to what, and the accounts of people who are in
+-- no other org. The first call says so in the log.
+create function worker.forget_org(p_org_id uuid, p_done bigint, p_total bigint, p_most integer) returns bigint
+  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  last constant bigint := least(p_done + p_most, p_total);
+  everything constant text := int8multirange(int8range(1, p_total, '[]'))::text;
+  people constant uuid[] := array(
+    select l.actor_id
+    from vicket.audit_log l
+    where l.org_id = p_org_id and l.seq > p_done and l.seq <= last and l.actor_kind = 'user'
+    union
+    select l.object_id::uuid
+    from vicket.audit_log l
+    where l.org_id = p_org_id and l.seq > p_done and l.seq <= last and l.object_kind = 'member'
+  );
+  entry vicket.audit_log;
+begin
+  if p_done = 0 then
+    entry.org_id := p_org_id;
+    entry.actor_kind := 'cli';
+    entry.actor := 'cli';
+    entry.action := 'erased';
+    entry.object_kind := 'org';
+    entry.object_id := p_org_id;
+    entry.after := jsonb_build_object('actor', everything, 'object', everything);
+    perform vicket.append_audit(entry);
+  end if;
+  update vicket.audit_log l
+    set actor_id = null, actor = null, actor_salt = null, object_id = null, before = null, after = null, object_salt = null
+    where l.org_id = p_org_id and l.seq > p_done and l.seq <= last;
+  delete from vicket.users u
+    where u.id = any (people) and not exists (select from vicket.members m where m.user_id = u.id);
+  return last - p_done;
+end $$;
+
 -- One batch of the job that waited longest, of at most p_most rows; no row when there is none. Another process takes
 -- another job.
 create function worker.run_job(
@@ -357,6 +404,9 @@ begin
           run_job.ended := true;
         end if;
       end if;
+    when 'forget_org' then
+      moved := worker.forget_org(job.org_id, job.done, job.total, p_most);
+      run_job.ended := job.done + moved >= job.total;
   end case;
   run_job.org_id := job.org_id;
   run_job.kind := job.kind;
@@ -391,12 +441,16 @@ comment on function ctx.remove_large(text, uuid) is
   'Deletes an org, site, status or priority, at once or as a job; says whether it was there. Definer: with DELETE a request could lock a table.';
 comment on function vicket.status_moved() is
   'Trigger: a status of another category takes its tickets with it. Definer: no request may write there.';
+comment on function vicket.org_gone() is
+  'Trigger: the audit log of a deleted org is to forget whom it names. Definer: no request may write there.';
+comment on function worker.forget_org(uuid, bigint, bigint, integer) is
+  'Erases a batch of a deleted org''s audit log; says how many entries. Definer: the worker reads no table.';
 comment on function worker.shrink_site(uuid, uuid, integer) is
   'Deletes a batch of what a site has; says how many. Definer: the worker reads no table.';
 comment on function worker.run_job(integer) is 'One batch of one job. Definer: the worker reads no table.';
 comment on function admin.jobs() is 'All jobs under way. Definer: commands are bound to one org.';
 grant execute on function ctx.remove(text, uuid[], uuid, text), ctx.remove_large(text, uuid) to vicket_agent, vicket_operator;
-grant execute on function vicket.status_moved() to vicket_owner;
+grant execute on function vicket.status_moved(), vicket.org_gone() to vicket_owner;
 grant execute on function worker.run_job(integer) to vicket_worker;
 grant execute on function admin.jobs() to vicket_operator;
 reset role;
@@ -404,4 +458,6 @@ reset role;
 set local role vicket_owner;
 create trigger status_moved after update of category on vicket.ticket_statuses
   for each row execute function vicket.status_moved();
+create trigger org_gone after delete on vicket.orgs
+  for each row execute function vicket.org_gone();
 reset role;

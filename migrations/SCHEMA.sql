@@ -24,6 +24,10 @@ grant usage on schema worker to vicket_definer, vicket_worker;
 create schema admin authorization vicket_owner;
 grant usage on schema admin to vicket_operator, vicket_definer;
 
+create schema archive authorization vicket_owner;
+comment on schema archive is
+  'Months of the audit log after `vicket audit detach`: to be dumped, kept as long as is needed, and dropped.';
+
 create schema audit authorization vicket_owner;
 comment on schema audit is
   'Isolation, for a DBA: views over pg_catalog that run as whoever reads them. No tenant''s row.';
@@ -663,28 +667,43 @@ create table vicket.audit_log (
   at timestamptz not null,
   actor_kind text not null,
   actor_id uuid,
-  actor text not null,
+  actor text,
+  actor_salt bytea,
+  actor_digest bytea not null,
   action text not null,
   object_kind text not null,
-  object_id text not null,
-  site_id uuid,
+  object_id text,
   before jsonb,
   after jsonb,
+  object_salt bytea,
+  object_digest bytea not null,
+  site_id uuid,
   request_id text,
   prev_hash bytea not null,
   hash bytea not null,
-  constraint audit_log_pkey primary key (org_id, seq),
-  constraint audit_log_action_known check (action = any (array['created', 'updated', 'deleted'])),
+  constraint audit_log_pkey primary key (org_id, seq, at),
+  constraint audit_log_action_known check (action = any (array['created', 'updated', 'deleted', 'erased'])),
   constraint audit_log_actor_kind_known check (actor_kind = any (array['user', 'machine_key', 'cli'])),
-  constraint audit_log_hash_length check (octet_length(hash) = 32)
-);
+  constraint audit_log_actor_whole check (case when (actor_salt is null) then (num_nonnulls(actor_id, actor) = 0) else
+    (actor is not null) end),
+  constraint audit_log_hash_length check (octet_length(hash) = 32),
+  constraint audit_log_object_whole check (case when (object_salt is null) then (num_nonnulls(object_id, before, after)
+    = 0) else (object_id is not null) end)
+) partition by range (at);
+-- Its partitions are made as time goes by, and reached through it alone.
 alter table vicket.audit_log owner to vicket_owner;
 comment on table vicket.audit_log is
   'What happened in each org: appended by triggers, numbered without gaps, chained by hash.';
 comment on column vicket.audit_log.seq is 'Per org, from 1, without gaps.';
-comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row; see vicket.audited.';
-
-create statistics vicket.audit_log_tenant (ndistinct, dependencies) on org_id, site_id from vicket.audit_log;
+comment on column vicket.audit_log.at is
+  'Never before that of the row before; the log is partitioned by it, a month each.';
+comment on column vicket.audit_log.actor is
+  'As people call them; NULL once they are erased, as are actor_id and actor_salt.';
+comment on column vicket.audit_log.actor_digest is
+  'SHA-256 of actor_salt, actor_id and actor; see vicket.append_audit.';
+comment on column vicket.audit_log.object_id is 'NULL once it is erased, as are before, after and object_salt.';
+comment on column vicket.audit_log.object_digest is 'SHA-256 of object_salt, object_id, before and after.';
+comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row, its digests for what may be erased.';
 
 alter table vicket.audit_log enable row level security;
 alter table vicket.audit_log force row level security;
@@ -699,14 +718,29 @@ create policy operator_select on vicket.audit_log
   using (org_id = (select ctx.org_id()));
 comment on policy operator_select on vicket.audit_log is 'vicket audit log.';
 
+create policy definer_select on vicket.audit_log
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.operates())));
+comment on policy definer_select on vicket.audit_log is
+  'admin.erase_person, of one org; worker.run_job, of one that was deleted.';
+
 create policy definer_insert on vicket.audit_log
   for insert to vicket_definer
   with check (true);
 comment on policy definer_insert on vicket.audit_log is
   'The audit triggers. Not narrowed: a new org''s first row comes before its context.';
 
-grant select on vicket.audit_log to vicket_agent, vicket_operator;
-grant insert on vicket.audit_log to vicket_definer;
+create policy definer_update on vicket.audit_log
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.operates())))
+  with check (actor_salt is null or object_salt is null);
+comment on policy definer_update on vicket.audit_log is 'The same; they can only take away (trigger only_forgets).';
+
+grant select (org_id, seq, at, actor_kind, actor_id, actor, action, object_kind, object_id, before, after, site_id,
+  request_id) on vicket.audit_log to vicket_agent;
+grant select on vicket.audit_log to vicket_operator;
+grant select, insert, update (actor_id, actor, actor_salt, object_id, before, after,
+  object_salt) on vicket.audit_log to vicket_definer;
 
 create function vicket.audit_log_is_append_only() returns trigger
   language plpgsql
@@ -717,8 +751,37 @@ begin
 end $$;
 alter function vicket.audit_log_is_append_only() owner to vicket_owner;
 
-create trigger append_only before delete or update or truncate on vicket.audit_log
+create function vicket.audit_log_only_forgets() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  kept vicket.audit_log := old;
+begin
+  if new.actor_salt is null then
+    kept.actor_id := null;
+    kept.actor := null;
+    kept.actor_salt := null;
+  end if;
+  if new.object_salt is null then
+    kept.object_id := null;
+    kept.before := null;
+    kept.after := null;
+    kept.object_salt := null;
+  end if;
+  if new is distinct from kept then
+    raise exception 'the audit log is append-only' using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $$;
+alter function vicket.audit_log_only_forgets() owner to vicket_owner;
+
+create trigger append_only before delete on vicket.audit_log
+  for each row execute function vicket.audit_log_is_append_only();
+create trigger never_truncated before truncate on vicket.audit_log
   for each statement execute function vicket.audit_log_is_append_only();
+create trigger only_forgets before update on vicket.audit_log
+  for each row execute function vicket.audit_log_only_forgets();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.audit_heads
@@ -726,6 +789,7 @@ create table vicket.audit_heads (
   org_id uuid not null,
   last_seq bigint not null default 0,
   last_hash bytea not null default '\x'::bytea,
+  last_at timestamptz not null default '-infinity'::timestamp with time zone,
   constraint audit_heads_pkey primary key (org_id)
 );
 alter table vicket.audit_heads owner to vicket_owner;
@@ -757,7 +821,49 @@ create policy definer_update on vicket.audit_heads
 comment on policy definer_update on vicket.audit_heads is 'The audit triggers. Not narrowed: as for the log.';
 
 grant select on vicket.audit_heads to vicket_operator;
-grant select, insert (org_id), update (last_seq, last_hash) on vicket.audit_heads to vicket_definer;
+grant select, insert (org_id), update (last_seq, last_hash, last_at) on vicket.audit_heads to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.audit_checkpoints
+create table vicket.audit_checkpoints (
+  org_id uuid not null default ctx.org_id(),
+  month date not null,
+  first_seq bigint not null,
+  last_seq bigint not null,
+  last_hash bytea not null,
+  detached_at timestamptz not null default now(),
+  public_key bytea not null,
+  signature bytea not null,
+  constraint audit_checkpoints_pkey primary key (org_id, month),
+  constraint audit_checkpoints_hash_length check (octet_length(last_hash) = 32),
+  constraint audit_checkpoints_key_length check (octet_length(public_key) = 32),
+  constraint audit_checkpoints_order check (first_seq <= last_seq),
+  constraint audit_checkpoints_signature_length check (octet_length(signature) = 64)
+);
+alter table vicket.audit_checkpoints owner to vicket_owner;
+comment on table vicket.audit_checkpoints is
+  'Months of the log that were taken out of it, one row an org, each signed: where the chain stood.';
+comment on column vicket.audit_checkpoints.last_hash is
+  'Of the row last_seq: the prev_hash of the first that is still here.';
+comment on column vicket.audit_checkpoints.public_key is
+  'Ed25519. Who verifies should bring their own, from elsewhere.';
+comment on column vicket.audit_checkpoints.signature is 'Ed25519, of the text that `vicket audit log --verify` prints.';
+
+alter table vicket.audit_checkpoints enable row level security;
+alter table vicket.audit_checkpoints force row level security;
+
+create policy operator_select on vicket.audit_checkpoints
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.audit_checkpoints is 'vicket audit log --verify.';
+
+create policy operator_insert on vicket.audit_checkpoints
+  for insert to vicket_operator
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_insert on vicket.audit_checkpoints is 'vicket audit detach.';
+
+grant select, insert (month, first_seq, last_seq, last_hash, public_key,
+  signature) on vicket.audit_checkpoints to vicket_operator;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.orgs
@@ -867,7 +973,6 @@ declare
   who record := ctx.actor();
   -- Also when they are no member any more: whoever leaves an org did that.
   person uuid := coalesce(who.user_id, ctx.session_user_id(ctx.digest('session')));
-  head record;
   entry vicket.audit_log;
 begin
   -- What goes because something else went needs no entry of its own: the org, its site, or whose machine key it was.
@@ -890,16 +995,7 @@ begin
     return new;
   end if;
 
-  insert into vicket.audit_heads (org_id) values (tenant) on conflict do nothing;
-  select h.last_seq, h.last_hash
-    into strict head
-    from vicket.audit_heads h
-    where h.org_id = tenant
-    for update;
-
   entry.org_id := tenant;
-  entry.seq := head.last_seq + 1;
-  entry.at := clock_timestamp();
   entry.actor_kind := case
     when who.machine_key_id is not null then 'machine_key'
     when person is not null then 'user'
@@ -917,15 +1013,7 @@ begin
   entry.object_kind := kind;
   entry.object_id := whole ->> id_column;
   entry.site_id := of_site;
-  entry.request_id := nullif(current_setting('app.request_id', true), '');
-  entry.prev_hash := head.last_hash;
-  entry.hash := sha256(entry.prev_hash || convert_to(
-    jsonb_build_array(
-      entry.org_id, entry.seq, extract(epoch from entry.at), entry.actor_kind, entry.actor_id, entry.actor, entry.action,
-      entry.object_kind, entry.object_id, entry.site_id, entry.before, entry.after, entry.request_id
-    )::text, 'UTF8'));
-  insert into vicket.audit_log values (entry.*);
-  update vicket.audit_heads h set last_seq = entry.seq, last_hash = entry.hash where h.org_id = tenant;
+  perform vicket.append_audit(entry);
   return coalesce(new, old);
 end $$;
 alter function vicket.audited() owner to vicket_definer;
@@ -967,6 +1055,20 @@ begin
 end $$;
 alter function vicket.org_begins() owner to vicket_owner;
 
+create function vicket.org_gone() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.jobs (kind, subject_id, actor, total)
+    select 'forget_org', old.id, 'cli', h.last_seq from vicket.audit_heads h where h.org_id = old.id;
+  return null;
+end $$;
+alter function vicket.org_gone() owner to vicket_definer;
+comment on function vicket.org_gone() is
+  'Trigger: the audit log of a deleted org is to forget whom it names. Definer: no request may write there.';
+grant execute on function vicket.org_gone() to vicket_owner;
+
 create function vicket.org_renamed() returns trigger
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
@@ -989,6 +1091,8 @@ create trigger changes_take_turns before delete or update on vicket.orgs
   for each statement execute function vicket.changes_take_turns();
 create trigger org_begins after insert on vicket.orgs
   for each row execute function vicket.org_begins();
+create trigger org_gone after delete on vicket.orgs
+  for each row execute function vicket.org_gone();
 create trigger org_renamed after update of name on vicket.orgs
   for each row execute function vicket.org_renamed();
 
@@ -1033,8 +1137,14 @@ create policy definer_update on vicket.users
 comment on policy definer_update on vicket.users is
   'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
 
+create policy definer_delete on vicket.users
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name or (select ctx.operates()));
+comment on policy definer_delete on vicket.users is
+  'worker.forget_org, admin.erase_person: whoever is in no org any more.';
+
 grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash),
-  update (password_hash) on vicket.users to vicket_definer;
+  update (password_hash), delete on vicket.users to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.sessions
@@ -1267,7 +1377,9 @@ create policy definer_delete_accepted on vicket.invitations
 comment on policy definer_delete_accepted on vicket.invitations is 'auth.accept_invitation: good for one join.';
 
 grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role,
-  token_hash) on vicket.invitations to vicket_agent, vicket_operator;
+  token_hash) on vicket.invitations to vicket_agent;
+grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role, token_hash),
+  update (invited_by) on vicket.invitations to vicket_operator;
 grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at),
   delete on vicket.invitations to vicket_definer;
 
@@ -1788,7 +1900,10 @@ comment on policy definer_update_used on vicket.site_keys is 'worker.touch_keys.
 
 grant select (org_id, site_id, id, hint, state, created_at, created_by, activated_at, revoked_at, last_used_at),
   insert (site_id, key_hash, hint, state, activated_at), update (state, activated_at,
-  revoked_at) on vicket.site_keys to vicket_agent, vicket_operator;
+  revoked_at) on vicket.site_keys to vicket_agent;
+grant select (org_id, site_id, id, hint, state, created_at, created_by, activated_at, revoked_at, last_used_at),
+  insert (site_id, key_hash, hint, state, activated_at), update (state, created_by, activated_at,
+  revoked_at) on vicket.site_keys to vicket_operator;
 grant select (org_id, site_id, id, key_hash, state, last_used_at), update (state, revoked_at,
   last_used_at) on vicket.site_keys to vicket_definer;
 
@@ -1979,7 +2094,8 @@ grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_htm
   created_at, created_by, updated_at, updated_by, search), insert (site_id, slug, title, excerpt, body_markdown,
   body_html), update (slug, title, excerpt, body_markdown, body_html, status) on vicket.articles to vicket_agent;
 grant select, insert (site_id, slug, title, excerpt, body_markdown, body_html, status, published_at), update (slug,
-  title, excerpt, body_markdown, body_html, status, published_at, updated_at) on vicket.articles to vicket_operator;
+  title, excerpt, body_markdown, body_html, status, published_at, created_by, updated_at,
+  updated_by) on vicket.articles to vicket_operator;
 grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity),
   delete on vicket.articles to vicket_definer;
 
@@ -2152,7 +2268,8 @@ grant select (org_id, site_id, id, question, answer_markdown, answer_html, "posi
 grant select, insert (site_id, question, answer_markdown, answer_html, "position"), update (question, answer_markdown,
   answer_html, "position", status) on vicket.faqs to vicket_agent;
 grant select, insert (site_id, question, answer_markdown, answer_html, "position", status), update (question,
-  answer_markdown, answer_html, "position", status, updated_at) on vicket.faqs to vicket_operator;
+  answer_markdown, answer_html, "position", status, created_by, updated_at,
+  updated_by) on vicket.faqs to vicket_operator;
 grant select (org_id, id), delete on vicket.faqs to vicket_definer;
 
 create trigger audited after insert or delete or update of question, answer_markdown, answer_html, "position", status on
@@ -2814,7 +2931,7 @@ comment on function vicket.ticket_numbered() is
 grant execute on function vicket.ticket_numbered() to vicket_owner;
 
 create trigger audited after delete on vicket.tickets
-  for each row execute function vicket.audited('ticket', 'id', 'site_id number subject status');
+  for each row execute function vicket.audited('ticket', 'id', 'site_id number status');
 create trigger status_kept before insert or update of status, status_id, priority_id on vicket.tickets
   for each row execute function vicket.ticket_status_kept();
 create trigger ticket_changed after update on vicket.tickets
@@ -2967,12 +3084,19 @@ create policy agent_select on vicket.ticket_events
   );
 comment on policy agent_select on vicket.ticket_events is 'ticket:read; within one''s teams.';
 
+create policy operator_all on vicket.ticket_events
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.ticket_events is 'vicket person erase.';
+
 create policy definer_insert on vicket.ticket_events
   for insert to vicket_definer
   with check (true);
 comment on policy definer_insert on vicket.ticket_events is 'Not narrowed: the trigger ticket_changed, whoever writes.';
 
 grant select on vicket.ticket_events to vicket_agent;
+grant select, update (actor, before, after) on vicket.ticket_events to vicket_operator;
 grant insert (org_id, site_id, ticket_id, actor, kind, before, after) on vicket.ticket_events to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -3076,8 +3200,8 @@ grant select (org_id, site_id, id, ticket_id, author, author_name, body, created
   author_name, body) on vicket.ticket_messages to vicket_widget;
 grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, body, internal, created_at, search),
   insert (site_id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
-grant select, insert (site_id, ticket_id, author, author_name, body,
-  internal) on vicket.ticket_messages to vicket_operator;
+grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
+  author_name) on vicket.ticket_messages to vicket_operator;
 grant select (org_id, site_id, id, ticket_id, internal) on vicket.ticket_messages to vicket_definer;
 
 create function vicket.agent_answered() returns trigger
@@ -3833,6 +3957,12 @@ create policy agent_update on vicket.saved_replies
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
 comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
 
+create policy operator_all on vicket.saved_replies
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.saved_replies is 'vicket person erase.';
+
 create policy definer_select on vicket.saved_replies
   for select to vicket_definer
   using (org_id = (select ctx.org_id()));
@@ -3845,6 +3975,7 @@ comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name,
   body) on vicket.saved_replies to vicket_agent;
+grant select (org_id, id, updated_by), update (updated_by) on vicket.saved_replies to vicket_operator;
 grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
 
 create function vicket.saved_reply_touched() returns trigger
@@ -3858,11 +3989,11 @@ begin
 end $$;
 alter function vicket.saved_reply_touched() owner to vicket_owner;
 
-create trigger audited after insert or delete or update on vicket.saved_replies
+create trigger audited after insert or delete or update of name, body on vicket.saved_replies
   for each row execute function vicket.audited('saved_reply', 'id', 'name updated_at');
 create trigger changes_take_turns before insert or delete or update on vicket.saved_replies
   for each statement execute function vicket.changes_take_turns();
-create trigger touched before update on vicket.saved_replies
+create trigger touched before update of name, body on vicket.saved_replies
   for each row execute function vicket.saved_reply_touched();
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -3939,13 +4070,14 @@ create table vicket.jobs (
   constraint jobs_pkey primary key (org_id, id),
   constraint jobs_subject_unique unique (org_id, kind, subject_id),
   constraint jobs_kind_known check (kind = any (array['remove_org', 'remove_site', 'remove_status', 'remove_priority',
-    'move_status']))
+    'move_status', 'forget_org']))
 );
 alter table vicket.jobs owner to vicket_owner;
 comment on table vicket.jobs is 'What the worker does in batches, and how far it is.';
 comment on column vicket.jobs.subject_id is 'Of the org, site, status or priority.';
 comment on column vicket.jobs.actor is 'Who began it, as ctx.actor_name calls them.';
-comment on column vicket.jobs.total is 'Tickets when it began; articles count too while they go.';
+comment on column vicket.jobs.total is
+  'Tickets when it began; articles count too while they go. Of forget_org, entries of the audit log.';
 
 alter table vicket.jobs enable row level security;
 alter table vicket.jobs force row level security;
@@ -3969,7 +4101,7 @@ comment on policy definer_select on vicket.jobs is
 create policy definer_insert on vicket.jobs
   for insert to vicket_definer
   with check (org_id = (select ctx.org_id()));
-comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved.';
+comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved, org_gone.';
 
 create policy definer_update on vicket.jobs
   for update to vicket_definer
@@ -3986,6 +4118,102 @@ grant select (org_id, id, kind, subject_id, actor, total, done, created_at, work
   vicket_operator;
 grant select, insert (kind, subject_id, actor, total), update (total, done, worked_at),
   delete on vicket.jobs to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Functions of vicket
+create function vicket.add_audit_months() returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  first_moment constant text := 'YYYY-MM-01 00:00:00"+00"';
+  present constant date := date_trunc('month', now() at time zone 'UTC')::date;
+  newest date := (
+    select max(to_date(right(c.relname, 7), 'YYYY_MM'))
+    from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'vicket.audit_log'::regclass and c.relname ~ '^audit_log_\d{4}_\d{2}$'
+  );
+  month date;
+  made text;
+  bounds text;
+begin
+  if newest < present then
+    -- It holds what came after the newest month, and nothing else: it becomes the partition of the months since.
+    made := 'audit_log_' || to_char(present, 'YYYY_MM');
+    alter table vicket.audit_log detach partition vicket.audit_log_later;
+    execute format('alter table vicket.audit_log_later rename to %I', made);
+    execute format('alter table vicket.audit_log attach partition vicket.%I for values from (%L) to (%L)', made,
+      to_char(newest + interval '1 month', first_moment), to_char(present + interval '1 month', first_moment));
+    newest := present;
+  end if;
+  for month in
+    select m::date
+    from generate_series(
+      coalesce(newest + interval '1 month', present), present + interval '13 months', interval '1 month'
+    ) m
+    union all
+    select null where to_regclass('vicket.audit_log_later') is null
+  loop
+    made := coalesce('audit_log_' || to_char(month, 'YYYY_MM'), 'audit_log_later');
+    bounds := case
+      when month is null then 'default'
+      when newest is null then format('for values from (minvalue) to (%L)', to_char(month + interval '1 month', first_moment))
+      else format('for values from (%L) to (%L)', to_char(month, first_moment),
+        to_char(month + interval '1 month', first_moment))
+    end;
+    -- Made beside the log, then attached: so readers and writers go on.
+    execute format('create table vicket.%I (like vicket.audit_log including defaults including constraints)', made);
+    execute format('alter table vicket.%I enable row level security', made);
+    execute format('alter table vicket.%I force row level security', made);
+    execute format('create trigger never_truncated before truncate on vicket.%I
+      for each statement execute function vicket.audit_log_is_append_only()', made);
+    execute format('alter table vicket.audit_log attach partition vicket.%I %s', made, bounds);
+    newest := coalesce(month, newest);
+  end loop;
+end $$;
+alter function vicket.add_audit_months() owner to vicket_owner;
+comment on function vicket.add_audit_months() is
+  'Makes the partitions of the audit log for the next 13 months, where they are missing.';
+
+create function vicket.append_audit(p_entry vicket.audit_log) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  entry vicket.audit_log := p_entry;
+  head record;
+begin
+  insert into vicket.audit_heads (org_id) values (entry.org_id) on conflict do nothing;
+  select h.last_seq, h.last_hash, h.last_at
+    into strict head
+    from vicket.audit_heads h
+    where h.org_id = entry.org_id
+    for update;
+  entry.seq := head.last_seq + 1;
+  -- Whatever the clock does: the rows of an org's month follow each other.
+  entry.at := greatest(clock_timestamp(), head.last_at);
+  entry.request_id := nullif(current_setting('app.request_id', true), '');
+  entry.actor_salt := uuid_send(gen_random_uuid());
+  entry.actor_digest := sha256(
+    entry.actor_salt || convert_to(jsonb_build_array(entry.actor_id, entry.actor)::text, 'UTF8'));
+  entry.object_salt := uuid_send(gen_random_uuid());
+  entry.object_digest := sha256(
+    entry.object_salt || convert_to(jsonb_build_array(entry.object_id, entry.before, entry.after)::text, 'UTF8'));
+  entry.prev_hash := head.last_hash;
+  entry.hash := sha256(entry.prev_hash || convert_to(
+    jsonb_build_array(
+      entry.org_id, entry.seq, extract(epoch from entry.at), entry.actor_kind, encode(entry.actor_digest, 'hex'), entry.action,
+      entry.object_kind, encode(entry.object_digest, 'hex'), entry.site_id, entry.request_id
+    )::text, 'UTF8'));
+  insert into vicket.audit_log values (entry.*);
+  update vicket.audit_heads h
+    set last_seq = entry.seq, last_hash = entry.hash, last_at = entry.at
+    where h.org_id = entry.org_id;
+end $$;
+alter function vicket.append_audit(vicket.audit_log) owner to vicket_definer;
+comment on function vicket.append_audit(vicket.audit_log) is
+  'Appends an entry to its org''s chain. Definer: no request may write there.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of auth
@@ -4647,6 +4875,45 @@ alter function worker.shrink_site(uuid,uuid,integer) owner to vicket_definer;
 comment on function worker.shrink_site(uuid,uuid,integer) is
   'Deletes a batch of what a site has; says how many. Definer: the worker reads no table.';
 
+create function worker.forget_org(p_org_id uuid, p_done bigint, p_total bigint, p_most integer) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  last constant bigint := least(p_done + p_most, p_total);
+  everything constant text := int8multirange(int8range(1, p_total, '[]'))::text;
+  people constant uuid[] := array(
+    select l.actor_id
+    from vicket.audit_log l
+    where l.org_id = p_org_id and l.seq > p_done and l.seq <= last and l.actor_kind = 'user'
+    union
+    select l.object_id::uuid
+    from vicket.audit_log l
+    where l.org_id = p_org_id and l.seq > p_done and l.seq <= last and l.object_kind = 'member'
+  );
+  entry vicket.audit_log;
+begin
+  if p_done = 0 then
+    entry.org_id := p_org_id;
+    entry.actor_kind := 'cli';
+    entry.actor := 'cli';
+    entry.action := 'erased';
+    entry.object_kind := 'org';
+    entry.object_id := p_org_id;
+    entry.after := jsonb_build_object('actor', everything, 'object', everything);
+    perform vicket.append_audit(entry);
+  end if;
+  update vicket.audit_log l
+    set actor_id = null, actor = null, actor_salt = null, object_id = null, before = null, after = null, object_salt = null
+    where l.org_id = p_org_id and l.seq > p_done and l.seq <= last;
+  delete from vicket.users u
+    where u.id = any (people) and not exists (select from vicket.members m where m.user_id = u.id);
+  return last - p_done;
+end $$;
+alter function worker.forget_org(uuid,bigint,bigint,integer) owner to vicket_definer;
+comment on function worker.forget_org(uuid,bigint,bigint,integer) is
+  'Erases a batch of a deleted org''s audit log; says how many entries. Definer: the worker reads no table.';
+
 create function worker.run_job(p_most integer, out org_id uuid, out kind text, out subject_id uuid, out total bigint,
   out done bigint, out ended boolean) returns setof record
   language plpgsql security definer
@@ -4728,6 +4995,9 @@ begin
           run_job.ended := true;
         end if;
       end if;
+    when 'forget_org' then
+      moved := worker.forget_org(job.org_id, job.done, job.total, p_most);
+      run_job.ended := job.done + moved >= job.total;
   end case;
   run_job.org_id := job.org_id;
   run_job.kind := job.kind;
@@ -4762,6 +5032,33 @@ end $$;
 alter function admin.enter_org(text) owner to vicket_definer;
 comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: commands are bound to one org.';
 grant execute on function admin.enter_org(text) to vicket_operator;
+
+create function admin.audited_orgs() returns setof uuid
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query select h.org_id from vicket.audit_heads h order by h.org_id;
+end $$;
+alter function admin.audited_orgs() owner to vicket_definer;
+comment on function admin.audited_orgs() is 'All orgs that have an audit log. Definer: commands are bound to one org.';
+grant execute on function admin.audited_orgs() to vicket_operator;
+
+create function admin.enter_audit_log(p_org text) returns uuid
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  org constant uuid := coalesce(
+    admin.enter_org(p_org), (select h.org_id from vicket.audit_heads h where h.org_id::text = lower(p_org)));
+begin
+  perform set_config('app.org_id', coalesce(org::text, ''), true);
+  return org;
+end $$;
+alter function admin.enter_audit_log(text) owner to vicket_definer;
+comment on function admin.enter_audit_log(text) is
+  'Sets the org of a command, one that is gone too. Definer: commands are bound to one org.';
+grant execute on function admin.enter_audit_log(text) to vicket_operator;
 
 create function admin.create_org(p_slug text, p_name text) returns uuid
   language plpgsql security definer
@@ -4856,3 +5153,65 @@ end $$;
 alter function admin.jobs() owner to vicket_definer;
 comment on function admin.jobs() is 'All jobs under way. Definer: commands are bound to one org.';
 grant execute on function admin.jobs() to vicket_operator;
+
+create function admin.erase_person(p_email text, out person uuid, out entries bigint,
+  out account boolean) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  org constant uuid := ctx.org_id();
+  address constant text := lower(p_email);
+  acted int8multirange;
+  concerned int8multirange;
+  entry vicket.audit_log;
+begin
+  person := (select u.id from vicket.users u where u.email = address);
+  if exists (select from vicket.members m where m.org_id = org and m.user_id = erase_person.person) then
+    raise exception 'they are a member' using errcode = 'check_violation', constraint = 'erase_no_member';
+  end if;
+  -- In the order of those who append: the head before its rows.
+  perform from vicket.audit_heads h where h.org_id = org for update;
+  acted := (
+    select range_agg(int8range(l.seq, l.seq, '[]'))
+    from vicket.audit_log l
+    where l.org_id = org and (l.actor_id = erase_person.person or l.actor = address)
+  );
+  concerned := (
+    select range_agg(int8range(l.seq, l.seq, '[]'))
+    from vicket.audit_log l
+    where l.org_id = org and exists (
+      select from jsonb_each_text(coalesce(l.before, '{}') || jsonb_build_object('.', l.object_id)) f
+        where f.value in (erase_person.person::text, address)
+      union all
+      select from jsonb_each_text(l.after) f where f.value in (erase_person.person::text, address)
+    )
+  );
+  entries := (
+    select count(*) from vicket.audit_log l where l.org_id = org and (l.seq <@ acted or l.seq <@ concerned)
+  );
+  if entries > 0 then
+    entry.org_id := org;
+    entry.actor_kind := 'cli';
+    entry.actor := 'cli';
+    entry.action := 'erased';
+    entry.object_kind := 'person';
+    entry.object_id := 'person';
+    entry.after := jsonb_build_object('actor', coalesce(acted::text, '{}'), 'object', coalesce(concerned::text, '{}'));
+    perform vicket.append_audit(entry);
+    update vicket.audit_log l
+      set actor_id = null, actor = null, actor_salt = null
+      where l.org_id = org and l.seq <@ acted;
+    update vicket.audit_log l
+      set object_id = null, before = null, after = null, object_salt = null
+      where l.org_id = org and l.seq <@ concerned;
+  end if;
+  delete from vicket.users u
+    where u.id = erase_person.person and not exists (select from vicket.members m where m.user_id = u.id);
+  account := found;
+end $$;
+alter function admin.erase_person(text) owner to vicket_definer;
+comment on function admin.erase_person(text) is
+  'Takes a person out of the audit log of the org, and their account when they are in no org; says how many entries '
+  'there were. Definer: commands may change no entry.';
+grant execute on function admin.erase_person(text) to vicket_operator;

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use crate::{
     audit::{lints::Severity, report::Format, why::Question},
     objects::Place,
+    store::audit_log::Month,
 };
 
 /// A customer-support backend for many companies on one PostgreSQL, isolated by row-level security.
@@ -61,6 +62,13 @@ pub enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// Erase what an org knows of a person
+    Person {
+        #[command(flatten)]
+        admin: AdminArgs,
+        #[command(subcommand)]
+        command: PersonCommand,
+    },
     /// Administer machine keys
     MachineKey {
         #[command(flatten)]
@@ -74,6 +82,18 @@ pub enum Command {
         args: AuditArgs,
         #[command(subcommand)]
         command: Option<AuditCommand>,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum PersonCommand {
+    /// Erase a person from an org: their tickets, their name on what they did, their account when they are in no other org; and
+    /// print what there was and what is left
+    Erase {
+        /// The org's slug
+        org: String,
+        /// Their e-mail address
+        email: String,
     },
 }
 
@@ -196,14 +216,26 @@ pub struct AuditArgs {
 pub enum AuditCommand {
     /// Print an org's audit log, the last entry first, or verify its chain
     Log {
-        /// The org's slug
+        /// The org's slug; its id when it is gone
         org: String,
         /// Recompute the chain, and fail where it breaks
         #[arg(long)]
         verify: bool,
+        /// What the checkpoints of detached months must be signed with: an Ed25519 key in PEM
+        #[arg(long, value_name = "FILE", requires = "verify")]
+        public_key: Option<PathBuf>,
         /// Entries to print
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "verify")]
         limit: u32,
+    },
+    /// Take the oldest month out of all audit logs: verify every chain, sign where each stood, and leave the rows as a table of
+    /// the schema archive
+    Detach {
+        /// The month, as YYYY-MM
+        month: Month,
+        /// An Ed25519 key in PEM, as `openssl genpkey -algorithm ed25519` makes it
+        #[arg(long, value_name = "FILE")]
+        signing_key: PathBuf,
     },
     /// Explain which policy admits or refuses one row, and by which of its conditions; shows nothing of the row. The URL is
     /// that of a superuser, or of a login with BYPASSRLS

@@ -30,6 +30,7 @@ async fn main() -> ExitCode {
         Command::Site { admin, command } => commands::site::run(&admin, command).await,
         Command::Key { admin, command } => commands::key::run(&admin, command).await,
         Command::User { admin, command } => commands::user::run(&admin, command).await,
+        Command::Person { admin, command } => commands::person::run(&admin, command).await,
         Command::MachineKey { admin, command } => commands::machine_key::run(&admin, command).await,
         Command::Audit { args, command } => commands::audit::run(args, command).await,
     };

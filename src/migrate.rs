@@ -127,6 +127,7 @@ pub async fn run_files(url: &str, passwords: &Passwords, files: &Files, patience
         }
         watch.close().await?;
     }
+    add_audit_months(&mut connection, patience).await?;
     settle_again(&mut connection, files, passwords).await?;
     let superuser: bool = sqlx::query_scalar("select rolsuper from pg_roles where rolname = current_user")
         .fetch_one(&mut connection)
@@ -214,6 +215,27 @@ async fn make_baseline(connection: &mut PgConnection, files: &Files, passwords: 
         anyhow::Ok(())
     };
     unraced(connection, work).await
+}
+
+/// The partitions of the audit log for the months to come, of which this run may be the first to need some. Beside traffic,
+/// like a change.
+async fn add_audit_months(connection: &mut PgConnection, patience: &Patience) -> anyhow::Result<()> {
+    let mut pause = patience.pause;
+    for attempt in 1.. {
+        let mut tx = connection.begin().await?;
+        bound(&mut tx, patience.lock, patience.statement).await?;
+        let sql = "set local role vicket_owner; select vicket.add_audit_months(); reset role";
+        match sqlx::raw_sql(sql).execute(&mut *tx).await.map_err(anyhow::Error::from) {
+            Ok(_) => return Ok(tx.commit().await?),
+            Err(error) if attempt < patience.tries && is_of(&error, &["55P03", "40P01"]) => {
+                tx.rollback().await?;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+            Err(error) => return Err(error.context("the audit log's months to come could not be made")),
+        }
+    }
+    Ok(())
 }
 
 /// What every migration ends with, whatever was pending.

@@ -115,7 +115,7 @@ pub struct Report {
 
 const EXAMINED: &str = "select
     (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind in ('r', 'p') and n.nspname = 'vicket') as tables,
+      where c.relkind in ('r', 'p') and not c.relispartition and n.nspname = 'vicket') as tables,
     (select count(*) from pg_policy p join pg_class c on c.oid = p.polrelid) as policies,
     (select count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
       where n.nspname !~ '^pg_' and n.nspname <> 'information_schema') as functions,

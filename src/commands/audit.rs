@@ -1,10 +1,11 @@
 //! `vicket audit`: the report on isolation, `vicket audit why`, about one row, `vicket audit show`, all of one table or function,
-//! and `vicket audit log`, what happened.
+//! `vicket audit log`, what happened, and `vicket audit detach`, which parts the log from a month.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 use anyhow::Context as _;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::{operator, said, when};
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     },
     config::{AdminArgs, AuditArgs, AuditCommand},
     store::{
-        audit_log::{self, Chain, Filter},
+        audit_log::{self, Chain, Detached, Filter, Month, PublicKey, SigningKey},
         cursor::Span,
     },
 };
@@ -35,7 +36,13 @@ pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Resu
     let admin_url = args.admin_url.clone().context("VICKET_ADMIN_URL is not set, and --admin-url is not given")?;
     match command {
         None => isolation(&args, &admin_url).await,
-        Some(AuditCommand::Log { org, verify, limit }) => log(&AdminArgs { admin_url }, &org, verify, limit).await,
+        Some(AuditCommand::Log { org, verify, public_key, limit }) => {
+            let admin = AdminArgs { admin_url };
+            if verify { verify_log(&admin, &org, public_key.as_deref()).await } else { log(&admin, &org, limit).await }
+        }
+        Some(AuditCommand::Detach { month, signing_key }) => {
+            detach(&AdminArgs { admin_url }, month, &signing_key).await
+        }
         Some(AuditCommand::Why(question)) => why(&admin_url, &question).await,
         Some(AuditCommand::Show { name }) => show(&admin_url, &name).await,
     }
@@ -118,18 +125,59 @@ async fn probe(args: &AuditArgs, connection: &mut PgConnection) -> anyhow::Resul
     Ok(probes)
 }
 
-/// Those of the command, in words; when a chain is broken.
-async fn log(admin: &AdminArgs, org: &str, verify: bool, limit: u32) -> anyhow::Result<()> {
-    let mut tx = operator(admin).await?.enter(org).await.map_err(said)?;
-    if verify {
-        return match audit_log::verify(&mut tx).await.map_err(said)? {
-            Chain::Whole { rows } => {
-                println!("{org}: {rows} entries, the chain is whole");
-                Ok(())
-            }
-            Chain::Broken { seq, fault } => Err(anyhow::anyhow!("{org}: the chain breaks at entry {seq}: {fault}")),
-        };
+/// In words; fails where the chain is broken.
+async fn verify_log(admin: &AdminArgs, org: &str, public_key: Option<&Path>) -> anyhow::Result<()> {
+    let key = public_key.map(PublicKey::read).transpose()?;
+    let mut tx = operator(admin).await?.begin().await.map_err(said)?;
+    tx.enter_audit_log(org).await.map_err(said)?;
+    let standing = match audit_log::verify(&mut tx, key.as_ref()).await.map_err(said)? {
+        Chain::Whole(standing) => standing,
+        Chain::Broken { seq, fault } => anyhow::bail!("{org}: the chain breaks at entry {seq}: {fault}"),
+    };
+    println!("{org}: {} entries, the chain is whole", standing.entries);
+    if standing.erased > 0 {
+        println!("Of {} of them something was erased, as later entries say.", standing.erased);
     }
+    for checkpoint in &standing.detached {
+        let (first, last, month) = (checkpoint.first_seq, checkpoint.last_seq, Month::from(checkpoint.month));
+        println!("Entries {first} to {last} were detached ({month}), signed with {}", checkpoint.fingerprint());
+    }
+    if key.is_none() && !standing.detached.is_empty() {
+        println!("These signatures hold by the keys beside them; --public-key compares those with yours.");
+    }
+    Ok(())
+}
+
+/// Takes the oldest month out of the log.
+async fn detach(admin: &AdminArgs, month: Month, signing_key: &Path) -> anyhow::Result<()> {
+    let key = SigningKey::read(signing_key)?;
+    anyhow::ensure!(month < Month::of(OffsetDateTime::now_utc()), "{month} has not ended");
+    let mut tx = operator(admin).await?.begin().await.map_err(said)?;
+    match audit_log::oldest(&mut tx).await.map_err(said)? {
+        Some(oldest) if oldest == month => {}
+        Some(oldest) if oldest > month => {
+            anyhow::bail!("{month} is not in the log; the oldest month there is {oldest}")
+        }
+        Some(oldest) => anyhow::bail!("{oldest} comes first: months are detached in order"),
+        None => anyhow::bail!("the log has no months"),
+    }
+    match audit_log::detach(&mut tx, month, &key).await.map_err(said)? {
+        Detached::To { table, entries, orgs } => {
+            tx.commit().await.map_err(said)?;
+            println!(
+                "{month}: {entries} entries of {orgs} orgs are in {table}; keep a dump of it as long as you must, then drop it"
+            );
+            Ok(())
+        }
+        Detached::Broken { org, seq, fault } => {
+            anyhow::bail!("nothing was detached: the chain of {org} breaks at entry {seq}: {fault}")
+        }
+    }
+}
+
+async fn log(admin: &AdminArgs, org: &str, limit: u32) -> anyhow::Result<()> {
+    let mut tx = operator(admin).await?.begin().await.map_err(said)?;
+    tx.enter_audit_log(org).await.map_err(said)?;
     let span = Span { limit, cursor: None };
     let (entries, _) = audit_log::page(&mut tx, span, &Filter::default()).await.map_err(said)?;
     for entry in entries {

@@ -6,6 +6,7 @@ pub mod key;
 pub mod machine_key;
 pub mod migrate;
 pub mod org;
+pub mod person;
 pub mod serve;
 pub mod site;
 pub mod user;

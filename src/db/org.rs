@@ -165,6 +165,20 @@ impl OrgTx {
         }
     }
 
+    /// Binds a transaction of the administration commands to an org of which there is an audit log: by its slug, or by its id
+    /// when it is gone.
+    ///
+    /// # Errors
+    /// `404 not_found` when there is none.
+    pub async fn enter_audit_log(&mut self, org: &str) -> Result<(), Problem> {
+        let entered: Option<Uuid> =
+            sqlx::query_scalar("select admin.enter_audit_log($1)").bind(org).fetch_one(self.connection()).await?;
+        match entered {
+            Some(_) => Ok(()),
+            None => Err(Problem::new(Code::NotFound, format!("There is no org `{org}`, and none had that id."))),
+        }
+    }
+
     /// Who acts; `None` for the administration commands.
     pub fn actor(&self) -> Option<&Actor> {
         self.actor.as_ref()

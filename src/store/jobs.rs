@@ -13,10 +13,10 @@ use crate::{
 #[derive(Debug, FromRow)]
 pub struct Batch {
     pub org_id: Uuid,
-    /// `remove_org`, `remove_site`, `remove_status`, `remove_priority` or `move_status`.
+    /// `remove_org`, `remove_site`, `remove_status`, `remove_priority`, `move_status` or `forget_org`.
     pub kind: String,
     pub subject_id: Uuid,
-    /// Rows, tickets for the most part.
+    /// Rows: tickets for the most part; of `forget_org`, entries of the audit log.
     pub total: i64,
     pub done: i64,
     /// The job is done, and gone.

@@ -7,6 +7,7 @@ pub mod attachments;
 pub mod audit_log;
 pub mod content;
 pub mod cursor;
+pub mod erasure;
 pub mod faqs;
 pub mod figures;
 pub mod help;

@@ -4,6 +4,7 @@ mod attacks;
 mod audit_log;
 mod commands;
 mod content;
+pub mod forgetting;
 mod login;
 mod machine_keys;
 mod members;

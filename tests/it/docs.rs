@@ -234,8 +234,15 @@ fn links_to_files_lead_somewhere() {
         let beside = root().join(file);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !link.contains("://") {
-                let target = beside.parent().expect("a directory").join(link);
+                let (target, heading) = link.split_once('#').unwrap_or((link, ""));
+                let target = beside.parent().expect("a directory").join(target);
                 assert!(target.exists(), "{file} links to {link}");
+                let is = |line: &str| {
+                    line.starts_with('#')
+                        && line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-") == heading
+                };
+                let found = heading.is_empty() || fs::read_to_string(&target).is_ok_and(|text| text.lines().any(is));
+                assert!(found, "{file} links to {link}");
             }
         }
     }
@@ -325,7 +332,9 @@ fn with_urls(mut words: Vec<String>) -> Vec<String> {
     let (place, flags): (usize, &[&str]) = match words.get(1).map(String::as_str) {
         Some("serve") => (2, &["--widget-url=x", "--agent-url=x", "--worker-url=x"]),
         // Before the subcommand, whose flag it is not.
-        Some("migrate" | "org" | "site" | "key" | "user" | "machine-key" | "audit") => (2, &["--admin-url=x"]),
+        Some("migrate" | "org" | "site" | "key" | "user" | "person" | "machine-key" | "audit") => {
+            (2, &["--admin-url=x"])
+        }
         _ => (words.len(), &[]),
     };
     words.splice(place..place, flags.iter().map(|flag| (*flag).to_owned()));

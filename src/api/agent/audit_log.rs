@@ -67,6 +67,10 @@ pub(super) enum ObjectKind {
     TemplateQuestion,
     /// A threshold of a form.
     TemplateThreshold,
+    /// A ticket: that it was deleted.
+    Ticket,
+    /// Somebody who was erased from the log.
+    Person,
 }
 
 impl ObjectKind {
@@ -91,6 +95,8 @@ impl ObjectKind {
             Self::TemplateSite => "template_site",
             Self::TemplateQuestion => "template_question",
             Self::TemplateThreshold => "template_threshold",
+            Self::Ticket => "ticket",
+            Self::Person => "person",
         }
     }
 }
@@ -102,7 +108,8 @@ struct AuditActor {
     kind: String,
     /// Their id; `null` for `cli`.
     id: Nullable<Uuid>,
-    /// An e-mail address, `machine key NAME`, or `cli`; as it was then.
+    /// An e-mail address, `machine key NAME`, or `cli`; as it was then. `erased` when they were erased since, and then
+    /// `id` is `null`.
     name: String,
 }
 
@@ -111,7 +118,7 @@ struct AuditActor {
 struct AuditObject {
     /// `org`, `member`, `invitation`, `site`, `origin`, `site_key`, `machine_key`, `article`, `faq` and the like.
     kind: String,
-    /// Its id, slug, origin or hint.
+    /// Its id, slug, origin or hint. `erased` when it was erased since, and then `before` and `after` are `null`.
     id: String,
 }
 
@@ -125,7 +132,7 @@ struct AuditEntry {
     at: OffsetDateTime,
     /// Who.
     actor: AuditActor,
-    /// `created`, `updated` or `deleted`.
+    /// `created`, `updated` or `deleted`; `erased` when somebody was erased from entries before.
     action: String,
     /// What.
     object: AuditObject,
@@ -180,7 +187,7 @@ impl AuditLogApi {
     /// Read the audit log
     ///
     /// Every change to the org, its members, sites, origins, keys, content and settings, the last one first. Nobody can change
-    /// or delete an entry; each is chained to the one before.
+    /// or delete an entry; each is chained to the one before. What names a person can be erased from it, and an entry says so.
     #[oai(path = "/orgs/:org/audit-log", method = "get", operation_id = "listAuditLog")]
     async fn audit_log(
         &self,

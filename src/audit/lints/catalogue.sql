@@ -11,6 +11,7 @@
     ('trigger-disabled', 'error', 'Triggers number tickets, keep the audit log and bind a row''s columns; foreign keys are triggers too.'),
     ('constraint-unvalidated', 'warning', 'Rows that were there before may break it, a foreign row among them.'),
     ('rule-present', 'error', 'A rule rewrites a statement into another, which may run with its owner''s privileges.'),
+    ('audit-months', 'warning', 'Without a partition of their own, the audit log''s months cannot be detached one by one.'),
     ('partition-reachable', 'error', 'Policies of the parent do not hold for who reads the partition directly.'),
     ('view-owner-rights', 'error', 'A view without security_invoker reads with its owner''s privileges and policies, not with the caller''s.'),
     ('matview-present', 'error', 'A materialized view keeps a copy of rows and has no policies.'),

@@ -9,7 +9,10 @@ from tab t where not t.forced
 union all
 select 'rls-no-policy', t.oid, t.name, 'there is no policy',
   format('create policy NAME on %s for select to ROLE using (org_id = (select ctx.org_id()));', t.name)
-from tab t where not exists (select from policy p where p.relation = t.oid)
+from tab t
+where not exists (select from policy p where p.relation = t.oid)
+  -- Nobody is to reach a partition past its parent, or a month that was taken out of the audit log.
+  and not t.is_partition and t.schema <> 'archive'
 union all
 select 'policies-unused', t.oid, t.name, 'policies exist, and row-level security is off',
   format('alter table %s enable row level security;', t.name)
@@ -21,7 +24,7 @@ from relation r where pg_get_userbyid(r.owner) <> 'vicket_owner' and r.kind <> '
 union all
 select 'table-owner', null, 'schema ' || s.name, 'belongs to ' || pg_get_userbyid(s.nspowner) || ', not to vicket_owner',
   format('alter schema %I owner to vicket_owner;', s.name)
-from schema s where s.name in ('vicket', 'ctx', 'auth', 'worker', 'admin', 'audit')
+from schema s where s.name in ('vicket', 'ctx', 'auth', 'worker', 'admin', 'audit', 'archive')
   and pg_get_userbyid(s.nspowner) <> 'vicket_owner'
 union all
 -- Of people and of what roles may do, which no request role reaches, nobody is the tenant.
@@ -50,10 +53,11 @@ select 'rule-present', t.oid, t.name, 'the rule ' || w.rulename || ' rewrites st
   format('drop rule %I on %s;', w.rulename, t.name)
 from tab t join pg_rewrite w on w.ev_class = t.oid
 union all
-select distinct 'partition-reachable', t.oid, t.name, g.grantee || ' reaches the partition past its parent',
+select distinct 'partition-reachable', t.oid, t.name, g.grantee || case t.schema
+    when 'archive' then ' reaches a month that was detached' else ' reaches the partition past its parent' end,
   format('revoke all on %s from %I;', t.name, g.grantee)
 from tab t join granted g on g.relation = t.oid
-where exists (select from pg_inherits i where i.inhrelid = t.oid)
+where t.schema = 'archive' or exists (select from pg_inherits i where i.inhrelid = t.oid)
 union all
 select 'view-owner-rights', r.oid, r.name, 'the view reads as its owner',
   format('alter view %s set (security_invoker = true);', r.name)
@@ -85,6 +89,16 @@ from pg_publication p
 where p.puballtables
   or exists (select from pg_publication_rel r join tab t on t.oid = r.prrelid where r.prpubid = p.oid)
   or exists (select from pg_publication_namespace n join schema s on s.oid = n.pnnspid where n.pnpubid = p.oid)
+union all
+select 'audit-months', p.oid, 'vicket.audit_log', 'its last month is ' || to_char(m.newest, 'YYYY-MM') || ', and what is later has no partition of its own',
+  'vicket migrate'
+from tab p
+cross join lateral (
+  select max(to_date(right(t.bare, 7), 'YYYY_MM')) as newest
+  from pg_inherits i join tab t on t.oid = i.inhrelid
+  where i.inhparent = p.oid and t.bare ~ '^audit_log_\d{4}_\d{2}$'
+) m
+where p.schema = 'vicket' and p.bare = 'audit_log' and p.kind = 'p' and m.newest < now() + interval '1 month'
 union all
 select 'audit-empty', null, 'schema vicket', 'there is no table in the schema vicket: nothing was examined', 'vicket migrate'
 where not exists (select from tab t where t.schema = 'vicket')

@@ -121,8 +121,9 @@ insert into vicket.attachments (org_id, site_id, ticket_id, message_id, upload_i
   where m.author = 'customer' and t.number % 20 = 4;
 insert into vicket.submissions (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
   select org_id, site_id, sha256(id::text::bytea), sha256('x'), 'ticket', id, id from vicket.tickets where number % 20 = 0;
-insert into vicket.audit_log (org_id, seq, at, actor_kind, actor, action, object_kind, object_id, prev_hash, hash)
-  select id, 100 + k, now(), 'cli', 'cli', 'updated', 'site', k::text, sha256('x'), sha256('y')
+insert into vicket.audit_log (org_id, seq, at, actor_kind, actor, actor_salt, actor_digest, action, object_kind, object_id,
+    object_salt, object_digest, prev_hash, hash)
+  select id, 100 + k, now(), 'cli', 'cli', 'x', sha256('x'), 'updated', 'site', k::text, 'x', sha256('x'), sha256('x'), sha256('y')
   from org, generate_series(1, 100) as k;
 
 drop table org, site, person, many;

@@ -391,7 +391,10 @@ fn fill(
     Some(match column.kind.as_str() {
         "boolean" => (variant + choice) % 2 == 1,
         "uuid" => return Some(Uuid::new_v4().to_string()),
-        "bytea" => return Some(format!("\\x{}", Sha256Digest::of(unique.as_bytes()).to_hex())),
+        // As long as a digest, or as a signature.
+        "bytea" => {
+            return Some(format!("\\x{}", Sha256Digest::of(unique.as_bytes()).to_hex().repeat(1 + choice % 2)));
+        }
         // A size may have to be that of the bytes beside it, which are a digest's.
         "smallint" | "integer" | "bigint" => {
             return Some(if choice % 2 == 1 { 32 } else { counter % 30_000 + 1 }.to_string());

@@ -3,7 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use vicket::store::{self, audit_log::Chain};
+use vicket::store::{
+    self,
+    audit_log::{Chain, Standing},
+};
 
 use super::People;
 use crate::harness::World;
@@ -93,8 +96,9 @@ async fn nobody_writes_changes_or_deletes_what_happened() {
     let people = People::of(&world).await;
     let gate = world.agent_gate();
     let statements = [
-        "insert into vicket.audit_log (seq, at, actor_kind, actor, action, object_kind, object_id, prev_hash, hash)
-           values (1, now(), 'cli', 'x', 'created', 'org', 'x', '', sha256(''))",
+        "insert into vicket.audit_log (org_id, seq, at, actor_kind, actor, actor_salt, actor_digest, action, object_kind, object_id,
+             object_salt, object_digest, prev_hash, hash)
+           values (gen_random_uuid(), 1, now(), 'cli', 'x', '', '', 'created', 'org', 'x', '', '', '', sha256(''))",
         "update vicket.audit_log set actor = 'somebody else'",
         "delete from vicket.audit_log",
         "truncate vicket.audit_log",
@@ -121,12 +125,13 @@ async fn a_superuser_who_tampers_is_found_where_the_chain_breaks() {
     let world = World::new().await;
     let verify = async |world: &World| {
         let mut tx = world.org("acme").await;
-        store::audit_log::verify(&mut tx).await.expect("verified")
+        store::audit_log::verify(&mut tx, None).await.expect("verified")
     };
     let rows: i64 =
         world.look(&format!("select count(*) from vicket.audit_log where org_id = '{}'", world.site_a.org_id)).await;
     assert!(rows >= 10, "something happened: {rows}");
-    assert_eq!(verify(&world).await, Chain::Whole { rows });
+    let whole = Standing { entries: rows, erased: 0, detached: Vec::new() };
+    assert_eq!(verify(&world).await, Chain::Whole(whole));
     let org = world.site_a.org_id;
     for (tampering, seq) in [
         ("update vicket.audit_log set actor = 'somebody else' where seq = 4 and org_id = '{org}'", 4),
@@ -144,8 +149,8 @@ async fn a_superuser_who_tampers_is_found_where_the_chain_breaks() {
         let tampering =
             tampering.replace("{org}", &world.site_a.org_id.to_string()).replace("{rows}", &rows.to_string());
         let disabled = format!(
-            "alter table vicket.audit_log disable trigger append_only; {tampering};
-             alter table vicket.audit_log enable trigger append_only"
+            "alter table vicket.audit_log disable trigger user; {tampering};
+             alter table vicket.audit_log enable trigger user"
         );
         sqlx::raw_sql(AssertSqlSafe(disabled)).execute(&world.superuser).await.expect("a superuser can");
         let found = verify(&world).await;

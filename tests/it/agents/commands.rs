@@ -63,7 +63,7 @@ async fn an_org_gets_its_first_owner_machine_key_and_audit_log_from_the_command_
     }
     assert!(fine(&["audit", "log", "initech", "--verify"]).contains("the chain is whole"));
     world
-        .arrange("alter table vicket.audit_log disable trigger append_only; delete from vicket.audit_log where seq = 2")
+        .arrange("alter table vicket.audit_log disable trigger user; delete from vicket.audit_log where seq = 2")
         .await;
     refused(&["audit", "log", "initech", "--verify"], "breaks at entry 3");
 }

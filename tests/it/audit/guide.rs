@@ -5,6 +5,7 @@ use std::{fs, path::Path, process::Command};
 use vicket::dev::postgres::Programs;
 
 use crate::{
+    agents::forgetting::a_month_ends,
     harness::{DEPLOY, World, url},
     processes::text,
 };
@@ -47,6 +48,7 @@ async fn every_block_of_the_guide_runs() {
               select org_id, '{id}', 'owner' from vicket.sites where slug = 'acme-app'"
         ))
         .await;
+    a_month_ends(&world, "2026-01").await;
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guide-{}", std::process::id()));
     fs::create_dir_all(&dir).expect("a directory");
     let _ =

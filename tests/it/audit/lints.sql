@@ -72,6 +72,22 @@ create rule x as on delete to vicket.faqs do instead nothing;
 -- good
 create view audit.x with (security_invoker = true) as select 1 as one;
 
+-- lint: audit-months
+-- bad
+do $$ declare each text; begin
+  for each in select inhrelid::regclass::text from pg_inherits where inhparent = 'vicket.audit_log'::regclass
+    and inhrelid <> to_regclass('vicket.audit_log_' || to_char(now(), 'YYYY_MM')) loop
+    execute 'drop table ' || each;
+  end loop;
+end $$;
+-- good
+do $$ declare each text; begin
+  for each in select inhrelid::regclass::text from pg_inherits where inhparent = 'vicket.audit_log'::regclass
+    and right(inhrelid::regclass::text, 7) > to_char(now() + interval '2 months', 'YYYY_MM') loop
+    execute 'drop table ' || each;
+  end loop;
+end $$;
+
 -- lint: partition-reachable
 -- bad
 create table vicket.x (org_id uuid not null) partition by hash (org_id);
@@ -686,7 +702,7 @@ create unique index x on vicket.tickets (org_id, email);
 -- bad
 alter table vicket.invitations drop constraint invitations_hash_length;
 -- good
-create unique index x on vicket.audit_log (hash);
+create unique index x on vicket.audit_heads (last_hash);
 
 -- lint: index-tenantless
 -- bad

@@ -5,11 +5,11 @@
 BEGIN READ ONLY
 
 -- next message
--- parameters: '\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\xdbe51f16e5c395859acc42aeea7041e0cf4fa07a98af3a6232ad7db31f02a523'
+-- parameters: '\x72caec1ad1bc152d0d0c1c6531af600ef8a720b2d2b47ba607da72c60d673e95', '\xc69607d8cfb85bdb2b82d1bdacd361a0395eb20b9c55012e1364ee84286e9d22', '\x15242062c956ce51f9ab6e7c1a5a0119176480b31dec26392f866c0281a65eb2'
 select * from auth.enter_site($1, $2, $3)
 
 -- next message
--- parameters: '1900000000000000', '1ff90260-e7ba-43ce-8519-74d4f715ba73', '21', NULL
+-- parameters: '1900000000000000', 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6', '21', NULL
 select p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank
             from (
               (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, 0::bigint as rank, a.published_at as key

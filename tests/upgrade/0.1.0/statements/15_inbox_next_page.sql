@@ -9,7 +9,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
 select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
--- parameters: '1900000000000000', '1ff90260-e7ba-43ce-8519-74d4f715ba73', NULL, NULL, NULL, NULL, 'f', NULL, NULL, NULL, '21'
+-- parameters: '1900000000000000', 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6', NULL, NULL, NULL, NULL, 'f', NULL, NULL, NULL, '21'
 select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at

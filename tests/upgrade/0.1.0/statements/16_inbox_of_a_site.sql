@@ -13,7 +13,7 @@ select * from auth.enter_org($1, $2, $3, $4)
 select id from vicket.sites where slug = $1
 
 -- next message
--- parameters: NULL, NULL, '0473ea06-1318-435a-839c-774de770c85c', NULL, NULL, NULL, 'f', NULL, NULL, NULL, '21'
+-- parameters: NULL, NULL, 'e7016090-a565-429f-891e-cb6333721f02', NULL, NULL, NULL, 'f', NULL, NULL, NULL, '21'
 select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at

@@ -13,7 +13,7 @@ select * from auth.enter_org($1, $2, $3, $4)
 select ctx.actor_user_id()
 
 -- next message
--- parameters: NULL, NULL, NULL, NULL, NULL, '09a9e224-7807-4c36-82b4-93fcfefcec28', 'f', NULL, NULL, NULL, '21'
+-- parameters: NULL, NULL, NULL, NULL, NULL, '69973cb3-07d8-489c-8963-99c637fcfba2', 'f', NULL, NULL, NULL, '21'
 select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at

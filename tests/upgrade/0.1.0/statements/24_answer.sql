@@ -9,7 +9,7 @@ BEGIN READ WRITE
 select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
--- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73', 'Like this.', 'f'
+-- parameters: 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6', 'Like this.', 'f'
 insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
         select t.site_id, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
         returning id, author, author_id, author_name, body, internal, created_at

@@ -13,15 +13,15 @@ select * from auth.enter_org($1, $2, $3, $4)
 select id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute, created_at, updated_at from vicket.sites where slug = $1
 
 -- next message
--- parameters: '0473ea06-1318-435a-839c-774de770c85c', 'active'
+-- parameters: 'e7016090-a565-429f-891e-cb6333721f02', 'active'
 select id, hint, created_at, created_by, last_used_at from vicket.site_keys where site_id = $1 and state = $2
 
 -- next message
--- parameters: '0473ea06-1318-435a-839c-774de770c85c', 'staged'
+-- parameters: 'e7016090-a565-429f-891e-cb6333721f02', 'staged'
 select id, hint, created_at, created_by, last_used_at from vicket.site_keys where site_id = $1 and state = $2
 
 -- next message
--- parameters: '0473ea06-1318-435a-839c-774de770c85c', '04cd5051-93b3-4116-8538-f035bbd46a51'
+-- parameters: 'e7016090-a565-429f-891e-cb6333721f02', '08bebe39-78de-49f4-8e19-86bef22466b8'
 select o.origin, o.last_used_at
         from vicket.site_key_origins o
         where o.site_id = $1 and o.key_id = $2

@@ -22,17 +22,17 @@ select t.id, t.name, t.description, t.updated_at
         limit $2
 
 -- next message
--- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+-- parameters: '{cf8e5e1a-e0d9-47ec-8709-3413cd2b266a,b6064f94-d6ab-493f-8d3f-a3bc94f2636f,7f32e8a9-b289-4a08-8275-0bcc849c0847}'
 select template_id, id, label, type, required, position, points from vicket.template_questions
         where template_id = any ($1) order by position, id
 
 -- next message
--- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+-- parameters: '{cf8e5e1a-e0d9-47ec-8709-3413cd2b266a,b6064f94-d6ab-493f-8d3f-a3bc94f2636f,7f32e8a9-b289-4a08-8275-0bcc849c0847}'
 select question_id, id, label, points from vicket.template_options
         where template_id = any ($1) order by position, id
 
 -- next message
--- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+-- parameters: '{cf8e5e1a-e0d9-47ec-8709-3413cd2b266a,b6064f94-d6ab-493f-8d3f-a3bc94f2636f,7f32e8a9-b289-4a08-8275-0bcc849c0847}'
 select h.template_id, h.points, p.name as priority
         from vicket.template_thresholds h
         join vicket.ticket_priorities p on p.org_id = h.org_id and p.id = h.priority_id
@@ -40,7 +40,7 @@ select h.template_id, h.points, p.name as priority
         order by h.points
 
 -- next message
--- parameters: '{284f8baf-ee0f-44de-8a0f-38554a1ee0f4,7f46fd1f-d274-4a42-8c1b-5d6c531a9b0e,709a26c2-8967-464b-8b60-e16a7794e470}'
+-- parameters: '{cf8e5e1a-e0d9-47ec-8709-3413cd2b266a,b6064f94-d6ab-493f-8d3f-a3bc94f2636f,7f32e8a9-b289-4a08-8275-0bcc849c0847}'
 select ts.template_id, s.slug
         from vicket.template_sites ts
         join vicket.sites s on s.org_id = ts.org_id and s.id = ts.site_id

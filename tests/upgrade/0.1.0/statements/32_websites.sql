@@ -13,7 +13,7 @@ select * from auth.enter_org($1, $2, $3, $4)
 select id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute, created_at, updated_at from vicket.sites where $1::text is null or slug > $1 order by slug limit $2
 
 -- next message
--- parameters: '{c541a3fb-1204-4c55-8aba-92469a7eb644,0473ea06-1318-435a-839c-774de770c85c}'
+-- parameters: '{788faf9e-cde0-4ccf-87ba-970894cc41bf,e7016090-a565-429f-891e-cb6333721f02}'
 select site_id, origin from vicket.site_origins where site_id = any($1) order by origin
 
 -- next message

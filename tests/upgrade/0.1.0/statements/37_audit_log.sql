@@ -10,11 +10,13 @@ select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
 -- parameters: NULL, NULL, NULL, '21'
-select l.seq, l.at, l.actor_kind, l.actor_id, l.actor, l.action, l.object_kind, l.object_id, s.slug as site,
-          l.before, l.after, l.request_id
+select l.seq, l.at, l.actor_kind, l.actor_id, coalesce(l.actor, 'erased') as actor, l.action, l.object_kind,
+          coalesce(l.object_id, 'erased') as object_id, s.slug as site, l.before, l.after, l.request_id
         from vicket.audit_log l
         left join vicket.sites s on s.id = l.site_id
-        where ($1::bigint is null or l.seq < $1)
+        -- Months to come are not looked at.
+        where l.at < now() + interval '1 day'
+          and ($1::bigint is null or l.seq < $1)
           and ($2::text is null or l.object_kind = $2)
           and ($3::text is null or l.actor = $3)
         order by l.seq desc

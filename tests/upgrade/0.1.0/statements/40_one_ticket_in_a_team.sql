@@ -9,7 +9,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
 select * from auth.enter_org($1, $2, $3, $4)
 
 -- next message
--- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
+-- parameters: 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6'
 select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at
@@ -20,20 +20,20 @@ select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference,
             left join ctx.people() a on a.user_id = t.assignee_id where t.id = $1
 
 -- next message
--- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
+-- parameters: 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6'
 select id, author, author_id, author_name, body, internal, created_at
         from vicket.ticket_messages where ticket_id = $1 order by created_at, id
 
 -- next message
--- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
+-- parameters: 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6'
 select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vicket.attachments a where a.ticket_id = $1 order by a.created_at, a.id
 
 -- next message
--- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
+-- parameters: 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6'
 select at, actor, kind, before, after from vicket.ticket_events where ticket_id = $1 order by at, id
 
 -- next message
--- parameters: '1ff90260-e7ba-43ce-8519-74d4f715ba73'
+-- parameters: 'a2c6421e-ab20-48b9-8624-442e1ec7d1e6'
 select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position
 
 -- next message
