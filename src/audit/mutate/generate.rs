@@ -108,6 +108,40 @@ const QUERIES: &[(&str, &str, &str)] = &[
          from fun f where f.proname like '%\\_by\\_key'",
     ),
     (
+        // With the policies of the function's owner out of the way, which would hold it.
+        "functions", "function that believes a setting",
+        "select null, format('%s; alter policy definer_select on vicket.ticket_tokens using (true);
+             alter policy definer_select on vicket.submissions using (true);
+             alter policy definer_insert on vicket.submissions with check (true);
+             alter policy definer_update on vicket.submissions using (true) with check (true)',
+           replace(replace(pg_get_functiondef(f.oid), 'ctx.org_by_key()', 'ctx.org_id()'), 'ctx.site_by_key()', 'ctx.site_id()'))
+         from fun f
+         where f.schema = 'ctx' and f.prosrc ~ '_by_key\\(\\)'
+           -- It asks ctx.ticket_id first, which the key answers.
+           and f.proname <> 'score_ticket'",
+    ),
+    (
+        "functions", "entering that leaves a setting of before",
+        "select distinct null, replace(pg_get_functiondef(f.oid), format('set_config(''app.%s''', s.found[1]), 'set_config(''app.mutant''')
+         from fun f cross join lateral regexp_matches(f.prosrc, 'set_config\\(''app\\.([a-z_]+)''', 'g') s (found)
+         where f.schema = 'auth'",
+    ),
+    (
+        "functions", "session that is always clean",
+        "select null, replace(pg_get_functiondef(f.oid), 'return current_user', 'return true or current_user')
+         from fun f where f.proname = 'session_is_clean'",
+    ),
+    (
+        "functions", "function of before: it takes its caller's word",
+        "select null, f.made
+         from (values
+           ('create function ctx.claim_submission(text, bytea, bytea, ticket_id uuid, message_id uuid) returns text'),
+           ('create function ctx.reserve_object(site_id uuid) returns text')
+         ) w (head)
+         cross join lateral (select w.head || ' language sql security definer set search_path = pg_catalog, pg_temp
+           as $mutant$ select current_setting(''app.org_id'') $mutant$' as made) f",
+    ),
+    (
         "functions", "body that passes through",
         "select null, split_part(pg_get_functiondef(f.oid), E'\\nAS $', 1) || format(E'\\nas $mutant$ %s $mutant$',
            case
@@ -212,7 +246,13 @@ const CATALOG: &str = "with tab as (
     ) ";
 
 /// Kinds that must be noticed by more than a body's digest, which tells nothing of whether the probes ask the function.
-const PROBED: [&str; 2] = ["function that always says yes", "seal that believes a setting"];
+const PROBED: [&str; 5] = [
+    "function that always says yes",
+    "seal that believes a setting",
+    "function that believes a setting",
+    "entering that leaves a setting of before",
+    "session that is always clean",
+];
 
 type Weakening = (Option<String>, String);
 
