@@ -16,6 +16,31 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "policies", "restrictive policy dropped",
         "select of, format('drop policy %I on %s', name, of) from pol where not permissive",
     ),
+    ("objects", "policy dropped", "select of, format('drop policy %I on %s', name, of) from pol where permissive"),
+    (
+        "objects", "trigger dropped",
+        "select t.name, format('drop trigger %I on %s', g.tgname, t.name)
+         from pg_trigger g join tab t on t.oid = g.tgrelid where not g.tgisinternal and g.tgparentid = 0",
+    ),
+    (
+        "objects", "trigger of less",
+        "select t.name, format('drop trigger %I on %s; %s', g.tgname, t.name,
+           regexp_replace(pg_get_triggerdef(g.oid), ' (BEFORE|AFTER) .* ON ', ' \\1 DELETE ON '))
+         from pg_trigger g join tab t on t.oid = g.tgrelid
+         where not g.tgisinternal and g.tgparentid = 0 and pg_get_triggerdef(g.oid) !~ ' (BEFORE|AFTER) DELETE ON '",
+    ),
+    (
+        "objects", "constraint dropped",
+        "select t.name, format('alter table %s drop constraint %I cascade', t.name, k.conname)
+         from pg_constraint k join tab t on t.oid = k.conrelid
+         where k.contype in ('c', 'f', 'p', 'u', 'x') and k.conparentid = 0",
+    ),
+    (
+        "objects", "unique index dropped",
+        "select t.name, format('drop index vicket.%I', c.relname)
+         from pg_index i join pg_class c on c.oid = i.indexrelid join tab t on t.oid = i.indrelid
+         where i.indisunique and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
+    ),
     (
         "policies", "using (true)",
         "select of, format('alter policy %I on %s using (true)', name, of) from pol where qual is not null and requests",
@@ -124,7 +149,7 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "functions", "entering that leaves a setting of before",
         "select distinct null, replace(pg_get_functiondef(f.oid), format('set_config(''app.%s''', s.found[1]), 'set_config(''app.mutant''')
          from fun f cross join lateral regexp_matches(f.prosrc, 'set_config\\(''app\\.([a-z_]+)''', 'g') s (found)
-         where f.schema = 'auth'",
+         where f.proname in ('enter', 'enter_actor')",
     ),
     (
         "functions", "session that is always clean",
@@ -171,6 +196,11 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "functions", "volatility",
         "select null, format('alter function %s %s', f.oid::regprocedure, case f.provolatile when 'v' then 'stable' else 'volatile' end)
          from fun f",
+    ),
+    (
+        "objects", "another default of an argument",
+        "select null, replace(pg_get_functiondef(f.oid), 'DEFAULT NULL::text', 'DEFAULT ''mutant''::text')
+         from fun f where pg_get_function_arguments(f.oid) like '%DEFAULT NULL::text%'",
     ),
     ("functions", "function dropped", "select null, format('drop function %s cascade', f.oid::regprocedure) from fun f"),
     (
