@@ -24,7 +24,7 @@ use vicket::{
     app::App,
     commands::serve::{self, Settings},
     config::{LogFormat, Tuning},
-    db::{self, Access, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx, Pool},
+    db::{self, Access, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx, Pool, Start},
     dev::postgres::{Cluster, Durability, Programs},
     keys::{PublishableKey, SessionToken, Sha256Digest},
     limits::Limits,
@@ -316,7 +316,7 @@ impl World {
 
     /// The agents' gate, with a few connections.
     pub fn agent_gate(&self) -> AgentGate {
-        AgentGate::new(Pool::new(&self.url("vicket_gate_agent"), 3).expect("a URL"))
+        AgentGate::new(Pool::new(&self.url("vicket_gate_agent"), 3, &Start::AGENT).expect("a URL"))
     }
 }
 

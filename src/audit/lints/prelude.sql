@@ -147,6 +147,17 @@ setting (role, database, entry) as (
   left join pg_database d on d.oid = s.setdatabase
   cross join lateral unnest(s.setconfig) as c (entry)
 ),
+-- Each with what takes it away, and whether a login could have set it for itself: anything but what is a superuser's.
+set_for as (
+  select s.*,
+    exists (select from bound b where b.login = s.role) and s.entry !~* '^(app\.|session_authorization=)'
+      and coalesce(p.context, '') not like 'superuser%' as by_itself,
+    format('alter %s reset %s;', coalesce('role ' || quote_ident(s.role)
+        || coalesce(' in database ' || quote_ident(s.database), ''), 'database ' || quote_ident(s.database), 'role all'),
+      split_part(s.entry, '=', 1)) as reset
+  from setting s
+  left join pg_settings p on p.name = split_part(s.entry, '=', 1)
+),
 membership as (
   select m.roleid as granted, m.member, pg_get_userbyid(m.roleid)::text as granted_name,
     pg_get_userbyid(m.member)::text as member_name, m.admin_option as admin,

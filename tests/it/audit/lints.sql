@@ -690,25 +690,31 @@ alter role all set row_security = off;
 -- good
 create role anybody; alter role anybody set search_path = public;
 
--- lint: role-settings
+-- lint: login-settings
+-- bad
+alter role vicket_gate_widget set role = 'vicket_widget';
+-- good
+alter role vicket_gate_widget set app.org_id = '00000000-0000-0000-0000-000000000000';
+
+-- lint: login-settings
 -- bad
 alter role vicket_gate_agent set statement_timeout = 0;
 -- good
 alter role vicket_gate_agent set statement_timeout = '10s';
 
--- lint: role-settings
+-- lint: login-settings
 -- bad
 alter role vicket_worker reset lock_timeout;
 -- good
 alter role vicket_auditor set lock_timeout = '1s';
 
--- lint: role-settings
+-- lint: login-settings
 -- bad
 alter role vicket_gate_widget set default_transaction_read_only = on;
 -- good
 alter role vicket_widget set default_transaction_read_only = on;
 
--- lint: role-settings
+-- lint: login-settings
 -- bad
 alter role vicket_gate_widget in database postgres set idle_in_transaction_session_timeout = 0;
 -- good
