@@ -21,7 +21,7 @@ openapi:
 client:
     .ci/spec/check client
 
-# Regenerate migrations/ISOLATION.md and migrations/SCHEMA.sql
+# Regenerate migrations/ISOLATION.md, migrations/SCHEMA.sql and src/audit/lints/shipped.sql
 isolation:
     VICKET_BLESS=1 cargo test --test it generated::the_committed
 

@@ -17,6 +17,9 @@ use crate::{
 /// The schema that this program needs.
 static NEEDED: LazyLock<ledger::Schema> = LazyLock::new(|| Files::embedded().schema());
 
+/// What the lints find, whatever schemas the login's settings name first: definitions are compared as PostgreSQL writes them.
+static LINTS: LazyLock<String> = LazyLock::new(|| format!("SET LOCAL search_path = pg_catalog; {}", FINDINGS.as_str()));
+
 /// One row a finding about the login that asks.
 const LOGIN: &str = include_str!("checks/login.sql");
 
@@ -66,7 +69,7 @@ pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
     let mut findings = of_login(app.gate.pool(), "the widget's gate (VICKET_WIDGET_URL)", &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), "the agents' gate (VICKET_AGENT_URL)", &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), "the worker (VICKET_WORKER_URL)", &[]).await?);
-    for row in app.gate.pool().catalog(FINDINGS.as_str()).await? {
+    for row in app.gate.pool().catalog(LINTS.as_str()).await? {
         if row.try_get::<&str, _>("severity")? == Severity::Error.as_str() {
             let (id, object, what): (&str, &str, &str) =
                 (row.try_get("id")?, row.try_get("object")?, row.try_get("what")?);

@@ -66,6 +66,33 @@ const OF_A_GATE: Endings = Endings {
 const OF_A_COMMAND: Endings =
     Endings { commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT", roll_back: "ROLLBACK", checked: false };
 
+/// The settings that a login's sessions begin with, and return to by RESET ALL. The server sends them with each connection,
+/// where they come before what the login's own settings say: a login may change those, and an injected statement with it.
+pub struct Start(&'static [(&'static str, &'static str)]);
+
+/// What a session could be set to so that the server's statements fail, or wait.
+const ANY: [(&str, &str); 5] = [
+    ("role", "none"),
+    ("search_path", "pg_catalog"),
+    ("row_security", "on"),
+    ("default_transaction_read_only", "off"),
+    ("local_preload_libraries", ""),
+];
+
+impl Start {
+    /// Bounds as migrations/logins.sql has them.
+    pub const WIDGET: Self =
+        Self(&[("statement_timeout", "5s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")]);
+    pub const AGENT: Self =
+        Self(&[("statement_timeout", "10s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")]);
+    pub const WORKER: Self =
+        Self(&[("statement_timeout", "30s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")]);
+
+    fn of(&self, options: PgConnectOptions) -> PgConnectOptions {
+        options.options(ANY).options(self.0.iter().copied())
+    }
+}
+
 /// Connections that were closed since the process began, because a request had left something on their session.
 static UNCLEAN_SESSIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -107,15 +134,18 @@ impl Pool {
     ///
     /// # Errors
     /// When `url` is not a PostgreSQL URL.
-    pub fn new(url: &str, size: usize) -> anyhow::Result<Self> {
-        let options = connect_options(url)?;
+    pub fn new(url: &str, size: usize, start: &Start) -> anyhow::Result<Self> {
+        Self::of(start.of(connect_options(url)?), size, &OF_A_GATE)
+    }
+
+    fn of(options: PgConnectOptions, size: usize, endings: &'static Endings) -> anyhow::Result<Self> {
         let pool = managed::Pool::builder(Connections { options })
             .max_size(size)
             .wait_timeout(Some(WAIT))
             .create_timeout(Some(CONNECT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, endings: &OF_A_GATE })
+        Ok(Self { pool, endings })
     }
 
     async fn get(&self) -> Result<Object<Connections>, Problem> {
@@ -367,6 +397,20 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_begins_with_the_bounds_that_the_migrations_give_its_login() {
+        let logins = include_str!("../migrations/logins.sql");
+        for (login, start) in [
+            ("vicket_gate_widget", Start::WIDGET),
+            ("vicket_gate_agent", Start::AGENT),
+            ("vicket_worker", Start::WORKER),
+        ] {
+            let bounds: Vec<String> = start.0.iter().map(|(name, value)| format!("'{name}={value}'")).collect();
+            let line = format!("('{login}', array[{}])", bounds.join(", "));
+            assert!(logins.contains(&line), "{line}");
+        }
+    }
 
     #[test]
     fn a_bad_url_is_refused_without_repeating_it() {

@@ -262,25 +262,26 @@ async fn settle(connection: &mut PgConnection, files: &Files, passwords: &Passwo
     }
     lints::install(connection).await.context("the views of the schema audit could not be made")?;
     ledger::say_schema(connection, files).await?;
-    judge(connection, Moment::Last).await
+    judge(connection, if files.known() { Moment::Last } else { Moment::Between }).await
 }
 
 /// Which lints may judge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Moment {
-    /// More files are to come.
+    /// More files are to come, or they are not yet what this program knows.
     Between,
     /// The schema is what this program knows.
     Last,
 }
 
-/// What the lints of functions compare with the text of all files, so that it is judged after the last.
-const OF_THE_LAST: [&str; 3] = ["function-body", "function-missing", "function-unknown"];
+/// What these lints compare with what all files make, so that it is judged after the last.
+const OF_THE_LAST: [&str; 6] =
+    ["function-body", "function-missing", "function-unknown", "object-changed", "object-missing", "object-unknown"];
 
 /// # Errors
 /// When a lint finds an error.
 async fn judge(connection: &mut PgConnection, moment: Moment) -> anyhow::Result<()> {
-    sqlx::raw_sql("set local jit = off").execute(&mut *connection).await?;
+    sqlx::raw_sql("set local jit = off; set local search_path = pg_catalog").execute(&mut *connection).await?;
     let findings: Vec<String> = lints::findings(connection)
         .await?
         .into_iter()

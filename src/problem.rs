@@ -66,6 +66,7 @@ codes! {
     NoActiveKey = 409 "no_active_key" "The site has no active key",
     SlugTaken = 409 "slug_taken" "The slug is taken",
     NameTaken = 409 "name_taken" "The name is taken",
+    EditConflict = 409 "edit_conflict" "Another change came first",
     EmailTaken = 409 "email_taken" "The e-mail address is taken",
     LastOwner = 409 "last_owner" "An org always has an owner",
     IdempotencyConflict = 409 "idempotency_conflict" "The Idempotency-Key was used for another request",

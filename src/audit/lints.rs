@@ -11,11 +11,12 @@ use super::bodies;
 const PRELUDE: &str = include_str!("lints/prelude.sql");
 
 /// The lints by subject, each of which can be asked by itself.
-pub const PARTS: [(&str, &str); 7] = [
+pub const PARTS: [(&str, &str); 8] = [
     ("tables", include_str!("lints/tables.sql")),
     ("policies", include_str!("lints/policies.sql")),
     ("grants", include_str!("lints/grants.sql")),
     ("functions", include_str!("lints/functions.sql")),
+    ("objects", include_str!("lints/objects.sql")),
     ("roles", include_str!("lints/roles.sql")),
     ("structure", include_str!("lints/structure.sql")),
     ("server", include_str!("lints/server.sql")),
@@ -27,6 +28,24 @@ pub static FINDINGS: LazyLock<String> = LazyLock::new(|| asking(&PARTS.map(|(_, 
 
 /// A lint that `vicket audit` asks where its login may: how PostgreSQL authenticates our logins is for few to see.
 static AUTHENTICATION: LazyLock<String> = LazyLock::new(|| asking(include_str!("lints/authentication.sql")));
+
+/// What the migrations make, generated from the catalog: [`objects`].
+const SHIPPED: &str = include_str!("lints/shipped.sql");
+
+/// What `lints/shipped.sql` is, of a database that the migrations have just made: rows of VALUES.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub async fn objects(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let sql = format!(
+        "{PRELUDE}row (text) as (
+          select format('    (%L, %L, %L, %L)', kind, of, name, left(encode(sha256(convert_to(definition, 'UTF8')), 'hex'), 32))
+          from object where of <> 'audit' and of not like 'audit.%'
+        )
+        select string_agg(text, E',\\n' order by text collate \"C\") || E'\\n' from row"
+    );
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await?)
+}
 
 /// The statement that asks these lints.
 fn asking(lints: &str) -> String {
@@ -40,6 +59,9 @@ migrated (schema, name, arguments, shape, digest) as (
   values
 {rows}
 ),
+shipped (kind, of, name, digest) as (
+  values
+{SHIPPED}),
 newer (last) as (
   {}),
 found (id, relation, object, what, mend) as (

@@ -72,6 +72,7 @@ fn probed(probes: &Probes) -> String {
     }
     line("all tables", &probes.total());
     line("the gates themselves", &probes.gates);
+    line("what was open once", &probes.attacks);
     out += "\n";
     for leak in &probes.leaks {
         let _ = writeln!(out, "LEAK {}: {} {}\n  {}\n", leak.table, leak.subject, leak.what, leak.statement);

@@ -19,7 +19,7 @@ use crate::{
     checks::{self, Reason},
     config::{LogFormat, ServeArgs, Tuning},
     counts::{self, Counts},
-    db::{AgentGate, Pool, WidgetGate, Worker},
+    db::{AgentGate, Pool, Start, WidgetGate, Worker},
     jobs,
     kept::Kept,
     limits::Limits,
@@ -86,10 +86,12 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
     let connections = usize::from(settings.tuning.widget_connections);
     let agents = usize::from(settings.tuning.agent_connections);
     Ok(Arc::new(App {
-        gate: WidgetGate::new(Pool::new(&settings.widget_url, connections).context("VICKET_WIDGET_URL")?),
-        agents: AgentGate::new(Pool::new(&settings.agent_url, agents).context("VICKET_AGENT_URL")?),
+        gate: WidgetGate::new(
+            Pool::new(&settings.widget_url, connections, &Start::WIDGET).context("VICKET_WIDGET_URL")?,
+        ),
+        agents: AgentGate::new(Pool::new(&settings.agent_url, agents, &Start::AGENT).context("VICKET_AGENT_URL")?),
         worker: Arc::new(Worker::new(
-            Pool::new(&settings.worker_url, WORKER_CONNECTIONS).context("VICKET_WORKER_URL")?,
+            Pool::new(&settings.worker_url, WORKER_CONNECTIONS, &Start::WORKER).context("VICKET_WORKER_URL")?,
         )),
         counts: Arc::new(Counts::default()),
         limits: settings.limits,

@@ -118,7 +118,7 @@ async fn create(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
     }
     if form.get("newest") != newest(tx).await? {
         let detail = "A key was made since this page was shown. Nothing was done: look at the list as it is now.";
-        return Err(Problem::new(Code::RotationConflict, detail));
+        return Err(Problem::new(Code::EditConflict, detail));
     }
     let new = NewMachineKey { name: &name, permissions: &permissions, expires_at: expires_at.flatten(), creator: None };
     let (row, key) = store::machine_keys::create(tx, &new).await?;

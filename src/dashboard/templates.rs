@@ -168,11 +168,11 @@ async fn show_with(visit: &Visit, org: &str, id: Option<Uuid>, shown: Shown<'_>)
     let changed = kept.and_then(|template| template.updated_at).and_then(|at| at.format(&Rfc3339).ok());
     // Who was told that another changed the form may save theirs over it.
     let version = match form.some("version") {
-        Some(sent) if form.code != Some(Code::RotationConflict) => sent.to_owned(),
+        Some(sent) if form.code != Some(Code::EditConflict) => sent.to_owned(),
         _ => changed.unwrap_or_default(),
     };
     let draft = match shown.draft {
-        Some(mut typed) if form.code == Some(Code::RotationConflict) => {
+        Some(mut typed) if form.code == Some(Code::EditConflict) => {
             typed.renew(&forms);
             typed
         }

@@ -8,7 +8,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Access, Exchange, OF_A_COMMAND, Pool};
+use super::{Access, Exchange, OF_A_COMMAND, Pool, connect_options};
 use crate::{
     keys::Sha256Digest,
     problem::{Code, Problem},
@@ -226,7 +226,7 @@ impl Operator {
     /// # Errors
     /// When the URL is none or nobody answers.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let pool = Pool { endings: &OF_A_COMMAND, ..Pool::new(url, OPERATOR_CONNECTIONS)? };
+        let pool = Pool::of(connect_options(url)?, OPERATOR_CONNECTIONS, &OF_A_COMMAND)?;
         pool.probe().await?;
         Ok(Self { pool })
     }

@@ -95,9 +95,9 @@ async fn within(
     }
 }
 
-/// Whether more files than this one are to come.
+/// Whether more files than this one are to come, or they are not what this program knows.
 pub fn moment(file: &Migration, files: &Files) -> Moment {
-    if files.schema().version == file.version { Moment::Last } else { Moment::Between }
+    if files.known() && files.schema().version == file.version { Moment::Last } else { Moment::Between }
 }
 
 /// A change outside a transaction, from the statement on that an earlier run did not end.

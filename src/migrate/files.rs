@@ -29,6 +29,8 @@ pub(crate) fn texts() -> impl Iterator<Item = (i64, &'static str)> {
 pub struct Files {
     baseline: Vec<Migration>,
     changes: Vec<Migration>,
+    /// Whether this program knows what they make.
+    known: bool,
 }
 
 impl Files {
@@ -39,7 +41,7 @@ impl Files {
         for change in &mut changes {
             change.no_tx = is_outside(change.sql.as_str());
         }
-        Self { baseline, changes }
+        Self { baseline, changes, known: true }
     }
 
     /// With a change more, `1000_what.sql` and its text, as a later release would have it.
@@ -57,7 +59,18 @@ impl Files {
         let text = AssertSqlSafe(sql.to_owned()).into_sql_str();
         let change = Migration::new(version, description, MigrationType::Simple, text, is_outside(sql));
         self.changes.push(change);
-        Ok(self)
+        Ok(self.draft())
+    }
+
+    /// As what is being changed: what the lints compare with, `src/audit/lints/shipped.sql`, is generated from the outcome.
+    #[must_use]
+    pub fn draft(self) -> Self {
+        Self { known: false, ..self }
+    }
+
+    /// Whether the lints may compare the outcome with what this program knows of it.
+    pub fn known(&self) -> bool {
+        self.known
     }
 
     pub fn baseline(&self) -> &[Migration] {

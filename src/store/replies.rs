@@ -73,7 +73,7 @@ pub async fn choice(tx: &mut OrgTx, id: Uuid) -> Result<Option<Reply>, Problem> 
 /// Saves a reply.
 ///
 /// # Errors
-/// `409 slug_taken`.
+/// `409 name_taken`.
 pub async fn create(tx: &mut OrgTx, name: &str, body: &str) -> Result<(), Problem> {
     sqlx::query("insert into vicket.saved_replies (name, body) values ($1, $2)")
         .bind(name)
@@ -87,7 +87,7 @@ pub async fn create(tx: &mut OrgTx, name: &str, body: &str) -> Result<(), Proble
 /// Changes a saved reply.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`.
+/// `404 not_found`; `409 name_taken`.
 pub async fn change(tx: &mut OrgTx, id: Uuid, name: &str, body: &str) -> Result<(), Problem> {
     let changed = sqlx::query("update vicket.saved_replies set name = $2, body = $3 where id = $1")
         .bind(id)
@@ -109,6 +109,6 @@ pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
 
 fn name_taken(error: sqlx::Error) -> Problem {
     Problem::on_constraint(error, "saved_replies_name_unique", || {
-        Problem::new(Code::SlugTaken, "There is a saved reply of this name already.")
+        Problem::new(Code::NameTaken, "There is a saved reply of this name already.")
     })
 }

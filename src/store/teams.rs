@@ -68,7 +68,7 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Team, Problem> {
 /// Makes a team.
 ///
 /// # Errors
-/// `409 slug_taken`; `422 unprocessable` for people or sites that are not there.
+/// `409 name_taken`; `422 unprocessable` for people or sites that are not there.
 pub async fn create(tx: &mut OrgTx, change: &Change<'_>) -> Result<Team, Problem> {
     let id: Uuid = sqlx::query_scalar("insert into vicket.teams (name) values ($1) returning id")
         .bind(change.name)
@@ -82,7 +82,7 @@ pub async fn create(tx: &mut OrgTx, change: &Change<'_>) -> Result<Team, Problem
 /// Changes a team; acts on the next request of its members.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`; `422 unprocessable` for people or sites that are not there.
+/// `404 not_found`; `409 name_taken`; `422 unprocessable` for people or sites that are not there.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Team, Problem> {
     let named = sqlx::query("update vicket.teams set name = coalesce($2, name) where id = $1")
         .bind(id)
@@ -166,6 +166,6 @@ pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
 
 fn name_taken(error: sqlx::Error) -> Problem {
     Problem::on_constraint(error, "teams_name_unique", || {
-        Problem::new(Code::SlugTaken, "There is a team of this name already.")
+        Problem::new(Code::NameTaken, "There is a team of this name already.")
     })
 }

@@ -231,7 +231,7 @@ pub struct Change {
 /// Makes a form; `name` must be there.
 ///
 /// # Errors
-/// `409 slug_taken`; `422 unprocessable` for a site or a priority that is not there.
+/// `409 name_taken`; `422 unprocessable` for a site or a priority that is not there.
 pub async fn create(tx: &mut OrgTx, change: &Change) -> Result<Uuid, Problem> {
     let id: Uuid = sqlx::query_scalar("insert into vicket.templates (name, description) values ($1, $2) returning id")
         .bind(&change.name)
@@ -246,7 +246,7 @@ pub async fn create(tx: &mut OrgTx, change: &Change) -> Result<Uuid, Problem> {
 /// Changes a form. Tickets that were submitted with it keep their answers and their score.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`, or `rotation_conflict` after another's change; `422 unprocessable` for a site or a priority that is not there.
+/// `404 not_found`; `409 name_taken`, or `edit_conflict` after another's change; `422 unprocessable` for a site or a priority that is not there.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Problem> {
     let changed = sqlx::query(
         "update vicket.templates
@@ -262,7 +262,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Pro
     .map_err(name_taken)?;
     if changed.rows_affected() == 0 && change.seen.is_some() {
         by_id(tx, id).await?;
-        return Err(Problem::new(Code::RotationConflict, "Somebody changed the form meanwhile. Nothing was saved."));
+        return Err(Problem::new(Code::EditConflict, "Somebody changed the form meanwhile. Nothing was saved."));
     }
     super::one_row(changed.rows_affected())?;
     fill(tx, id, change, Fresh::No).await
@@ -392,6 +392,6 @@ pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
 
 fn name_taken(error: sqlx::Error) -> Problem {
     Problem::on_constraint(error, "templates_name_unique", || {
-        Problem::new(Code::SlugTaken, "There is a form of this name already.")
+        Problem::new(Code::NameTaken, "There is a form of this name already.")
     })
 }

@@ -87,7 +87,7 @@ pub async fn status(tx: &mut OrgTx, id: Uuid) -> Result<Status, Problem> {
 /// Adds a status, after the last one unless its position is given.
 ///
 /// # Errors
-/// `409 slug_taken` when there is one of this name.
+/// `409 name_taken` when there is one of this name.
 pub async fn create_status(
     tx: &mut OrgTx,
     name: &str,
@@ -112,7 +112,7 @@ pub async fn create_status(
 /// Changes a status; its tickets go with its category.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`; `422 unprocessable` when the default would not be of the category open.
+/// `404 not_found`; `409 name_taken`; `422 unprocessable` when the default would not be of the category open.
 pub async fn change_status(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Status, Problem> {
     if change.make_default {
         sqlx::query("update vicket.ticket_statuses set is_default = false where is_default and id <> $1")
@@ -187,7 +187,7 @@ pub async fn priority(tx: &mut OrgTx, id: Uuid) -> Result<Priority, Problem> {
 /// Adds a priority, as the most urgent one unless its position is given.
 ///
 /// # Errors
-/// `409 slug_taken` when there is one of this name.
+/// `409 name_taken` when there is one of this name.
 pub async fn create_priority(tx: &mut OrgTx, name: &str, position: Option<i32>) -> Result<Priority, Problem> {
     sqlx::query_as(
         "insert into vicket.ticket_priorities (name, position)
@@ -206,7 +206,7 @@ pub async fn create_priority(tx: &mut OrgTx, name: &str, position: Option<i32>) 
 /// Changes a priority.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`.
+/// `404 not_found`; `409 name_taken`.
 pub async fn change_priority(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Priority, Problem> {
     if change.make_default {
         sqlx::query("update vicket.ticket_priorities set is_default = false where is_default and id <> $1")
@@ -242,7 +242,7 @@ pub async fn delete_priority(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
 }
 
 fn refused(error: sqlx::Error) -> Problem {
-    let taken = |detail: &'static str| Problem::new(Code::SlugTaken, detail);
+    let taken = |detail: &'static str| Problem::new(Code::NameTaken, detail);
     match super::constraint(&error) {
         "ticket_statuses_name_unique" => taken("There is a status of this name already."),
         "ticket_priorities_name_unique" => taken("There is a priority of this name already."),

@@ -330,6 +330,29 @@ async fn of_two_rotations_at_once_one_wins_and_the_other_conflicts() {
 }
 
 #[tokio::test]
+async fn of_two_changes_made_of_the_same_form_the_later_conflicts_and_a_name_in_use_is_no_slug() {
+    use store::templates::{Change, change, create};
+    let world = World::new().await;
+    let (gate, person) = (world.agent_gate(), world.person("acme", "admin").await);
+    let named = |name: &str, seen| Change { name: Some(name.to_owned()), seen, ..Change::default() };
+    let mut tx = world.agent(&gate, &person, "acme").await;
+    let form = create(&mut tx, &named("Form", None)).await.expect("made");
+    create(&mut tx, &named("Other", None)).await.expect("made");
+    tx.commit().await.expect("commit");
+    let seen: time::OffsetDateTime = world.look("select updated_at from vicket.templates where name = 'Form'").await;
+
+    let mut tx = world.agent(&gate, &person, "acme").await;
+    change(&mut tx, form, &named("First", Some(seen))).await.expect("it is as it was seen");
+    tx.commit().await.expect("commit");
+    for (stale, name, code) in [(Some(seen), "Second", "edit_conflict"), (None, "Other", "name_taken")] {
+        let mut tx = world.agent(&gate, &person, "acme").await;
+        let lost = change(&mut tx, form, &named(name, stale)).await.expect_err(name);
+        assert_eq!(lost.code.as_str(), code);
+    }
+    assert_eq!(world.look::<i64>("select count(*) from vicket.templates where name = 'First'").await, 1);
+}
+
+#[tokio::test]
 async fn staging_deploying_and_rotating_loses_no_request() {
     let world = World::new().await;
     let server = Arc::new(world.serve_with(few(2, 8)).await);

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use vicket::audit::{self, matrix, schema};
+use vicket::audit::{self, lints, matrix, schema};
 
 use crate::harness::{DEPLOY, World, connect, url};
 
@@ -64,6 +64,17 @@ async fn the_committed_isolation_is_what_the_catalog_says_and_can_be_read() {
         }
     }
     assert!(lines <= 640, "{lines} lines are more than somebody reads at once");
+}
+
+#[tokio::test]
+async fn the_committed_objects_are_those_that_the_migrations_make_whoever_reads_them() {
+    let world = World::new().await;
+    let text = lints::objects(&mut deployer(&world).await).await.expect("the catalog");
+    compare("src/audit/lints/shipped.sql", &text, "just isolation");
+    for kind in ["policy", "trigger", "constraint", "unique index", "function"] {
+        assert!(text.contains(&format!("    ('{kind}', '")), "no {kind}");
+    }
+    assert_eq!(text, lints::objects(&mut superuser(&world.database).await).await.expect("the catalog"));
 }
 
 #[tokio::test]

@@ -24,11 +24,11 @@ use vicket::{
     app::App,
     commands::serve::{self, Settings},
     config::{LogFormat, Tuning},
-    db::{self, Access, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx, Pool},
+    db::{self, Access, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx, Pool, Start},
     dev::postgres::{Cluster, Durability, Programs},
     keys::{PublishableKey, SessionToken, Sha256Digest},
     limits::Limits,
-    migrate::{self, Passwords},
+    migrate::{self, Files, Passwords, Patience},
     objects::Place,
     origins::Origin,
     problem::Problem,
@@ -124,7 +124,10 @@ async fn make_template(superuser_url: &str) {
     url.set_password(Some(PASSWORD)).expect("a password");
     let password = || Some(PASSWORD.to_owned());
     let passwords = Passwords { widget: password(), agent: password(), worker: password() };
-    migrate::run(url.as_str(), &passwords).await.expect("migrating as a login that is no superuser");
+    // What is generated may come of migrations that differ from what was generated.
+    let files = if std::env::var_os("VICKET_BLESS").is_some() { Files::embedded().draft() } else { Files::embedded() };
+    let migrated = migrate::run_files(url.as_str(), &passwords, &files, &Patience::default()).await;
+    migrated.expect("migrating as a login that is no superuser; after a change of migrations/: just isolation");
     let mut superuser = connect(&superuser_of_template).await;
     migrate::harden(&mut superuser).await.expect("hardening as a superuser");
     superuser.close().await.expect("closing");
@@ -313,7 +316,7 @@ impl World {
 
     /// The agents' gate, with a few connections.
     pub fn agent_gate(&self) -> AgentGate {
-        AgentGate::new(Pool::new(&self.url("vicket_gate_agent"), 3).expect("a URL"))
+        AgentGate::new(Pool::new(&self.url("vicket_gate_agent"), 3, &Start::AGENT).expect("a URL"))
     }
 }
 

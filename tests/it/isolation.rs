@@ -22,7 +22,7 @@ mod tickets;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 use vicket::{
-    db::{Access, Knock, Pool, SiteTx, Verdict, WidgetGate},
+    db::{Access, Knock, Pool, SiteTx, Start, Verdict, WidgetGate},
     keys::{Sha256Digest, TicketToken},
 };
 
@@ -30,7 +30,7 @@ use crate::harness::{Site, World};
 
 /// The widget's gate of this database, with one connection, so that each transaction follows the last on it.
 fn gate(world: &World) -> WidgetGate {
-    WidgetGate::new(Pool::new(&world.url("vicket_gate_widget"), 1).expect("a URL"))
+    WidgetGate::new(Pool::new(&world.url("vicket_gate_widget"), 1, &Start::WIDGET).expect("a URL"))
 }
 
 /// A transaction that is the site of `key`, as a request has it.

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use vicket::{
-    db::{Access, AgentVerdict, Pool, Worker},
+    db::{Access, AgentVerdict, Pool, Start, Worker},
     store,
 };
 
@@ -30,7 +30,7 @@ async fn many(world: &World, site: &Site) {
 }
 
 fn worker(world: &World) -> Worker {
-    Worker::new(Pool::new(&world.url("vicket_worker"), 2).expect("a URL"))
+    Worker::new(Pool::new(&world.url("vicket_worker"), 2, &Start::WORKER).expect("a URL"))
 }
 
 async fn delete(server: &Running, person: &Person, path: &str) -> Answer {

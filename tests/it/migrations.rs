@@ -236,7 +236,7 @@ async fn a_migration_and_a_server_refuse_a_database_without_isolation_and_name_t
 }
 
 /// The start-up checks through the logins of these URLs.
-async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
+pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
     let tuning = Tuning {
         widget_connections: 1,
         agent_connections: 1,

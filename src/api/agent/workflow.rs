@@ -177,7 +177,7 @@ impl StatusesApi {
 
     /// Add a status
     ///
-    /// `slug_taken` when there is one of this name.
+    /// `name_taken` when there is one of this name.
     #[oai(path = "/orgs/:org/statuses", method = "post", operation_id = "createStatus")]
     async fn create(
         &self,
@@ -339,7 +339,7 @@ impl PrioritiesApi {
 
     /// Add a priority
     ///
-    /// `slug_taken` when there is one of this name.
+    /// `name_taken` when there is one of this name.
     #[oai(path = "/orgs/:org/priorities", method = "post", operation_id = "createPriority")]
     async fn create(
         &self,

@@ -75,6 +75,6 @@ where not exists (select from func f where (f.schema, f.bare, f.arguments) = (m.
   and not exists (select from newer)
 union all
 select 'function-newer', null, 'database ' || current_database(),
-  'migration ' || n.last || ' was the last, and this program knows ' || r.last || ': it judges neither functions nor bounds',
+  'migration ' || n.last || ' was the last, and this program knows ' || r.last || ': it judges neither functions nor objects nor bounds',
   'vicket audit -- of the release that migrated it'
 from newer n cross join release r

@@ -147,6 +147,17 @@ setting (role, database, entry) as (
   left join pg_database d on d.oid = s.setdatabase
   cross join lateral unnest(s.setconfig) as c (entry)
 ),
+-- Each with what takes it away, and whether a login could have set it for itself: anything but what is a superuser's.
+set_for as (
+  select s.*,
+    exists (select from bound b where b.login = s.role) and s.entry !~* '^(app\.|session_authorization=)'
+      and coalesce(p.context, '') not like 'superuser%' as by_itself,
+    format('alter %s reset %s;', coalesce('role ' || quote_ident(s.role)
+        || coalesce(' in database ' || quote_ident(s.database), ''), 'database ' || quote_ident(s.database), 'role all'),
+      split_part(s.entry, '=', 1)) as reset
+  from setting s
+  left join pg_settings p on p.name = split_part(s.entry, '=', 1)
+),
 membership as (
   select m.roleid as granted, m.member, pg_get_userbyid(m.roleid)::text as granted_name,
     pg_get_userbyid(m.member)::text as member_name, m.admin_option as admin,
@@ -154,4 +165,28 @@ membership as (
     coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) as may_set,
     coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) as may_inherit
   from pg_auth_members m
+),
+-- What the migrations make besides functions' bodies, each as PostgreSQL writes it, where no search path finds our schemas.
+-- Partitions are made as time goes by and are their parent's.
+object (kind, relation, of, name, definition) as (
+  select 'policy', p.relation, p.of, p.name,
+    concat_ws(' ', case when p.permissive then 'permissive' else 'restrictive' end, p.command,
+      'to ' || (select string_agg(r, ', ' order by r collate "C") from unnest(p.role_names) r), 'using ' || p.using_text, 'with check ' || p.check_text)
+  from policy p
+  union all
+  select 'trigger', t.tgrelid, r.name, t.tgname::text, pg_get_triggerdef(t.oid)
+  from pg_trigger t join relation r on r.oid = t.tgrelid
+  where not t.tgisinternal and t.tgparentid = 0 and not r.is_partition
+  union all
+  select 'constraint', k.conrelid, r.name, k.conname::text, regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')
+  from pg_constraint k join relation r on r.oid = k.conrelid
+  where k.contype in ('c', 'f', 'p', 'u', 'x') and k.conparentid = 0 and not r.is_partition
+  union all
+  select 'unique index', i.indrelid, r.name, c.relname::text, pg_get_indexdef(i.indexrelid)
+  from pg_index i join relation r on r.oid = i.indrelid join pg_class c on c.oid = i.indexrelid
+  where i.indisunique and not r.is_partition and not exists (select from pg_constraint k where k.conindid = i.indexrelid)
+  union all
+  select 'function', null, f.schema, format('%I(%s)', f.bare, f.arguments),
+    concat_ws(' returns ', pg_get_function_arguments(f.oid), pg_get_function_result(f.oid))
+  from func f
 ),

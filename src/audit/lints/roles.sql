@@ -34,8 +34,18 @@ where (g.name is not null or p.name is not null)
     or p.name is null and g.kind in ('owner', 'definer', 'operator', 'auditor')
   )
 union all
--- A login may change its own settings: what it has is compared by value with what roles.sql gives it.
-select 'role-settings', null, 'role ' || b.login, 'does not set ' || w.entry || coalesce(', but ' || changed.entry, ''),
+-- A context, a role or a search path, set for one of our roles or for all, of what a login cannot set for itself.
+select 'role-settings', null, coalesce('role ' || c.role, 'database ' || c.database, 'all roles'),
+  'sets ' || c.entry || coalesce(' in the database ' || case when c.role is not null then c.database end, ''),
+  c.reset
+from set_for c
+where (c.role is null or c.role in (select name from role))
+  and (c.database is null or c.database = current_database())
+  and c.entry ~* '^(app\.|(role|search_path|row_security|session_authorization|session_replication_role|local_preload_libraries|session_preload_libraries)=)'
+  and not c.by_itself
+union all
+-- A login may change its own settings: what it has is compared by value with what logins.sql gives it.
+select 'login-settings', null, 'role ' || b.login, 'does not set ' || w.entry || coalesce(', but ' || changed.entry, ''),
   format('alter role %I set %I = %L;', b.login, split_part(w.entry, '=', 1), split_part(w.entry, '=', 2))
 from bound b
 cross join lateral unnest(b.settings) as w (entry)
@@ -43,22 +53,11 @@ left join setting changed
   on changed.role = b.login and changed.database is null and split_part(changed.entry, '=', 1) = split_part(w.entry, '=', 1)
 where b.login in (select name from role) and changed.entry is distinct from w.entry and not exists (select from newer)
 union all
--- A context, a role or a search path, set for one of our roles or for all; and whatever else a login could set for itself.
-select 'role-settings', null, coalesce('role ' || c.role, 'database ' || c.database, 'all roles'),
-  'sets ' || c.entry || coalesce(' in the database ' || case when c.role is not null then c.database end, ''),
-  format('alter %s reset %s;', coalesce('role ' || quote_ident(c.role)
-      || coalesce(' in database ' || quote_ident(c.database), ''), 'database ' || quote_ident(c.database), 'role all'),
-    split_part(c.entry, '=', 1))
-from setting c
-left join bound b on b.login = c.role
-left join pg_settings p on p.name = split_part(c.entry, '=', 1)
-where (c.role is null or c.role in (select name from role))
-  and (c.database is null or c.database = current_database())
-  and c.entry ~* '^(app\.|(role|search_path|row_security|session_authorization|session_replication_role|local_preload_libraries|session_preload_libraries)=)'
-  or b.login is not null
-  and coalesce(p.context, '') not like 'superuser%'
+select 'login-settings', null, 'role ' || c.role, 'sets ' || c.entry || coalesce(' in the database ' || c.database, ''), c.reset
+from set_for c
+join bound b on b.login = c.role
+where c.by_itself and not exists (select from newer)
   and not (c.database is null and split_part(c.entry, '=', 1) in (select split_part(w.entry, '=', 1) from unnest(b.settings) w (entry)))
-  and not exists (select from newer)
 union all
 select 'role-owns', null, 'role ' || role.name, 'owns ' || o.what, format('reassign owned by %s to vicket_owner;', role.name)
 from role

@@ -16,6 +16,31 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "policies", "restrictive policy dropped",
         "select of, format('drop policy %I on %s', name, of) from pol where not permissive",
     ),
+    ("objects", "policy dropped", "select of, format('drop policy %I on %s', name, of) from pol where permissive"),
+    (
+        "objects", "trigger dropped",
+        "select t.name, format('drop trigger %I on %s', g.tgname, t.name)
+         from pg_trigger g join tab t on t.oid = g.tgrelid where not g.tgisinternal and g.tgparentid = 0",
+    ),
+    (
+        "objects", "trigger of less",
+        "select t.name, format('drop trigger %I on %s; %s', g.tgname, t.name,
+           regexp_replace(pg_get_triggerdef(g.oid), ' (BEFORE|AFTER) .* ON ', ' \\1 DELETE ON '))
+         from pg_trigger g join tab t on t.oid = g.tgrelid
+         where not g.tgisinternal and g.tgparentid = 0 and pg_get_triggerdef(g.oid) !~ ' (BEFORE|AFTER) DELETE ON '",
+    ),
+    (
+        "objects", "constraint dropped",
+        "select t.name, format('alter table %s drop constraint %I cascade', t.name, k.conname)
+         from pg_constraint k join tab t on t.oid = k.conrelid
+         where k.contype in ('c', 'f', 'p', 'u', 'x') and k.conparentid = 0",
+    ),
+    (
+        "objects", "unique index dropped",
+        "select t.name, format('drop index vicket.%I', c.relname)
+         from pg_index i join pg_class c on c.oid = i.indexrelid join tab t on t.oid = i.indrelid
+         where i.indisunique and not exists (select from pg_constraint k where k.conindid = i.indexrelid)",
+    ),
     (
         "policies", "using (true)",
         "select of, format('alter policy %I on %s using (true)', name, of) from pol where qual is not null and requests",
@@ -108,6 +133,40 @@ const QUERIES: &[(&str, &str, &str)] = &[
          from fun f where f.proname like '%\\_by\\_key'",
     ),
     (
+        // With the policies of the function's owner out of the way, which would hold it.
+        "functions", "function that believes a setting",
+        "select null, format('%s; alter policy definer_select on vicket.ticket_tokens using (true);
+             alter policy definer_select on vicket.submissions using (true);
+             alter policy definer_insert on vicket.submissions with check (true);
+             alter policy definer_update on vicket.submissions using (true) with check (true)',
+           replace(replace(pg_get_functiondef(f.oid), 'ctx.org_by_key()', 'ctx.org_id()'), 'ctx.site_by_key()', 'ctx.site_id()'))
+         from fun f
+         where f.schema = 'ctx' and f.prosrc ~ '_by_key\\(\\)'
+           -- It asks ctx.ticket_id first, which the key answers.
+           and f.proname <> 'score_ticket'",
+    ),
+    (
+        "functions", "entering that leaves a setting of before",
+        "select distinct null, replace(pg_get_functiondef(f.oid), format('set_config(''app.%s''', s.found[1]), 'set_config(''app.mutant''')
+         from fun f cross join lateral regexp_matches(f.prosrc, 'set_config\\(''app\\.([a-z_]+)''', 'g') s (found)
+         where f.proname in ('enter', 'enter_actor')",
+    ),
+    (
+        "functions", "session that is always clean",
+        "select null, replace(pg_get_functiondef(f.oid), 'return current_user', 'return true or current_user')
+         from fun f where f.proname = 'session_is_clean'",
+    ),
+    (
+        "functions", "function of before: it takes its caller's word",
+        "select null, f.made
+         from (values
+           ('create function ctx.claim_submission(text, bytea, bytea, ticket_id uuid, message_id uuid) returns text'),
+           ('create function ctx.reserve_object(site_id uuid) returns text')
+         ) w (head)
+         cross join lateral (select w.head || ' language sql security definer set search_path = pg_catalog, pg_temp
+           as $mutant$ select current_setting(''app.org_id'') $mutant$' as made) f",
+    ),
+    (
         "functions", "body that passes through",
         "select null, split_part(pg_get_functiondef(f.oid), E'\\nAS $', 1) || format(E'\\nas $mutant$ %s $mutant$',
            case
@@ -137,6 +196,11 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "functions", "volatility",
         "select null, format('alter function %s %s', f.oid::regprocedure, case f.provolatile when 'v' then 'stable' else 'volatile' end)
          from fun f",
+    ),
+    (
+        "objects", "another default of an argument",
+        "select null, replace(pg_get_functiondef(f.oid), 'DEFAULT NULL::text', 'DEFAULT ''mutant''::text')
+         from fun f where pg_get_function_arguments(f.oid) like '%DEFAULT NULL::text%'",
     ),
     ("functions", "function dropped", "select null, format('drop function %s cascade', f.oid::regprocedure) from fun f"),
     (
@@ -212,7 +276,13 @@ const CATALOG: &str = "with tab as (
     ) ";
 
 /// Kinds that must be noticed by more than a body's digest, which tells nothing of whether the probes ask the function.
-const PROBED: [&str; 2] = ["function that always says yes", "seal that believes a setting"];
+const PROBED: [&str; 5] = [
+    "function that always says yes",
+    "seal that believes a setting",
+    "function that believes a setting",
+    "entering that leaves a setting of before",
+    "session that is always clean",
+];
 
 type Weakening = (Option<String>, String);
 

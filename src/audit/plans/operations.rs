@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     audit::scratch::Scratch,
-    db::{Access, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, Pool, SiteTx, Verdict, WidgetGate},
+    db::{
+        Access, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, Pool, SiteTx, Start, Verdict, WidgetGate,
+    },
     keys::{Sha256Digest, TicketToken},
     problem::Problem,
     store::{
@@ -64,15 +66,17 @@ pub async fn run(
     .fetch_one(superuser)
     .await?;
     // One connection each, so that its statements are prepared once.
-    let pool = |login: &str| Pool::new(&scratch.gate_url(login), 1);
+    let pool = |login: &str, start: &Start| Pool::new(&scratch.gate_url(login), 1, start);
     let log = scratch.log();
-    let mut customer = Customer { gate: WidgetGate::new(pool("vicket_gate_widget")?), log: &log, ticket, done };
+    let mut customer =
+        Customer { gate: WidgetGate::new(pool("vicket_gate_widget", &Start::WIDGET)?), log: &log, ticket, done };
     customer.reads().await?;
     customer.writes(file).await?;
     let Customer { gate, done, .. } = customer;
     gate.pool().close();
 
-    let mut agent = Agent { gate: AgentGate::new(pool("vicket_gate_agent")?), log: &log, org, person: 1, done };
+    let mut agent =
+        Agent { gate: AgentGate::new(pool("vicket_gate_agent", &Start::AGENT)?), log: &log, org, person: 1, done };
     agent.inbox(ticket).await?;
     agent.pages().await?;
     // Who is in a team sees the tickets of its sites.

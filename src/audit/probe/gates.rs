@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::{Leak, Probes, Table};
+use super::{Leak, Probes, Table, attacks};
 
 /// Tries a gate that may become `role`, in a transaction that is rolled back.
 ///
@@ -67,7 +67,7 @@ pub async fn gates(
         }
     }
     tx.rollback().await?;
-    Ok(())
+    attacks::session(connection, (&format!("{name} ({login})"), role), probes).await
 }
 
 /// `None` when PostgreSQL refused; else the rows. Undone.

@@ -5,6 +5,7 @@
 //! row-level security asks the current role, and that this one is no superuser is asserted. The gates' own logins are
 //! tried apart ([`gates`]).
 
+mod attacks;
 mod catalog;
 mod gates;
 mod plant;
@@ -17,6 +18,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use sqlx::{Connection as _, PgConnection};
 
+pub use attacks::attacks;
 pub use catalog::{Table, tables};
 pub use gates::gates;
 pub use plant::{Planted, become_role, context, plant};
@@ -50,9 +52,14 @@ pub struct Probes {
     pub failures: Vec<String>,
     /// Statements of the gates' own logins.
     pub gates: Tally,
+    /// Ways in that were open once.
+    pub attacks: Tally,
     /// Which subject saw rows of its own in which table: who sees nothing at all would contain everything.
     #[serde(skip)]
     seen: BTreeSet<(&'static str, String)>,
+    /// Which subject reached what is its own by which attack.
+    #[serde(skip)]
+    reached: BTreeSet<(&'static str, &'static str)>,
 }
 
 impl Probes {
@@ -94,6 +101,7 @@ async fn probe_all(tx: &mut PgConnection) -> anyhow::Result<Probes> {
     for table in &tables {
         probe(tx, table, &planted, &mut probes).await?;
     }
+    attacks(tx, &planted, &mut probes).await?;
     for (subject, table) in subjects::MUST_SEE {
         if !probes.seen.contains(&(subject, (*table).to_owned())) {
             probes.failures.push(format!("{table}: {subject} saw no row of its own, so nothing was proved of it"));

@@ -61,24 +61,26 @@ impl Planted {
     }
 }
 
+/// The settings that are the context of a request.
+pub const CONTEXT: [&str; 9] = [
+    "org_id",
+    "site_id",
+    "key_hash",
+    "ticket_hash",
+    "submission_hash",
+    "session_hash",
+    "machine_key_hash",
+    "invitation_hash",
+    "request_id",
+];
+
 /// Sets the context of this transaction; what is not named is empty.
 ///
 /// # Errors
 /// When PostgreSQL refuses.
 pub async fn context(connection: &mut PgConnection, settings: &[(&str, &str)]) -> anyhow::Result<()> {
-    const ALL: [&str; 9] = [
-        "org_id",
-        "site_id",
-        "key_hash",
-        "ticket_hash",
-        "submission_hash",
-        "session_hash",
-        "machine_key_hash",
-        "invitation_hash",
-        "request_id",
-    ];
     let mut statements = String::new();
-    for name in ALL {
+    for name in CONTEXT {
         let value = settings.iter().find(|(set, _)| *set == name).map_or("", |(_, value)| value);
         let safe = value.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-');
         anyhow::ensure!(safe, "only digests and ids are ever put into a context");

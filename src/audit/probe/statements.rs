@@ -39,7 +39,7 @@ pub async fn attempt(tx: &mut PgConnection, trial: &Trial) -> anyhow::Result<Out
     Ok(outcome)
 }
 
-fn literal(value: &str) -> String {
+pub fn literal(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }
 

@@ -19,8 +19,8 @@ pub const MUST_SEE: &[(&str, &str)] = &[
     (OPERATOR, "vicket.tickets"),
 ];
 
-const WIDGET: &str = "the widget of a site";
-const OWNER: &str = "an owner";
+pub const WIDGET: &str = "the widget of a site";
+pub const OWNER: &str = "an owner";
 const ADMIN: &str = "an admin";
 const AGENT: &str = "an agent in a team of one site";
 const POWERLESS: &str = "a machine key without a permission for it";

@@ -278,6 +278,7 @@ export interface components {
         | "no_active_key"
         | "slug_taken"
         | "name_taken"
+        | "edit_conflict"
         | "email_taken"
         | "last_owner"
         | "idempotency_conflict"

@@ -51,7 +51,7 @@ async fn a_form_is_offered_by_its_sites_without_points_and_its_answers_are_score
     let made = server.post_as(&people.admin, TEMPLATES, form()).await.ok(201).json();
     assert_eq!(made["questions"][0]["options"][0]["points"], 8);
     assert_eq!(made["thresholds"][1], json!({ "points": 10, "priority": "Urgent" }));
-    server.post_as(&people.admin, TEMPLATES, form()).await.refused(409, "slug_taken");
+    server.post_as(&people.admin, TEMPLATES, form()).await.refused(409, "name_taken");
 
     let shown = offered(&server, &world.site_a).await;
     assert_eq!(offered(&server, &world.site_b).await, json!([]), "it is offered where it is enabled");

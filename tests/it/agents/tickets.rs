@@ -157,7 +157,7 @@ async fn statuses_and_priorities_are_an_orgs_own_and_deleting_one_moves_its_tick
             all["data"].as_array().expect("a list").iter().find(|row| row["default"] == true).expect("one").clone();
         server.post_as(&people.agent, &of, body.clone()).await.refused(403, "permission_required");
         let made = server.post_as(&people.admin, &of, body.clone()).await.ok(201).json();
-        server.post_as(&people.admin, &of, body.clone()).await.refused(409, "slug_taken");
+        server.post_as(&people.admin, &of, body.clone()).await.refused(409, "name_taken");
         let one = format!("{of}/{}", made["id"].as_str().expect("an id"));
         let moved = server.patch_as(&people.agent, &path, json!({ named: made["name"] })).await.ok(200).json();
         assert_eq!(moved[named]["name"], made["name"]);

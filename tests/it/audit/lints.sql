@@ -543,6 +543,73 @@ comment on view audit.findings is 'Findings. Migration 99999, text 00000000.';
 -- good
 comment on view audit.findings is 'Findings. Migration 1, text 00000000.';
 
+-- lint: object-missing
+-- bad
+drop policy definer_delete on vicket.teams;
+-- good
+create policy x on vicket.teams for select to vicket_operator using (org_id = (select ctx.org_id()));
+
+-- lint: object-missing
+-- bad
+drop trigger audited on vicket.tickets;
+-- good
+create trigger x before update on vicket.tickets for each row execute function vicket.ticket_guarded();
+
+-- lint: object-missing
+-- bad
+alter table vicket.tickets drop constraint tickets_subject_length;
+-- good
+alter table vicket.tickets add constraint x check (number > 0);
+
+-- lint: object-missing
+-- bad
+drop index vicket.site_keys_one_active;
+-- good
+create index x on vicket.site_keys (org_id, site_id, state);
+
+-- lint: object-changed
+-- bad
+alter policy definer_delete on vicket.teams using (true);
+-- good
+comment on policy definer_delete on vicket.teams is 'Another comment.';
+
+-- lint: object-changed
+-- bad
+drop trigger audited on vicket.tickets; create trigger audited after delete on vicket.tickets
+  for each row execute function vicket.audited('ticket', 'id', 'number');
+-- good
+drop trigger audited on vicket.tickets; create trigger audited after delete on vicket.tickets
+  for each row execute function vicket.audited('ticket', 'id', 'site_id number status');
+
+-- lint: object-changed
+-- bad
+alter policy definer_delete on vicket.teams to vicket_owner;
+-- good
+create table vicket.x (org_id uuid not null) partition by hash (org_id);
+create table vicket.x0 partition of vicket.x for values with (modulus 1, remainder 0);
+create trigger x before insert on vicket.x0 for each row execute function vicket.ticket_guarded();
+
+-- lint: object-unknown
+-- bad
+create policy x on vicket.teams for select to vicket_operator using (org_id = (select ctx.org_id()));
+-- good
+drop policy definer_delete on vicket.teams;
+
+-- lint: object-unknown
+-- bad
+create trigger x before update on vicket.tickets for each row execute function vicket.ticket_guarded();
+-- good
+create table vicket.x (org_id uuid not null) partition by hash (org_id);
+create table vicket.x0 partition of vicket.x for values with (modulus 1, remainder 0);
+create trigger x before insert on vicket.x0 for each row execute function vicket.ticket_guarded();
+
+-- lint: function-body
+-- bad
+create or replace function ctx.remove(p_table text, p_ids uuid[], p_of uuid default null, p_text text default 'x') returns bigint
+  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$ begin return 0; end $$;
+-- good
+comment on function ctx.may(text) is 'Another comment.';
+
 -- lint: context-immutable
 -- bad
 alter function ctx.org_id() immutable;
@@ -639,25 +706,31 @@ alter role all set row_security = off;
 -- good
 create role anybody; alter role anybody set search_path = public;
 
--- lint: role-settings
+-- lint: login-settings
+-- bad
+alter role vicket_gate_widget set role = 'vicket_widget';
+-- good
+alter role vicket_gate_widget set app.org_id = '00000000-0000-0000-0000-000000000000';
+
+-- lint: login-settings
 -- bad
 alter role vicket_gate_agent set statement_timeout = 0;
 -- good
 alter role vicket_gate_agent set statement_timeout = '10s';
 
--- lint: role-settings
+-- lint: login-settings
 -- bad
 alter role vicket_worker reset lock_timeout;
 -- good
 alter role vicket_auditor set lock_timeout = '1s';
 
--- lint: role-settings
+-- lint: login-settings
 -- bad
 alter role vicket_gate_widget set default_transaction_read_only = on;
 -- good
 alter role vicket_widget set default_transaction_read_only = on;
 
--- lint: role-settings
+-- lint: login-settings
 -- bad
 alter role vicket_gate_widget in database postgres set idle_in_transaction_session_timeout = 0;
 -- good

@@ -1,9 +1,10 @@
 //! What a gate may do to itself, which PostgreSQL allows every login; what finds it, and what puts it back. In a cluster of
 //! its own: roles and pg_hba.conf are the cluster's.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use vicket::{
     audit::lints,
+    db::{Pool, Start},
     migrate::{self, Passwords},
 };
 
@@ -49,6 +50,9 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
         ("alter role vicket_gate_widget set statement_timeout = 0", Ok(())),
         ("alter role vicket_gate_widget set default_transaction_read_only = on", Ok(())),
         ("alter role vicket_gate_widget in database ours set lock_timeout = 0", Ok(())),
+        ("alter role vicket_gate_widget set role = 'vicket_widget'", Ok(())),
+        ("alter role vicket_gate_widget set row_security = off", Ok(())),
+        ("alter role vicket_gate_widget set search_path = vicket", Ok(())),
         ("alter role vicket_gate_widget password 'theirs'", Ok(())),
         // Within a request's role only RESET ROLE leads there, and a reading request may not.
         ("set role vicket_widget; alter role vicket_gate_widget set lock_timeout = 0", Err("42501")),
@@ -62,15 +66,37 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
     }
     let role = "role vicket_gate_widget";
     assert_eq!(
-        found(&mut superuser, "role-settings").await,
+        found(&mut superuser, "login-settings").await,
         [
             format!("{role}: does not set statement_timeout=5s, but statement_timeout=0"),
             format!("{role}: sets default_transaction_read_only=on"),
             format!("{role}: sets lock_timeout=0 in the database ours"),
+            format!("{role}: sets role=vicket_widget"),
+            format!("{role}: sets row_security=off"),
+            format!("{role}: sets search_path=vicket"),
         ]
     );
+    // One statement takes no server out of rotation: what it would change is what the server sends.
+    let server = |login: &str| url(login, if login == "vicket_gate_widget" { "theirs" } else { "ours" });
+    crate::migrations::check(server).await.expect("ready");
+    let pool = Pool::new(&server("vicket_gate_widget"), 1, &Start::WIDGET).expect("a URL");
+    let mut plain = connect(&server("vicket_gate_widget")).await;
+    for (asked, sent, changed) in [
+        ("show statement_timeout", "5s", "0"),
+        ("show lock_timeout", "3s", "0"),
+        ("show idle_in_transaction_session_timeout", "10s", "10s"),
+        ("show default_transaction_read_only", "off", "on"),
+        ("show row_security", "on", "off"),
+        ("show role", "none", "vicket_widget"),
+    ] {
+        let row = &pool.catalog(asked).await.expect("asked")[0];
+        assert_eq!(row.get::<&str, _>(0), sent, "{asked}");
+        let row = sqlx::raw_sql(asked).fetch_one(&mut plain).await.expect("asked");
+        assert_eq!(row.get::<&str, _>(0), changed, "{asked}: nothing was changed");
+    }
+    sqlx::Connection::close(plain).await.expect("closing");
     migrated().await;
-    assert_eq!(found(&mut superuser, "role-settings").await, Vec::<String>::new());
+    assert_eq!(found(&mut superuser, "login-settings").await, Vec::<String>::new());
     let settings: Vec<String> = sqlx::query_scalar(
         "select unnest(setconfig) from pg_db_role_setting where setrole = 'vicket_gate_widget'::regrole order by 1",
     )

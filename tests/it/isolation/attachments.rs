@@ -1,8 +1,9 @@
 //! Files of tickets, tried with SQL of one's own: other customers', those of notes, and objects of somebody else.
 
-use vicket::keys::TicketToken;
+use vicket::keys::{Sha256Digest, TicketToken};
 
 use super::{Populated, attempt, begin_as, populated, raw, refused, run, value};
+use crate::harness::{World, connect};
 
 const SEEN: &str = "select count(*) from vicket.attachments";
 const NEW: &str = "insert into vicket.attachments (ticket_id, message_id, upload_id, name, content_type, size, ";
@@ -115,4 +116,31 @@ async fn a_row_cannot_claim_the_object_of_another() {
     raw(&mut connection, "rollback").await;
     begin_as(&mut connection, &site.key, None).await;
     assert_eq!(attempt(&mut connection, &reserve(&reserved)).await, refused("42501"));
+}
+
+#[tokio::test]
+async fn an_objects_name_is_reserved_in_the_own_tenant_by_who_may_write_there() {
+    let world = World::new().await;
+    let (own, other) = (&world.site_a, &world.site_c);
+    let moved = format!("set local app.org_id = '{}'; set local app.site_id = '{}'", other.org_id, other.id);
+    let theirs = format!("{}/{}/x", other.org_id, other.id);
+    let mut connection = world.gate().await;
+    raw(&mut connection, &format!("begin; set local role vicket_widget; {moved}")).await;
+    let reserve = format!("insert into vicket.object_removals (object_key) values ('{theirs}')");
+    assert_eq!(attempt(&mut connection, &reserve).await, refused("42501"), "without a key");
+
+    let mut connection = connect(&world.url("vicket_gate_agent")).await;
+    for (role, may) in [("viewer", refused("42501")), ("agent", Ok(1))] {
+        let person = world.person("acme", role).await;
+        let (session, org) = (person.session.to_hex(), Sha256Digest::of(b"acme").to_hex());
+        raw(&mut connection, &format!("begin; select auth.enter_org('\\x{session}', '', '\\x{org}', '')")).await;
+        let reserve = |site, key: &str| {
+            format!("insert into vicket.object_removals (site_id, object_key) values ('{site}', '{key}')")
+        };
+        let mine = reserve(own.id, &format!("{}/{}/x", own.org_id, own.id));
+        assert_eq!(attempt(&mut connection, &mine).await, may, "{role}");
+        raw(&mut connection, &moved).await;
+        assert_eq!(attempt(&mut connection, &reserve(other.id, &theirs)).await, refused("42501"), "{role}, elsewhere");
+        raw(&mut connection, "rollback").await;
+    }
 }

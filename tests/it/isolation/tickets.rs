@@ -99,6 +99,42 @@ async fn nobody_issues_himself_a_token_for_a_ticket_that_is_there() {
 }
 
 #[tokio::test]
+async fn a_claim_names_a_ticket_that_nobody_has_and_opens_no_other() {
+    let Populated { world, tickets } = populated().await;
+    let mut connection = world.gate().await;
+    let claim =
+        "select verdict || ' ' || ticket_id from ctx.claim_submission('ticket', sha256('key'), sha256('request'))";
+    begin_as(&mut connection, &world.site_a.key, None).await;
+    let new: String = value(&mut connection, claim).await.expect("claimed");
+    let claimed: Uuid = new.strip_prefix("new ").and_then(|id| id.parse().ok()).expect("a new ticket's id");
+    let there: Vec<Uuid> = world.look("select array_agg(id) from vicket.tickets").await;
+    assert!(there.len() >= 6 && !there.contains(&claimed));
+    // From here on this transaction may issue further tokens of what it claimed, and of nothing else.
+    assert_eq!(value(&mut connection, claim).await, Ok(format!("repeat {claimed}")));
+    assert_eq!(attempt(&mut connection, &issue(claimed)).await, Ok(1));
+    for ticket in [tickets[0].mine, tickets[0].other] {
+        assert_eq!(attempt(&mut connection, &issue(ticket)).await, refused("42501"));
+    }
+}
+
+#[tokio::test]
+async fn whether_another_site_has_a_ticket_is_told_by_no_context() {
+    let Populated { world, tickets } = populated().await;
+    let mut connection = world.gate().await;
+    begin_as(&mut connection, &world.site_a.key, None).await;
+    let may = |ticket: Uuid| format!("select ctx.may_issue_token('{ticket}')");
+    for (site, ticket) in [(&world.site_b, tickets[1].mine), (&world.site_c, tickets[2].mine)] {
+        let (org, id) = (site.org_id, site.id);
+        raw(&mut connection, &format!("set local app.org_id = '{org}'; set local app.site_id = '{id}'")).await;
+        for ticket in [ticket, Uuid::new_v4()] {
+            assert_eq!(value(&mut connection, &may(ticket)).await, Ok(true), "{}", site.slug);
+        }
+        // Whatever the context says it is asked of the key's own site.
+        assert_eq!(value(&mut connection, &may(tickets[0].mine)).await, Ok(false), "{}", site.slug);
+    }
+}
+
+#[tokio::test]
 async fn a_token_for_a_new_ticket_is_issued_and_stays_only_when_the_ticket_follows() {
     let Populated { world, tickets } = populated().await;
     let mut connection = world.gate().await;
