@@ -33,6 +33,10 @@ release-dump VERSION:
 squawk:
     .ci/migrations/check
 
+# What depends on the server's version, on PostgreSQL 15, 16, 17 and 18; needs node with npm
+postgres-matrix *MAJORS:
+    .ci/postgres/check {{MAJORS}}
+
 # The support page in a browser; needs node with npm, and Chromium
 browser:
     cargo build && tests/browser/run
