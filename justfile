@@ -4,6 +4,13 @@
 check:
     .ci/run
 
+# What CI runs, and what takes long: every PostgreSQL, and a minute of 200 tenants through PgBouncer
+check-full: check postgres-matrix pooler
+
+# 200 tenants through two connections of PgBouncer while connections are killed, for a minute
+pooler:
+    VICKET_PGBOUNCER=$(.ci/pgbouncer/build) VICKET_POOLER_TENANTS=200 VICKET_POOLER_SECONDS=60 cargo test --test it -- --nocapture pooler::
+
 # All tests; they find or get PostgreSQL by themselves
 test:
     cargo test
