@@ -20,7 +20,7 @@ use std::{
     str::FromStr as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,8 +28,9 @@ use std::{
 use deadpool::managed::{self, Object, PoolError, RecycleResult, TimeoutType};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Row as _,
-    postgres::{PgConnectOptions, PgRow, PgSslMode},
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgConnectOptions, PgRow, PgSslMode},
+    query::Query,
 };
 
 use crate::problem::{Code, Problem};
@@ -171,6 +172,26 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Asks what changes nothing, outside a transaction. Asked again, within one: a pooler closes a connection that is left
+    /// there, and so the one on which what it believes to be prepared is not.
+    async fn ask<'q>(&self, question: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<PgRow, Problem> {
+        let again = AtomicBool::new(false);
+        let asked = self.start(|mut exchange| async {
+            let within = again.swap(true, Ordering::Relaxed);
+            if within {
+                sqlx::raw_sql("BEGIN READ ONLY").execute(exchange.connection()).await?;
+            }
+            let row = question().fetch_one(exchange.connection()).await?;
+            if within {
+                sqlx::raw_sql("COMMIT").execute(exchange.connection()).await?;
+            }
+            Ok((exchange, row))
+        });
+        let (exchange, row) = asked.await?;
+        exchange.finish();
+        Ok(row)
     }
 
     /// Begins a transaction, by a message that says BEGIN and nothing that depends on a request.

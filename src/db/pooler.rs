@@ -8,7 +8,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use sqlx::{Connection as _, PgConnection};
 
-use super::{CONNECT, Pool};
+use super::{CONNECT, ENTER, Pool};
 use crate::problem::{Problem, mixed_statements};
 
 /// Bounds a question to a connection that waits for one that another holds.
@@ -65,15 +65,18 @@ impl Pool {
         let mut pair = tokio::time::timeout(CONNECT, connected)
             .await
             .map_err(|_| Problem::database_unavailable("no connection could be made in time"))??;
-        let seen = look(&mut pair).await?;
+        let seen = tokio::time::timeout(ENTER, look(&mut pair)).await.map_err(|_| {
+            Problem::database_unavailable("PostgreSQL, or a pooler before it, has no two connections for one login")
+        })??;
         let found = match seen {
             Seen::Apart => None,
             Seen::Split => Some(SPLITS),
             Seen::Shared => match renamed(&mut pair[0]).await {
                 Ok(true) => None,
                 Ok(false) => Some(MIXES),
-                // It met another's: an error of the statement, and not of the connection.
-                Err(sqlx::Error::Database(_)) => Some(MIXES),
+                Err(sqlx::Error::Database(met)) if matches!(met.code().as_deref(), Some("26000" | "42P05")) => {
+                    Some(MIXES)
+                }
                 Err(error) => return Err(error.into()),
             },
         };
@@ -91,7 +94,9 @@ async fn look(pair: &mut [PgConnection; 2]) -> Result<Seen, sqlx::Error> {
         let before = process(idle).await?;
         match sqlx::raw_sql("BEGIN").execute(&mut *busy).await {
             Ok(_) => {}
-            Err(sqlx::Error::Database(_)) => return Ok(Seen::Split),
+            Err(sqlx::Error::Database(refused)) if refused.message().contains("statement pooling") => {
+                return Ok(Seen::Split);
+            }
             Err(error) => return Err(error),
         }
         let held = process(busy).await?;
@@ -104,11 +109,7 @@ async fn look(pair: &mut [PgConnection; 2]) -> Result<Seen, sqlx::Error> {
                 // It waits for the one that is held.
                 Err(_) => true,
             };
-        match sqlx::raw_sql("ROLLBACK").execute(&mut *busy).await {
-            Ok(_) => {}
-            Err(sqlx::Error::Database(_)) => return Ok(Seen::Split),
-            Err(error) => return Err(error),
-        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut *busy).await?;
         if shared {
             return Ok(Seen::Shared);
         }

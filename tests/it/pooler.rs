@@ -27,6 +27,8 @@ const LIST: &str = "/support/v1/help/articles";
 /// From this version on each client's prepared statements have names of their own.
 const KEEPS_NAMES: (u32, u32) = (1, 21);
 
+static DIRECTORIES: AtomicUsize = AtomicUsize::new(0);
+
 fn program() -> PathBuf {
     std::env::var_os("VICKET_PGBOUNCER").map_or_else(
         || if Path::new("/usr/sbin/pgbouncer").exists() { "/usr/sbin/pgbouncer".into() } else { "pgbouncer".into() },
@@ -63,16 +65,32 @@ fn keeps_names() -> bool {
 /// A PgBouncer before a world's database, with two connections to it for each login.
 struct Bouncer {
     child: Child,
+    direct: String,
     dir: PathBuf,
     port: u16,
 }
 
 impl Bouncer {
     async fn start(world: &World, settings: &str) -> Self {
-        let port = free_port();
-        let dir = std::env::temp_dir().join(format!("vicket-pgbouncer-{}-{port}", std::process::id()));
+        Self::start_on(world.url("vicket_worker"), free_port(), settings).await
+    }
+
+    /// Another one on the same port.
+    async fn restart(&mut self, settings: &str) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let other = Self::start_on(self.direct.clone(), self.port, settings).await;
+        *self = other;
+    }
+
+    async fn start_on(direct_url: String, port: u16, settings: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!(
+            "vicket-pgbouncer-{}-{}",
+            std::process::id(),
+            DIRECTORIES.fetch_add(1, Ordering::Relaxed)
+        ));
         std::fs::create_dir_all(&dir).expect("a directory");
-        let direct = url::Url::parse(&world.url("vicket_worker")).expect("a URL");
+        let direct = url::Url::parse(&direct_url).expect("a URL");
         let users: String = ["vicket_gate_widget", "vicket_gate_agent", "vicket_worker"]
             .map(|login| format!("\"{login}\" \"{}\"\n", direct.password().expect("a password")))
             .concat();
@@ -94,7 +112,7 @@ impl Bouncer {
             std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o777)).expect("a mode");
             command.uid(65534).gid(65534);
         }
-        let bouncer = Self { child: command.spawn().expect("pgbouncer starts"), dir, port };
+        let bouncer = Self { child: command.spawn().expect("pgbouncer starts"), direct: direct_url, dir, port };
         let since = Instant::now();
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(since.elapsed() < Duration::from_secs(10), "{}", bouncer.log());
@@ -230,13 +248,73 @@ async fn what_a_request_leaves_on_a_session_is_gone_for_whoever_the_pooler_gives
     }
 }
 
-/// What the next client of the pooler finds.
+/// PgBouncer goes on believing in what it prepared, on a connection where it is gone.
+#[tokio::test]
+async fn what_was_prepared_and_is_gone_costs_no_request_and_a_pooler_that_begins_to_mix_is_a_reason() {
+    if !keeps_names() {
+        return;
+    }
+    let world = World::new().await;
+    let settings = "pool_mode = transaction\nmax_prepared_statements = 200\ndefault_pool_size = 1";
+    let mut bouncer = Bouncer::start(&world, settings).await;
+    let through = |port: u16, login: &str| {
+        let mut url = url::Url::parse(&world.url(login)).expect("a URL");
+        url.set_port(Some(port)).expect("a port");
+        String::from(url)
+    };
+    let port = bouncer.port;
+    let options = Options { limits: false, ..Options::default() };
+    let server =
+        world.serve_through(through(port, "vicket_gate_widget"), through(port, "vicket_gate_agent"), options).await;
+    let own = async || {
+        let answer = server.get(&world.site_a.key, LIST).await;
+        (answer.status == 200).then(|| assert!(answer.text.contains("Published on site-a"), "{answer:?}"));
+        answer.status
+    };
+    // The first is read from the tables, the second is a kept answer that is asked about.
+    for _ in 0..2 {
+        assert_eq!(own().await, 200);
+    }
+    for _ in 0..3 {
+        let mut other = connect(&through(port, "vicket_gate_widget")).await;
+        sqlx::raw_sql("begin; deallocate all; commit").execute(&mut other).await.expect("gone");
+        other.close().await.expect("closed");
+        assert_eq!(own().await, 200);
+    }
+
+    bouncer.restart("pool_mode = transaction\nmax_prepared_statements = 0").await;
+    let since = Instant::now();
+    let mut reasons = serde_json::Value::Null;
+    while reasons != serde_json::json!(["pooler"]) {
+        assert!(since.elapsed() < Duration::from_secs(15), "{reasons}");
+        let statuses = futures_util::future::join_all((0..8).map(|_| own())).await;
+        assert!(statuses.iter().all(|status| [200, 500, 503].contains(status)), "{statuses:?}");
+        let ready = server.get("", "/readyz").await;
+        reasons = ready.json()["reasons"].clone();
+    }
+    bouncer.restart(settings).await;
+    let since = Instant::now();
+    while server.get("", "/readyz").await.status != 200 {
+        assert!(since.elapsed() < Duration::from_secs(15), "still not ready");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(own().await, 200);
+}
+
+/// What the next client of the pooler finds. A session that is about to end may do so under it: the server tries another
+/// then, as this does.
 async fn met(url: &str, looks_for: &'static str) -> i64 {
     use sqlx::{Executor as _, Row as _};
-    let mut next = connect(url).await;
-    let row = next.fetch_one(sqlx::raw_sql(looks_for)).await.expect(looks_for);
-    next.close().await.expect("closed");
-    row.get(0)
+    for _ in 0..3 {
+        let mut next = connect(url).await;
+        match next.fetch_one(sqlx::raw_sql(looks_for)).await {
+            Ok(row) => return row.get(0),
+            Err(sqlx::Error::Database(ended)) if ended.code().as_deref() == Some("08P01") => {}
+            Err(sqlx::Error::Io(_)) => {}
+            Err(error) => panic!("{looks_for}: {error}"),
+        }
+    }
+    panic!("{looks_for}: no answer")
 }
 
 /// Two servers, two connections to PostgreSQL, many tenants, and what dies in between: no answer holds another's row.
