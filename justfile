@@ -4,6 +4,13 @@
 check:
     .ci/run
 
+# What CI runs, and what takes long: every PostgreSQL, and a minute of 200 tenants through PgBouncer
+check-full: check postgres-matrix pooler
+
+# 200 tenants through two connections of PgBouncer while connections are killed, for a minute
+pooler:
+    VICKET_PGBOUNCER=$(.ci/pgbouncer/build) VICKET_POOLER_TENANTS=200 VICKET_POOLER_SECONDS=60 cargo test --test it -- --nocapture pooler::
+
 # All tests; they find or get PostgreSQL by themselves
 test:
     cargo test
@@ -32,6 +39,10 @@ release-dump VERSION:
 # squawk over the changes in migrations/; needs python3 with venv
 squawk:
     .ci/migrations/check
+
+# What depends on the server's version, on PostgreSQL 15, 16, 17 and 18; needs node with npm
+postgres-matrix *MAJORS:
+    .ci/postgres/check {{MAJORS}}
 
 # The support page in a browser; needs node with npm, and Chromium
 browser:

@@ -4539,21 +4539,37 @@ grant execute on function auth.origin_known(bytea) to vicket_gate_widget;
 create function auth.session_is_clean() returns boolean
   language plpgsql
 as $$
+declare
+  clean boolean;
+  left_over text;
 begin
   -- Advisory locks are let go and not looked for: pg_locks copies the lock table of the whole server under its locks,
   -- and this only walks the session's own. Hardened, the gates may take none and may not call it.
   if pg_catalog.has_function_privilege('pg_catalog.pg_advisory_unlock_all()'::pg_catalog.regprocedure, 'execute') then
     perform pg_catalog.pg_advisory_unlock_all();
   end if;
-  return current_user operator(pg_catalog.=) session_user
+  clean := current_user operator(pg_catalog.=) session_user
     and pg_catalog.pg_my_temp_schema() operator(pg_catalog.=) 0::pg_catalog.oid
     and not exists (select from pg_catalog.pg_prepared_statement() s where s.from_sql)
     and not exists (select from pg_catalog.pg_cursor() c where c.is_holdable)
     and not exists (select from pg_catalog.pg_listening_channels());
+  if not clean then
+    for left_over in
+      select pg_catalog.format('deallocate %I', s.name) from pg_catalog.pg_prepared_statement() s where s.from_sql
+      union all
+      select pg_catalog.format('close %I', c.name) from pg_catalog.pg_cursor() c where c.is_holdable
+    loop
+      execute left_over;
+    end loop;
+    unlisten *;
+    discard temp;
+    set idle_session_timeout = 1;
+  end if;
+  return clean;
 end $$;
 alter function auth.session_is_clean() owner to vicket_owner;
 comment on function auth.session_is_clean() is
-  'Whether nothing is left on this session that the next tenant would meet; lets its advisory locks go.';
+  'Whether nothing is left on this session that the next tenant would meet; what is left goes, and the session ends.';
 grant execute on function auth.session_is_clean() to vicket_gate_agent, vicket_gate_widget;
 
 -- ---------------------------------------------------------------------------------------------------------------------

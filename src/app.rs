@@ -1,7 +1,10 @@
 //! Builds the routes; used by the server and by tests.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -59,6 +62,8 @@ pub struct App {
     pub trusted_proxies: Vec<IpNet>,
     /// The origin under which people reach this server; that of each request when `None`.
     pub public_url: Option<String>,
+    /// It was told to stop: not ready, and serving still.
+    pub draining: AtomicBool,
     /// Says that the server stops: pages that wait for news end.
     pub stopping: watch::Sender<bool>,
 }
@@ -214,9 +219,12 @@ impl Root {
         }
     }
 
-    /// Whether the database can be reached through all three logins, has the schema that this program needs, and isolation
+    /// Whether it goes on serving, the database can be reached through all three logins, is the primary, has the schema that this program needs, and isolation
     /// still holds.
     async fn readiness(&self) -> Response {
+        if self.app.draining.load(Ordering::Relaxed) {
+            return failure::unready(&[Reason::Draining]);
+        }
         let mut ready = self.ready.lock().await;
         let fresh = ready.as_ref().filter(|(asked, _)| asked.elapsed() < READY_FOR).map(|(_, reasons)| reasons.clone());
         let reasons = match fresh {

@@ -354,6 +354,9 @@ pub struct Tuning {
     /// Client connections at once; more wait to be accepted
     #[arg(long, env = "VICKET_MAX_CLIENTS", hide_env_values = true, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_clients: u32,
+    /// How long to go on serving, seconds, once told to stop, while /readyz already says `draining`
+    #[arg(long, env = "VICKET_DRAIN_DELAY", hide_env_values = true, default_value_t = 0, value_name = "SECONDS")]
+    pub drain_delay: u16,
     /// Memory for kept answers, MiB; 0 answers every read from the tables
     #[arg(long, env = "VICKET_ANSWER_CACHE_MIB", hide_env_values = true, default_value_t = 64, value_name = "MIB")]
     pub answer_cache_mib: u64,

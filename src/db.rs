@@ -13,19 +13,24 @@
 //!   and it is tried on another.
 
 mod org;
+mod pooler;
 mod site;
 
 use std::{
     str::FromStr as _,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use deadpool::managed::{self, Object, PoolError, RecycleResult, TimeoutType};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Row as _,
-    postgres::{PgConnectOptions, PgRow, PgSslMode},
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgConnectOptions, PgRow, PgSslMode},
+    query::Query,
 };
 
 use crate::problem::{Code, Problem};
@@ -55,13 +60,17 @@ struct Endings {
 /// In a transaction that has failed COMMIT is answered as if nothing were wrong, though it rolls back. SET CONSTRAINTS
 /// before it fails there, and does nothing else that COMMIT would not do.
 const COMMITTED: usize = 2;
-/// Of a gate: then the session's settings are those of its start again, and PostgreSQL says whether anything else is
-/// left on it that the next tenant would meet.
+/// Of a gate: then the session's settings and role are those of its start again, and PostgreSQL says whether anything else
+/// is left on it that the next tenant would meet. All of it is one message, for which a pooler, too, has one connection.
 const OF_A_GATE: Endings = Endings {
-    commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()",
-    roll_back: "ROLLBACK; RESET ALL; SELECT auth.session_is_clean()",
+    commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; \
+             RESET ROLE; SELECT auth.session_is_clean()",
+    roll_back: "ROLLBACK; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; \
+                RESET ROLE; SELECT auth.session_is_clean()",
     checked: true,
 };
+/// Rows of PostgreSQL's word on the session, each of which must be true.
+const WORDS: usize = 2;
 /// Of the deploying login, whose sessions end with their command.
 const OF_A_COMMAND: Endings =
     Endings { commit: "SET CONSTRAINTS ALL IMMEDIATE; COMMIT", roll_back: "ROLLBACK", checked: false };
@@ -127,6 +136,8 @@ impl managed::Manager for Connections {
 pub struct Pool {
     pool: managed::Pool<Connections>,
     endings: &'static Endings,
+    /// What [`crate::problem::mixed_statements`] was when no pooler was found that mixes them.
+    trusted_at: Arc<AtomicU64>,
 }
 
 impl Pool {
@@ -145,7 +156,7 @@ impl Pool {
             .create_timeout(Some(CONNECT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, endings })
+        Ok(Self { pool, endings, trusted_at: Arc::new(AtomicU64::new(u64::MAX)) })
     }
 
     async fn get(&self) -> Result<Object<Connections>, Problem> {
@@ -193,6 +204,26 @@ impl Pool {
         }
     }
 
+    /// Asks what changes nothing, outside a transaction. Asked again, within one: a pooler closes a connection that is left
+    /// there, and so the one on which what it believes to be prepared is not.
+    async fn ask<'q>(&self, question: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<PgRow, Problem> {
+        let again = AtomicBool::new(false);
+        let asked = self.start(|mut exchange| async {
+            let within = again.swap(true, Ordering::Relaxed);
+            if within {
+                sqlx::raw_sql("BEGIN READ ONLY").execute(exchange.connection()).await?;
+            }
+            let row = question().fetch_one(exchange.connection()).await?;
+            if within {
+                sqlx::raw_sql("COMMIT").execute(exchange.connection()).await?;
+            }
+            Ok((exchange, row))
+        });
+        let (exchange, row) = asked.await?;
+        exchange.finish();
+        Ok(row)
+    }
+
     /// Begins a transaction, by a message that says BEGIN and nothing that depends on a request.
     async fn begin(&self, message: &'static str) -> Result<Exchange, Problem> {
         let begun = self.start(|mut exchange| async move {
@@ -226,6 +257,8 @@ pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
     let local = matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1") || options.get_host().starts_with('/');
     let plain = local && !url.contains("sslmode");
     let options = if plain { options.ssl_mode(PgSslMode::Disable) } else { options };
+    // A pooler refuses what it does not know at the start of a session; PostgreSQL's own default is as exact.
+    let options = options.extra_float_digits(None);
     Ok(options.application_name("vicket").disable_statement_logging())
 }
 
@@ -270,12 +303,15 @@ impl Exchange {
     /// Sends an ending. It is good when its first `needed` statements are: what was committed stays so, whatever
     /// becomes of the rest, which only tells whether the connection is used again.
     async fn close_with(mut self, ending: &'static str, needed: usize) -> Result<(), Problem> {
-        let (mut answered, mut clean, mut failed) = (0, !self.endings.checked, None);
+        let (mut answered, mut words, mut good, mut failed) = (0, 0, true, None);
         let mut answers = sqlx::raw_sql(ending).fetch_many(self.connection());
         loop {
             match answers.try_next().await {
                 Ok(Some(Either::Left(_))) => answered += 1,
-                Ok(Some(Either::Right(row))) => clean = row.try_get(0).unwrap_or_default(),
+                Ok(Some(Either::Right(row))) => {
+                    words += 1;
+                    good &= row.try_get::<bool, _>(0).unwrap_or_default();
+                }
                 Ok(None) => break,
                 Err(error) => {
                     failed = Some(error);
@@ -284,6 +320,7 @@ impl Exchange {
             }
         }
         drop(answers);
+        let clean = !self.endings.checked || good && words == WORDS;
         match failed {
             None if clean => {
                 self.finish();

@@ -13,6 +13,13 @@ use serde::Serialize;
 
 /// Statements of our own that PostgreSQL refused with 42501 since the process began: a bug or an attack.
 static REFUSED_STATEMENTS: AtomicU64 = AtomicU64::new(0);
+static MIXED_STATEMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// How often a statement that the driver prepared was gone, or its name another's, since the start: a pooler that mixes
+/// them, or somebody's DEALLOCATE.
+pub fn mixed_statements() -> u64 {
+    MIXED_STATEMENTS.load(Ordering::Relaxed)
+}
 
 /// How many statements of our own PostgreSQL refused with 42501 (insufficient privilege) since the start.
 pub fn refused_statements() -> u64 {
@@ -193,9 +200,13 @@ impl From<sqlx::Error> for Problem {
         match (&error, state.as_deref()) {
             // Cancelled by statement_timeout, lock_timeout, or a deadlock: a retry may go through.
             (_, Some("57014" | "55P03" | "40001" | "40P01" | "53300")) => Self::overloaded(error),
-            // A statement that the driver prepared on this connection is gone, or answers otherwise since a migration: the
-            // connection is of no more use, and another one is.
-            (_, Some("26000" | "0A000")) => Self::database_unavailable(error),
+            // A statement that the driver prepared on this connection is gone, is another's, or answers otherwise since a
+            // migration: the connection is of no more use, and another one is.
+            (_, Some("26000" | "42P05")) => {
+                MIXED_STATEMENTS.fetch_add(1, Ordering::Relaxed);
+                Self::database_unavailable(error)
+            }
+            (_, Some("0A000")) => Self::database_unavailable(error),
             // What a row was to belong to went away between two statements.
             (_, Some("23503")) => Self::not_found(),
             // Shutdown, crash, start-up, connection exceptions.

@@ -4,7 +4,11 @@ use std::{
     future::Future,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -102,6 +106,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         objects: Objects::open(&settings.attachments)?,
         uploads: Room::default(),
         downloads: Room::default(),
+        draining: AtomicBool::new(false),
         stopping: tokio::sync::watch::Sender::new(false),
     }))
 }
@@ -113,8 +118,8 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
 pub async fn check(app: &App) -> anyhow::Result<()> {
     let findings = checks::all(app).await.map_err(said).context("the start-up checks could not be run")?;
     let Some(first) = findings.first() else { return Ok(()) };
-    anyhow::ensure!(first.reason != Reason::SchemaVersion, "refusing to start: {}", first.what);
     let said: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
+    anyhow::ensure!(first.reason == Reason::Isolation, "refusing to start: {}", said.join("\n  "));
     anyhow::bail!("refusing to start, isolation would not hold:\n  {}", said.join("\n  "))
 }
 
@@ -142,6 +147,9 @@ pub async fn serve(
         app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));
     let stop = async {
         stop.await;
+        // Whoever balances the load sees it before connections are refused.
+        app.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(tuning.drain_delay.into())).await;
         // What waits for news would otherwise be waited for.
         app.stopping.send_replace(true);
     };

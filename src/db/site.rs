@@ -84,13 +84,7 @@ impl WidgetGate {
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
     pub async fn prove(&self, knock: &Knock) -> Result<Verdict<Entry>, Problem> {
-        let asked = self.pool.start(|mut exchange| async {
-            let query = knock.bound("select * from auth.enter($1, $2, $3)");
-            let row = query.fetch_one(exchange.connection()).await?;
-            Ok((exchange, row))
-        });
-        let (exchange, row) = asked.await?;
-        exchange.finish();
+        let row = self.pool.ask(|| knock.bound("select * from auth.enter($1, $2, $3)")).await?;
         Ok(verdict(&row)?)
     }
 
@@ -124,14 +118,8 @@ impl WidgetGate {
     /// # Errors
     /// `503` when no connection is to be had.
     pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
-        let asked = self.pool.start(|mut exchange| async {
-            let query = sqlx::query_scalar("select auth.origin_known($1)").bind(origin.as_bytes());
-            let known = query.fetch_one(exchange.connection()).await?;
-            Ok((exchange, known))
-        });
-        let (exchange, known) = asked.await?;
-        exchange.finish();
-        Ok(known)
+        let row = self.pool.ask(|| sqlx::query("select auth.origin_known($1)").bind(origin.as_bytes())).await?;
+        Ok(row.try_get(0)?)
     }
 
     /// The pool, for the start-up checks.

@@ -22,6 +22,8 @@ use crate::{
 /// A lint, with something that trips it and something that does not.
 struct Case {
     id: String,
+    /// The major version that knows what the objects are made of.
+    from: u32,
     bad: String,
     good: String,
 }
@@ -34,7 +36,9 @@ fn cases() -> Vec<Case> {
     let cases = file.split("-- lint: ").skip(1).map(|case| {
         let (id, rest) = case.split_once("\n-- bad\n").expect("a bad object");
         let (bad, good) = rest.split_once("\n-- good\n").expect("a good object");
-        Case { id: id.to_owned(), bad: bad.to_owned(), good: good.to_owned() }
+        let (id, from) = id.split_once(" from ").unwrap_or((id, "0"));
+        let from = from.parse().expect("a major version");
+        Case { id: id.to_owned(), from, bad: bad.to_owned(), good: good.to_owned() }
     });
     cases.collect()
 }
@@ -44,6 +48,15 @@ async fn superuser(world: &World) -> PgConnection {
     let mut connection = connect(&url(None, &world.database)).await;
     sqlx::raw_sql("set jit = off").execute(&mut connection).await.expect("a setting");
     connection
+}
+
+/// The server's major version.
+async fn major(connection: &mut PgConnection) -> u32 {
+    let number: i32 = sqlx::query_scalar("select current_setting('server_version_num')::integer")
+        .fetch_one(connection)
+        .await
+        .expect("a number");
+    number.cast_unsigned() / 10_000
 }
 
 /// What this lint finds once `sql` has run; rolled back.
@@ -66,7 +79,8 @@ async fn every_lint_is_tripped_by_something_bad_and_by_nothing_good() {
         tasks.spawn(async move {
             let world = World::new().await;
             let mut connection = superuser(&world).await;
-            for case in cases().into_iter().skip(worker).step_by(2) {
+            let major = major(&mut connection).await;
+            for case in cases().into_iter().filter(|case| case.from <= major).skip(worker).step_by(2) {
                 let bad = tripped(&mut connection, &case.id, &case.bad).await;
                 assert!(!bad.is_empty(), "{}: not tripped by {}", case.id, case.bad);
                 let good = tripped(&mut connection, &case.id, &case.good).await;
@@ -83,10 +97,10 @@ async fn every_lint_is_tripped_by_something_bad_and_by_nothing_good() {
 async fn a_server_below_the_minor_that_mends_row_level_security_is_found() {
     let world = World::new().await;
     let mut connection = superuser(&world).await;
-    let wanted = |minor: &str| {
-        let sql = FINDINGS.replace("15.14", &format!("15.{minor}")).replace("16.10", &format!("16.{minor}"));
-        sql.replace("17.6", &format!("17.{minor}"))
-    };
+    let major = major(&mut connection).await;
+    // In place of what is wanted of 15, since some majors never had such a hole.
+    assert!(FINDINGS.contains("(15, '15.14')"));
+    let wanted = |minor: &str| FINDINGS.replace("(15, '15.14')", &format!("({major}, '{major}.{minor}')"));
     for (minor, found) in [("999", 1_usize), ("0", 0)] {
         let sql = format!("select object from ({}) f where id = 'server-minor'", wanted(minor));
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("the catalog");

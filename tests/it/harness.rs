@@ -227,6 +227,7 @@ impl World {
             widget_connections: options.connections,
             agent_connections: options.connections,
             max_clients: 1000,
+            drain_delay: options.drain_delay,
             answer_cache_mib: options.answer_cache_mib,
             log_format: LogFormat::Text,
         };
@@ -385,6 +386,7 @@ pub async fn faq(tx: &mut OrgTx, site_id: Option<Uuid>, question: &str, publishe
 pub struct Options {
     pub connections: u16,
     pub limits: bool,
+    pub drain_delay: u16,
     pub answer_cache_mib: u64,
     pub trusted_proxies: &'static [&'static str],
     pub public_url: Option<&'static str>,
@@ -396,6 +398,7 @@ impl Default for Options {
         Self {
             connections: 4,
             limits: true,
+            drain_delay: 0,
             answer_cache_mib: 8,
             trusted_proxies: &[],
             public_url: None,

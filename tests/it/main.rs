@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod migrations;
 mod origins;
+mod pooler;
 mod processes;
 mod recovery;
 mod round_trips;

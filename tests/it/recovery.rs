@@ -67,6 +67,73 @@ async fn isolation_that_breaks_later_makes_the_server_unready_within_seconds() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_told_to_stop_says_so_before_it_refuses_connections() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { drain_delay: 2, ..Options::default() }).await;
+    server.get("", "/readyz").await.ok(200);
+    let (base, client) = (server.base.clone(), server.client.clone());
+    let ended = tokio::spawn(server.stop());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let unready = Answer::of(client.get(format!("{base}/readyz"))).await;
+    unready.refused(503, "database_unavailable");
+    assert_eq!(unready.json()["reasons"], serde_json::json!(["draining"]));
+    // And still serves.
+    let request = client.get(format!("{base}{LIST}")).header("X-Vicket-Key", &world.site_a.key);
+    Answer::of(request).await.ok(200);
+    ended.await.expect("an orderly end");
+    assert!(client.get(format!("{base}/readyz")).send().await.is_err(), "it goes on accepting");
+}
+
+#[tokio::test]
+async fn a_standby_is_not_started_on_and_a_primary_that_becomes_one_is_not_ready() {
+    let _alone = ALONE.lock().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}", std::process::id())).join("standby");
+    let (dev_port, port) = (free_port(), free_port());
+    let mut dev = Dev::start(&dir, dev_port, &[]);
+    dev.is_ready(dev_port).await;
+    dev.end("TERM").await;
+    let made = dev_file(&dir);
+    let location = std::fs::read_to_string(dir.join("postgres.location")).ok();
+    let data = location.map_or_else(|| dir.clone(), |at| PathBuf::from(at.trim())).join("postgres");
+    let programs = Programs::find().await.expect("programs");
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started");
+    let mut server = serve(&made, port, "warn", Stdio::null());
+    server.is_ready(port).await;
+
+    // Restored from its own log, it waits for more of it, as one does that has lost its primary.
+    cluster.stop().await.expect("stopped");
+    std::fs::write(data.join("standby.signal"), "").expect("written");
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started again");
+    let ready = async || Answer::of(reqwest::Client::new().get(format!("http://127.0.0.1:{port}/readyz"))).await;
+    let since = Instant::now();
+    let unready = loop {
+        let answer = ready().await;
+        if answer.status == 503 && answer.json()["reasons"] != serde_json::json!(["database"]) {
+            break answer;
+        }
+        assert!(since.elapsed() < Duration::from_secs(10), "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    unready.refused(503, "database_unavailable");
+    assert_eq!(unready.json()["reasons"], serde_json::json!(["not_primary"]));
+    let other = serve(&made, free_port(), "warn", Stdio::piped());
+    let refused = { other }.0.take().expect("started").wait_with_output().expect("waited");
+    let said = crate::processes::text(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("reaches a standby"), "{said}");
+
+    // Promoted.
+    cluster.stop().await.expect("stopped");
+    std::fs::remove_file(data.join("standby.signal")).expect("removed");
+    let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started again");
+    server.is_ready(port).await;
+    assert!(server.end("TERM").await.status.success());
+    cluster.stop().await.expect("stopped");
+    Cluster::remove(&dir).await.expect("removed");
+}
+
+#[tokio::test]
 async fn postgresql_that_stops_and_starts_again_needs_no_restart_and_loses_no_view() {
     let _alone = ALONE.lock().await;
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -161,10 +161,13 @@ set_for as (
 membership as (
   select m.roleid as granted, m.member, pg_get_userbyid(m.roleid)::text as granted_name,
     pg_get_userbyid(m.member)::text as member_name, m.admin_option as admin,
-    -- From 16 on a creator is a member that may neither inherit nor become the role.
+    -- From 16 on each grant has options of its own, whatever its member's attributes say, and there may be several, by several
+    -- grantors: a creator's lets it grant the role and neither inherit from it nor become it.
     coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) as may_set,
-    coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) as may_inherit
+    coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, p.rolinherit) as may_inherit,
+    case when to_jsonb(m) ? 'set_option' then pg_get_userbyid(m.grantor)::text end as by
   from pg_auth_members m
+  join pg_roles p on p.oid = m.member
 ),
 -- What the migrations make besides functions' bodies, each as PostgreSQL writes it, where no search path finds our schemas.
 -- Partitions are made as time goes by and are their parent's.

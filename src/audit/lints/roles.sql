@@ -22,17 +22,38 @@ from role join pg_roles r on r.oid = role.oid
 where role.kind <> 'login' and r.rolcanlogin
 union all
 -- The deploying login is a member of what it administers; a DBA may be one of vicket_auditor.
-select 'role-membership', null, 'role ' || m.member_name, 'is a member of ' || m.granted_name,
-  format('revoke %I from %I;', m.granted_name, m.member_name)
-from membership m
+select 'role-membership', null, 'role ' || m.member_name,
+  'is a member of ' || m.granted_name
+    || case when m.of_gate and m.may_inherit then ', and has by itself what that role may' else '' end
+    || case when m.of_gate and m.admin then ', and may make others one' else '' end,
+  case
+    when m.of_gate and not m.admin and m.by is not null
+      then format('grant %I to %I with inherit false, set true granted by %I;', m.granted_name, m.member_name, m.by)
+    else format('revoke %I from %I%s;', m.granted_name, m.member_name, ' granted by ' || quote_ident(m.by))
+  end
+from (
+  select m.*, (m.granted_name, m.member_name) in (('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent'))
+    as of_gate
+  from membership m
+) m
 left join project_role g on g.name = m.granted_name
 left join project_role p on p.name = m.member_name
 where (g.name is not null or p.name is not null)
-  and (m.may_set or m.may_inherit)
+  and (m.may_set or m.may_inherit or m.admin and p.name is not null)
   and not (
-    (m.granted_name, m.member_name) in (('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent')) and not m.admin
+    m.of_gate and not m.admin and not m.may_inherit
     or p.name is null and g.kind in ('owner', 'definer', 'operator', 'auditor')
   )
+union all
+-- From 16 on the creator of a role may grant it and no other may, CREATEROLE or not: that is the deploying login.
+select 'role-admin', null, 'role ' || m.member_name, 'may make anybody a member of ' || m.granted_name,
+  format('revoke %I from %I%s;', m.granted_name, m.member_name, ' granted by ' || quote_ident(m.by))
+from membership m
+join project_role g on g.name = m.granted_name
+join pg_roles r on r.oid = m.member
+where m.admin and not r.rolsuper
+  and m.member_name not in (select name from project_role)
+  and m.member not in (select d.datdba from pg_database d)
 union all
 -- A context, a role or a search path, set for one of our roles or for all, of what a login cannot set for itself.
 select 'role-settings', null, coalesce('role ' || c.role, 'database ' || c.database, 'all roles'),

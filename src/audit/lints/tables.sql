@@ -47,7 +47,15 @@ from tab t join pg_trigger g on g.tgrelid = t.oid where g.tgenabled in ('D', 'R'
 union all
 select 'constraint-unvalidated', t.oid, t.name, 'the constraint ' || k.conname || ' was never validated',
   format('alter table %s validate constraint %I;', t.name, k.conname)
-from tab t join pg_constraint k on k.conrelid = t.oid where not k.convalidated
+from tab t join pg_constraint k on k.conrelid = t.oid
+where not k.convalidated and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+union all
+-- From 18 on a foreign key, or a check, may be there and hold nothing.
+select 'constraint-unenforced', t.oid, t.name, 'the constraint ' || k.conname || ' is not enforced',
+  format('alter table %s drop constraint %I, add constraint %2$I %s;', t.name, k.conname,
+    replace(pg_get_constraintdef(k.oid), ' NOT ENFORCED', ''))
+from tab t join pg_constraint k on k.conrelid = t.oid
+where not coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 union all
 select 'rule-present', t.oid, t.name, 'the rule ' || w.rulename || ' rewrites statements',
   format('drop rule %I on %s;', w.rulename, t.name)

@@ -120,9 +120,14 @@ pub async fn begin(tx: &mut PgConnection) -> anyhow::Result<()> {
         .execute(&mut *tx)
         .await?;
     for role in ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer", "vicket_auditor"] {
-        let member: bool =
-            sqlx::query_scalar("select pg_has_role($1, 'member')").bind(role).fetch_one(&mut *tx).await?;
-        if !member {
+        // From 16 on the creator of a role is a member of it that may grant it, and may not become it.
+        let may_become: bool = sqlx::query_scalar(
+            "select pg_has_role($1, case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)",
+        )
+        .bind(role)
+        .fetch_one(&mut *tx)
+        .await?;
+        if !may_become {
             sqlx::raw_sql(sqlx::AssertSqlSafe(format!("grant {role} to current_user")))
                 .execute(&mut *tx)
                 .await

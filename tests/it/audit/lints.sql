@@ -66,6 +66,19 @@ alter table vicket.faqs add constraint x check (position < 1000000) not valid;
 -- good
 alter table vicket.faqs add constraint x check (position < 1000000);
 
+-- lint: constraint-unenforced from 18
+-- bad
+alter table vicket.tickets drop constraint tickets_site_fkey;
+alter table vicket.tickets add constraint tickets_site_fkey foreign key (org_id, site_id) references vicket.sites (org_id, id) not enforced;
+-- good
+alter table vicket.faqs add constraint x check (position < 1000000) not valid;
+
+-- lint: constraint-unvalidated from 18
+-- bad
+create table vicket.x (org_id uuid); alter table vicket.x add constraint x not null org_id not valid;
+-- good
+alter table vicket.faqs add constraint x check (position < 1000000) not enforced;
+
 -- lint: rule-present
 -- bad
 create rule x as on delete to vicket.faqs do instead nothing;
@@ -336,6 +349,18 @@ grant update (subject), select, insert on vicket.tickets to vicket_agent;
 grant update on vicket.faqs to public;
 -- good
 grant update, delete on vicket.faqs to vicket_operator, vicket_definer;
+
+-- lint: grant-lock from 17
+-- bad
+grant maintain on vicket.faqs to vicket_agent;
+-- good
+grant maintain on vicket.faqs to vicket_operator;
+
+-- lint: grant-truncate from 17
+-- bad
+grant maintain on vicket.faqs to vicket_auditor;
+-- good
+grant select (id) on vicket.faqs to vicket_auditor;
 
 -- lint: grant-lock
 -- bad
@@ -642,9 +667,9 @@ select;
 
 -- lint: role-missing
 -- bad
-revoke vicket_widget from vicket_gate_widget;
+revoke vicket_widget from vicket_gate_widget granted by vicket_test_deploy;
 -- good
-revoke vicket_widget from vicket_gate_widget; grant vicket_widget to vicket_gate_widget;
+revoke vicket_widget from vicket_gate_widget granted by vicket_test_deploy; grant vicket_widget to vicket_gate_widget;
 
 -- lint: role-attributes
 -- bad
@@ -681,6 +706,36 @@ create role a_dba; grant vicket_auditor to a_dba;
 grant pg_read_all_data to vicket_worker;
 -- good
 create role a_dba; grant pg_read_all_data to a_dba;
+
+-- lint: role-membership from 16
+-- bad
+grant vicket_widget to vicket_gate_widget with inherit true;
+-- good
+grant vicket_widget to vicket_gate_widget with inherit false, set true;
+
+-- lint: role-membership from 16
+-- bad
+grant vicket_agent to vicket_gate_agent with admin true;
+-- good
+grant vicket_agent to vicket_gate_agent with admin false;
+
+-- lint: role-membership from 16
+-- bad
+grant vicket_agent to vicket_gate_widget with admin true, inherit false, set false;
+-- good
+grant vicket_agent to vicket_gate_widget with admin false, inherit false, set false;
+
+-- lint: role-admin
+-- bad
+create role anybody login createrole; grant vicket_owner to anybody with admin option;
+-- good
+create role anybody login createrole; grant vicket_owner to anybody;
+
+-- lint: role-admin from 16
+-- bad
+create role anybody login; grant vicket_gate_widget to anybody with admin true, inherit false, set false;
+-- good
+grant vicket_gate_widget to vicket_test_deploy with admin true, inherit false, set false;
 
 -- lint: role-membership
 -- bad
@@ -803,9 +858,17 @@ grant usage on language plpgsql to vicket_definer;
 
 -- lint: builtin-open
 -- bad
-grant execute on function pg_logical_emit_message(boolean, text, text) to public;
+do $$ declare f text; begin
+  for f in select oid::regprocedure from pg_proc where proname = 'pg_logical_emit_message' loop
+    execute format('grant execute on function %s to public', f);
+  end loop;
+end $$;
 -- good
-grant execute on function pg_logical_emit_message(boolean, text, text) to pg_monitor;
+do $$ declare f text; begin
+  for f in select oid::regprocedure from pg_proc where proname = 'pg_logical_emit_message' loop
+    execute format('grant execute on function %s to pg_monitor', f);
+  end loop;
+end $$;
 
 -- lint: builtin-open
 -- bad

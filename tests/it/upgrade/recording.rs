@@ -35,6 +35,10 @@ const ANSWERS: &str = "-- answers: ";
 /// The call whose answer later messages need.
 const ANSWERED: &str = "ctx.claim_submission(";
 const LOGIN: &str = "-- login: ";
+/// What ends a transaction asks whether the session is clean, and undoes what was prepared in SQL, as [`Client`] prepares: it
+/// asks once a connection, before it does, and then only whether it may.
+const CLEAN: &str = "SELECT auth.session_is_clean()";
+const MAY_ASK: &str = "SELECT pg_catalog.has_function_privilege('auth.session_is_clean()', 'execute')";
 
 impl Request {
     pub fn text(&self) -> String {
@@ -229,12 +233,17 @@ impl<'a> Client<'a> {
             Some(connection) => connection,
             None => {
                 let options = db::connect_options(&(self.url)(&request.login))?;
-                (PgConnection::connect_with(&options).await?, HashMap::new())
+                let mut connection = PgConnection::connect_with(&options).await?;
+                if request.messages.iter().any(|message| message.sql.contains(CLEAN)) {
+                    let rows = execute(&mut connection, CLEAN).await?;
+                    ensure!(rows.len() == 1 && rows[0].try_get::<bool, _>(0)?, "a new session is not clean");
+                }
+                (connection, HashMap::new())
             }
         };
         let mut drawn = HashMap::new();
         for message in &request.messages {
-            let sql = filled(&message.sql, &mut drawn);
+            let sql = filled(&message.sql, &mut drawn).replace(CLEAN, MAY_ASK);
             let rows = match &message.parameters {
                 Some(parameters) if !parameters.is_empty() => {
                     let name = format!("s{}", prepared.len());

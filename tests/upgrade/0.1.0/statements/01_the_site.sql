@@ -21,4 +21,4 @@ select s.name, s.slug, o.name as org_name,
         join vicket.orgs o on o.id = s.org_id
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -13,4 +13,4 @@ select * from auth.enter_site($1, $2, $3)
 select * from ctx.listed_origins()
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

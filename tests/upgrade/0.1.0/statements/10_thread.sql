@@ -25,4 +25,4 @@ select m.id, m.author, m.author_name, m.body, m.created_at
 select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vicket.attachments a order by a.created_at, a.id
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

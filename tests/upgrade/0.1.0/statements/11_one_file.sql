@@ -17,4 +17,4 @@ select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vic
 select a.content, a.object_key from vicket.attachments a where a.id = $1
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -45,4 +45,4 @@ select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference,
             left join ctx.people() a on a.user_id = t.assignee_id order by t.created_at desc, t.id desc
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -15,4 +15,4 @@ insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
         returning id, author, author_id, author_name, body, internal, created_at
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -52,4 +52,4 @@ select at, actor, kind, before, after from vicket.ticket_events where ticket_id 
 select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

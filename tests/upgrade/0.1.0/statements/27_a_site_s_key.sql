@@ -29,4 +29,4 @@ select o.origin, o.last_used_at
         limit 20
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

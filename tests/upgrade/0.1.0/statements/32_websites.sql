@@ -17,4 +17,4 @@ select id, slug, name, prefix, reads_per_minute, writes_per_minute, network_read
 select site_id, origin from vicket.site_origins where site_id = any($1) order by origin
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -18,4 +18,4 @@ select m.user_id as id, p.email, p.name, m.role, m.created_at
         limit $2
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

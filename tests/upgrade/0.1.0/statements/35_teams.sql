@@ -19,4 +19,4 @@ select t.id, t.name,
             from vicket.teams t where $1::text is null or t.name > $1 order by t.name limit $2
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -23,4 +23,4 @@ select l.seq, l.at, l.actor_kind, l.actor_id, coalesce(l.actor, 'erased') as act
         limit $4
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

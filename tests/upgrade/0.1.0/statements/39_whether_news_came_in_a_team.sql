@@ -13,4 +13,4 @@ select * from auth.enter_org($1, $2, $3, $4)
 select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1
 
 -- next message
-SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT auth.session_is_clean()
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()
