@@ -16,9 +16,11 @@ const HEAD: &str = "Generated from the catalog: `just isolation` writes it, a te
 
 const READING: &str = "Of each table its roles, and what each may do: `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, then what a row must
     meet, all of it. `!`: a restrictive policy, met besides. `a | b`: either of two policies. `a -> b`: before and after a
-    change. `[]`: the columns granted, where they are not all (the operator's of I and U: in SCHEMA.sql). `*`: granted on the
-    table, columns of next year included. A small letter has a policy without a grant, or a grant without a policy (`none`),
-    and passes nothing. What is not here is not granted; row-level security is on and forced unless it says so. Names:";
+    change. `[]`: the columns granted, where they are not all. `*`: granted on the table, columns of next year included. The
+    operator is left out where its command meets the rows of `org` and deletes none; its columns, and those that
+    vicket_definer's functions are granted, are in SCHEMA.sql. A small letter has a policy without a grant, or a grant without a
+    policy (`none`), and passes nothing. What is not here is not granted; row-level security is on and forced unless it says so.
+    Names:";
 
 /// The whole file.
 ///

@@ -63,7 +63,7 @@ async fn the_committed_isolation_is_what_the_catalog_says_and_can_be_read() {
             assert!(line.chars().count() <= 120, "{file} is wider than 120 columns: {line}");
         }
     }
-    assert!(lines <= 640, "{lines} lines are more than somebody reads at once");
+    assert!(lines <= 604, "{lines} lines are more than somebody reads at once");
 }
 
 #[tokio::test]
@@ -136,9 +136,8 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
     sqlx::raw_sql(ODD).execute(&mut connection).await.expect("a table");
     let before = isolation(&mut connection).await;
     for line in [
-        "odd                 widget: S org site? (word = 'a') !key [all but secret]",
-        "                    agent: U org a:b/c -> org a:b [word]; D (word = 'a') | member   operator: S*Iud org",
-        "                    definer: s* none",
+        "odd              widget: S org site? (word = 'a') !key [all but secret]",
+        "    agent: U org a:b/c -> org a:b [word]; D (word = 'a') | member   definer: s* none",
     ] {
         assert!(before.contains(&format!("\n{line}\n")), "{line}\n{before}");
     }
@@ -195,7 +194,13 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         ("alter function ctx.org_id() immutable", "**immutable**"),
         ("alter function ctx.org_id() leakproof", "**leakproof**"),
         ("alter function ctx.org_by_key() set work_mem = '1GB'", "(work_mem=1GB)"),
-        ("create or replace function ctx.org_id() returns uuid language sql stable return null::uuid", "ctx.org_id()"),
+        (
+            "create or replace function ctx.org_by_key() returns uuid language plpgsql stable parallel safe security definer
+               set search_path = pg_catalog, pg_temp as 'begin return null; end'",
+            "ctx.org_by_key() ",
+        ),
+        ("grant delete on vicket.odd to vicket_operator", "operator: S*IuD org"),
+        ("drop policy five on vicket.odd", "operator: s*i none"),
         ("grant create on schema ctx to vicket_agent", "**agent: CREATE**"),
         ("grant create on schema public to vicket_agent", "public (**agent: CREATE**)"),
         (
@@ -218,12 +223,12 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         alter table vicket.even_1 owner to vicket_owner, enable row level security, force row level security;";
     let new = changed(&mut connection, &before, partitions).await;
     assert!(
-        new.contains("even                nobody") && !new.contains("even_1"),
+        new.contains("even             nobody") && !new.contains("even_1"),
         "a partition goes with its parent: {new}"
     );
     let reached = format!("{partitions} grant select on vicket.even_1 to vicket_agent");
     let new = changed(&mut connection, &before, &reached).await;
-    assert!(new.contains("even_1              agent: s* none"), "{new}");
+    assert!(new.contains("even_1           agent: s* none"), "{new}");
 }
 
 #[tokio::test]

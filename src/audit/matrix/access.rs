@@ -11,13 +11,25 @@ use crate::audit::{
     sql,
 };
 
-/// Where the roles of a table begin.
-const INDENT: usize = 20;
+/// Where a line goes on.
+const INDENT: usize = 4;
+/// A name has this width at least.
+const NAME: usize = 15;
 /// A condition that is longer stands below the matrix.
 const LONG: usize = 48;
 /// What the deploying login becomes for a command: it may become the owner too, so it is kept from rows, and by the grants in
 /// SCHEMA.sql from mistakes.
 const OPERATOR: &str = "vicket_operator";
+/// What its functions read and write is in their bodies, of which this program has the digests; `*` shows where it may more.
+const DEFINER: &str = "vicket_definer";
+/// What is not worth a line of every table: the rows of the command's org, of which none is deleted.
+fn as_it_should(said: &str) -> bool {
+    said.split_once(" org").is_some_and(|(letters, columns)| {
+        letters.chars().all(|letter| "SIUsiud*".contains(letter))
+            && (columns.is_empty() || columns.starts_with(" [") && !columns.contains(';'))
+    })
+}
+
 /// Where no permissive policy lets a row pass.
 const NONE: &str = "none";
 const COMMANDS: [(char, &str, char); 4] =
@@ -110,28 +122,33 @@ pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Vec<Relation>
 
 /// The matrix: an entry for each relation, or for those with the same one.
 pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
-    let mut entries: Vec<(Vec<&str>, Vec<String>)> = Vec::new();
+    let mut entries: Vec<(String, Vec<String>)> = Vec::new();
     for relation in relations.iter().filter(|relation| relation.listed()) {
-        let lines = relation.lines(notes);
+        let items = relation.items(notes);
         match entries.last_mut() {
-            Some((names, known)) if *known == lines => names.push(table(&relation.name)),
-            _ => entries.push((vec![table(&relation.name)], lines)),
+            Some((names, known)) if *known == items => *names += &format!(", {}", table(&relation.name)),
+            _ => entries.push((table(&relation.name).to_owned(), items)),
         }
     }
-    let mut out = String::new();
-    for (mut names, lines) in entries {
-        let joined = names.join(", ");
-        // Names of one line stand in one line where there is room.
-        if lines.len() == 1 && joined.chars().count() + 1 + lines[0].trim_start().chars().count() <= sql::WIDTH {
-            names = vec![&joined];
+    entries.iter().map(|(names, items)| entry(names, items)).collect()
+}
+
+/// A role goes on in the line of another, or of the name, when all of it fits; else it begins one.
+fn entry(names: &str, items: &[String]) -> String {
+    let empty = " ".repeat(INDENT);
+    let (mut out, mut line, mut gap) = (String::new(), format!("{names:<width$}", width = NAME), "  ");
+    for item in items {
+        if gap != "  " && line.chars().count() + gap.len() + item.chars().count() > sql::WIDTH {
+            _ = writeln!(out, "{line}");
+            (line, gap) = (empty.clone(), "");
         }
-        for place in 0..names.len().max(lines.len()) {
-            let comma = if place + 1 < names.len() { "," } else { "" };
-            let name = names.get(place).map(|name| format!("{name}{comma}")).unwrap_or_default();
-            let line = lines.get(place).map(|line| &line[INDENT..]).unwrap_or_default();
-            _ = writeln!(out, "{}", format!("{name:<width$} {line}", width = INDENT - 1).trim_end());
-        }
+        let text = format!("{line}{gap}{}", item.replace(' ', "\u{1}"));
+        let text = sql::flow(&text.split('\u{1}').collect::<Vec<_>>(), INDENT + 2);
+        let (before, last) = text.rsplit_once('\n').map_or(("", text.as_str()), |(before, last)| (before, last));
+        out += &if before.is_empty() { String::new() } else { format!("{before}\n") };
+        (line, gap) = (last.to_owned(), "   ");
     }
+    _ = writeln!(out, "{line}");
     out
 }
 
@@ -167,38 +184,27 @@ impl Relation {
     }
 
     /// What stands beside its name: what is wrong with it, and its roles.
-    fn lines(&self, notes: &mut Notes) -> Vec<String> {
+    fn items(&self, notes: &mut Notes) -> Vec<String> {
         let mut roles: Vec<&str> = self.grants.iter().map(|grant| grant.grantee.as_str()).collect();
         roles.extend(self.policies.iter().flat_map(|policy| policy.roles.iter().map(String::as_str)));
         roles.sort_by_key(|role| rank(role));
         roles.dedup();
         let mut items = self.faults();
+        let alone = roles.iter().all(|role| *role == OPERATOR);
         for name in roles {
+            let said = self.of_role(name, notes);
+            if name == OPERATOR && !alone && as_it_should(&said) {
+                continue;
+            }
             // Tables are for four roles, and the views of the lints for the auditor.
             let known = rank(name).0 < 4 || self.kind == 'v' && name == "vicket_auditor";
             let called = if known { role(name) } else { format!("**{name}**") };
-            items.push(format!("{called}: {}", self.of_role(name, notes)));
+            items.push(format!("{called}: {said}"));
         }
         if items.is_empty() {
             items.push("nobody".to_owned());
         }
-        let empty = " ".repeat(INDENT);
-        let (mut lines, mut line) = (Vec::new(), empty.clone());
-        for item in items {
-            // A role goes on in the line of another when all of it fits.
-            if line != empty && line.chars().count() + 3 + item.chars().count() > sql::WIDTH {
-                lines.push(std::mem::replace(&mut line, empty.clone()));
-            }
-            let gap = if line == empty { "" } else { "   " };
-            let text = format!("{line}{gap}{}", item.replace(' ', "\u{1}"));
-            let words: Vec<&str> = text.split('\u{1}').collect();
-            let text = sql::flow(&words, INDENT + 2);
-            let mut broken: Vec<String> = text.lines().map(str::to_owned).collect();
-            line = broken.pop().unwrap_or_default();
-            lines.append(&mut broken);
-        }
-        lines.push(line);
-        lines
+        items
     }
 
     /// What a role may do: commands of the same conditions together.
@@ -222,7 +228,7 @@ impl Relation {
                 continue;
             };
             shown.push(restricting);
-            if role == OPERATOR && *privilege != "SELECT" {
+            if role == DEFINER || role == OPERATOR && *privilege != "SELECT" {
                 columns.clear();
             }
             let letter = if allowed.is_empty() { small } else { *letter };

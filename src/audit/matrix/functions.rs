@@ -69,16 +69,15 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         let text = format!("{}: {}", why.trim_end_matches('.'), members.join(", "));
         out += &format!("{}\n", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT).replace('\u{a0}', " "));
     }
-    out += "\nWith the rights of whoever calls, with the beginning of the SHA-256 of the body:\n";
-    let words: Vec<String> = invokers
-        .iter()
-        .map(|function| {
-            let faults = function.faults().into_iter().map(|fault| format!("\u{a0}{fault}"));
-            format!("{}\u{a0}{}{},", function.signature(), function.digest, faults.collect::<String>())
-        })
-        .collect();
-    let list = sql::flow(&words, 0).replace('\u{a0}', " ");
-    out += &format!("{}\n```\n", list.trim_end_matches(','));
+    out +=
+        "\nThe others have the rights of whoever calls. SCHEMA.sql has their bodies, and this program their digests.\n";
+    for function in invokers {
+        let faults = function.faults();
+        if !faults.is_empty() {
+            out += &format!("{} {}\n", function.signature(), faults.join(" "));
+        }
+    }
+    out += "```\n";
     Ok(out)
 }
 
