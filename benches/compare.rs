@@ -22,9 +22,11 @@ use sqlx::{Connection as _, PgConnection};
 use vicket::{
     db::{self, Operator},
     dev::postgres::{Cluster, Durability, Programs},
-    keys::{PublishableKey, Sha256Digest},
+    domain::{
+        keys::{PublishableKey, Sha256Digest},
+        problem::Problem,
+    },
     migrate::{self, Passwords},
-    problem::Problem,
     store::{
         self,
         articles::{BY_SLUG, NEWEST},
@@ -174,7 +176,7 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
                 };
                 store::content::insert_article(&mut tx, &new).await.map_err(failed)?;
             }
-            let key: PublishableKey = store::keys::create(&mut tx, made.id).await.map_err(failed)?;
+            let key: PublishableKey = store::site_keys::create(&mut tx, made.id).await.map_err(failed)?;
             keys.push(key.reveal().to_owned());
         }
         tx.commit().await.map_err(failed)?;

@@ -12,6 +12,7 @@
 //! * The first message is also the test of a pooled connection. When it fails on a dead one, nothing has been done yet,
 //!   and it is tried on another.
 
+mod error;
 mod org;
 mod pooler;
 mod site;
@@ -33,10 +34,11 @@ use sqlx::{
     query::Query,
 };
 
-use crate::problem::{Code, Problem};
+use crate::domain::problem::{Code, Problem};
 
-pub use org::{Actor, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx};
-pub use site::{Entry, Knock, SiteLimits, SiteTx, Verdict, WidgetGate};
+pub use error::refused_statements;
+pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx};
+pub use site::{Entry, EntryRequest, SiteLimits, SiteTx, Verdict, WidgetGate};
 
 /// How long a request waits for a free connection before it is answered `503 overloaded`.
 const WAIT: Duration = Duration::from_secs(2);
@@ -136,7 +138,7 @@ impl managed::Manager for Connections {
 pub struct Pool {
     pool: managed::Pool<Connections>,
     endings: &'static Endings,
-    /// What [`crate::problem::mixed_statements`] was when no pooler was found that mixes them.
+    /// What [`error::mixed_statements`] was when no pooler was found that mixes them.
     trusted_at: Arc<AtomicU64>,
 }
 
@@ -175,16 +177,16 @@ impl Pool {
     }
 
     /// A connection that nobody has tried.
-    async fn lease(&self) -> Result<Exchange, Problem> {
-        Ok(Exchange { connection: Some(self.get().await?), endings: self.endings })
+    async fn lease(&self) -> Result<ConnectionLease, Problem> {
+        Ok(ConnectionLease { connection: Some(self.get().await?), endings: self.endings })
     }
 
     /// Does `first` on a pooled connection, on another when a pooled one turns out to be dead. It must be something
-    /// that does nothing when its connection dies. It has the exchange, so that one that fails is dropped, and closed,
+    /// that does nothing when its connection dies. It has the lease, so that one that fails is dropped, and closed,
     /// there.
-    async fn start<T, F>(&self, first: impl Fn(Exchange) -> F) -> Result<(Exchange, T), Problem>
+    async fn start<T, F>(&self, first: impl Fn(ConnectionLease) -> F) -> Result<(ConnectionLease, T), Problem>
     where
-        F: Future<Output = Result<(Exchange, T), sqlx::Error>>,
+        F: Future<Output = Result<(ConnectionLease, T), sqlx::Error>>,
     {
         let mut attempts = 0;
         loop {
@@ -208,29 +210,29 @@ impl Pool {
     /// there, and so the one on which what it believes to be prepared is not.
     async fn ask<'q>(&self, question: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<PgRow, Problem> {
         let again = AtomicBool::new(false);
-        let asked = self.start(|mut exchange| async {
+        let asked = self.start(|mut lease| async {
             let within = again.swap(true, Ordering::Relaxed);
             if within {
-                sqlx::raw_sql("BEGIN READ ONLY").execute(exchange.connection()).await?;
+                sqlx::raw_sql("BEGIN READ ONLY").execute(lease.connection()).await?;
             }
-            let row = question().fetch_one(exchange.connection()).await?;
+            let row = question().fetch_one(lease.connection()).await?;
             if within {
-                sqlx::raw_sql("COMMIT").execute(exchange.connection()).await?;
+                sqlx::raw_sql("COMMIT").execute(lease.connection()).await?;
             }
-            Ok((exchange, row))
+            Ok((lease, row))
         });
-        let (exchange, row) = asked.await?;
-        exchange.finish();
+        let (lease, row) = asked.await?;
+        lease.finish();
         Ok(row)
     }
 
     /// Begins a transaction, by a message that says BEGIN and nothing that depends on a request.
-    async fn begin(&self, message: &'static str) -> Result<Exchange, Problem> {
-        let begun = self.start(|mut exchange| async move {
-            sqlx::raw_sql(message).execute(exchange.connection()).await?;
-            Ok((exchange, ()))
+    async fn begin(&self, message: &'static str) -> Result<ConnectionLease, Problem> {
+        let begun = self.start(|mut lease| async move {
+            sqlx::raw_sql(message).execute(lease.connection()).await?;
+            Ok((lease, ()))
         });
-        begun.await.map(|(exchange, ())| exchange)
+        begun.await.map(|(lease, ())| lease)
     }
 
     /// Connects once, to see whether it can be done.
@@ -262,15 +264,15 @@ pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
     Ok(options.application_name("vicket").disable_statement_logging())
 }
 
-/// A connection in use. Goes back to its pool only when [`Exchange::finish`] said that it is clean.
-struct Exchange {
+/// A connection in use. Goes back to its pool only when [`ConnectionLease::finish`] said that it is clean.
+struct ConnectionLease {
     connection: Option<Object<Connections>>,
     endings: &'static Endings,
 }
 
-impl Exchange {
+impl ConnectionLease {
     fn connection(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("an exchange holds its connection until it is finished")
+        self.connection.as_mut().expect("an lease holds its connection until it is finished")
     }
 
     /// The connection is outside any transaction, nothing is left on its session, and it goes back to its pool.
@@ -337,7 +339,7 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for ConnectionLease {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             drop(Object::take(connection));
@@ -370,9 +372,9 @@ impl Worker {
         &self,
         query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
     ) -> Result<(), Problem> {
-        let mut exchange = self.pool.lease().await?;
-        query.execute(exchange.connection()).await?;
-        exchange.finish();
+        let mut lease = self.pool.lease().await?;
+        query.execute(lease.connection()).await?;
+        lease.finish();
         Ok(())
     }
 
@@ -384,9 +386,9 @@ impl Worker {
         &self,
         query: sqlx::query::QueryScalar<'_, sqlx::Postgres, String, sqlx::postgres::PgArguments>,
     ) -> Result<Vec<String>, Problem> {
-        let mut exchange = self.pool.lease().await?;
-        let rows = query.fetch_all(exchange.connection()).await?;
-        exchange.finish();
+        let mut lease = self.pool.lease().await?;
+        let rows = query.fetch_all(lease.connection()).await?;
+        lease.finish();
         Ok(rows)
     }
 
@@ -401,9 +403,9 @@ impl Worker {
     where
         T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
     {
-        let mut exchange = self.pool.lease().await?;
-        let row = query.fetch_optional(exchange.connection()).await?;
-        exchange.finish();
+        let mut lease = self.pool.lease().await?;
+        let row = query.fetch_optional(lease.connection()).await?;
+        lease.finish();
         Ok(row)
     }
 
@@ -421,12 +423,12 @@ impl Pool {
     pub async fn catalog(&self, sql: &'static str) -> Result<Vec<PgRow>, Problem> {
         // To compile a statement of the catalog takes longer than to run it.
         let message = format!("BEGIN READ ONLY; SET LOCAL jit = off; {sql}; COMMIT");
-        let asked = self.start(|mut exchange| async {
-            let rows = sqlx::raw_sql(AssertSqlSafe(message.as_str())).fetch_all(exchange.connection()).await?;
-            Ok((exchange, rows))
+        let asked = self.start(|mut lease| async {
+            let rows = sqlx::raw_sql(AssertSqlSafe(message.as_str())).fetch_all(lease.connection()).await?;
+            Ok((lease, rows))
         });
-        let (exchange, rows) = asked.await?;
-        exchange.finish();
+        let (lease, rows) = asked.await?;
+        lease.finish();
         Ok(rows)
     }
 }

@@ -12,19 +12,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two batches, in which others have the disk.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Rows of a batch: a fraction of a second. Fewer when one took too long, a ticket of a thousand messages is a row.
-const MOST: i32 = 500;
+const MAX_ROWS: i32 = 500;
 
 /// Runs jobs until `stop` turns true.
 pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
-    let mut most = MOST;
+    let mut most = MAX_ROWS;
     let mut wait = LOOK_EVERY;
     while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
         wait = LOOK_EVERY;
         match store::jobs::run(&worker, most).await {
-            Ok(None) => most = MOST,
+            Ok(None) => most = MAX_ROWS,
             Ok(Some(batch)) => {
                 wait = PAUSE;
-                most = (most * 2).min(MOST);
+                most = (most * 2).min(MAX_ROWS);
                 let store::jobs::Batch { org_id, kind, subject_id, total, done, ended } = batch;
                 if ended {
                     tracing::info!(%org_id, kind, %subject_id, done, "a job has ended");

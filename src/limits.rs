@@ -22,7 +22,7 @@ use std::{
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use crate::keys::Sha256Digest;
+use crate::domain::keys::Sha256Digest;
 
 /// The length of a window: a quota is a number of requests in this time.
 pub const WINDOW: Duration = Duration::from_mins(1);

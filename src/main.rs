@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use vicket::{
-    commands,
-    config::{Cli, Command, Surface},
-    dev, scaffold,
+    cli::{Cli, Command, Surface},
+    commands, dev, scaffold,
 };
 
 #[tokio::main]

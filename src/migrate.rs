@@ -14,9 +14,6 @@
 
 mod change;
 pub mod check;
-pub mod files;
-pub mod ledger;
-mod statements;
 mod waits;
 
 use std::time::{Duration, Instant};
@@ -27,10 +24,12 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrate as _, 
 use crate::{
     audit::lints::{self, Severity},
     db,
+    migrations::{
+        files::Files,
+        ledger::{self, TABLE},
+        name,
+    },
 };
-pub use files::Files;
-use files::name;
-use ledger::TABLE;
 use waits::Watch;
 
 const ROLES: &str = concat!(include_str!("../migrations/roles.sql"), include_str!("../migrations/logins.sql"));

@@ -11,7 +11,11 @@ use object_store::{
 };
 use tokio::sync::watch;
 
-use crate::{api::upload::File, db::Worker, problem::Problem, store};
+use crate::{
+    db::Worker,
+    domain::{files::File, problem::Problem},
+    store::{self, attachments::Held},
+};
 
 /// How long the store may take for one object.
 const TIME: Duration = Duration::from_secs(15);
@@ -153,6 +157,20 @@ impl Objects {
             store::worker::objects_removed(worker, &removed).await?;
         }
         failed.map_or(Ok(()), Err)
+    }
+}
+
+/// The bytes of an attachment whose row was seen; `objects` is where attachments are kept, the database when `None`.
+///
+/// # Errors
+/// `503` when the object store does not answer.
+pub async fn fetch(objects: Option<&Objects>, held: Held) -> Result<Bytes, Problem> {
+    match (held, objects) {
+        (Held::Here(content), _) => Ok(content),
+        (Held::Elsewhere(key), Some(objects)) => objects.get(&key).await,
+        (Held::Elsewhere(_), None) => {
+            Err(Problem::internal("an attachment is in an object store, and VICKET_ATTACHMENTS names none"))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files for people: the form that accepts an invitation, style and script of the dashboard.
 
-use crate::kept::Answer;
+use crate::response_cache::CachedResponse;
 
 /// A form's script and style are files of ours, it calls this server, and nobody frames it.
 const FORM_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
@@ -13,7 +13,7 @@ pub struct File {
     pub content_type: &'static str,
     /// Its Content-Security-Policy.
     pub policy: &'static str,
-    pub answer: Answer,
+    pub answer: CachedResponse,
 }
 
 /// All of them.
@@ -22,7 +22,7 @@ pub fn files() -> Vec<File> {
         path,
         content_type,
         policy,
-        answer: Answer::new(text.as_bytes().to_vec()),
+        answer: CachedResponse::new(text.as_bytes().to_vec()),
     };
     vec![
         file("/invitation", "text/html; charset=utf-8", FORM_POLICY, include_str!("pages/invitation.html")),

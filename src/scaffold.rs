@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use crate::config::{Framework, ScaffoldArgs};
+use crate::cli::{Framework, ScaffoldArgs};
 
 const CLIENT_JS: &str = include_str!("scaffold/kit/js/support-client.js");
 const ELEMENT_JS: &str = include_str!("scaffold/kit/js/vicket-support.js");

@@ -2,12 +2,4 @@
 //! transaction that their credential gave, make one store call, finish, answer.
 
 pub mod agent;
-pub mod answer;
-pub mod download;
-pub mod failure;
-pub mod headers;
-pub mod openapi;
-pub mod request;
 pub mod support;
-pub mod text;
-pub mod upload;

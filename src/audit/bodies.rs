@@ -12,7 +12,7 @@ mod scanner;
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-use crate::{keys::Sha256Digest, migrate};
+use crate::domain::keys::Sha256Digest;
 use scanner::{Token, tokens};
 
 /// A function as its last definition says.
@@ -33,7 +33,7 @@ pub fn migrated() -> &'static (Vec<Function>, i64) {
     static MIGRATED: LazyLock<(Vec<Function>, i64)> = LazyLock::new(|| {
         let mut functions = Vec::new();
         let mut last = 0;
-        for (version, sql) in migrate::files::texts() {
+        for (version, sql) in crate::migrations::files::texts() {
             apply(&mut functions, sql);
             last = last.max(version);
         }

@@ -14,15 +14,19 @@ use poem_openapi::{
 
 use super::Slot;
 use crate::{
-    db::{Actor, Credential, OrgTx},
-    keys::{MachineKey, Sha256Digest},
-    problem::{Code, Problem},
+    db::{Access, Actor, AgentEntryRequest, AgentVerdict, Credential, OrgTx},
+    domain::{
+        keys::{MachineKey, Sha256Digest},
+        problem::{Code, Problem},
+        request_id,
+    },
+    state::App,
 };
 
 /// The cookie that carries a session.
 pub const COOKIE: &str = "vicket_session";
 /// A longer credential is refused without a look-up, bytes.
-const LONGEST: usize = 128;
+const MAX_BYTES: usize = 128;
 
 /// The credential that a request presents.
 ///
@@ -70,7 +74,7 @@ pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a [u8]>
     let mut tokens = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     match (tokens.next(), tokens.next()) {
         (None, _) => Ok(None),
-        (Some(token), None) if (1..=LONGEST).contains(&token.len()) => Ok(Some(token)),
+        (Some(token), None) if (1..=MAX_BYTES).contains(&token.len()) => Ok(Some(token)),
         // Of several, which is the person's own and which was planted cannot be told.
         _ => Err(unknown_session()),
     }
@@ -84,6 +88,38 @@ pub fn unknown_session() -> Problem {
 /// `401` for a machine key that is malformed, unknown, revoked or expired: all alike.
 pub fn unknown_machine_key() -> Problem {
     Problem::new(Code::MachineKeyInvalid, "The machine key is unknown, was revoked or has expired.")
+}
+
+/// A transaction of whoever holds this credential: within the org of this slug's digest, or above any.
+///
+/// # Errors
+/// `401` when the credential is unknown or has ended; `404 not_found` when there is no such org or it is none of
+/// theirs; `503` when no connection is to be had.
+pub async fn enter(
+    app: &App,
+    access: Access,
+    credential: Credential,
+    org: Option<Sha256Digest>,
+) -> Result<OrgTx, Problem> {
+    let request_id = request_id::current();
+    match app.agents.enter(&AgentEntryRequest { access, credential, org, request_id: &request_id }).await? {
+        AgentVerdict::Entered(tx) => Ok(tx),
+        // Not a member and not there are one answer.
+        AgentVerdict::NoOrg => Err(Problem::not_found()),
+        AgentVerdict::Unknown => Err(match credential {
+            Credential::Session(_) => unknown_session(),
+            Credential::MachineKey(_) => unknown_machine_key(),
+        }),
+    }
+}
+
+/// Notes that a credential was good just now.
+pub fn note_use(app: &App, actor: Option<&Actor>) {
+    match actor.map(|actor| (actor.credential, actor.id)) {
+        Some((Credential::Session(digest), _)) => app.usage.session_used(digest),
+        Some((Credential::MachineKey(_), id)) => app.usage.machine_key_used(id),
+        None => {}
+    }
 }
 
 /// A session or a machine key, and the transaction that it entered.

@@ -2,13 +2,16 @@
 
 use std::time::Instant;
 
-use super::{agent::COOKIE, password::Salt};
+use super::agent::COOKIE;
+use crate::passwords::Salt;
 use crate::{
-    api::request::over,
-    app::App,
-    keys::{SessionToken, Sha256Digest},
+    domain::{
+        keys::{SessionToken, Sha256Digest},
+        problem::Problem,
+    },
+    http::request::over,
     limits::{Bucket, Network, Policy, Standing},
-    problem::Problem,
+    state::App,
     store,
 };
 

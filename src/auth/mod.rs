@@ -2,9 +2,8 @@
 //! enters its site, a session or a machine key the org that the request names.
 
 pub mod agent;
+pub mod csrf;
 pub mod login;
-pub mod password;
-pub mod sender;
 pub mod site_key;
 
 use std::sync::{Mutex, PoisonError};

@@ -11,9 +11,11 @@ use poem_openapi::{SecurityScheme, auth::ApiKey};
 
 use super::Slot;
 use crate::{
-    db::{Entry, Knock, SiteTx, Verdict, WidgetGate},
-    keys::{SECRET_LENGTH, Sha256Digest},
-    problem::{Code, Problem},
+    db::{Entry, EntryRequest, SiteTx, Verdict, WidgetGate},
+    domain::{
+        keys::{SECRET_LENGTH, Sha256Digest},
+        problem::{Code, Problem},
+    },
 };
 
 /// The header that carries a publishable key.
@@ -21,7 +23,7 @@ const KEY_HEADER: &str = "x-vicket-key";
 /// The header that carries a ticket token.
 const TICKET_HEADER: &str = "x-vicket-ticket";
 /// A longer key is refused without a look-up, bytes.
-const LONGEST: usize = 128;
+const MAX_BYTES: usize = 128;
 
 /// The key that a request presents.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,7 @@ impl Presented {
         let mut values = headers.get_all(KEY_HEADER).iter();
         match (values.next(), values.next()) {
             (None, _) => Self::Missing,
-            (Some(value), None) if (1..=LONGEST).contains(&value.len()) => {
+            (Some(value), None) if (1..=MAX_BYTES).contains(&value.len()) => {
                 Self::Digest(Sha256Digest::of(value.as_bytes()), value.len())
             }
             (Some(value), _) => Self::Malformed(value.len()),
@@ -66,7 +68,7 @@ impl Presented {
 pub fn presented_ticket(headers: &HeaderMap) -> Option<Sha256Digest> {
     let mut values = headers.get_all(TICKET_HEADER).iter();
     match (values.next(), values.next()) {
-        (Some(value), None) if (1..=LONGEST).contains(&value.len()) => Some(Sha256Digest::of(value.as_bytes())),
+        (Some(value), None) if (1..=MAX_BYTES).contains(&value.len()) => Some(Sha256Digest::of(value.as_bytes())),
         _ => None,
     }
 }
@@ -74,19 +76,19 @@ pub fn presented_ticket(headers: &HeaderMap) -> Option<Sha256Digest> {
 /// A request whose key was good a moment ago, on its way to its handler.
 pub struct Admitted {
     gate: WidgetGate,
-    knock: Knock,
+    entry_request: EntryRequest,
     entry: Entry,
     tx: Slot<SiteTx>,
 }
 
 impl Admitted {
     /// By the gate's word, with no transaction yet: a kept answer may need none.
-    pub fn proved(gate: &WidgetGate, knock: Knock, entry: Entry) -> Self {
-        Self { gate: gate.clone(), knock, entry, tx: Slot::empty() }
+    pub fn proved(gate: &WidgetGate, entry_request: EntryRequest, entry: Entry) -> Self {
+        Self { gate: gate.clone(), entry_request, entry, tx: Slot::empty() }
     }
 
-    pub fn entered(gate: &WidgetGate, knock: Knock, tx: SiteTx) -> Self {
-        Self { gate: gate.clone(), knock, entry: tx.entry().clone(), tx: Slot::new(tx) }
+    pub fn entered(gate: &WidgetGate, entry_request: EntryRequest, tx: SiteTx) -> Self {
+        Self { gate: gate.clone(), entry_request, entry: tx.entry().clone(), tx: Slot::new(tx) }
     }
 
     /// What the gate said of the key.
@@ -121,13 +123,13 @@ impl SiteKey {
     /// # Errors
     /// `401 key_invalid` when the key was revoked meanwhile; `503` when no connection is to be had.
     pub async fn enter(&self) -> Result<SiteTx, Problem> {
-        let Admitted { gate, knock, tx, .. } = &*self.0;
+        let Admitted { gate, entry_request, tx, .. } = &*self.0;
         if let Some(tx) = tx.take() {
             return Ok(tx);
         }
-        match gate.enter(knock).await? {
+        match gate.enter(entry_request).await? {
             Verdict::Entered(tx) => Ok(tx),
-            Verdict::Unknown { .. } => Err(Presented::Digest(knock.key, SECRET_LENGTH).refusal()),
+            Verdict::Unknown { .. } => Err(Presented::Digest(entry_request.key, SECRET_LENGTH).refusal()),
         }
     }
 }

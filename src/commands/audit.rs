@@ -17,10 +17,10 @@ use crate::{
         show,
         why::{self, Question},
     },
-    config::{AdminArgs, AuditArgs, AuditCommand},
+    cli::{AdminArgs, AuditArgs, AuditCommand},
     store::{
         audit_log::{self, Chain, Detached, Filter, Month, PublicKey, SigningKey},
-        cursor::Span,
+        paging::PageRequest,
     },
 };
 
@@ -178,8 +178,8 @@ async fn detach(admin: &AdminArgs, month: Month, signing_key: &Path) -> anyhow::
 async fn log(admin: &AdminArgs, org: &str, limit: u32) -> anyhow::Result<()> {
     let mut tx = operator(admin).await?.begin().await.map_err(said)?;
     tx.enter_audit_log(org).await.map_err(said)?;
-    let span = Span { limit, cursor: None };
-    let (entries, _) = audit_log::page(&mut tx, span, &Filter::default()).await.map_err(said)?;
+    let page_request = PageRequest { limit, cursor: None };
+    let (entries, _) = audit_log::page(&mut tx, page_request, &Filter::default()).await.map_err(said)?;
     for entry in entries {
         let json =
             |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);

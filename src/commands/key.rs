@@ -2,11 +2,11 @@
 
 use super::{enter, said, when};
 use crate::{
-    config::{AdminArgs, KeyCommand},
-    keys::PublishableKey,
+    cli::{AdminArgs, KeyCommand},
+    domain::keys::PublishableKey,
     store::{
         self,
-        keys::{KeyRow, SiteKeys},
+        site_keys::{KeyRow, SiteKeys},
     },
 };
 
@@ -16,24 +16,24 @@ pub async fn run(admin: &AdminArgs, command: KeyCommand) -> anyhow::Result<()> {
     match command {
         KeyCommand::Show { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            print(&store::keys::of_site(&mut tx, site.id).await.map_err(said)?);
+            print(&store::site_keys::of_site(&mut tx, site.id).await.map_err(said)?);
         }
         KeyCommand::Create { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            let key = store::keys::create(&mut tx, site.id).await.map_err(said)?;
+            let key = store::site_keys::create(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             reveal(&key);
         }
         KeyCommand::Stage { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            let key = store::keys::stage(&mut tx, site.id).await.map_err(said)?;
+            let key = store::site_keys::stage(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             reveal(&key);
             eprintln!("It works beside the active key. Deploy it, then rotate.");
         }
         KeyCommand::Rotate { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            let key = store::keys::rotate(&mut tx, site.id).await.map_err(said)?;
+            let key = store::site_keys::rotate(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             match key {
                 Some(key) => reveal(&key),
@@ -43,13 +43,13 @@ pub async fn run(admin: &AdminArgs, command: KeyCommand) -> anyhow::Result<()> {
         }
         KeyCommand::Revoke { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            store::keys::revoke(&mut tx, site.id).await.map_err(said)?;
+            store::site_keys::revoke(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             eprintln!("The key is dead; the site has none.");
         }
         KeyCommand::Unstage { site } => {
             let (mut tx, site) = enter(admin, &site).await?;
-            store::keys::unstage(&mut tx, site.id).await.map_err(said)?;
+            store::site_keys::unstage(&mut tx, site.id).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             eprintln!("The staged key is dead; the active one goes on.");
         }

@@ -4,11 +4,11 @@ use time::{Duration, OffsetDateTime};
 
 use super::{operator, said, when};
 use crate::{
-    config::{AdminArgs, MachineKeyCommand},
+    cli::{AdminArgs, MachineKeyCommand},
     store::{
-        cursor::Span,
         machine_keys::{self, NewMachineKey},
         members,
+        paging::PageRequest,
     },
 };
 
@@ -44,8 +44,8 @@ pub async fn run(admin: &AdminArgs, command: MachineKeyCommand) -> anyhow::Resul
             let mut tx = operator.enter(&org).await.map_err(said)?;
             let mut cursor = None;
             loop {
-                let span = Span { limit: 100, cursor: cursor.as_deref() };
-                let (keys, next) = machine_keys::page(&mut tx, span).await.map_err(said)?;
+                let page_request = PageRequest { limit: 100, cursor: cursor.as_deref() };
+                let (keys, next) = machine_keys::page(&mut tx, page_request).await.map_err(said)?;
                 for key in keys {
                     let state = match (key.revoked_at, key.expires_at) {
                         (Some(at), _) => format!("revoked {}", when(at)),

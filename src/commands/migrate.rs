@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use super::serve::log;
 use crate::{
-    config::{CheckFormat, LogFormat, MigrateArgs},
+    cli::{CheckFormat, LogFormat, MigrateArgs},
     migrate::{
-        self, Files, Passwords, Patience,
+        self, Passwords, Patience,
         check::{self, Mode},
     },
+    migrations::files::Files,
 };
 
 /// What `--check` ends with when something would run.

@@ -14,9 +14,9 @@ pub mod user;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    config::{AdminArgs, SitePath},
+    cli::{AdminArgs, SitePath},
     db::{Operator, OrgTx},
-    problem::Problem,
+    domain::problem::Problem,
     store::{self, sites::Site},
 };
 

@@ -2,7 +2,7 @@
 
 use super::{operator, said, when};
 use crate::{
-    config::{AdminArgs, OrgCommand},
+    cli::{AdminArgs, OrgCommand},
     store,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{operator, said};
 use crate::{
-    config::{AdminArgs, PersonCommand},
+    cli::{AdminArgs, PersonCommand},
     store::erasure,
 };
 

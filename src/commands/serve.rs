@@ -18,18 +18,19 @@ use tracing_subscriber::EnvFilter;
 
 use super::said;
 use crate::{
-    app::{App, Root},
-    auth::password::Hasher,
-    checks::{self, Reason},
-    config::{LogFormat, ServeArgs, Tuning},
-    counts::{self, Counts},
+    cli::{LogFormat, ServeArgs, Tuning},
     db::{AgentGate, Pool, Start, WidgetGate, Worker},
     jobs,
-    kept::Kept,
     limits::Limits,
+    memory_budget::MemoryBudget,
     objects::{self, Objects, Place},
-    room::Room,
+    passwords::Hasher,
+    readiness::{self, Reason},
+    response_cache::ResponseCache,
+    routes::Root,
     server,
+    state::App,
+    usage::{self, UsageBuffer},
 };
 
 /// Connections of the worker: one flushes, one is spare.
@@ -97,15 +98,15 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         worker: Arc::new(Worker::new(
             Pool::new(&settings.worker_url, WORKER_CONNECTIONS, &Start::WORKER).context("VICKET_WORKER_URL")?,
         )),
-        counts: Arc::new(Counts::default()),
+        usage: Arc::new(UsageBuffer::default()),
         limits: settings.limits,
-        kept: Kept::new(settings.tuning.answer_cache_mib),
+        cache: ResponseCache::new(settings.tuning.answer_cache_mib),
         trusted_proxies: settings.trusted_proxies,
         public_url: settings.public_url,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
-        uploads: Room::default(),
-        downloads: Room::default(),
+        uploads: MemoryBudget::default(),
+        downloads: MemoryBudget::default(),
         draining: AtomicBool::new(false),
         stopping: tokio::sync::watch::Sender::new(false),
     }))
@@ -116,7 +117,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
 /// # Errors
 /// With every reason.
 pub async fn check(app: &App) -> anyhow::Result<()> {
-    let findings = checks::all(app).await.map_err(said).context("the start-up checks could not be run")?;
+    let findings = readiness::all(app).await.map_err(said).context("the start-up checks could not be run")?;
     let Some(first) = findings.first() else { return Ok(()) };
     let said: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
     anyhow::ensure!(first.reason == Reason::Isolation, "refusing to start: {}", said.join("\n  "));
@@ -141,7 +142,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let root = Root::new(Arc::clone(&app))?;
     let (stopped, stopping) = watch::channel(false);
-    let counting = tokio::spawn(counts::run(Arc::clone(&app.counts), Arc::clone(&app.worker), stopping.clone()));
+    let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), stopping.clone()));
     let cleaning =
         app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));

@@ -2,9 +2,8 @@
 
 use super::{enter, operator, said, when};
 use crate::{
-    config::{AdminArgs, SiteCommand, SitePath},
-    origins::Origin,
-    references::Prefix,
+    cli::{AdminArgs, SiteCommand, SitePath},
+    domain::{origins::Origin, references::Prefix},
     store::{self, sites::SiteChanges},
 };
 
@@ -105,6 +104,6 @@ async fn show(admin: &AdminArgs, path: &SitePath) -> anyhow::Result<()> {
     for refused in store::sites::refused_origins(&mut tx, site.id).await.map_err(said)? {
         println!("refused   {}  {} times, last {}", refused.origin, refused.times, when(refused.last_seen));
     }
-    super::key::print(&store::keys::of_site(&mut tx, site.id).await.map_err(said)?);
+    super::key::print(&store::site_keys::of_site(&mut tx, site.id).await.map_err(said)?);
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use super::{operator, said, when};
 use crate::{
-    auth::password,
-    config::{AdminArgs, RoleName, UserCommand},
+    cli::{AdminArgs, RoleName, UserCommand},
     db::OrgTx,
-    keys::InvitationToken,
+    domain::keys::InvitationToken,
+    passwords,
     store::{
         self,
         members::{self, Role},
@@ -50,7 +50,7 @@ pub async fn run(admin: &AdminArgs, command: UserCommand) -> anyhow::Result<()> 
             let fresh = InvitationToken::mint();
             let (_, fresh) = fresh.reveal().split_at(3);
             let mut tx = operator.begin().await.map_err(said)?;
-            let known = store::orgs::set_password(&mut tx, &email, &password::hash(fresh)).await.map_err(said)?;
+            let known = store::orgs::set_password(&mut tx, &email, &passwords::hash(fresh)).await.map_err(said)?;
             anyhow::ensure!(known, "there is no user {email}");
             tx.commit().await.map_err(said)?;
             println!("{fresh}");

@@ -5,16 +5,17 @@ use poem::Response;
 use super::{
     form::Form,
     login,
-    visit::{Visit, form_page, to},
+    page_context::{PageContext, form_page, to},
 };
 use crate::{
-    api::{
-        failure::REQUEST_ID,
+    auth,
+    domain::{
+        keys::SessionToken,
+        problem::{Code, Problem},
+        request_id,
         text::{Checked, EmailAddress, NAME_LENGTH, NewPassword, Text},
     },
-    auth::{self, password::Salt},
-    keys::SessionToken,
-    problem::{Code, Problem},
+    passwords::Salt,
     store::{self, logins::FirstOrg},
 };
 
@@ -32,54 +33,52 @@ struct FirstRunPage<'a> {
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn is_due(visit: &Visit) -> Result<bool, Problem> {
-    store::logins::first_run(&visit.app.agents).await
+pub async fn is_due(context: &PageContext) -> Result<bool, Problem> {
+    store::logins::first_run(&context.app.agents).await
 }
 
-pub async fn show(visit: &Visit) -> Result<Response, Problem> {
-    match is_due(visit).await? {
-        true => show_with(visit, &Form::default()),
+pub async fn show(context: &PageContext) -> Result<Response, Problem> {
+    match is_due(context).await? {
+        true => show_with(context, &Form::default()),
         false => Ok(to("/dashboard")),
     }
 }
 
-fn show_with(visit: &Visit, form: &Form) -> Result<Response, Problem> {
-    form_page(&FirstRunPage { form, token: &visit.token }, form)
+fn show_with(context: &PageContext, form: &Form) -> Result<Response, Problem> {
+    form_page(&FirstRunPage { form, token: &context.token }, form)
 }
 
-pub async fn begin(visit: &Visit) -> Result<Response, Problem> {
-    if !is_due(visit).await? {
+pub async fn begin(context: &PageContext) -> Result<Response, Problem> {
+    if !is_due(context).await? {
         return Err(over());
     }
-    match try_to_begin(visit).await {
+    match try_to_begin(context).await {
         Ok((slug, token)) => {
             Ok(login::with_cookie(to(&format!("/dashboard/{slug}/sites")), &auth::login::cookie(&token)))
         }
-        Err(problem) => show_with(visit, &visit.form.again(problem)?),
+        Err(problem) => show_with(context, &context.form.again(problem)?),
     }
 }
 
-async fn try_to_begin(visit: &Visit) -> Result<(String, SessionToken), Problem> {
+async fn try_to_begin(context: &PageContext) -> Result<(String, SessionToken), Problem> {
     let mut checked = Checked::default();
-    let org_name = visit.form.take::<Text<NAME_LENGTH>>(&mut checked, "org");
-    let name = visit.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
-    let email = visit.form.take::<EmailAddress>(&mut checked, "email");
-    let password = visit.form.take::<NewPassword>(&mut checked, "password");
-    let (Some(Text(org_name)), Some(Text(name)), Some(EmailAddress(email)), Some(NewPassword(password))) =
-        (org_name, name, email, password)
-    else {
+    let org_name = context.form.take::<Text<NAME_LENGTH>>(&mut checked, "org");
+    let name = context.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let email = context.form.take::<EmailAddress>(&mut checked, "email");
+    let password = context.form.take::<NewPassword>(&mut checked, "password");
+    let (Some(org_name), Some(name), Some(email), Some(password)) = (org_name, name, email, password) else {
         return Err(checked.problem());
     };
-    let slug = match visit.form.some("slug") {
+    let slug = match context.form.some("slug") {
         Some(slug) => slug.to_owned(),
-        None => store::slugs::of(&org_name, 63),
+        None => crate::domain::slugs::of(&org_name, 63),
     };
     store::orgs::check_new_slug(&slug)?;
-    auth::login::limited(&visit.app, visit.network, &email).1?;
-    let hash = visit.app.hasher.hash(Salt::fresh(), password).await?;
-    let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+    auth::login::limited(&context.app, context.network, &email).1?;
+    let hash = context.app.hasher.hash(Salt::fresh(), password.into_string()).await?;
+    let request_id = request_id::current();
     let first = FirstOrg { slug: &slug, org_name: &org_name, email: &email, name: &name, password_hash: &hash };
-    let token = store::logins::begin_first_org(&visit.app.agents, &first, &request_id).await?;
+    let token = store::logins::begin_first_org(&context.app.agents, &first, &request_id).await?;
     Ok((slug, token.ok_or_else(over)?))
 }
 

@@ -1,11 +1,11 @@
 //! What a form sent, what is wrong with it, and the form shown once more with both.
 
-use poem_openapi::types::ParseFromJSON;
-
 use crate::{
-    api::text::{Checked, Input},
-    problem::{Code, FieldError, Problem},
-    store::order::Step,
+    domain::{
+        problem::{Code, FieldError, Problem},
+        text::{Checked, CheckedText},
+    },
+    store::order::Move,
 };
 
 /// Fields of a form or of a query, in order; and, after a refusal, why.
@@ -100,21 +100,20 @@ impl Form {
     }
 
     /// A field's value, checked as the API checks it.
-    pub fn take<T: ParseFromJSON>(&self, checked: &mut Checked, name: &str) -> Option<T> {
+    pub fn take<T: CheckedText>(&self, checked: &mut Checked, name: &str) -> Option<T> {
         let value = self.get(name);
-        let value = (!value.is_empty()).then(|| value.into());
-        checked.take(name, Input::<T>::parse_from_json(value).ok()?)
+        checked.take(name, if value.is_empty() { Err("is required".to_owned()) } else { T::parse(value.to_owned()) })
     }
 
     /// Where a row of a list goes: as its buttons say, or to the place of the one that it was dropped on.
     ///
     /// # Errors
     /// `404 not_found` when that is none.
-    pub fn step(&self) -> Result<Step, Problem> {
+    pub fn step(&self) -> Result<Move, Problem> {
         match self.get("action") {
-            "up" => Ok(Step::Up),
-            "down" => Ok(Step::Down),
-            _ => self.get("over").parse().map(Step::Over).map_err(|_| Problem::not_found()),
+            "up" => Ok(Move::Up),
+            "down" => Ok(Move::Down),
+            _ => self.get("over").parse().map(Move::Over).map_err(|_| Problem::not_found()),
         }
     }
 
@@ -152,7 +151,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::text::Text;
+    use crate::domain::text::Text;
 
     #[test]
     fn a_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it() {

@@ -5,18 +5,20 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
 };
 use crate::{
-    api::text::{Checked, PageSlug, Prose, Text},
     db::{Access, OrgTx},
-    markdown,
-    problem::Problem,
+    domain::{
+        markdown,
+        problem::Problem,
+        text::{Checked, PageSlug, Prose, Text},
+    },
     store::{
         self,
-        cursor::Span,
         help::{Article, ArticleChange, Faq, FaqChange, Filter, NewArticle, NewFaq, Status},
         order::List,
+        paging::PageRequest,
         sites::Site,
     },
 };
@@ -108,24 +110,24 @@ impl HelpPage<'_> {
     }
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let kind = if visit.query.get("kind") == "faqs" { Kind::Faq } else { Kind::Article };
-    let filter = Filter { search: visit.query.some("q"), ..Filter::default() };
-    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
-    let (shell, (entries, next)) = visit
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let kind = if context.query.get("kind") == "faqs" { Kind::Faq } else { Kind::Article };
+    let filter = Filter { search: context.query.some("q"), ..Filter::default() };
+    let page_request = PageRequest { limit: PAGE, cursor: context.query.some("cursor") };
+    let (shell, (entries, next)) = context
         .see(org, "article:read", async |tx| match kind {
             Kind::Article => {
-                let (rows, next) = store::help::articles(tx, span, &filter).await?;
+                let (rows, next) = store::help::articles(tx, page_request, &filter).await?;
                 Ok((rows.into_iter().map(Entry::from).collect::<Vec<_>>(), next))
             }
             Kind::Faq => {
-                let (rows, next) = store::help::faqs(tx, span, &filter).await?;
+                let (rows, next) = store::help::faqs(tx, page_request, &filter).await?;
                 Ok((rows.into_iter().map(Entry::from).collect(), next))
             }
         })
         .await?;
-    let next = next.map(|next| visit.query.more(&["kind", "q"], &next));
-    html(&HelpPage { shell, kind, entries, next, query: &visit.query })
+    let next = next.map(|next| context.query.more(&["kind", "q"], &next));
+    html(&HelpPage { shell, kind, entries, next, query: &context.query })
 }
 
 #[derive(askama::Template)]
@@ -141,16 +143,16 @@ struct EditPage<'a> {
     preview: String,
 }
 
-pub async fn edit(visit: &Visit, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
-    edit_with(visit, org, Kind::read(kind)?, id, &Form::default()).await
+pub async fn edit(context: &PageContext, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
+    edit_with(context, org, Kind::read(kind)?, id, &Form::default()).await
 }
 
-async fn edit_with(visit: &Visit, org: &str, kind: Kind, id: &str, form: &Form) -> Result<Response, Problem> {
+async fn edit_with(context: &PageContext, org: &str, kind: Kind, id: &str, form: &Form) -> Result<Response, Problem> {
     let id: Option<Uuid> = match id {
         "new" => None,
         id => Some(id.parse().map_err(|_| Problem::not_found())?),
     };
-    let (shell, (entry, sites)) = visit
+    let (shell, (entry, sites)) = context
         .see(org, if id.is_none() { "article:write" } else { "article:read" }, async |tx| {
             let entry = match id {
                 Some(id) => Some(one(tx, kind, id).await?),
@@ -175,30 +177,30 @@ async fn one(tx: &mut OrgTx, kind: Kind, id: Uuid) -> Result<Entry, Problem> {
 }
 
 /// What the editor's text will look like: the fragment alone.
-pub async fn preview(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    visit.enter(Access::Read, org, "article:read").await?.finish(Ok(())).await?;
-    let body = markdown::render(visit.form.get("body"));
+pub async fn preview(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    context.enter(Access::Read, org, "article:read").await?.finish(Ok(())).await?;
+    let body = markdown::render(context.form.get("body"));
     Ok(Response::builder().content_type("text/html; charset=utf-8").body(body))
 }
 
-pub async fn change(visit: &Visit, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
+pub async fn change(context: &PageContext, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
     let kind = Kind::read(kind)?;
-    let permission = match visit.form.get("action") {
+    let permission = match context.form.get("action") {
         "publish" | "unpublish" | "archive" => "article:publish",
         _ => "article:write",
     };
-    if visit.form.get("action") == "preview" {
-        return edit_with(visit, org, kind, id, &visit.form).await;
+    if context.form.get("action") == "preview" {
+        return edit_with(context, org, kind, id, &context.form).await;
     }
     let parsed = match id {
         "new" => None,
         id => Some(id.parse().map_err(|_| Problem::not_found())?),
     };
     let path = kind.path();
-    match visit.act(org, permission, async |tx| apply(tx, kind, parsed, &visit.form).await).await {
+    match context.act(org, permission, async |tx| apply(tx, kind, parsed, &context.form).await).await {
         Ok((done @ ("deleted" | "moved"), _)) => Ok(to(&format!("/dashboard/{org}/help?kind={path}&done={done}"))),
         Ok((done, id)) => Ok(to(&format!("/dashboard/{org}/help/{path}/{id}?done={done}"))),
-        Err(problem) => edit_with(visit, org, kind, id, &visit.form.again(problem)?).await,
+        Err(problem) => edit_with(context, org, kind, id, &context.form.again(problem)?).await,
     }
 }
 
@@ -215,7 +217,7 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
         "unpublish" => Status::Draft,
         "archive" => Status::Archived,
         "up" | "down" | "move" if kind.is_faq() => {
-            store::order::shift(tx, List::Faqs, id, form.step()?).await?;
+            store::order::reorder(tx, List::Faqs, id, form.step()?).await?;
             return Ok(("moved", id));
         }
         "delete" if form.get("sure") != "yes" => {
@@ -245,8 +247,8 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
 async fn save(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Result<Uuid, Problem> {
     let mut checked = Checked::default();
     let title = match kind {
-        Kind::Article => form.take::<Text<TITLE>>(&mut checked, "title").map(|title| title.0),
-        Kind::Faq => form.take::<Text<QUESTION>>(&mut checked, "title").map(|title| title.0),
+        Kind::Article => form.take::<Text<TITLE>>(&mut checked, "title").map(|title| title.into_string()),
+        Kind::Faq => form.take::<Text<QUESTION>>(&mut checked, "title").map(|title| title.into_string()),
     };
     let slug = match form.some("slug") {
         Some(_) if kind == Kind::Article => form.take::<PageSlug>(&mut checked, "slug"),
@@ -254,13 +256,13 @@ async fn save(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Resu
     };
     let body = match kind {
         _ if form.get("body").is_empty() => Some(String::new()),
-        Kind::Article => form.take::<Prose<BODY>>(&mut checked, "body").map(|body| body.0),
-        Kind::Faq => form.take::<Prose<ANSWER>>(&mut checked, "body").map(|body| body.0),
+        Kind::Article => form.take::<Prose<BODY>>(&mut checked, "body").map(|body| body.into_string()),
+        Kind::Faq => form.take::<Prose<ANSWER>>(&mut checked, "body").map(|body| body.into_string()),
     };
     let (Some(title), Some(body), true) = (title, body, checked.is_empty()) else {
         return Err(checked.problem());
     };
-    let (site, slug) = (form.some("site"), slug.as_ref().map(|slug| slug.0.as_str()));
+    let (site, slug) = (form.some("site"), slug.as_deref());
     let saved = match (kind, id) {
         (Kind::Article, None) => {
             let new = NewArticle { site, title: &title, body_markdown: &body, slug };

@@ -6,19 +6,21 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
-    replies::{Places, filled},
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
+    saved_replies::{Places, filled},
 };
 use crate::{
-    api::text::{Checked, MESSAGE_LENGTH, Text},
     db::OrgTx,
-    problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::{Checked, MESSAGE_LENGTH, Text},
+    },
     store::{
         self,
         attachments::Attachment,
-        cursor::Span,
         inbox::{Assignee, Event, Filter, Message, Ticket, Whole},
         members::{Member, Role},
+        paging::PageRequest,
         sites::Site,
         workflow::{Priority, Status},
     },
@@ -27,7 +29,7 @@ use crate::{
 /// Tickets of a page.
 const PAGE: u32 = 40;
 /// Members, statuses and priorities to choose from.
-const CHOICES: Span<'static> = Span { limit: 100, cursor: None };
+const CHOICES: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
 
 #[derive(askama::Template)]
 #[template(path = "inbox.html")]
@@ -55,8 +57,8 @@ fn is_category(name: &str) -> bool {
     ["open", "pending", "resolved", "closed"].contains(&name.to_lowercase().as_str())
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let query = &visit.query;
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let query = &context.query;
     let status = query.some("status").unwrap_or("open");
     let filter = Filter {
         site: query.some("site"),
@@ -68,10 +70,10 @@ pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
         }),
         search: query.some("q"),
     };
-    let span = Span { limit: PAGE, cursor: query.some("cursor") };
-    let (shell, ((tickets, next), statuses, priorities, members, sites)) = visit
+    let page_request = PageRequest { limit: PAGE, cursor: query.some("cursor") };
+    let (shell, ((tickets, next), statuses, priorities, members, sites)) = context
         .see(org, "ticket:read", async |tx| {
-            let tickets = store::inbox::page(tx, span, &filter).await?;
+            let tickets = store::inbox::page(tx, page_request, &filter).await?;
             let (statuses, priorities, members) = choices(tx).await?;
             Ok((tickets, statuses, priorities, members, store::sites::list(tx).await?))
         })
@@ -125,16 +127,16 @@ impl TicketPage<'_> {
     }
 }
 
-pub async fn show(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
-    show_with(visit, org, id, &Form::default()).await
+pub async fn show(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
+    show_with(context, org, id, &Form::default()).await
 }
 
-async fn show_with(visit: &Visit, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
+async fn show_with(context: &PageContext, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
     let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    let (shell, (whole, (statuses, priorities, members), replies)) = visit
+    let (shell, (whole, (statuses, priorities, members), replies)) = context
         .see(org, "ticket:read", async |tx| {
             let whole = store::inbox::whole(tx, id).await?;
-            Ok((whole, choices(tx).await?, store::replies::choices(tx).await?))
+            Ok((whole, choices(tx).await?, store::saved_replies::choices(tx).await?))
         })
         .await?;
     let Whole { ticket, messages, files, events, answers } = whole;
@@ -145,41 +147,41 @@ async fn show_with(visit: &Visit, org: &str, id: &str, form: &Form) -> Result<Re
     form_page(&page, form)
 }
 
-pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
+pub async fn change(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
     let ticket: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    let permission = match visit.form.get("action") {
-        "insert" => return insert(visit, org, id).await,
+    let permission = match context.form.get("action") {
+        "insert" => return insert(context, org, id).await,
         "assign" => "ticket:assign",
         "delete" => "ticket:delete",
         _ => "ticket:write",
     };
-    match visit.act(org, permission, async |tx| apply(tx, ticket, &visit.form).await).await {
+    match context.act(org, permission, async |tx| apply(tx, ticket, &context.form).await).await {
         Ok("deleted") => Ok(to(&format!("/dashboard/{org}/inbox?done=deleted"))),
         Ok(done) => Ok(to(&format!("/dashboard/{org}/inbox/{ticket}?done={done}"))),
-        Err(problem) => show_with(visit, org, id, &visit.form.again(problem)?).await,
+        Err(problem) => show_with(context, org, id, &context.form.again(problem)?).await,
     }
 }
 
 /// The page once more, with a saved reply after what was typed. Nothing is sent.
-async fn insert(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
+async fn insert(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
     let ticket: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    let saved = visit.form.get("saved").parse().unwrap_or_default();
-    let (shell, (reply, whole)) = visit
+    let saved = context.form.get("saved").parse().unwrap_or_default();
+    let (shell, (reply, whole)) = context
         .see(org, "ticket:write", async |tx| {
             let whole = store::inbox::whole(tx, ticket).await?;
-            Ok((store::replies::choice(tx, saved).await?, whole))
+            Ok((store::saved_replies::choice(tx, saved).await?, whole))
         })
         .await?;
     let Some(reply) = reply else {
         let gone = Problem::new(Code::Unprocessable, "This saved reply is gone. Choose another.");
-        return show_with(visit, org, id, &visit.form.again(gone)?).await;
+        return show_with(context, org, id, &context.form.again(gone)?).await;
     };
     let customer = whole.ticket.name.as_deref().unwrap_or(&whole.ticket.email);
     let text = filled(&reply.body, Places { customer, ticket: &whole.ticket.reference, agent: &shell.person });
-    let typed = visit.form.get("reply").trim_end();
+    let typed = context.form.get("reply").trim_end();
     let text = if typed.is_empty() { text } else { format!("{typed}\n\n{text}") };
     let form = Form::of(&[("reply", text), ("saved", saved.to_string()), ("action", "insert".to_owned())]);
-    show_with(visit, org, id, &form).await
+    show_with(context, org, id, &form).await
 }
 
 async fn apply(tx: &mut OrgTx, ticket: Uuid, form: &Form) -> Result<&'static str, Problem> {
@@ -187,7 +189,7 @@ async fn apply(tx: &mut OrgTx, ticket: Uuid, form: &Form) -> Result<&'static str
     match form.get("action") {
         kind @ ("reply" | "note") => {
             let mut checked = Checked::default();
-            let Some(Text(body)) = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, kind) else {
+            let Some(body) = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, kind) else {
                 return Err(checked.problem());
             };
             store::inbox::answer(tx, ticket, &body, kind == "note").await?;

@@ -9,12 +9,12 @@ use std::{sync::Arc, time::Duration};
 use poem::{Body, Response, http::header};
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 
-use super::visit::Visit;
+use super::page_context::PageContext;
 use crate::{
-    app::App,
+    auth::agent,
     db::{Access, Credential},
-    keys::Sha256Digest,
-    problem::Problem,
+    domain::{keys::Sha256Digest, problem::Problem},
+    state::App,
     store,
 };
 
@@ -24,13 +24,17 @@ const EVERY: Duration = Duration::from_secs(2);
 /// away is noticed by writing.
 const QUIET_ROUNDS: u32 = 5;
 
-pub async fn events(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let mut tx = visit.enter(Access::Read, org, "ticket:read").await?;
+pub async fn events(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let mut tx = context.enter(Access::Read, org, "ticket:read").await?;
     let latest = store::inbox::latest_change(&mut tx).await;
     let latest = tx.finish(latest).await?;
     let (theirs, ours) = tokio::io::duplex(1024);
-    let watch =
-        Watch { app: Arc::clone(&visit.app), session: visit.session()?, org: Sha256Digest::of(org.as_bytes()), latest };
+    let watch = Watch {
+        app: Arc::clone(&context.app),
+        session: context.session()?,
+        org: Sha256Digest::of(org.as_bytes()),
+        latest,
+    };
     tokio::spawn(watch.run(ours));
     Ok(Response::builder()
         .content_type("text/event-stream")
@@ -78,7 +82,7 @@ impl Watch {
     }
 
     async fn look(&self) -> Result<Option<i64>, Problem> {
-        let mut tx = self.app.enter(Access::Read, Credential::Session(self.session), Some(self.org)).await?;
+        let mut tx = agent::enter(&self.app, Access::Read, Credential::Session(self.session), Some(self.org)).await?;
         let may = tx.actor().is_some_and(|actor| actor.may("ticket:read"));
         let latest = match may {
             true => store::inbox::latest_change(&mut tx).await,

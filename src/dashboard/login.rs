@@ -8,14 +8,16 @@ use poem::{
 use super::{
     first_run,
     form::Form,
-    visit::{Visit, form_page, html, to},
+    page_context::{PageContext, form_page, html, to},
 };
 use crate::{
-    api::text::{Checked, EMAIL_LENGTH, Prose, Text},
-    auth::{login, password::LONGEST},
+    auth::{agent, login},
     db::{Access, Credential},
-    problem::Problem,
-    store::{self, cursor::Span, members::Membership},
+    domain::{
+        problem::Problem,
+        text::{Checked, EMAIL_LENGTH, MAX_PASSWORD_LENGTH, Prose, Text},
+    },
+    store::{self, members::Membership, paging::PageRequest},
 };
 
 #[derive(askama::Template)]
@@ -49,35 +51,35 @@ fn next(form: &Form) -> &str {
     if ours && plain && !wanted.starts_with("/dashboard/log") { wanted } else { "/dashboard" }
 }
 
-pub async fn show(visit: &Visit) -> Result<Response, Problem> {
-    if first_run::is_due(visit).await? {
+pub async fn show(context: &PageContext) -> Result<Response, Problem> {
+    if first_run::is_due(context).await? {
         return Ok(to(first_run::PATH));
     }
-    html(&LoginPage { form: &Form::default(), next: next(&visit.query), token: &visit.token })
+    html(&LoginPage { form: &Form::default(), next: next(&context.query), token: &context.token })
 }
 
-pub async fn log_in(visit: &Visit) -> Result<Response, Problem> {
+pub async fn log_in(context: &PageContext) -> Result<Response, Problem> {
     let mut checked = Checked::default();
-    let email = visit.form.take::<Text<EMAIL_LENGTH>>(&mut checked, "email");
-    let password = visit.form.take::<Prose<LONGEST>>(&mut checked, "password");
+    let email = context.form.take::<Text<EMAIL_LENGTH>>(&mut checked, "email");
+    let password = context.form.take::<Prose<MAX_PASSWORD_LENGTH>>(&mut checked, "password");
     let opened = match (email, password) {
-        (Some(Text(email)), Some(Prose(password))) => match login::limited(&visit.app, visit.network, &email).1 {
-            Ok(()) => login::open(&visit.app, &email, password).await,
+        (Some(email), Some(password)) => match login::limited(&context.app, context.network, &email).1 {
+            Ok(()) => login::open(&context.app, &email, password.into_string()).await,
             Err(problem) => Err(problem),
         },
         _ => Err(checked.problem()),
     };
     match opened {
-        Ok(token) => Ok(with_cookie(to(next(&visit.form)), &login::cookie(&token))),
+        Ok(token) => Ok(with_cookie(to(next(&context.form)), &login::cookie(&token))),
         Err(problem) => {
-            let form = visit.form.again(problem)?;
-            form_page(&LoginPage { form: &form, next: next(&visit.form), token: &visit.token }, &form)
+            let form = context.form.again(problem)?;
+            form_page(&LoginPage { form: &form, next: next(&context.form), token: &context.token }, &form)
         }
     }
 }
 
-pub async fn log_out(visit: &Visit) -> Result<Response, Problem> {
-    store::logins::close_session(&visit.app.agents, visit.session()?).await?;
+pub async fn log_out(context: &PageContext) -> Result<Response, Problem> {
+    store::logins::close_session(&context.app.agents, context.session()?).await?;
     Ok(with_cookie(to("/dashboard/login"), &login::no_cookie()))
 }
 
@@ -90,9 +92,9 @@ pub fn with_cookie(mut response: Response, cookie: &str) -> Response {
 }
 
 /// To the org of whoever has one, else a choice.
-pub async fn home(visit: &Visit) -> Result<Response, Problem> {
-    let mut tx = visit.app.enter(Access::Read, Credential::Session(visit.session()?), None).await?;
-    let orgs = store::members::memberships(&mut tx, Span { limit: 100, cursor: None }).await;
+pub async fn home(context: &PageContext) -> Result<Response, Problem> {
+    let mut tx = agent::enter(&context.app, Access::Read, Credential::Session(context.session()?), None).await?;
+    let orgs = store::members::memberships(&mut tx, PageRequest { limit: 100, cursor: None }).await;
     let (orgs, _) = tx.finish(orgs).await?;
     match orgs.as_slice() {
         [org] => Ok(to(&format!("/dashboard/{}", org.slug))),

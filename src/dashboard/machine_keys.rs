@@ -7,17 +7,19 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
 };
 use crate::{
-    api::text::{Checked, NAME_LENGTH, Text},
     db::OrgTx,
-    keys::MachineKey,
-    problem::{Code, Problem},
+    domain::{
+        keys::MachineKey,
+        problem::{Code, Problem},
+        text::{Checked, NAME_LENGTH, Text},
+    },
     store::{
         self,
-        cursor::Span,
         machine_keys::{MachineKeyRow, NewMachineKey},
+        paging::PageRequest,
     },
 };
 
@@ -45,24 +47,24 @@ struct RevealPage {
     public_url: String,
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    list_with(visit, org, &Form::default()).await
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    list_with(context, org, &Form::default()).await
 }
 
-async fn list_with(visit: &Visit, org: &str, form: &Form) -> Result<Response, Problem> {
-    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
-    let (shell, (keys, next, newest)) = visit
+async fn list_with(context: &PageContext, org: &str, form: &Form) -> Result<Response, Problem> {
+    let page_request = PageRequest { limit: PAGE, cursor: context.query.some("cursor") };
+    let (shell, (keys, next, newest)) = context
         .see(org, "machinekey:edit", async |tx| {
-            let (keys, next) = store::machine_keys::page(tx, span).await?;
+            let (keys, next) = store::machine_keys::page(tx, page_request).await?;
             Ok((keys, next, newest(tx).await?))
         })
         .await?;
-    let next = next.map(|next| visit.query.more(&[], &next));
+    let next = next.map(|next| context.query.more(&[], &next));
     form_page(&KeysPage { shell, keys, next, newest, now: OffsetDateTime::now_utc(), form }, form)
 }
 
 async fn newest(tx: &mut OrgTx) -> Result<String, Problem> {
-    let (keys, _) = store::machine_keys::page(tx, Span { limit: 1, cursor: None }).await?;
+    let (keys, _) = store::machine_keys::page(tx, PageRequest { limit: 1, cursor: None }).await?;
     Ok(keys.first().map_or_else(String::new, |key| key.id.to_string()))
 }
 
@@ -72,14 +74,14 @@ enum Done {
     Revoked,
 }
 
-pub async fn change(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    match visit.act(org, "machinekey:edit", async |tx| apply(tx, &visit.form).await).await {
+pub async fn change(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    match context.act(org, "machinekey:edit", async |tx| apply(tx, &context.form).await).await {
         Ok(Done::Revoked) => Ok(to(&format!("/dashboard/{org}/machine-keys?done=revoked"))),
         Ok(Done::Revealed(name, key)) => {
-            let (shell, ()) = visit.see(org, "machinekey:edit", async |_| Ok(())).await?;
-            html(&RevealPage { shell, name, key: key.reveal().to_owned(), public_url: visit.public_url.clone() })
+            let (shell, ()) = context.see(org, "machinekey:edit", async |_| Ok(())).await?;
+            html(&RevealPage { shell, name, key: key.reveal().to_owned(), public_url: context.public_url.clone() })
         }
-        Err(problem) => list_with(visit, org, &visit.form.again(problem)?).await,
+        Err(problem) => list_with(context, org, &context.form.again(problem)?).await,
     }
 }
 
@@ -110,7 +112,7 @@ async fn create(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
         }
         _ => {}
     }
-    let (Some(Text(name)), true) = (name, checked.is_empty()) else {
+    let (Some(name), true) = (name, checked.is_empty()) else {
         return Err(checked.problem());
     };
     if let Some(lacked) = permissions.iter().find(|permission| !tx.actor().is_some_and(|actor| actor.may(permission))) {

@@ -3,9 +3,8 @@
 //! handlers and escape whatever they print.
 //!
 //! Every POST comes from a form of ours: `Origin` or `Sec-Fetch-Site` says so, and the form carries a token that only this
-//! browser's session can have got. What a role may not do, pages do not offer, [`Visit`] refuses, and policies forbid.
+//! browser's session can have got. What a role may not do, pages do not offer, [`PageContext`] refuses, and policies forbid.
 
-mod figures;
 mod first_run;
 mod form;
 mod help;
@@ -13,13 +12,14 @@ mod inbox;
 mod live;
 mod login;
 mod machine_keys;
+mod page_context;
 mod people;
-mod replies;
+mod saved_replies;
 mod site_key;
 mod sites;
+mod stats;
 mod teams;
 mod templates;
-mod visit;
 mod workflow;
 
 use std::sync::Arc;
@@ -29,11 +29,14 @@ use poem::{
     http::{HeaderValue, Method, StatusCode, header},
 };
 
-use self::visit::{Visit, html};
 use crate::{
-    api::{failure::REQUEST_ID, request::log},
-    app::App,
-    problem::{Code, Problem},
+    dashboard::page_context::{PageContext, html},
+    domain::{
+        problem::{Code, Problem},
+        request_id,
+    },
+    http::request::log,
+    state::App,
 };
 
 /// Scripts and styles are files of ours, forms go to us, nothing is inline, and nobody frames a page.
@@ -54,8 +57,8 @@ struct ProblemPage {
 pub async fn answer(app: &Arc<App>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let answered = match Visit::read(app, request).await {
-        Ok(visit) => route(&visit).await,
+    let answered = match PageContext::read(app, request).await {
+        Ok(context) => route(&context).await,
         Err(problem) => Err(problem),
     };
     let mut response = answered.unwrap_or_else(|problem| refusal(&problem, get.then_some(path.as_str())));
@@ -73,50 +76,50 @@ pub async fn answer(app: &Arc<App>, request: Request) -> Response {
     response
 }
 
-async fn route(visit: &Visit) -> Result<Response, Problem> {
-    let segments: Vec<&str> = visit.path.split('/').filter(|segment| !segment.is_empty()).skip(1).collect();
-    match (visit.post, segments.as_slice()) {
-        (false, []) => login::home(visit).await,
-        (false, ["login"]) => login::show(visit).await,
-        (true, ["login"]) => login::log_in(visit).await,
-        (true, ["logout"]) => login::log_out(visit).await,
-        (false, ["setup"]) => first_run::show(visit).await,
-        (true, ["setup"]) => first_run::begin(visit).await,
+async fn route(context: &PageContext) -> Result<Response, Problem> {
+    let segments: Vec<&str> = context.path.split('/').filter(|segment| !segment.is_empty()).skip(1).collect();
+    match (context.post, segments.as_slice()) {
+        (false, []) => login::home(context).await,
+        (false, ["login"]) => login::show(context).await,
+        (true, ["login"]) => login::log_in(context).await,
+        (true, ["logout"]) => login::log_out(context).await,
+        (false, ["setup"]) => first_run::show(context).await,
+        (true, ["setup"]) => first_run::begin(context).await,
         (false, ["logout"] | [_, "help", "preview"]) => Err(only("POST")),
-        (false, [org]) => figures::show(visit, org).await,
-        (false, [org, "sites"]) => sites::list(visit, org).await,
-        (true, [org, "sites"]) => sites::create(visit, org).await,
-        (false, [org, "sites", site]) => sites::show(visit, org, site).await,
-        (true, [org, "sites", site]) => sites::change(visit, org, site).await,
-        (false, [org, "sites", site, "key"]) => site_key::show(visit, org, site).await,
-        (true, [org, "sites", site, "key"]) => site_key::change(visit, org, site).await,
-        (false, [org, "inbox"]) => inbox::list(visit, org).await,
-        (false, [org, "events"]) => live::events(visit, org).await,
-        (false, [org, "inbox", id]) => inbox::show(visit, org, id).await,
-        (true, [org, "inbox", id]) => inbox::change(visit, org, id).await,
-        (false, [org, "replies"]) => replies::list(visit, org).await,
-        (true, [org, "replies"]) => replies::create(visit, org).await,
-        (false, [org, "replies", id]) => replies::show(visit, org, id).await,
-        (true, [org, "replies", id]) => replies::change(visit, org, id).await,
-        (false, [org, "help"]) => help::list(visit, org).await,
-        (true, [org, "help", "preview"]) => help::preview(visit, org).await,
-        (false, [org, "help", kind, id]) => help::edit(visit, org, kind, id).await,
-        (true, [org, "help", kind, id]) => help::change(visit, org, kind, id).await,
-        (false, [org, "members"]) => people::list(visit, org).await,
-        (true, [org, "members"]) => people::change(visit, org).await,
-        (false, [org, "machine-keys"]) => machine_keys::list(visit, org).await,
-        (true, [org, "machine-keys"]) => machine_keys::change(visit, org).await,
-        (false, [org, "teams"]) => teams::list(visit, org).await,
-        (true, [org, "teams"]) => teams::create(visit, org).await,
-        (false, [org, "teams", id]) => teams::show(visit, org, id).await,
-        (true, [org, "teams", id]) => teams::change(visit, org, id).await,
-        (false, [org, "templates"]) => templates::list(visit, org).await,
-        (false, [org, "templates", id]) => templates::show(visit, org, id).await,
-        (true, [org, "templates", id]) => templates::change(visit, org, id).await,
-        (false, [org, "workflow"]) => workflow::list(visit, org).await,
-        (false, [org, "workflow", kind, id]) => workflow::edit(visit, org, kind, id).await,
-        (true, [org, "workflow", kind, id]) => workflow::change(visit, org, kind, id).await,
-        (false, [org, "audit"]) => people::audit(visit, org).await,
+        (false, [org]) => stats::show(context, org).await,
+        (false, [org, "sites"]) => sites::list(context, org).await,
+        (true, [org, "sites"]) => sites::create(context, org).await,
+        (false, [org, "sites", site]) => sites::show(context, org, site).await,
+        (true, [org, "sites", site]) => sites::change(context, org, site).await,
+        (false, [org, "sites", site, "key"]) => site_key::show(context, org, site).await,
+        (true, [org, "sites", site, "key"]) => site_key::change(context, org, site).await,
+        (false, [org, "inbox"]) => inbox::list(context, org).await,
+        (false, [org, "events"]) => live::events(context, org).await,
+        (false, [org, "inbox", id]) => inbox::show(context, org, id).await,
+        (true, [org, "inbox", id]) => inbox::change(context, org, id).await,
+        (false, [org, "replies"]) => saved_replies::list(context, org).await,
+        (true, [org, "replies"]) => saved_replies::create(context, org).await,
+        (false, [org, "replies", id]) => saved_replies::show(context, org, id).await,
+        (true, [org, "replies", id]) => saved_replies::change(context, org, id).await,
+        (false, [org, "help"]) => help::list(context, org).await,
+        (true, [org, "help", "preview"]) => help::preview(context, org).await,
+        (false, [org, "help", kind, id]) => help::edit(context, org, kind, id).await,
+        (true, [org, "help", kind, id]) => help::change(context, org, kind, id).await,
+        (false, [org, "members"]) => people::list(context, org).await,
+        (true, [org, "members"]) => people::change(context, org).await,
+        (false, [org, "machine-keys"]) => machine_keys::list(context, org).await,
+        (true, [org, "machine-keys"]) => machine_keys::change(context, org).await,
+        (false, [org, "teams"]) => teams::list(context, org).await,
+        (true, [org, "teams"]) => teams::create(context, org).await,
+        (false, [org, "teams", id]) => teams::show(context, org, id).await,
+        (true, [org, "teams", id]) => teams::change(context, org, id).await,
+        (false, [org, "templates"]) => templates::list(context, org).await,
+        (false, [org, "templates", id]) => templates::show(context, org, id).await,
+        (true, [org, "templates", id]) => templates::change(context, org, id).await,
+        (false, [org, "workflow"]) => workflow::list(context, org).await,
+        (false, [org, "workflow", kind, id]) => workflow::edit(context, org, kind, id).await,
+        (true, [org, "workflow", kind, id]) => workflow::change(context, org, kind, id).await,
+        (false, [org, "audit"]) => people::audit(context, org).await,
         (true, [] | [_] | [_, "inbox" | "help" | "events" | "audit" | "templates" | "workflow"]) => {
             Err(only("GET, HEAD"))
         }
@@ -134,13 +137,13 @@ fn only(methods: &str) -> Problem {
 fn refusal(problem: &Problem, back: Option<&str>) -> Response {
     log(problem);
     if matches!(problem.code, Code::SessionRequired | Code::SessionInvalid) {
-        return visit::to(&login::path(back));
+        return page_context::to(&login::path(back));
     }
     let page = ProblemPage {
         status: problem.code.status(),
         title: problem.code.title(),
         detail: problem.detail.to_string(),
-        request_id: REQUEST_ID.try_with(Clone::clone).unwrap_or_default(),
+        request_id: request_id::current(),
     };
     let mut response = html(&page).unwrap_or_default();
     response.set_status(StatusCode::from_u16(problem.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));

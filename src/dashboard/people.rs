@@ -5,21 +5,23 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
 };
 use crate::{
-    api::text::{Checked, EmailAddress},
     db::OrgTx,
-    problem::Problem,
+    domain::{
+        problem::Problem,
+        text::{Checked, EmailAddress},
+    },
     store::{
         self,
         audit_log::{Entry, Filter},
-        cursor::Span,
         members::{Invitation, Member, Role},
+        paging::PageRequest,
     },
 };
 
-const ALL: Span<'static> = Span { limit: 100, cursor: None };
+const ALL: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
 /// Entries of a page of the audit log.
 const PAGE: u32 = 50;
 
@@ -34,12 +36,12 @@ struct MembersPage<'a> {
     link: Option<String>,
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    list_with(visit, org, &Form::default(), None).await
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    list_with(context, org, &Form::default(), None).await
 }
 
-async fn list_with(visit: &Visit, org: &str, form: &Form, link: Option<String>) -> Result<Response, Problem> {
-    let (shell, (members, invitations)) = visit
+async fn list_with(context: &PageContext, org: &str, form: &Form, link: Option<String>) -> Result<Response, Problem> {
+    let (shell, (members, invitations)) = context
         .see(org, "member", async |tx| {
             let (members, _) = store::members::page(tx, ALL).await?;
             // Who may not invite reads none, as the policies have it.
@@ -50,30 +52,30 @@ async fn list_with(visit: &Visit, org: &str, form: &Form, link: Option<String>) 
     form_page(&MembersPage { shell, members, invitations, form, link }, form)
 }
 
-pub async fn change(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let permission = match visit.form.get("action") {
+pub async fn change(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let permission = match context.form.get("action") {
         "invite" | "uninvite" => "member:invite",
         _ => "member:role_set",
     };
-    match visit.act(org, permission, async |tx| apply(tx, visit).await).await {
-        Ok(Some(link)) => list_with(visit, org, &Form::default(), Some(link)).await,
+    match context.act(org, permission, async |tx| apply(tx, context).await).await {
+        Ok(Some(link)) => list_with(context, org, &Form::default(), Some(link)).await,
         Ok(None) => Ok(to(&format!("/dashboard/{org}/members?done=saved"))),
-        Err(problem) => list_with(visit, org, &visit.form.again(problem)?, None).await,
+        Err(problem) => list_with(context, org, &context.form.again(problem)?, None).await,
     }
 }
 
 /// The link of an invitation, when one was made.
-async fn apply(tx: &mut OrgTx, visit: &Visit) -> Result<Option<String>, Problem> {
-    let form = &visit.form;
+async fn apply(tx: &mut OrgTx, context: &PageContext) -> Result<Option<String>, Problem> {
+    let form = &context.form;
     let id = || form.get("id").parse::<Uuid>().map_err(|_| Problem::not_found());
     match form.get("action") {
         "invite" => {
             let mut checked = Checked::default();
-            let Some(EmailAddress(email)) = form.take::<EmailAddress>(&mut checked, "email") else {
+            let Some(email) = form.take::<EmailAddress>(&mut checked, "email") else {
                 return Err(checked.problem());
             };
             let (_, token) = store::members::invite(tx, &email, role(form)?).await?;
-            Ok(Some(store::members::link(&visit.public_url, &token)))
+            Ok(Some(store::members::link(&context.public_url, &token)))
         }
         "uninvite" => store::members::revoke_invitations(tx, Some(id()?)).await.map(|()| None),
         "role" => store::members::set_role(tx, id()?, role(form)?).await.map(|()| None),
@@ -112,11 +114,11 @@ struct AuditPage<'a> {
     query: &'a Form,
 }
 
-pub async fn audit(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let filter = Filter { object_kind: visit.query.some("kind"), actor: visit.query.some("actor") };
-    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
+pub async fn audit(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let filter = Filter { object_kind: context.query.some("kind"), actor: context.query.some("actor") };
+    let page_request = PageRequest { limit: PAGE, cursor: context.query.some("cursor") };
     let (shell, (entries, next)) =
-        visit.see(org, "audit:read", async |tx| store::audit_log::page(tx, span, &filter).await).await?;
-    let next = next.map(|next| visit.query.more(&["actor", "kind"], &next));
-    html(&AuditPage { shell, entries, next, query: &visit.query })
+        context.see(org, "audit:read", async |tx| store::audit_log::page(tx, page_request, &filter).await).await?;
+    let next = next.map(|next| context.query.more(&["actor", "kind"], &next));
+    html(&AuditPage { shell, entries, next, query: &context.query })
 }

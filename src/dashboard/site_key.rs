@@ -5,15 +5,17 @@ use poem::Response;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
 };
 use crate::{
     db::OrgTx,
-    keys::PublishableKey,
-    problem::{Code, Problem},
+    domain::{
+        keys::PublishableKey,
+        problem::{Code, Problem},
+    },
     store::{
         self,
-        keys::{SiteKeys, UsedFrom},
+        site_keys::{SiteKeys, UsedFrom},
         sites::SiteWithOrigins,
     },
 };
@@ -39,17 +41,17 @@ struct RevealPage {
     public_url: String,
 }
 
-pub async fn show(visit: &Visit, org: &str, site: &str) -> Result<Response, Problem> {
-    show_with(visit, org, site, &Form::default()).await
+pub async fn show(context: &PageContext, org: &str, site: &str) -> Result<Response, Problem> {
+    show_with(context, org, site, &Form::default()).await
 }
 
-async fn show_with(visit: &Visit, org: &str, slug: &str, form: &Form) -> Result<Response, Problem> {
-    let (shell, (site, keys, used)) = visit
+async fn show_with(context: &PageContext, org: &str, slug: &str, form: &Form) -> Result<Response, Problem> {
+    let (shell, (site, keys, used)) = context
         .see(org, "member", async |tx| {
             let site = store::sites::with_origins(tx, slug).await?;
-            let keys = store::keys::of_site(tx, site.site.id).await?;
+            let keys = store::site_keys::of_site(tx, site.site.id).await?;
             let used = match &keys.active {
-                Some(key) => store::keys::used_from(tx, site.site.id, key.id).await?,
+                Some(key) => store::site_keys::used_from(tx, site.site.id, key.id).await?,
                 None => Vec::new(),
             };
             Ok((site, keys, used))
@@ -64,21 +66,22 @@ enum Done {
     Said(&'static str),
 }
 
-pub async fn change(visit: &Visit, org: &str, slug: &str) -> Result<Response, Problem> {
-    match visit.act(org, "apikey:rotate", async |tx| apply(tx, slug, &visit.form).await).await {
+pub async fn change(context: &PageContext, org: &str, slug: &str) -> Result<Response, Problem> {
+    match context.act(org, "apikey:rotate", async |tx| apply(tx, slug, &context.form).await).await {
         Ok(Done::Said(done)) => Ok(to(&format!("/dashboard/{org}/sites/{slug}/key?done={done}"))),
         Ok(Done::Revealed(key)) => {
-            let (shell, site) = visit.see(org, "member", async |tx| store::sites::with_origins(tx, slug).await).await?;
-            let (staged, public_url) = (visit.form.get("action") == "stage", visit.public_url.clone());
+            let (shell, site) =
+                context.see(org, "member", async |tx| store::sites::with_origins(tx, slug).await).await?;
+            let (staged, public_url) = (context.form.get("action") == "stage", context.public_url.clone());
             html(&RevealPage { shell, site, staged, key: key.reveal().to_owned(), public_url })
         }
-        Err(problem) => show_with(visit, org, slug, &visit.form.again(problem)?).await,
+        Err(problem) => show_with(context, org, slug, &context.form.again(problem)?).await,
     }
 }
 
 async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<Done, Problem> {
     let site = store::sites::by_slug(tx, slug).await?;
-    let keys = store::keys::of_site(tx, site.id).await?;
+    let keys = store::site_keys::of_site(tx, site.id).await?;
     let action = form.get("action");
     let present = keys.active.as_ref().map_or_else(String::new, |key| key.id.to_string());
     if action != "create" && form.get("replaces") != present {
@@ -89,11 +92,11 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<Done, Problem>
         return Err(Problem::invalid_field("sure", "Tick the box to say that you mean it"));
     }
     match action {
-        "create" => Ok(Done::Revealed(store::keys::create(tx, site.id).await?)),
-        "stage" => Ok(Done::Revealed(store::keys::stage(tx, site.id).await?)),
-        "rotate" => Ok(store::keys::rotate(tx, site.id).await?.map_or(Done::Said("promoted"), Done::Revealed)),
-        "revoke" => store::keys::revoke(tx, site.id).await.map(|()| Done::Said("revoked")),
-        "unstage" => store::keys::unstage(tx, site.id).await.map(|()| Done::Said("revoked")),
+        "create" => Ok(Done::Revealed(store::site_keys::create(tx, site.id).await?)),
+        "stage" => Ok(Done::Revealed(store::site_keys::stage(tx, site.id).await?)),
+        "rotate" => Ok(store::site_keys::rotate(tx, site.id).await?.map_or(Done::Said("promoted"), Done::Revealed)),
+        "revoke" => store::site_keys::revoke(tx, site.id).await.map(|()| Done::Said("revoked")),
+        "unstage" => store::site_keys::unstage(tx, site.id).await.map(|()| Done::Said("revoked")),
         _ => Err(Problem::invalid_field("action", "is none that this page has")),
     }
 }

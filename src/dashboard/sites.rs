@@ -4,30 +4,29 @@ use poem::Response;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, to},
+    page_context::{PageContext, Shell, form_page, to},
 };
 use crate::{
-    api::{
-        support::key_check,
+    db::OrgTx,
+    domain::{
+        keys::SECRET_LENGTH,
+        origins::{self, Origin},
+        problem::Problem,
+        references::Prefix,
         text::{Checked, NAME_LENGTH, SitePrefix, Text},
     },
-    db::OrgTx,
-    keys::SECRET_LENGTH,
-    origins::Origin,
-    problem::Problem,
-    references::Prefix,
     store::{
         self,
-        cursor::Span,
-        keys::SiteKeys,
-        sites::{MOST_A_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
+        paging::PageRequest,
+        site_keys::SiteKeys,
+        sites::{MAX_PER_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
     },
 };
 
 /// Sites that the list shows, and origins that a site may list.
-const MOST: u32 = 100;
+const MAX_SITES: u32 = 100;
 /// Refused origins that are shown.
-const MOST_REFUSED: u32 = 50;
+const MAX_REFUSED: u32 = 50;
 
 #[derive(askama::Template)]
 #[template(path = "sites.html")]
@@ -54,24 +53,25 @@ struct Verdict {
     detail: String,
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    list_with(visit, org, &Form::default()).await
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    list_with(context, org, &Form::default()).await
 }
 
-async fn list_with(visit: &Visit, org: &str, form: &Form) -> Result<Response, Problem> {
-    let (shell, (sites, _)) =
-        visit.see(org, "member", async |tx| store::sites::page(tx, Span { limit: MOST, cursor: None }).await).await?;
+async fn list_with(context: &PageContext, org: &str, form: &Form) -> Result<Response, Problem> {
+    let (shell, (sites, _)) = context
+        .see(org, "member", async |tx| store::sites::page(tx, PageRequest { limit: MAX_SITES, cursor: None }).await)
+        .await?;
     form_page(&SitesPage { shell, sites, form }, form)
 }
 
-pub async fn create(visit: &Visit, org: &str) -> Result<Response, Problem> {
+pub async fn create(context: &PageContext, org: &str) -> Result<Response, Problem> {
     let mut checked = Checked::default();
-    let name = visit.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
-    let prefix = visit.form.some("prefix").and_then(|_| prefix(&visit.form, &mut checked));
+    let name = context.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let prefix = context.form.some("prefix").and_then(|_| prefix(&context.form, &mut checked));
     let made = match (name, checked.is_empty()) {
-        (Some(Text(name)), true) => {
-            let slug = store::slugs::of(&name, 63);
-            visit
+        (Some(name), true) => {
+            let slug = crate::domain::slugs::of(&name, 63);
+            context
                 .act(org, "site:create", async |tx| store::sites::create(tx, &slug, &name, prefix.as_ref()).await)
                 .await
         }
@@ -79,31 +79,31 @@ pub async fn create(visit: &Visit, org: &str) -> Result<Response, Problem> {
     };
     match made {
         Ok(site) => Ok(to(&format!("/dashboard/{org}/sites/{}?done=created", site.slug))),
-        Err(problem) => list_with(visit, org, &visit.form.again(problem)?).await,
+        Err(problem) => list_with(context, org, &context.form.again(problem)?).await,
     }
 }
 
 /// The prefix of a form.
 fn prefix(form: &Form, checked: &mut Checked) -> Option<Prefix> {
-    form.take::<SitePrefix>(checked, "prefix").and_then(|prefix| Prefix::parse(&prefix.0))
+    form.take::<SitePrefix>(checked, "prefix").and_then(|prefix| Prefix::parse(&prefix))
 }
 
-pub async fn show(visit: &Visit, org: &str, site: &str) -> Result<Response, Problem> {
-    show_with(visit, org, site, &Form::default()).await
+pub async fn show(context: &PageContext, org: &str, site: &str) -> Result<Response, Problem> {
+    show_with(context, org, site, &Form::default()).await
 }
 
-async fn show_with(visit: &Visit, org: &str, slug: &str, form: &Form) -> Result<Response, Problem> {
-    let (shell, (site, keys, refused)) = visit
+async fn show_with(context: &PageContext, org: &str, slug: &str, form: &Form) -> Result<Response, Problem> {
+    let (shell, (site, keys, refused)) = context
         .see(org, "member", async |tx| {
             let site = store::sites::with_origins(tx, slug).await?;
-            let keys = store::keys::of_site(tx, site.site.id).await?;
+            let keys = store::site_keys::of_site(tx, site.site.id).await?;
             // Who may not edit the site reads none, as the policies have it.
             let (refused, _) =
-                store::sites::refused_page(tx, site.site.id, Span { limit: MOST_REFUSED, cursor: None }).await?;
+                store::sites::refused_page(tx, site.site.id, PageRequest { limit: MAX_REFUSED, cursor: None }).await?;
             Ok((site, keys, refused))
         })
         .await?;
-    let verdict = visit.query.some("test").map(|origin| judge(origin, &site, &keys));
+    let verdict = context.query.some("test").map(|origin| judge(origin, &site, &keys));
     let limits = Form::of(&[
         ("reads", site.site.reads_per_minute.to_string()),
         ("writes", site.site.writes_per_minute.to_string()),
@@ -111,7 +111,7 @@ async fn show_with(visit: &Visit, org: &str, slug: &str, form: &Form) -> Result<
         ("network_writes", site.site.network_writes_per_minute.to_string()),
         ("name", site.site.name.clone()),
         ("prefix", site.site.prefix.clone()),
-        ("test", visit.query.get("test").to_owned()),
+        ("test", context.query.get("test").to_owned()),
     ]);
     let shown = form.over(limits);
     form_page(&SitePage { shell, site, keys, refused, form: &shown, verdict }, form)
@@ -129,15 +129,15 @@ fn judge(origin: &str, site: &SiteWithOrigins, keys: &SiteKeys) -> Verdict {
     }
     let listed: Vec<Origin> = site.origins.iter().filter_map(|origin| Origin::from_header(origin)).collect();
     let known = site.origins.iter().any(|listed| listed == origin);
-    let differs = if known { Vec::new() } else { key_check::differences(origin, &listed) };
-    Verdict { works: known, detail: key_check::detail(Some(known), &differs) }
+    let differs = if known { Vec::new() } else { origins::differences(origin, &listed) };
+    Verdict { works: known, detail: origins::verdict(Some(known), &differs) }
 }
 
-pub async fn change(visit: &Visit, org: &str, site: &str) -> Result<Response, Problem> {
-    let done = visit.act(org, "site:edit", async |tx| apply(tx, site, &visit.form).await).await;
+pub async fn change(context: &PageContext, org: &str, site: &str) -> Result<Response, Problem> {
+    let done = context.act(org, "site:edit", async |tx| apply(tx, site, &context.form).await).await;
     match done {
         Ok(done) => Ok(to(&format!("/dashboard/{org}/sites/{site}?done={done}"))),
-        Err(problem) => show_with(visit, org, site, &visit.form.again(problem)?).await,
+        Err(problem) => show_with(context, org, site, &context.form.again(problem)?).await,
     }
 }
 
@@ -148,7 +148,7 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
     match form.get("action") {
         "add" | "allow" => {
             let origin = origin()?;
-            if site.origins.len() >= MOST as usize {
+            if site.origins.len() >= MAX_SITES as usize {
                 return Err(Problem::invalid_field("origin", "a site lists 100 origins at the most"));
             }
             store::sites::add_origin(tx, site.site.id, &origin).await?;
@@ -164,10 +164,11 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
         }
         "name" => {
             let mut checked = Checked::default();
-            let Some(Text(name)) = form.take::<Text<NAME_LENGTH>>(&mut checked, "name") else {
+            let Some(name) = form.take::<Text<NAME_LENGTH>>(&mut checked, "name") else {
                 return Err(checked.problem());
             };
-            store::sites::update(tx, slug, &SiteChanges { name: Some(name), ..SiteChanges::default() }).await?;
+            store::sites::update(tx, slug, &SiteChanges { name: Some(name.into_string()), ..SiteChanges::default() })
+                .await?;
             Ok("saved")
         }
         "prefix" => {
@@ -181,9 +182,9 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
         "limits" => {
             let mut checked = Checked::default();
             let mut figure = |name: &str| {
-                let figure = form.get(name).trim().parse().ok().filter(|figure: &u32| *figure <= MOST_A_MINUTE);
+                let figure = form.get(name).trim().parse().ok().filter(|figure: &u32| *figure <= MAX_PER_MINUTE);
                 if figure.is_none() {
-                    checked.fault(name, format!("must be a whole number from 0 to {MOST_A_MINUTE}"));
+                    checked.fault(name, format!("must be a whole number from 0 to {MAX_PER_MINUTE}"));
                 }
                 figure
             };

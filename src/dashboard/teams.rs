@@ -7,16 +7,18 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, to},
+    page_context::{PageContext, Shell, form_page, to},
 };
 use crate::{
-    api::text::{Checked, Text},
     db::OrgTx,
-    problem::Problem,
+    domain::{
+        problem::Problem,
+        text::{Checked, Text},
+    },
     store::{
         self,
-        cursor::Span,
         members::Member,
+        paging::PageRequest,
         sites::Site,
         teams::{Change, Team},
     },
@@ -47,15 +49,16 @@ struct TeamPage<'a> {
     form: &'a Form,
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    list_with(visit, org, &Form::default()).await
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    list_with(context, org, &Form::default()).await
 }
 
-async fn list_with(visit: &Visit, org: &str, form: &Form) -> Result<Response, Problem> {
-    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
-    let (shell, ((teams, next), everybody)) =
-        visit.see(org, "member", async |tx| Ok((store::teams::page(tx, span).await?, everybody(tx).await?))).await?;
-    let next = next.map(|next| visit.query.more(&[], &next));
+async fn list_with(context: &PageContext, org: &str, form: &Form) -> Result<Response, Problem> {
+    let page_request = PageRequest { limit: PAGE, cursor: context.query.some("cursor") };
+    let (shell, ((teams, next), everybody)) = context
+        .see(org, "member", async |tx| Ok((store::teams::page(tx, page_request).await?, everybody(tx).await?)))
+        .await?;
+    let next = next.map(|next| context.query.more(&[], &next));
     let names = everybody.into_iter().map(|member| (member.id, member.name)).collect();
     form_page(&TeamsPage { shell, teams, next, names, form }, form)
 }
@@ -65,7 +68,7 @@ async fn everybody(tx: &mut OrgTx) -> Result<Vec<Member>, Problem> {
     let mut all = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let (mut page, next) = store::members::page(tx, Span { limit: PAGE, cursor: cursor.as_deref() }).await?;
+        let (mut page, next) = store::members::page(tx, PageRequest { limit: PAGE, cursor: cursor.as_deref() }).await?;
         all.append(&mut page);
         if next.is_none() {
             return Ok(all);
@@ -74,32 +77,32 @@ async fn everybody(tx: &mut OrgTx) -> Result<Vec<Member>, Problem> {
     }
 }
 
-pub async fn create(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let made = visit
+pub async fn create(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let made = context
         .act(org, "team:edit", async |tx| {
-            let name = name(&visit.form)?;
+            let name = name(&context.form)?;
             store::teams::create(tx, &Change { name: Some(&name), ..Change::default() }).await
         })
         .await;
     match made {
         Ok(team) => Ok(to(&format!("/dashboard/{org}/teams/{}?done=created", team.id))),
-        Err(problem) => list_with(visit, org, &visit.form.again(problem)?).await,
+        Err(problem) => list_with(context, org, &context.form.again(problem)?).await,
     }
 }
 
 fn name(form: &Form) -> Result<String, Problem> {
     let mut checked = Checked::default();
     let name = form.take::<Text<NAME>>(&mut checked, "name");
-    name.map(|name| name.0).ok_or_else(|| checked.problem())
+    name.map(|name| name.into_string()).ok_or_else(|| checked.problem())
 }
 
-pub async fn show(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
-    show_with(visit, org, id, &Form::default()).await
+pub async fn show(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
+    show_with(context, org, id, &Form::default()).await
 }
 
-async fn show_with(visit: &Visit, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
+async fn show_with(context: &PageContext, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
     let id = read(id)?;
-    let (shell, (team, everybody, sites)) = visit
+    let (shell, (team, everybody, sites)) = context
         .see(org, "member", async |tx| {
             Ok((store::teams::by_id(tx, id).await?, everybody(tx).await?, store::sites::list(tx).await?))
         })
@@ -122,12 +125,12 @@ fn read(id: &str) -> Result<Uuid, Problem> {
     id.parse().map_err(|_| Problem::not_found())
 }
 
-pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
+pub async fn change(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
     let team = read(id)?;
-    match visit.act(org, "team:edit", async |tx| apply(tx, team, &visit.form).await).await {
+    match context.act(org, "team:edit", async |tx| apply(tx, team, &context.form).await).await {
         Ok("deleted") => Ok(to(&format!("/dashboard/{org}/teams?done=deleted"))),
         Ok(done) => Ok(to(&format!("/dashboard/{org}/teams/{id}?done={done}"))),
-        Err(problem) => show_with(visit, org, id, &visit.form.again(problem)?).await,
+        Err(problem) => show_with(context, org, id, &context.form.again(problem)?).await,
     }
 }
 

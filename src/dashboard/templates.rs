@@ -14,14 +14,14 @@ use uuid::Uuid;
 use self::draft::Draft;
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
 };
 use crate::{
     db::{Access, OrgTx},
-    problem::{Code, FieldError, Problem},
+    domain::problem::{Code, FieldError, Problem},
     store::{
         self,
-        cursor::Span,
+        paging::PageRequest,
         sites::Site,
         templates::{Change, Forms, Score},
         workflow::Priority,
@@ -30,7 +30,7 @@ use crate::{
 
 /// Forms of a page.
 const PAGE: u32 = 50;
-const CHOICES: Span<'static> = Span { limit: 100, cursor: None };
+const CHOICES: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
 
 #[derive(askama::Template)]
 #[template(path = "templates.html")]
@@ -55,16 +55,16 @@ impl TemplatesPage<'_> {
     }
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let span = Span { limit: PAGE, cursor: visit.query.some("cursor") };
-    let site = visit.query.some("site");
-    let (shell, ((forms, next), sites)) = visit
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let page_request = PageRequest { limit: PAGE, cursor: context.query.some("cursor") };
+    let site = context.query.some("site");
+    let (shell, ((forms, next), sites)) = context
         .see(org, "member", async |tx| {
-            Ok((store::templates::page(tx, span, site).await?, store::sites::list(tx).await?))
+            Ok((store::templates::page(tx, page_request, site).await?, store::sites::list(tx).await?))
         })
         .await?;
-    let next = next.map(|next| visit.query.more(&["site"], &next));
-    html(&TemplatesPage { shell, forms, next, sites, query: &visit.query })
+    let next = next.map(|next| context.query.more(&["site"], &next));
+    html(&TemplatesPage { shell, forms, next, sites, query: &context.query })
 }
 
 #[derive(askama::Template)]
@@ -147,12 +147,12 @@ struct Shown<'a> {
     form: Option<&'a Form>,
 }
 
-pub async fn show(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
-    show_with(visit, org, read(id)?, Shown::default()).await
+pub async fn show(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
+    show_with(context, org, read(id)?, Shown::default()).await
 }
 
-async fn show_with(visit: &Visit, org: &str, id: Option<Uuid>, shown: Shown<'_>) -> Result<Response, Problem> {
-    let (shell, (forms, sites, priorities)) = visit
+async fn show_with(context: &PageContext, org: &str, id: Option<Uuid>, shown: Shown<'_>) -> Result<Response, Problem> {
+    let (shell, (forms, sites, priorities)) = context
         .see(org, if id.is_some() { "member" } else { "template:edit" }, async |tx| {
             let forms = match id {
                 Some(id) => store::templates::by_id(tx, id).await?,
@@ -185,64 +185,64 @@ async fn show_with(visit: &Visit, org: &str, id: Option<Uuid>, shown: Shown<'_>)
     form_page(&TemplatePage { shell, kept, version, draft, sites, priorities, score, form, faults }, form)
 }
 
-pub async fn change(visit: &Visit, org: &str, id: &str) -> Result<Response, Problem> {
-    let (id, form) = (read(id)?, &visit.form);
+pub async fn change(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
+    let (id, form) = (read(id)?, &context.form);
     let mut draft = Draft::read(form);
     match (form.get("action"), id) {
         ("save", _) => {
             draft.prune();
-            let saved = visit.act(org, "template:edit", async |tx| save(tx, id, &draft, form).await).await;
+            let saved = context.act(org, "template:edit", async |tx| save(tx, id, &draft, form).await).await;
             match saved {
                 Ok(id) => Ok(to(&format!("/dashboard/{org}/templates/{id}?done=saved"))),
-                Err(problem) => refused(visit, org, id, draft, problem).await,
+                Err(problem) => refused(context, org, id, draft, problem).await,
             }
         }
         ("preview", _) => {
             draft.prune();
-            let scored = visit.try_out(org, "template:edit", async |tx| preview(tx, id, &draft).await).await;
-            tried(visit, org, id, draft, scored).await
+            let scored = context.try_out(org, "template:edit", async |tx| preview(tx, id, &draft).await).await;
+            tried(context, org, id, draft, scored).await
         }
         // Whoever may not edit the form tries it as it is kept.
         ("try", Some(kept)) => {
-            let mut tx = visit.enter(Access::Read, org, "member").await?;
+            let mut tx = context.enter(Access::Read, org, "member").await?;
             let scored = score(&mut tx, kept, &draft).await;
             let scored = tx.finish(scored).await;
-            tried(visit, org, id, draft, scored).await
+            tried(context, org, id, draft, scored).await
         }
         ("delete", Some(id)) => {
-            let deleted = visit.act(org, "template:edit", async |tx| delete(tx, id, form).await).await;
+            let deleted = context.act(org, "template:edit", async |tx| delete(tx, id, form).await).await;
             match deleted {
                 Ok(()) => Ok(to(&format!("/dashboard/{org}/templates?done=deleted"))),
                 Err(problem) => {
                     let again = form.again(problem)?;
-                    show_with(visit, org, Some(id), Shown { form: Some(&again), ..Shown::default() }).await
+                    show_with(context, org, Some(id), Shown { form: Some(&again), ..Shown::default() }).await
                 }
             }
         }
         (action, _) => {
-            visit.enter(Access::Read, org, "template:edit").await?.finish(Ok(())).await?;
+            context.enter(Access::Read, org, "template:edit").await?.finish(Ok(())).await?;
             if !draft.edit(action) {
                 let problem = Problem::invalid_field("action", "is none that this page has");
-                return refused(visit, org, id, draft, problem).await;
+                return refused(context, org, id, draft, problem).await;
             }
-            show_with(visit, org, id, Shown { draft: Some(draft), form: Some(form), score: None }).await
+            show_with(context, org, id, Shown { draft: Some(draft), form: Some(form), score: None }).await
         }
     }
 }
 
 async fn refused(
-    visit: &Visit,
+    context: &PageContext,
     org: &str,
     id: Option<Uuid>,
     draft: Draft,
     problem: Problem,
 ) -> Result<Response, Problem> {
-    let again = visit.form.again(problem)?;
-    show_with(visit, org, id, Shown { draft: Some(draft), form: Some(&again), score: None }).await
+    let again = context.form.again(problem)?;
+    show_with(context, org, id, Shown { draft: Some(draft), form: Some(&again), score: None }).await
 }
 
 async fn tried(
-    visit: &Visit,
+    context: &PageContext,
     org: &str,
     id: Option<Uuid>,
     draft: Draft,
@@ -250,9 +250,10 @@ async fn tried(
 ) -> Result<Response, Problem> {
     match scored {
         Ok(score) => {
-            show_with(visit, org, id, Shown { draft: Some(draft), score: Some(score), form: Some(&visit.form) }).await
+            show_with(context, org, id, Shown { draft: Some(draft), score: Some(score), form: Some(&context.form) })
+                .await
         }
-        Err(problem) => refused(visit, org, id, draft, problem).await,
+        Err(problem) => refused(context, org, id, draft, problem).await,
     }
 }
 

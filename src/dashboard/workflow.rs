@@ -5,16 +5,18 @@ use uuid::Uuid;
 
 use super::{
     form::Form,
-    visit::{Shell, Visit, form_page, html, to},
+    page_context::{PageContext, Shell, form_page, html, to},
 };
 use crate::{
-    api::text::{Checked, Text},
     db::OrgTx,
-    problem::Problem,
+    domain::{
+        problem::Problem,
+        text::{Checked, Text},
+    },
     store::{
         self,
-        cursor::Span,
         order::List,
+        paging::PageRequest,
         workflow::{Category, Change, Priority, Status},
     },
 };
@@ -110,9 +112,9 @@ struct WorkflowPage {
     lists: [(Kind, Vec<Entry>, Option<String>); 2],
 }
 
-pub async fn list(visit: &Visit, org: &str) -> Result<Response, Problem> {
-    let of = |kind: Kind| Span { limit: PAGE, cursor: visit.query.some(kind.path()) };
-    let (shell, (statuses, priorities)) = visit
+pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem> {
+    let of = |kind: Kind| PageRequest { limit: PAGE, cursor: context.query.some(kind.path()) };
+    let (shell, (statuses, priorities)) = context
         .see(org, "status:read", async |tx| {
             let statuses = store::workflow::statuses(tx, of(Kind::Status)).await?;
             Ok((statuses, store::workflow::priorities(tx, of(Kind::Priority)).await?))
@@ -142,13 +144,19 @@ fn read(id: &str) -> Result<Option<Uuid>, Problem> {
     }
 }
 
-pub async fn edit(visit: &Visit, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
-    edit_with(visit, org, Kind::read(kind)?, read(id)?, &Form::default()).await
+pub async fn edit(context: &PageContext, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
+    edit_with(context, org, Kind::read(kind)?, read(id)?, &Form::default()).await
 }
 
-async fn edit_with(visit: &Visit, org: &str, kind: Kind, id: Option<Uuid>, form: &Form) -> Result<Response, Problem> {
+async fn edit_with(
+    context: &PageContext,
+    org: &str,
+    kind: Kind,
+    id: Option<Uuid>,
+    form: &Form,
+) -> Result<Response, Problem> {
     let permission = if id.is_some() { kind.may_read() } else { kind.may_edit() };
-    let (shell, entry) = visit
+    let (shell, entry) = context
         .see(org, permission, async |tx| match (id, kind) {
             (None, _) => Ok(None),
             (Some(id), Kind::Status) => store::workflow::status(tx, id).await.map(|row| Some(row.into())),
@@ -162,11 +170,11 @@ async fn edit_with(visit: &Visit, org: &str, kind: Kind, id: Option<Uuid>, form:
     form_page(&EditPage { shell, kind, entry, form: &shown }, form)
 }
 
-pub async fn change(visit: &Visit, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
+pub async fn change(context: &PageContext, org: &str, kind: &str, id: &str) -> Result<Response, Problem> {
     let (kind, id) = (Kind::read(kind)?, read(id)?);
-    match visit.act(org, kind.may_edit(), async |tx| apply(tx, kind, id, &visit.form).await).await {
+    match context.act(org, kind.may_edit(), async |tx| apply(tx, kind, id, &context.form).await).await {
         Ok(done) => Ok(to(&format!("/dashboard/{org}/workflow?done={done}"))),
-        Err(problem) => edit_with(visit, org, kind, id, &visit.form.again(told(problem))?).await,
+        Err(problem) => edit_with(context, org, kind, id, &context.form.again(told(problem))?).await,
     }
 }
 
@@ -189,7 +197,7 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
             Ok("saved")
         }
         "up" | "down" | "move" => {
-            store::order::shift(tx, kind.list(), id, form.step()?).await?;
+            store::order::reorder(tx, kind.list(), id, form.step()?).await?;
             Ok("moved")
         }
         "delete" if form.get("sure") != "yes" => {
@@ -232,7 +240,7 @@ fn typed(kind: Kind, form: &Form) -> Result<(String, Option<Category>), Problem>
         checked.fault("category", "must be one of these".to_owned());
     }
     match name {
-        Some(Text(name)) if checked.is_empty() => Ok((name, category.filter(|_| kind.is_status()))),
+        Some(name) if checked.is_empty() => Ok((name.into_string(), category.filter(|_| kind.is_status()))),
         _ => Err(checked.problem()),
     }
 }

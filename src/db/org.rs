@@ -8,8 +8,8 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Access, Exchange, OF_A_COMMAND, Pool, connect_options};
-use crate::{
+use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, connect_options};
+use crate::domain::{
     keys::Sha256Digest,
     problem::{Code, Problem},
 };
@@ -27,7 +27,7 @@ pub enum Credential {
 }
 
 /// What a request brings to the agents' gate: digests only.
-pub struct AgentKnock<'a> {
+pub struct AgentEntryRequest<'a> {
     pub access: Access,
     pub credential: Credential,
     /// Digest of the slug of the org that the request names.
@@ -81,27 +81,27 @@ impl AgentGate {
     ///
     /// # Errors
     /// `503` when no connection is to be had; a refused credential is a verdict and no error.
-    pub async fn enter(&self, knock: &AgentKnock<'_>) -> Result<AgentVerdict, Problem> {
-        let begin = match knock.access {
+    pub async fn enter(&self, entry_request: &AgentEntryRequest<'_>) -> Result<AgentVerdict, Problem> {
+        let begin = match entry_request.access {
             Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Access::Write => "BEGIN READ WRITE",
         };
-        let entered = self.pool.start(|mut exchange| async {
-            sqlx::raw_sql(begin).execute(exchange.connection()).await?;
-            let query = knock.bound("select * from auth.enter_org($1, $2, $3, $4)");
-            let row = query.fetch_one(exchange.connection()).await?;
-            Ok((exchange, row))
+        let entered = self.pool.start(|mut lease| async {
+            sqlx::raw_sql(begin).execute(lease.connection()).await?;
+            let query = entry_request.bound("select * from auth.enter_org($1, $2, $3, $4)");
+            let row = query.fetch_one(lease.connection()).await?;
+            Ok((lease, row))
         });
-        let (exchange, row) = entered.await?;
+        let (lease, row) = entered.await?;
         let refusal = match row.try_get::<&str, _>("verdict")? {
             "entered" => {
-                let actor = actor(&row, knock.credential)?;
-                return Ok(AgentVerdict::Entered(OrgTx { exchange, actor: Some(actor) }));
+                let actor = actor(&row, entry_request.credential)?;
+                return Ok(AgentVerdict::Entered(OrgTx { lease, actor: Some(actor) }));
             }
             "no_org" => AgentVerdict::NoOrg,
             _ => AgentVerdict::Unknown,
         };
-        exchange.roll_back().await?;
+        lease.roll_back().await?;
         Ok(refusal)
     }
 
@@ -111,9 +111,9 @@ impl AgentGate {
     /// Those of the statement, and `503` when no connection is to be had.
     pub async fn ask(&self, query: Query<'_, Postgres, PgArguments>) -> Result<PgRow, Problem> {
         // BEGIN is the test of the connection, after which the function itself is tried once.
-        let mut exchange = self.pool.begin("BEGIN").await?;
-        let row = query.fetch_one(exchange.connection()).await.map_err(Problem::from);
-        exchange.end(row).await
+        let mut lease = self.pool.begin("BEGIN").await?;
+        let row = query.fetch_one(lease.connection()).await.map_err(Problem::from);
+        lease.end(row).await
     }
 
     /// The pool, for the start-up checks.
@@ -122,7 +122,7 @@ impl AgentGate {
     }
 }
 
-impl AgentKnock<'_> {
+impl AgentEntryRequest<'_> {
     /// A call of one of the resolvers, with the digests as its parameters.
     fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
         let (session, machine_key): (&[u8], &[u8]) = match &self.credential {
@@ -147,7 +147,7 @@ fn actor(row: &PgRow, credential: Credential) -> Result<Actor, sqlx::Error> {
 /// A transaction within an org: row-level security filters every statement by it, and for an agent by what they may do
 /// there. Dropped without [`OrgTx::finish`] or [`OrgTx::commit`], it closes its connection, which rolls back.
 pub struct OrgTx {
-    exchange: Exchange,
+    lease: ConnectionLease,
     actor: Option<Actor>,
 }
 
@@ -186,7 +186,7 @@ impl OrgTx {
 
     /// For `store/` only: every statement goes through here.
     pub fn connection(&mut self) -> &mut PgConnection {
-        self.exchange.connection()
+        self.lease.connection()
     }
 
     /// Commits.
@@ -194,7 +194,7 @@ impl OrgTx {
     /// # Errors
     /// When PostgreSQL does not commit.
     pub async fn commit(self) -> Result<(), Problem> {
-        self.exchange.end(Ok(())).await
+        self.lease.end(Ok(())).await
     }
 
     /// Commits when `result` is good, rolls back when it is not, and passes it on.
@@ -202,7 +202,7 @@ impl OrgTx {
     /// # Errors
     /// Those of `result`; `5xx` when the commit itself fails.
     pub async fn finish<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
-        self.exchange.end(result).await
+        self.lease.end(result).await
     }
 
     /// Rolls back, however good `result` is, and passes it on: what was tried out is not kept.
@@ -210,7 +210,7 @@ impl OrgTx {
     /// # Errors
     /// Those of `result`; `5xx` when PostgreSQL does not answer.
     pub async fn undo<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
-        self.exchange.roll_back().await?;
+        self.lease.roll_back().await?;
         result
     }
 }
@@ -236,8 +236,8 @@ impl Operator {
     /// # Errors
     /// `503` when the database cannot be reached.
     pub async fn begin(&self) -> Result<OrgTx, Problem> {
-        let exchange = self.pool.begin("BEGIN; SET LOCAL ROLE vicket_operator").await?;
-        Ok(OrgTx { exchange, actor: None })
+        let lease = self.pool.begin("BEGIN; SET LOCAL ROLE vicket_operator").await?;
+        Ok(OrgTx { lease, actor: None })
     }
 
     /// A transaction within the org of this slug.

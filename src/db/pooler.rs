@@ -8,8 +8,9 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use sqlx::{Connection as _, PgConnection};
 
+use super::error::mixed_statements;
 use super::{CONNECT, ENTER, Pool};
-use crate::problem::{Problem, mixed_statements};
+use crate::domain::problem::Problem;
 
 /// Bounds a question to a connection that waits for one that another holds.
 const ANSWER: Duration = Duration::from_secs(1);

@@ -7,15 +7,15 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Access, Exchange, Pool};
-use crate::{
+use super::{Access, ConnectionLease, Pool};
+use crate::domain::{
     keys::{Sha256Digest, TicketToken},
     problem::Problem,
 };
 
 /// What a request brings to the gate: digests only.
 #[derive(Clone, Copy)]
-pub struct Knock {
+pub struct EntryRequest {
     pub access: Access,
     pub key: Sha256Digest,
     /// Digest of the `Origin` header as it was sent.
@@ -83,8 +83,8 @@ impl WidgetGate {
     ///
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
-    pub async fn prove(&self, knock: &Knock) -> Result<Verdict<Entry>, Problem> {
-        let row = self.pool.ask(|| knock.bound("select * from auth.enter($1, $2, $3)")).await?;
+    pub async fn prove(&self, entry_request: &EntryRequest) -> Result<Verdict<Entry>, Problem> {
+        let row = self.pool.ask(|| entry_request.bound("select * from auth.enter($1, $2, $3)")).await?;
         Ok(verdict(&row)?)
     }
 
@@ -92,22 +92,22 @@ impl WidgetGate {
     ///
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
-    pub async fn enter(&self, knock: &Knock) -> Result<Verdict, Problem> {
-        let begin = match knock.access {
+    pub async fn enter(&self, entry_request: &EntryRequest) -> Result<Verdict, Problem> {
+        let begin = match entry_request.access {
             Access::Read => "BEGIN READ ONLY",
             Access::Write => "BEGIN READ WRITE",
         };
-        let entered = self.pool.start(|mut exchange| async {
-            sqlx::raw_sql(begin).execute(exchange.connection()).await?;
-            let query = knock.bound("select * from auth.enter_site($1, $2, $3)");
-            let row = query.fetch_one(exchange.connection()).await?;
-            Ok((exchange, row))
+        let entered = self.pool.start(|mut lease| async {
+            sqlx::raw_sql(begin).execute(lease.connection()).await?;
+            let query = entry_request.bound("select * from auth.enter_site($1, $2, $3)");
+            let row = query.fetch_one(lease.connection()).await?;
+            Ok((lease, row))
         });
-        let (exchange, row) = entered.await?;
+        let (lease, row) = entered.await?;
         match verdict(&row)? {
-            Verdict::Entered(entry) => Ok(Verdict::Entered(SiteTx { exchange, entry, issued_token: None })),
+            Verdict::Entered(entry) => Ok(Verdict::Entered(SiteTx { lease, entry, issued_token: None })),
             Verdict::Unknown { origin_known } => {
-                exchange.roll_back().await?;
+                lease.roll_back().await?;
                 Ok(Verdict::Unknown { origin_known })
             }
         }
@@ -128,7 +128,7 @@ impl WidgetGate {
     }
 }
 
-impl Knock {
+impl EntryRequest {
     /// A call of one of the resolvers, with the digests as its parameters.
     fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
         let [origin, ticket]: [&[u8]; 2] =
@@ -166,7 +166,7 @@ fn entry(row: &PgRow) -> Result<Entry, sqlx::Error> {
 /// A transaction that already is a site: row-level security filters every statement by it. Dropped without
 /// [`SiteTx::finish`], it closes its connection, which rolls back.
 pub struct SiteTx {
-    exchange: Exchange,
+    lease: ConnectionLease,
     entry: Entry,
     issued_token: Option<TicketToken>,
 }
@@ -179,7 +179,7 @@ impl SiteTx {
 
     /// For `store/` only: every statement goes through here.
     pub fn connection(&mut self) -> &mut PgConnection {
-        self.exchange.connection()
+        self.lease.connection()
     }
 
     /// Keeps the token whose digest this transaction entered with, for the ticket that it may insert.
@@ -200,6 +200,6 @@ impl SiteTx {
     /// # Errors
     /// Those of `result`; `5xx` when the commit itself fails.
     pub async fn finish<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
-        self.exchange.end(result).await
+        self.lease.end(result).await
     }
 }

@@ -6,10 +6,9 @@ use uuid::Uuid;
 
 use super::random_text;
 use crate::{
-    auth::password,
     db::{Operator, OrgTx},
-    origins::Origin,
-    problem::Problem,
+    domain::{origins::Origin, problem::Problem},
+    passwords,
     store::{
         self,
         content::{NewArticle, NewFaq, NewTicket},
@@ -262,7 +261,7 @@ pub async fn seed(operator: &Operator, page: Option<&str>) -> anyhow::Result<(De
 async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Result<()> {
     for (email, name, role) in plan.people {
         let password = random_text()?;
-        let hash = password::hash(&password);
+        let hash = passwords::hash(&password);
         let user = store::orgs::create_user(tx, email, name, &hash.to_string()).await.map_err(failed)?;
         store::orgs::add_member(tx, user, role).await.map_err(failed)?;
         let user =
@@ -292,7 +291,7 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<
     for planned in plan.tickets {
         ticket(tx, site.id, planned).await.map_err(failed)?;
     }
-    let key = store::keys::create(tx, site.id).await.map_err(failed)?;
+    let key = store::site_keys::create(tx, site.id).await.map_err(failed)?;
     Ok(DemoSite {
         org: org.slug.to_owned(),
         slug: plan.slug.to_owned(),

@@ -19,8 +19,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
+    cli::{DevArgs, Switch},
     commands::serve::{self, Settings},
-    config::{DevArgs, Switch},
     db,
     limits::Limits,
     migrate::{self, Passwords},

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
-    config::DemoPorts,
+    cli::DemoPorts,
     scaffold::{self, Page},
     server,
 };

@@ -8,17 +8,15 @@ use sqlx::{
     migrate::{Migrate as _, Migration},
 };
 
-use super::{
-    Files, Moment, Patience, bound,
-    files::name,
-    is_of, judge,
+use super::{Moment, Patience, bound, is_of, judge, millis, waits::Watch};
+use crate::migrations::{
+    files::Files,
     ledger::{self, TABLE},
-    millis,
+    name,
     statements::{self, Kind, Statement},
-    waits::Watch,
 };
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// One change, in its lane, again and again while others are in its way.
 ///
@@ -63,7 +61,7 @@ pub async fn run(
             "given up for now, so that traffic goes on"
         );
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
         attempt += 1;
     }
 }

@@ -18,9 +18,11 @@ use sqlx::{
     postgres::types::Oid,
 };
 
-use super::{
-    Files, Patience, ROLES, TABLE, bound, change::moment, connect, is_of, judge, ledger, millis, name, options,
-    statements, take_turn, waits::Watch,
+use super::{Patience, ROLES, bound, change::moment, connect, is_of, judge, millis, options, take_turn, waits::Watch};
+use crate::migrations::{
+    files::Files,
+    ledger::{self, TABLE},
+    name, statements,
 };
 
 /// How it looks.

@@ -4,8 +4,8 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cursor::{self, Place, Span};
-use crate::{db::SiteTx, problem::Problem};
+use super::paging::{self, Keyset, PageRequest};
+use crate::{db::SiteTx, domain::problem::Problem};
 
 /// An article in a list.
 #[derive(Debug, FromRow)]
@@ -22,12 +22,12 @@ pub struct Summary {
 
 impl Summary {
     /// Its place in a list of this order, for the cursor.
-    fn place(&self, order: Order) -> Place {
+    fn place(&self, order: Order) -> Keyset {
         let figure = match order {
-            Order::Newest => cursor::micros(self.published_at),
+            Order::Newest => paging::micros(self.published_at),
             Order::Popular | Order::Relevant => self.rank,
         };
-        Place { figure, id: self.id }
+        Keyset { figure, id: self.id }
     }
 }
 
@@ -57,7 +57,7 @@ pub enum Order {
 /// One page of a list.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    pub span: Span<'a>,
+    pub page_request: PageRequest<'a>,
     pub order: Order,
     /// Full-text search, in the syntax that web search engines use.
     pub search: Option<&'a str>,
@@ -128,15 +128,15 @@ pub async fn page(tx: &mut SiteTx, wanted: &Wanted<'_>) -> Result<(Vec<Summary>,
         Order::Popular => (b'p', POPULAR),
         Order::Relevant => (b'r', RELEVANT),
     };
-    let after = wanted.span.after(tag)?;
+    let after = wanted.page_request.after(tag)?;
     let rows: Vec<Summary> = sqlx::query_as(sql)
         .bind(after.map(|place| place.figure))
         .bind(after.map(|place| place.id))
-        .bind(wanted.span.fetch())
+        .bind(wanted.page_request.fetch())
         .bind(wanted.search)
         .fetch_all(tx.connection())
         .await?;
-    Ok(wanted.span.cut(rows, |last| cursor::write(tag, last.place(wanted.order))))
+    Ok(wanted.page_request.into_page(rows, |last| paging::write(tag, last.place(wanted.order))))
 }
 
 /// The published article of this slug.

@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 use super::tickets::{self, Submission};
 use crate::{
-    api::upload::File,
     db::{OrgTx, SiteTx},
-    keys::Sha256Digest,
-    problem::{Code, Problem},
+    domain::{
+        files::File,
+        keys::Sha256Digest,
+        problem::{Code, Problem},
+    },
 };
 
 /// A file of a message, without its bytes.

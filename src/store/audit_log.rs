@@ -10,8 +10,8 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cursor::{self, Place, Span};
-use crate::{db::OrgTx, problem::Problem};
+use super::paging::{self, Keyset, PageRequest};
+use crate::{db::OrgTx, domain::problem::Problem};
 pub use chain::{Chain, Standing, verify};
 pub use checkpoint::{Checkpoint, PublicKey, SigningKey};
 pub use months::{Detached, Month, detach, oldest};
@@ -48,7 +48,7 @@ pub struct Filter<'a> {
 /// `400 invalid_cursor`.
 pub async fn page(
     tx: &mut OrgTx,
-    span: Span<'_>,
+    page_request: PageRequest<'_>,
     filter: &Filter<'_>,
 ) -> Result<(Vec<Entry>, Option<String>), Problem> {
     let rows: Vec<Entry> = sqlx::query_as(
@@ -64,11 +64,11 @@ pub async fn page(
         order by l.seq desc
         limit $4",
     )
-    .bind(span.after(b'a')?.map(|place| place.figure))
+    .bind(page_request.after(b'a')?.map(|place| place.figure))
     .bind(filter.object_kind)
     .bind(filter.actor)
-    .bind(span.fetch())
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |entry| cursor::write(b'a', Place { figure: entry.seq, id: Uuid::nil() })))
+    Ok(page_request.into_page(rows, |entry| paging::write(b'a', Keyset { figure: entry.seq, id: Uuid::nil() })))
 }

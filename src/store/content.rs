@@ -3,7 +3,10 @@
 
 use uuid::Uuid;
 
-use crate::{db::OrgTx, markdown, problem::Problem};
+use crate::{
+    db::OrgTx,
+    domain::{markdown, problem::Problem},
+};
 
 /// An article to write. `site_id: None` serves all sites of the org.
 #[derive(Debug)]

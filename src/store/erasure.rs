@@ -2,7 +2,7 @@
 
 use crate::{
     db::OrgTx,
-    problem::{Code, Problem},
+    domain::problem::{Code, Problem},
 };
 
 /// One kind of thing that names a person.

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{db::SiteTx, problem::Problem};
+use crate::{db::SiteTx, domain::problem::Problem};
 
 #[derive(Debug, FromRow)]
 pub struct Faq {
@@ -15,7 +15,7 @@ pub struct Faq {
 }
 
 /// How many FAQs one answer holds at the most: a page of questions, not an archive.
-pub const MOST: i64 = 500;
+pub const MAX_FAQS: i64 = 500;
 
 /// The published FAQs, in the order that people chose.
 ///
@@ -28,7 +28,7 @@ pub async fn all(tx: &mut SiteTx) -> Result<Vec<Faq>, Problem> {
         order by f.position, f.id
         limit $1",
     )
-    .bind(MOST)
+    .bind(MAX_FAQS)
     .fetch_all(tx.connection())
     .await?;
     Ok(rows)

@@ -5,14 +5,14 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    cursor::{self, Place, Span},
-    slugs,
-};
+use super::paging::{self, Keyset, PageRequest};
+use crate::domain::slugs;
 use crate::{
     db::OrgTx,
-    markdown,
-    problem::{Code, Problem},
+    domain::{
+        markdown,
+        problem::{Code, Problem},
+    },
 };
 
 /// The longest slug of an article, characters.
@@ -106,11 +106,11 @@ macro_rules! faqs {
 /// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
 pub async fn articles(
     tx: &mut OrgTx,
-    span: Span<'_>,
+    page_request: PageRequest<'_>,
     filter: &Filter<'_>,
 ) -> Result<(Vec<Article>, Option<String>), Problem> {
     let site = site_id(tx, filter.site).await?;
-    let after = span.after(b'd')?;
+    let after = page_request.after(b'd')?;
     let rows: Vec<Article> = sqlx::query_as(articles!(
         "where ($1::bigint is null
             or (a.created_at, a.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
@@ -125,10 +125,11 @@ pub async fn articles(
     .bind(site)
     .bind(filter.status)
     .bind(filter.search)
-    .bind(span.fetch())
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |row| cursor::write(b'd', Place { figure: cursor::micros(row.created_at), id: row.id })))
+    Ok(page_request
+        .into_page(rows, |row| paging::write(b'd', Keyset { figure: paging::micros(row.created_at), id: row.id })))
 }
 
 /// The article of this id.
@@ -252,9 +253,13 @@ pub async fn delete_article(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
 ///
 /// # Errors
 /// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
-pub async fn faqs(tx: &mut OrgTx, span: Span<'_>, filter: &Filter<'_>) -> Result<(Vec<Faq>, Option<String>), Problem> {
+pub async fn faqs(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+    filter: &Filter<'_>,
+) -> Result<(Vec<Faq>, Option<String>), Problem> {
     let site = site_id(tx, filter.site).await?;
-    let after = span.after(b'f')?;
+    let after = page_request.after(b'f')?;
     // Ascending, by place and id, as the support page shows them.
     let rows: Vec<Faq> = sqlx::query_as(faqs!(
         "where ($1::bigint is null or (f.position, f.id) > ($1::integer, $2))
@@ -269,10 +274,10 @@ pub async fn faqs(tx: &mut OrgTx, span: Span<'_>, filter: &Filter<'_>) -> Result
     .bind(site)
     .bind(filter.status)
     .bind(filter.search)
-    .bind(span.fetch())
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |row| cursor::write(b'f', Place { figure: i64::from(row.position), id: row.id })))
+    Ok(page_request.into_page(rows, |row| paging::write(b'f', Keyset { figure: i64::from(row.position), id: row.id })))
 }
 
 /// The FAQ of this id.

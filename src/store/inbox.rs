@@ -7,14 +7,16 @@ use uuid::Uuid;
 
 use super::{
     attachments::{self, Attachment},
-    cursor::{self, Place, Span},
     help,
+    paging::{self, Keyset, PageRequest},
     workflow::Category,
 };
 use crate::{
     db::OrgTx,
-    problem::{Code, Problem},
-    references::{Prefix, Sought},
+    domain::{
+        problem::{Code, Problem},
+        references::{Prefix, Sought},
+    },
 };
 
 /// A ticket in the inbox.
@@ -87,11 +89,11 @@ macro_rules! tickets {
 /// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
 pub async fn page(
     tx: &mut OrgTx,
-    span: Span<'_>,
+    page_request: PageRequest<'_>,
     filter: &Filter<'_>,
 ) -> Result<(Vec<Ticket>, Option<String>), Problem> {
     let site = help::site_id(tx, filter.site).await?;
-    let after = span.after(b'i')?;
+    let after = page_request.after(b'i')?;
     let Sought { prefix, number, words } = filter.search.map(Sought::of).unwrap_or_default();
     let assignee = match filter.assignee {
         Some(Assignee::User(id)) => Some(id),
@@ -139,10 +141,11 @@ pub async fn page(
     .bind(number)
     .bind(words)
     .bind(prefix.as_ref().map(Prefix::as_str))
-    .bind(span.fetch())
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |row| cursor::write(b'i', Place { figure: cursor::micros(row.created_at), id: row.id })))
+    Ok(page_request
+        .into_page(rows, |row| paging::write(b'i', Keyset { figure: paging::micros(row.created_at), id: row.id })))
 }
 
 /// When a ticket that whoever asks may see was last changed, in microseconds since 1970; `None` without any.
@@ -154,7 +157,7 @@ pub async fn latest_change(tx: &mut OrgTx) -> Result<Option<i64>, Problem> {
         sqlx::query_scalar("select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1")
             .fetch_optional(tx.connection())
             .await?;
-    Ok(latest.map(cursor::micros))
+    Ok(latest.map(paging::micros))
 }
 
 /// A message of a conversation, internal notes included.

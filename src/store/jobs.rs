@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{OrgTx, Worker},
-    problem::Problem,
+    domain::problem::Problem,
 };
 
 /// One batch of one job.

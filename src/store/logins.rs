@@ -5,8 +5,10 @@ use sqlx::Row as _;
 
 use crate::{
     db::AgentGate,
-    keys::{InvitationToken, SessionToken, Sha256Digest},
-    problem::{Code, Problem},
+    domain::{
+        keys::{InvitationToken, SessionToken, Sha256Digest},
+        problem::{Code, Problem},
+    },
 };
 
 /// Algorithm, parameters and salt of a person's password; `None` for a stranger.

@@ -4,8 +4,11 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cursor::{self, Place, Span};
-use crate::{db::OrgTx, keys::MachineKey, problem::Problem};
+use super::paging::{self, Keyset, PageRequest};
+use crate::{
+    db::OrgTx,
+    domain::{keys::MachineKey, problem::Problem},
+};
 
 /// What may be shown of a machine key.
 #[derive(Debug, FromRow)]
@@ -47,8 +50,11 @@ macro_rules! select {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<MachineKeyRow>, Option<String>), Problem> {
-    let after = span.after(b'k')?;
+pub async fn page(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<MachineKeyRow>, Option<String>), Problem> {
+    let after = page_request.after(b'k')?;
     let sql = select!(
         "where $1::bigint is null
           or (k.created_at, k.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2)
@@ -58,10 +64,11 @@ pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<MachineKeyRow>,
     let rows: Vec<MachineKeyRow> = sqlx::query_as(sql)
         .bind(after.map(|place| place.figure))
         .bind(after.map(|place| place.id))
-        .bind(span.fetch())
+        .bind(page_request.fetch())
         .fetch_all(tx.connection())
         .await?;
-    Ok(span.cut(rows, |key| cursor::write(b'k', Place { figure: cursor::micros(key.created_at), id: key.id })))
+    Ok(page_request
+        .into_page(rows, |key| paging::write(b'k', Keyset { figure: paging::micros(key.created_at), id: key.id })))
 }
 
 /// Creates a machine key.

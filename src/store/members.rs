@@ -6,13 +6,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    cursor::{self, Span},
     logins,
+    paging::{self, PageRequest},
 };
 use crate::{
     db::OrgTx,
-    keys::InvitationToken,
-    problem::{Code, Problem},
+    domain::{
+        keys::InvitationToken,
+        problem::{Code, Problem},
+    },
 };
 
 /// What a member may do, in one word.
@@ -49,7 +51,10 @@ pub struct Membership {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn memberships(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Membership>, Option<String>), Problem> {
+pub async fn memberships(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<Membership>, Option<String>), Problem> {
     let rows: Vec<Membership> = sqlx::query_as(
         "select slug, name, created_at, role, permissions
         from ctx.memberships()
@@ -57,11 +62,11 @@ pub async fn memberships(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Membersh
         order by slug
         limit $2",
     )
-    .bind(span.after_text(b'o')?)
-    .bind(span.fetch())
+    .bind(page_request.after_text(b'o')?)
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |org| cursor::write_text(b'o', &org.slug)))
+    Ok(page_request.into_page(rows, |org| paging::write_text(b'o', &org.slug)))
 }
 
 /// The org that the transaction entered, as its member sees it.
@@ -81,7 +86,7 @@ pub async fn own_org(tx: &mut OrgTx) -> Result<Membership, Problem> {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Member>, Option<String>), Problem> {
+pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<Member>, Option<String>), Problem> {
     let rows: Vec<Member> = sqlx::query_as(
         "select m.user_id as id, p.email, p.name, m.role, m.created_at
         from vicket.members m
@@ -90,11 +95,11 @@ pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Member>, Option
         order by p.email
         limit $2",
     )
-    .bind(span.after_text(b'm')?)
-    .bind(span.fetch())
+    .bind(page_request.after_text(b'm')?)
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |member| cursor::write_text(b'm', &member.email)))
+    Ok(page_request.into_page(rows, |member| paging::write_text(b'm', &member.email)))
 }
 
 /// Changes a member's role.
@@ -230,7 +235,10 @@ pub async fn invite(tx: &mut OrgTx, email: &str, role: Role) -> Result<(Invitati
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn invitations(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Invitation>, Option<String>), Problem> {
+pub async fn invitations(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<Invitation>, Option<String>), Problem> {
     let rows: Vec<Invitation> = sqlx::query_as(
         "select id, email, role, invited_by, created_at, expires_at
         from vicket.invitations
@@ -238,11 +246,11 @@ pub async fn invitations(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Invitati
         order by email
         limit $2",
     )
-    .bind(span.after_text(b'i')?)
-    .bind(span.fetch())
+    .bind(page_request.after_text(b'i')?)
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |invitation| cursor::write_text(b'i', &invitation.email)))
+    Ok(page_request.into_page(rows, |invitation| paging::write_text(b'i', &invitation.email)))
 }
 
 /// Revokes an invitation, or all of them.

@@ -6,23 +6,22 @@ pub mod articles;
 pub mod attachments;
 pub mod audit_log;
 pub mod content;
-pub mod cursor;
 pub mod erasure;
 pub mod faqs;
-pub mod figures;
 pub mod help;
 pub mod inbox;
 pub mod jobs;
-pub mod keys;
 pub mod logins;
 pub mod machine_keys;
 pub mod members;
 pub mod order;
 pub mod orgs;
-pub mod origins;
-pub mod replies;
+pub mod paging;
+pub mod saved_replies;
+pub mod site_keys;
+pub mod site_origins;
 pub mod sites;
-pub mod slugs;
+pub mod stats;
 pub mod teams;
 pub mod templates;
 pub mod tickets;
@@ -31,7 +30,7 @@ pub mod workflow;
 
 use sqlx::types::Uuid;
 
-use crate::{db::OrgTx, problem::Problem};
+use crate::{db::OrgTx, domain::problem::Problem};
 
 /// Deletes rows of a table by their ids, as far as whoever asks may; says how many went. No request may DELETE: see
 /// `migrations/0021_removals.sql`.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{db::OrgTx, problem::Problem};
+use crate::{db::OrgTx, domain::problem::Problem};
 
 /// What has an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum List {
 
 /// Where a row goes.
 #[derive(Debug, Clone, Copy)]
-pub enum Step {
+pub enum Move {
     Up,
     Down,
     /// To where this row is.
@@ -55,7 +55,7 @@ macro_rules! statements {
 ///
 /// # Errors
 /// `404 not_found`, also for the row whose place it is to take.
-pub async fn shift(tx: &mut OrgTx, list: List, id: Uuid, step: Step) -> Result<(), Problem> {
+pub async fn reorder(tx: &mut OrgTx, list: List, id: Uuid, step: Move) -> Result<(), Problem> {
     let (place, renumber) = match list {
         List::Faqs => statements!("vicket.faqs"),
         List::Statuses => statements!("vicket.ticket_statuses"),
@@ -67,9 +67,9 @@ pub async fn shift(tx: &mut OrgTx, list: List, id: Uuid, step: Step) -> Result<(
     };
     let now = place_of(id).await?;
     let then = match step {
-        Step::Up => (now - 1).max(1),
-        Step::Down => now + 1,
-        Step::Over(other) => place_of(other).await?,
+        Move::Up => (now - 1).max(1),
+        Move::Down => now + 1,
+        Move::Over(other) => place_of(other).await?,
     };
     let moved = sqlx::query(renumber).bind(id).bind(then).execute(tx.connection()).await?;
     super::one_row(moved.rows_affected())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     db::OrgTx,
-    problem::{Code, Problem},
+    domain::problem::{Code, Problem},
 };
 
 #[derive(Debug, FromRow)]

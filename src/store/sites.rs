@@ -4,12 +4,14 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cursor::{self, Span};
+use super::paging::{self, PageRequest};
 use crate::{
     db::{OrgTx, SiteLimits, SiteTx},
-    origins::Origin,
-    problem::{Code, FieldError, Problem},
-    references::Prefix,
+    domain::{
+        origins::Origin,
+        problem::{Code, FieldError, Problem},
+        references::Prefix,
+    },
 };
 
 /// What a support page needs to draw itself.
@@ -67,7 +69,7 @@ pub struct SiteWithOrigins {
 }
 
 /// The largest limit, requests a minute.
-pub const MOST_A_MINUTE: u32 = 10_000_000;
+pub const MAX_PER_MINUTE: u32 = 10_000_000;
 
 /// Changes of a site; what is `None` stays.
 #[derive(Debug, Default)]
@@ -117,12 +119,18 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<Site>, Problem> {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<SiteWithOrigins>, Option<String>), Problem> {
+pub async fn page(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<SiteWithOrigins>, Option<String>), Problem> {
     let sql =
         concat!("select ", columns!("from vicket.sites where $1::text is null or slug > $1 order by slug limit $2"));
-    let rows: Vec<Site> =
-        sqlx::query_as(sql).bind(span.after_text(b's')?).bind(span.fetch()).fetch_all(tx.connection()).await?;
-    let (sites, next) = span.cut(rows, |site| cursor::write_text(b's', &site.slug));
+    let rows: Vec<Site> = sqlx::query_as(sql)
+        .bind(page_request.after_text(b's')?)
+        .bind(page_request.fetch())
+        .fetch_all(tx.connection())
+        .await?;
+    let (sites, next) = page_request.into_page(rows, |site| paging::write_text(b's', &site.slug));
     let ids: Vec<Uuid> = sites.iter().map(|site| site.id).collect();
     let listed: Vec<(Uuid, String)> =
         sqlx::query_as("select site_id, origin from vicket.site_origins where site_id = any($1) order by origin")
@@ -243,8 +251,8 @@ async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Res
         return Ok(());
     }
     let figure = |field: &str, value: Option<u32>| match value {
-        Some(value) if value > MOST_A_MINUTE => {
-            Err(Problem::invalid_field(field, format!("at most {MOST_A_MINUTE} a minute")))
+        Some(value) if value > MAX_PER_MINUTE => {
+            Err(Problem::invalid_field(field, format!("at most {MAX_PER_MINUTE} a minute")))
         }
         value => Ok(value.map(u32::cast_signed)),
     };
@@ -334,7 +342,7 @@ pub struct RefusedOrigin {
 pub async fn refused_page(
     tx: &mut OrgTx,
     site_id: Uuid,
-    span: Span<'_>,
+    page_request: PageRequest<'_>,
 ) -> Result<(Vec<RefusedOrigin>, Option<String>), Problem> {
     // The cursor is the origin itself: the list is short, and its order changes while it is read.
     let rows: Vec<RefusedOrigin> = sqlx::query_as(
@@ -347,11 +355,11 @@ pub async fn refused_page(
         limit $3",
     )
     .bind(site_id)
-    .bind(span.after_text(b'r')?)
-    .bind(span.fetch())
+    .bind(page_request.after_text(b'r')?)
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |refused| cursor::write_text(b'r', &refused.origin)))
+    Ok(page_request.into_page(rows, |refused| paging::write_text(b'r', &refused.origin)))
 }
 
 /// Forgets the refused origins of a site.

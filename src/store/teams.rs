@@ -3,10 +3,10 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::cursor::{self, Span};
+use super::paging::{self, PageRequest};
 use crate::{
     db::OrgTx,
-    problem::{Code, Problem},
+    domain::problem::{Code, Problem},
 };
 
 /// A team, with its people and its sites.
@@ -47,13 +47,13 @@ macro_rules! teams {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn page(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Team>, Option<String>), Problem> {
+pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<Team>, Option<String>), Problem> {
     let rows: Vec<Team> = sqlx::query_as(teams!("where $1::text is null or t.name > $1 order by t.name limit $2"))
-        .bind(span.after_text(b'g')?)
-        .bind(span.fetch())
+        .bind(page_request.after_text(b'g')?)
+        .bind(page_request.fetch())
         .fetch_all(tx.connection())
         .await?;
-    Ok(span.cut(rows, |team| cursor::write_text(b'g', &team.name)))
+    Ok(page_request.into_page(rows, |team| paging::write_text(b'g', &team.name)))
 }
 
 /// The team of this id.

@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::answers::{Filled, Score, check, fitting, no_form, score, try_out};
-use super::cursor::{self, Span};
+use super::paging::{self, PageRequest};
 use crate::{
     db::{OrgTx, SiteTx},
-    problem::{Code, Problem},
+    domain::problem::{Code, Problem},
 };
 
 /// How a question is answered.
@@ -124,7 +124,11 @@ pub async fn offered(tx: &mut SiteTx, id: Option<Uuid>) -> Result<Forms, Problem
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn page(tx: &mut OrgTx, span: Span<'_>, site: Option<&str>) -> Result<(Forms, Option<String>), Problem> {
+pub async fn page(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+    site: Option<&str>,
+) -> Result<(Forms, Option<String>), Problem> {
     let rows: Vec<Template> = sqlx::query_as(
         "select t.id, t.name, t.description, t.updated_at
         from vicket.templates t
@@ -137,12 +141,12 @@ pub async fn page(tx: &mut OrgTx, span: Span<'_>, site: Option<&str>) -> Result<
         order by t.name
         limit $2",
     )
-    .bind(span.after_text(b'e')?)
-    .bind(span.fetch())
+    .bind(page_request.after_text(b'e')?)
+    .bind(page_request.fetch())
     .bind(site)
     .fetch_all(tx.connection())
     .await?;
-    let (templates, next) = span.cut(rows, |template| cursor::write_text(b'e', &template.name));
+    let (templates, next) = page_request.into_page(rows, |template| paging::write_text(b'e', &template.name));
     Ok((with_all(tx, templates).await?, next))
 }
 

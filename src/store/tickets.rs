@@ -8,8 +8,10 @@ use uuid::Uuid;
 use super::templates::{self, Filled};
 use crate::{
     db::SiteTx,
-    keys::{Sha256Digest, TicketToken},
-    problem::{Code, Problem},
+    domain::{
+        keys::{Sha256Digest, TicketToken},
+        problem::{Code, Problem},
+    },
 };
 
 /// What a customer submits, checked.

@@ -1,4 +1,4 @@
-//! What the worker writes: batches of counts, and expiry.
+//! What the worker writes: batches of what requests left behind, and expiry.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,29 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    counts::{KeyOrigins, MissedSearches, Refusals, SiteRef},
     db::Worker,
-    keys::Sha256Digest,
-    problem::Problem,
+    domain::{keys::Sha256Digest, problem::Problem},
 };
+
+/// A site, as counts name it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SiteRef {
+    pub org_id: Uuid,
+    pub site_id: Uuid,
+}
+
+/// How often an origin was refused since the last batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusals {
+    pub times: i64,
+    pub first: OffsetDateTime,
+    pub last: OffsetDateTime,
+}
+
+/// When each of a key's origins was last seen; empty for requests without one.
+pub type KeyOrigins = HashMap<(SiteRef, Uuid), HashMap<String, OffsetDateTime>>;
+/// How often a site was searched for something that it has not, by day in UTC.
+pub type MissedSearches = HashMap<SiteRef, HashMap<(Date, String), i64>>;
 
 /// Adds gathered views to articles, by org and article.
 ///

@@ -4,10 +4,10 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::cursor::{self, Place, Span};
+use super::paging::{self, Keyset, PageRequest};
 use crate::{
     db::OrgTx,
-    problem::{Code, Problem},
+    domain::problem::{Code, Problem},
 };
 
 /// What a status means for what happens to a ticket.
@@ -53,8 +53,8 @@ pub struct Change<'a> {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn statuses(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Status>, Option<String>), Problem> {
-    let after = span.after(b't')?;
+pub async fn statuses(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<Status>, Option<String>), Problem> {
+    let after = page_request.after(b't')?;
     let rows: Vec<Status> = sqlx::query_as(
         "select id, name, category, position, is_default
         from vicket.ticket_statuses
@@ -64,10 +64,10 @@ pub async fn statuses(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Status>, Op
     )
     .bind(after.map(|place| place.figure))
     .bind(after.map(|place| place.id))
-    .bind(span.fetch())
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |row| cursor::write(b't', Place { figure: i64::from(row.position), id: row.id })))
+    Ok(page_request.into_page(rows, |row| paging::write(b't', Keyset { figure: i64::from(row.position), id: row.id })))
 }
 
 /// The status of this id.
@@ -153,8 +153,11 @@ pub async fn delete_status(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn priorities(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Priority>, Option<String>), Problem> {
-    let after = span.after(b'y')?;
+pub async fn priorities(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<Priority>, Option<String>), Problem> {
+    let after = page_request.after(b'y')?;
     let rows: Vec<Priority> = sqlx::query_as(
         "select id, name, position, is_default
         from vicket.ticket_priorities
@@ -164,10 +167,10 @@ pub async fn priorities(tx: &mut OrgTx, span: Span<'_>) -> Result<(Vec<Priority>
     )
     .bind(after.map(|place| place.figure))
     .bind(after.map(|place| place.id))
-    .bind(span.fetch())
+    .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
-    Ok(span.cut(rows, |row| cursor::write(b'y', Place { figure: i64::from(row.position), id: row.id })))
+    Ok(page_request.into_page(rows, |row| paging::write(b'y', Keyset { figure: i64::from(row.position), id: row.id })))
 }
 
 /// The priority of this id.

@@ -176,7 +176,7 @@ async fn the_popular_order_is_that_of_the_views() {
             server.get(key, &format!("{LIST}/{slug}")).await.ok(200);
         }
     }
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     let popular = server.get(key, &format!("{LIST}?sort=popular")).await;
     assert_eq!(popular.each("slug"), ["for-all-sites", "site-a-published", "late"]);
     assert_eq!(popular.json()["data"][0]["view_count"], 3);
@@ -348,7 +348,7 @@ async fn a_batch_of_views_shows_in_the_next_list_and_leaves_the_content_version_
     let before: String = world.look(versions).await;
     let list = server.get(key, LIST).await;
     server.get(key, &format!("{LIST}/site-a-published")).await.ok(200);
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     let counted = server.get(key, LIST).await;
     assert_ne!(list.ok(200).header("etag"), counted.ok(200).header("etag"));
     let data = counted.json()["data"].clone();

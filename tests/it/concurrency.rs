@@ -13,8 +13,8 @@ use std::{
 use sqlx::Row as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::watch, task::JoinSet};
 use vicket::{
-    db::{Access, Knock, SiteTx, Verdict},
-    keys::Sha256Digest,
+    db::{Access, EntryRequest, SiteTx, Verdict},
+    domain::keys::Sha256Digest,
     store,
 };
 
@@ -69,7 +69,7 @@ async fn two_sites_in_turn_on_one_connection_each_get_their_own_answers() {
 
 async fn rotate(world: &World, site: &Site) -> Option<String> {
     let mut tx = world.org(site.org).await;
-    let key = store::keys::rotate(&mut tx, site.id).await.expect("rotated");
+    let key = store::site_keys::rotate(&mut tx, site.id).await.expect("rotated");
     tx.commit().await.expect("commit");
     key.map(|key| key.reveal().to_owned())
 }
@@ -166,21 +166,21 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
     let world = World::new().await;
     let server = world.serve_with(few(1, 0)).await;
     let gate = &server.app.gate;
-    let knock = |site: &Site| Knock {
+    let entry_request = |site: &Site| EntryRequest {
         access: Access::Read,
         key: Sha256Digest::of(site.key.as_bytes()),
         origin: None,
         ticket: None,
     };
-    let knock_a = knock(&world.site_a);
+    let entry_a = entry_request(&world.site_a);
     let mut done = [0, 0];
     for most in 0..=60 {
         for (lane, done) in done.iter_mut().enumerate() {
             let finished = match lane {
-                0 => abandoned(gate.prove(&knock_a), most).await,
+                0 => abandoned(gate.prove(&entry_a), most).await,
                 _ => {
                     let whole = async {
-                        let Ok(Verdict::Entered(mut tx)) = gate.enter(&knock_a).await else { panic!("not entered") };
+                        let Ok(Verdict::Entered(mut tx)) = gate.enter(&entry_a).await else { panic!("not entered") };
                         let site = store::sites::own(&mut tx).await;
                         tx.finish(site).await.expect("commit");
                     };
@@ -195,7 +195,7 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
                 .expect("the pool works");
             let (user, site): (String, String) = (rows[0].get(0), rows[0].get(1));
             assert_eq!((user.as_str(), site.as_str()), ("vicket_gate_widget", ""), "{lane}, after {most} polls");
-            let Ok(Verdict::Entered(tx)) = gate.enter(&knock(&world.site_c)).await else {
+            let Ok(Verdict::Entered(tx)) = gate.enter(&entry_request(&world.site_c)).await else {
                 panic!("not entered after {most} polls");
             };
             assert_eq!(tx.entry().site_id, world.site_c.id, "{lane}, after {most} polls");
@@ -210,13 +210,13 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
 async fn a_key_that_dies_between_its_proof_and_its_entry_is_refused() {
     let world = World::new().await;
     let server = world.serve_with(few(1, 8)).await;
-    let knock = |site: &Site| Knock {
+    let entry_request = |site: &Site| EntryRequest {
         access: Access::Read,
         key: Sha256Digest::of(site.key.as_bytes()),
         origin: None,
         ticket: None,
     };
-    let enter = async || match server.app.gate.enter(&knock(&world.site_c)).await {
+    let enter = async || match server.app.gate.enter(&entry_request(&world.site_c)).await {
         Ok(Verdict::Entered(tx)) => tx,
         _ => panic!("the other site's key is good"),
     };
@@ -309,12 +309,12 @@ async fn of_two_rotations_at_once_one_wins_and_the_other_conflicts() {
     let world = World::new().await;
     let site = &world.site_a;
     let (mut first, mut second) = (world.org(site.org).await, world.org(site.org).await);
-    store::keys::rotate(&mut first, site.id).await.expect("rotated");
+    store::site_keys::rotate(&mut first, site.id).await.expect("rotated");
     let waiting = format!(
         "select count(*) from pg_stat_activity where datname = '{}' and wait_event_type = 'Lock'",
         world.database
     );
-    let (lost, ()) = tokio::join!(store::keys::rotate(&mut second, site.id), async {
+    let (lost, ()) = tokio::join!(store::site_keys::rotate(&mut second, site.id), async {
         // The second has read the active key and waits for the first, which has not committed.
         let since = Instant::now();
         while world.look::<i64>(&waiting).await == 0 {
@@ -357,7 +357,7 @@ async fn staging_deploying_and_rotating_loses_no_request() {
     let world = World::new().await;
     let server = Arc::new(world.serve_with(few(2, 8)).await);
     let mut tx = world.org("acme").await;
-    let staged = store::keys::stage(&mut tx, world.site_a.id).await.expect("staged").reveal().to_owned();
+    let staged = store::site_keys::stage(&mut tx, world.site_a.id).await.expect("staged").reveal().to_owned();
     tx.commit().await.expect("commit");
     let over = Arc::new(AtomicBool::new(false));
     let traffic = {

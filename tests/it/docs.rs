@@ -10,8 +10,8 @@ use clap::{CommandFactory as _, Parser as _};
 use reqwest::Method;
 use vicket::{
     api::{agent, support},
-    config::Cli,
-    problem::Code,
+    cli::Cli,
+    domain::problem::Code,
 };
 
 use crate::{

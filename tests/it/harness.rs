@@ -21,17 +21,20 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, postgres::PgPoo
 use tokio::{sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 use vicket::{
-    app::App,
+    cli::{LogFormat, Tuning},
     commands::serve::{self, Settings},
-    config::{LogFormat, Tuning},
-    db::{self, Access, AgentGate, AgentKnock, AgentVerdict, Credential, Operator, OrgTx, Pool, Start},
+    db::{self, Access, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx, Pool, Start},
     dev::postgres::{Cluster, Durability, Programs},
-    keys::{PublishableKey, SessionToken, Sha256Digest},
+    domain::{
+        keys::{PublishableKey, SessionToken, Sha256Digest},
+        origins::Origin,
+        problem::Problem,
+    },
     limits::Limits,
-    migrate::{self, Files, Passwords, Patience},
+    migrate::{self, Passwords, Patience},
+    migrations::files::Files,
     objects::Place,
-    origins::Origin,
-    problem::Problem,
+    state::App,
     store,
 };
 
@@ -298,13 +301,13 @@ impl World {
 
     /// Enters an org as somebody would over HTTP: through the agents' gate, as the server does.
     pub async fn enter(&self, gate: &AgentGate, person: &Person, org: &str, access: Access) -> AgentVerdict {
-        let knock = AgentKnock {
+        let entry_request = AgentEntryRequest {
             access,
             credential: Credential::Session(person.session),
             org: Some(Sha256Digest::of(org.as_bytes())),
             request_id: "test",
         };
-        gate.enter(&knock).await.expect("the gate answers")
+        gate.enter(&entry_request).await.expect("the gate answers")
     }
 
     /// As [`World::enter`], when it must be let in.
@@ -362,7 +365,7 @@ async fn org(tx: &mut OrgTx, slug: &str) {
 async fn site(tx: &mut OrgTx, org: &'static str, slug: &'static str, origin: &'static str) -> Site {
     let site = store::sites::create(tx, slug, slug, None).await.expect("a site");
     store::sites::add_origin(tx, site.id, &Origin::parse(origin).expect("an origin")).await.expect("listed");
-    let key: PublishableKey = store::keys::create(tx, site.id).await.expect("a key");
+    let key: PublishableKey = store::site_keys::create(tx, site.id).await.expect("a key");
     article(tx, Some(site.id), &format!("{slug}-published"), &format!("Published on {slug}"), "Hello *you*.", true)
         .await;
     article(tx, Some(site.id), &format!("{slug}-draft"), &format!("Draft on {slug}"), "Not yet.", false).await;

@@ -22,8 +22,8 @@ mod tickets;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 use vicket::{
-    db::{Access, Knock, Pool, SiteTx, Start, Verdict, WidgetGate},
-    keys::{Sha256Digest, TicketToken},
+    db::{Access, EntryRequest, Pool, SiteTx, Start, Verdict, WidgetGate},
+    domain::keys::{Sha256Digest, TicketToken},
 };
 
 use crate::harness::{Site, World};
@@ -35,13 +35,13 @@ fn gate(world: &World) -> WidgetGate {
 
 /// A transaction that is the site of `key`, as a request has it.
 async fn enter(gate: &WidgetGate, key: &str, token: Option<&TicketToken>) -> SiteTx {
-    let knock = Knock {
+    let entry_request = EntryRequest {
         access: Access::Write,
         key: Sha256Digest::of(key.as_bytes()),
         origin: None,
         ticket: token.map(TicketToken::digest),
     };
-    match gate.enter(&knock).await {
+    match gate.enter(&entry_request).await {
         Ok(Verdict::Entered(tx)) => tx,
         Ok(Verdict::Unknown { .. }) => panic!("the key is unknown"),
         Err(problem) => panic!("{problem:?}"),

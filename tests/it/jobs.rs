@@ -219,7 +219,7 @@ async fn a_sites_deletion_and_its_counters_do_not_wait_for_each_other_in_a_circl
         let slug = format!("turn-{turn}");
         let mut tx = world.agent(&gate, &owner, "acme").await;
         let site = store::sites::create(&mut tx, &slug, &slug, None).await.expect("a site");
-        store::keys::create(&mut tx, site.id).await.expect("a key");
+        store::site_keys::create(&mut tx, site.id).await.expect("a key");
         tx.commit().await.expect("commit");
         for article in 0..5 {
             world.publish("acme", Some(site.id), &format!("a-{article}"), "A", "Text.").await;

@@ -2,8 +2,10 @@
 
 use reqwest::Method;
 use vicket::{
-    keys::PublishableKey,
-    problem::{Code, Problem},
+    domain::{
+        keys::PublishableKey,
+        problem::{Code, Problem},
+    },
     store,
 };
 
@@ -25,12 +27,12 @@ async fn work<const N: usize>(server: &Running, keys: [&str; N]) -> [bool; N] {
 }
 
 async fn stage(world: &World, site: &Site) -> Result<String, Problem> {
-    let staged = world.administer(site.org, async |tx| store::keys::stage(tx, site.id).await).await?;
+    let staged = world.administer(site.org, async |tx| store::site_keys::stage(tx, site.id).await).await?;
     Ok(staged.reveal().to_owned())
 }
 
 async fn rotate(world: &World, site: &Site) -> Result<Option<String>, Problem> {
-    let made = world.administer(site.org, async |tx| store::keys::rotate(tx, site.id).await).await?;
+    let made = world.administer(site.org, async |tx| store::site_keys::rotate(tx, site.id).await).await?;
     Ok(made.map(|key| key.reveal().to_owned()))
 }
 
@@ -106,7 +108,7 @@ async fn the_database_has_the_hash_of_a_key_and_when_it_was_used() {
     assert_eq!(world.look::<String>(&format!("select hint {stored}")).await, key[42..]);
 
     server.get(key, SITE).await.ok(200);
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     assert!(world.look::<bool>(&format!("select last_used_at > now() - interval '1 minute' {stored}")).await);
     let others = "select count(*) from vicket.site_keys where last_used_at is not null";
     assert_eq!(world.look::<i64>(others).await, 1);
@@ -135,14 +137,14 @@ async fn rotating_staging_and_revoking_act_on_the_next_request() {
 
     let dropped = stage(&world, site).await.expect("staged");
     assert_eq!(work(&server, [&dropped]).await, [true]);
-    world.administer(site.org, async |tx| store::keys::unstage(tx, site.id).await).await.expect("unstaged");
+    world.administer(site.org, async |tx| store::site_keys::unstage(tx, site.id).await).await.expect("unstaged");
     assert_eq!(work(&server, [&third, &dropped]).await, [true, false]);
 
     let staged = stage(&world, site).await.expect("staged");
-    world.administer(site.org, async |tx| store::keys::revoke(tx, site.id).await).await.expect("revoked");
+    world.administer(site.org, async |tx| store::site_keys::revoke(tx, site.id).await).await.expect("revoked");
     assert_eq!(work(&server, [&third, &staged]).await, [false, false]);
 
-    let fresh = world.administer(site.org, async |tx| store::keys::create(tx, site.id).await).await;
+    let fresh = world.administer(site.org, async |tx| store::site_keys::create(tx, site.id).await).await;
     let fresh = fresh.expect("a site without a key may have one").reveal().to_owned();
     assert_eq!(work(&server, [&fresh, &world.site_b.key, &world.site_c.key]).await, [true; 3]);
 }
@@ -156,9 +158,9 @@ async fn a_site_has_one_active_and_one_staged_key() {
     let world = World::new().await;
     let server = world.serve().await;
     let site = &world.site_a;
-    let create = async || world.administer(site.org, async |tx| store::keys::create(tx, site.id).await).await;
-    let unstage = async || world.administer(site.org, async |tx| store::keys::unstage(tx, site.id).await).await;
-    let revoke = async || world.administer(site.org, async |tx| store::keys::revoke(tx, site.id).await).await;
+    let create = async || world.administer(site.org, async |tx| store::site_keys::create(tx, site.id).await).await;
+    let unstage = async || world.administer(site.org, async |tx| store::site_keys::unstage(tx, site.id).await).await;
+    let revoke = async || world.administer(site.org, async |tx| store::site_keys::revoke(tx, site.id).await).await;
 
     assert_eq!(code(create().await), Code::KeyExists);
     assert_eq!(code(unstage().await), Code::NotFound);
@@ -176,7 +178,7 @@ async fn a_site_has_one_active_and_one_staged_key() {
 
     // Another org's site is none, whatever is done to it.
     let foreign = world.site_c.id;
-    let foreign = world.administer("acme", async |tx| store::keys::rotate(tx, foreign).await).await;
+    let foreign = world.administer("acme", async |tx| store::site_keys::rotate(tx, foreign).await).await;
     assert_eq!(code(foreign), Code::NoActiveKey);
     assert_eq!(work(&server, [&world.site_c.key]).await, [true]);
 }

@@ -184,9 +184,9 @@ async fn a_changed_figure_acts_at_once_and_a_rotated_key_resets_nothing() {
     reads(6).await;
     assert_eq!(buckets(server.get(&site.key, SITE).await.ok(200))[1], bucket("site-reads", 6, 1));
 
-    let rotated = world.administer("acme", async |tx| store::keys::rotate(tx, site.id).await).await;
+    let rotated = world.administer("acme", async |tx| store::site_keys::rotate(tx, site.id).await).await;
     let rotated = rotated.expect("rotated").expect("a new key");
-    let staged = world.administer("acme", async |tx| store::keys::stage(tx, site.id).await).await.expect("staged");
+    let staged = world.administer("acme", async |tx| store::site_keys::stage(tx, site.id).await).await.expect("staged");
     assert_eq!(buckets(server.get(rotated.reveal(), SITE).await.ok(200))[1], bucket("site-reads", 6, 0));
     for key in [&rotated, &staged] {
         limited(&server.get(key.reveal(), SITE).await, "site-reads");

@@ -2,6 +2,7 @@
 //! the server uses.
 
 mod agents;
+mod architecture;
 mod articles;
 mod attachments;
 mod audit;

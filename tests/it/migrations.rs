@@ -15,8 +15,8 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use vicket::{
+    cli::{LogFormat, Tuning},
     commands::serve::{self, Settings},
-    config::{LogFormat, Tuning},
     db,
     dev::postgres::{Cluster, Durability, Programs},
     limits::Limits,

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use vicket::{
-    origins::Origin,
+    domain::origins::Origin,
     store::{self, sites},
 };
 
@@ -57,7 +57,7 @@ async fn unlist_origin(world: &World, site: &Site, origin: &str) {
 }
 
 async fn refused_origins(world: &World, server: &Running, site: &Site) -> Vec<sites::RefusedOrigin> {
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     world.administer(site.org, async |tx| sites::refused_origins(tx, site.id).await).await.expect("read")
 }
 
@@ -167,7 +167,7 @@ async fn refused_origins_are_counted_once_each_bounded_and_gone_once_listed() {
     for n in 0..205 {
         get(&server, &site.key, &format!("https://{n}.example"), SITE).await.refused(403, "origin_not_allowed");
         if n % 100 == 0 {
-            server.app.counts.flush(&server.app.worker).await.expect("written");
+            server.app.usage.flush(&server.app.worker).await.expect("written");
         }
     }
     let most = refused_origins(&world, &server, site).await;
@@ -353,7 +353,7 @@ async fn a_key_check_says_in_what_an_origin_differs_and_never_lists_the_others()
         assert_eq!(asked.header("access-control-allow-origin"), Some(origin));
         assert!(asked.list("access-control-allow-headers").contains(&"x-vicket-key".to_owned()));
     }
-    let staged = world.administer("acme", async |tx| store::keys::stage(tx, site.id).await).await.expect("staged");
+    let staged = world.administer("acme", async |tx| store::site_keys::stage(tx, site.id).await).await.expect("staged");
     let check = get(&server, staged.reveal(), UNLISTED, CHECK).await.ok(200).json();
     assert_eq!((&check["key"], &check["works"]), (&"staged".into(), &false.into()));
     // A key that is not known is told from no page's list.

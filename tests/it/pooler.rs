@@ -336,7 +336,7 @@ async fn through_two_connections_two_servers_serve_many_tenants_their_own_rows_w
         for site in ["one", "two"] {
             let name = format!("{slug}-{site}");
             let made = vicket::store::sites::create(&mut tx, &name, &name, None).await.expect("a site");
-            let key = vicket::store::keys::create(&mut tx, made.id).await.expect("a key");
+            let key = vicket::store::site_keys::create(&mut tx, made.id).await.expect("a key");
             article(&mut tx, Some(made.id), &format!("of-{name}"), &name, "Hello.", true).await;
             keys.push((name, key.reveal().to_owned()));
         }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Stdio};
 
 use vicket::{
     dev::postgres::{Cluster, Programs},
-    keys::Sha256Digest,
+    domain::keys::Sha256Digest,
 };
 
 use crate::{

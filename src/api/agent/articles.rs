@@ -14,12 +14,13 @@ use super::{
     listing::{Doing, Done, Failure, Finding, Made, Moving, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, Nullable, PageSlug, Prose, Text},
     auth::agent::Agent,
+    domain::text::{Checked, PageSlug, Prose, Text},
+    http::text::{Input, Nullable},
     store::{
         self,
-        cursor::Span,
         help::{self, ArticleChange, Filter, NewArticle},
+        paging::PageRequest,
     },
 };
 
@@ -215,8 +216,8 @@ struct NewArticleBody {
 impl Example for NewArticleBody {
     fn example() -> Self {
         Self {
-            title: Input::of(Text("Getting started".to_owned())),
-            body_markdown: Some(Input::of(Prose("Create an account, and **open your first project**.".to_owned()))),
+            title: Input::of(Text::known("Getting started")),
+            body_markdown: Some(Input::of(Prose::known("Create an account, and **open your first project**."))),
             site: None,
             slug: None,
         }
@@ -237,7 +238,7 @@ struct ArticleChangeBody {
 
 impl Example for ArticleChangeBody {
     fn example() -> Self {
-        Self { title: Some(Input::of(Text("Getting started, again".to_owned()))), body_markdown: None, slug: None }
+        Self { title: Some(Input::of(Text::known("Getting started, again"))), body_markdown: None, slug: None }
     }
 }
 
@@ -266,13 +267,9 @@ impl ArticlesApi {
         /// What to search for, in the syntax of web search engines.
         q: Query<Option<Text<200>>>,
     ) -> Result<Shown<Page<Summary>>, Failure<Finding>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let filter = Filter {
-            site: site.0.as_ref().map(|text| text.0.as_str()),
-            status: status.0.map(Into::into),
-            search: q.0.as_ref().map(|text| text.0.as_str()),
-        };
-        let page = agent.run(async |tx| store::help::articles(tx, span, &filter).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let filter = Filter { site: site.0.as_deref(), status: status.0.map(Into::into), search: q.0.as_deref() };
+        let page = agent.run(async |tx| store::help::articles(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, Summary::from)))
     }
 
@@ -293,14 +290,14 @@ impl ArticlesApi {
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let site = checked.take_optional("site", body.0.site);
         let slug = checked.take_optional("slug", body.0.slug);
-        let (Some(Text(title)), true) = (title, checked.is_empty()) else {
+        let (Some(title), true) = (title, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let new = NewArticle {
-            site: site.as_ref().map(|text| text.0.as_str()),
+            site: site.as_deref(),
             title: &title,
-            body_markdown: body_markdown.as_ref().map_or("", |text| text.0.as_str()),
-            slug: slug.as_ref().map(|slug| slug.0.as_str()),
+            body_markdown: body_markdown.as_deref().unwrap_or_default(),
+            slug: slug.as_deref(),
         };
         let article = agent.run(async |tx| store::help::create_article(tx, &new).await).await?;
         Ok(Made(article.into()))
@@ -342,11 +339,8 @@ impl ArticlesApi {
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let slug = checked.take_optional("slug", body.0.slug);
         checked.done()?;
-        let change = ArticleChange {
-            title: title.as_ref().map(|text| text.0.as_str()),
-            body_markdown: body_markdown.as_ref().map(|text| text.0.as_str()),
-            slug: slug.as_ref().map(|slug| slug.0.as_str()),
-        };
+        let change =
+            ArticleChange { title: title.as_deref(), body_markdown: body_markdown.as_deref(), slug: slug.as_deref() };
         let article = agent.run(async |tx| store::help::change_article(tx, id.0, &change).await).await?;
         Ok(Shown(article.into()))
     }

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::{
     Tag,
     listing::{Failure, Made, Page, Reading, Uploading},
-    surface::{Knock, Visit},
+    surface::{EntryRequest, RequestInfo},
 };
 use crate::{
-    api::{download::Download, upload::Files},
-    app::App,
     auth::agent::Agent,
+    http::{download::Download, upload::Files},
+    objects,
+    state::App,
     store::{self, attachments::NewAttachment},
 };
 
@@ -72,7 +73,7 @@ impl AttachmentsApi {
         &self,
         agent: Agent,
         app: Data<&Arc<App>>,
-        knock: Data<&Knock>,
+        entry_request: Data<&EntryRequest>,
         /// The org's slug.
         #[oai(name = "org")]
         _org: Path<String>,
@@ -90,7 +91,7 @@ impl AttachmentsApi {
             let count = sent.0.len();
             keys = agent.run(async |tx| store::attachments::reserve(tx, ticket_id, message_id, count).await).await?;
             objects.put_all(&keys, &sent.0).await?;
-            agent = Agent::of(knock.again(&app, "ticket:write").await?);
+            agent = Agent::of(entry_request.again(&app, "ticket:write").await?);
         }
         let files = NewAttachment::of(sent.0, keys);
         let added = agent.run(async |tx| store::attachments::add(tx, ticket_id, message_id, &files).await).await?;
@@ -109,7 +110,7 @@ impl AttachmentsApi {
         &self,
         agent: Agent,
         app: Data<&Arc<App>>,
-        visit: Data<&Visit>,
+        info: Data<&RequestInfo>,
         /// The org's slug.
         #[oai(name = "org")]
         _org: Path<String>,
@@ -121,12 +122,12 @@ impl AttachmentsApi {
         let found = agent
             .run(async |tx| {
                 let file = store::attachments::one(tx, id.0, attachment_id.0).await?;
-                let share = app.downloads.take(visit.network, file.size.unsigned_abs())?;
-                Ok((store::attachments::content(tx, &file).await?, file, share))
+                let reservation = app.downloads.take(info.network, file.size.unsigned_abs())?;
+                Ok((store::attachments::content(tx, &file).await?, file, reservation))
             })
             .await?;
-        let (held, file, share) = found;
-        let content = app.fetched(held).await?;
-        Ok(Download { name: file.name, content_type: file.content_type, content, share })
+        let (held, file, reservation) = found;
+        let content = objects::fetch(app.objects.as_ref(), held).await?;
+        Ok(Download { name: file.name, content_type: file.content_type, content, reservation })
     }
 }

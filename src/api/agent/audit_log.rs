@@ -14,12 +14,13 @@ use super::{
     listing::{Failure, Page, Reading, Shown},
 };
 use crate::{
-    api::text::{AnyObject, Nullable, Text},
     auth::agent::Agent,
+    domain::text::Text,
+    http::text::{AnyObject, Nullable},
     store::{
         self,
         audit_log::{Entry, Filter},
-        cursor::Span,
+        paging::PageRequest,
     },
 };
 
@@ -205,12 +206,9 @@ impl AuditLogApi {
         /// Only changes by this actor: an e-mail address, `machine key NAME`, or `cli`.
         actor: Query<Option<Text<254>>>,
     ) -> Result<Shown<Page<AuditEntry>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let filter = Filter {
-            object_kind: object.0.map(ObjectKind::as_str),
-            actor: actor.0.as_ref().map(|text| text.0.as_str()),
-        };
-        let page = agent.run(async |tx| store::audit_log::page(tx, span, &filter).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let filter = Filter { object_kind: object.0.map(ObjectKind::as_str), actor: actor.0.as_deref() };
+        let page = agent.run(async |tx| store::audit_log::page(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, AuditEntry::from)))
     }
 }

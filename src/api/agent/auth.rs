@@ -10,29 +10,30 @@ use super::{
     Tag,
     listing::{Accepting, Changing, Done, Failure, Leaving, LoggingIn, Looking, Shown, WithCookie},
     orgs::OrgBody,
-    surface::Visit,
+    surface::RequestInfo,
 };
 use crate::{
-    api::{
-        failure::REQUEST_ID,
-        text::{Checked, EMAIL_LENGTH, Input, NAME_LENGTH, NewPassword, Nullable, Prose, Text},
-    },
-    app::App,
     auth::{
-        agent::{Agent, Person},
+        agent::{self, Agent, Person},
         login,
-        password::{LONGEST, Salt},
     },
     db::{Access, Actor, Credential},
-    keys::SessionToken,
-    problem::Problem,
-    store::{self, cursor::Span},
+    domain::{
+        keys::SessionToken,
+        problem::Problem,
+        request_id,
+        text::{Checked, EMAIL_LENGTH, MAX_PASSWORD_LENGTH, NAME_LENGTH, NewPassword, Prose, Text},
+    },
+    http::text::{Input, Nullable},
+    passwords::Salt,
+    state::App,
+    store::{self, paging::PageRequest},
 };
 
 pub struct AuthApi;
 
 /// Orgs that `me` lists.
-const MOST_ORGS: u32 = 100;
+const MAX_ORGS: u32 = 100;
 
 /// Who logs in.
 #[derive(Object)]
@@ -41,7 +42,7 @@ struct Login {
     /// The e-mail address.
     email: Input<Text<EMAIL_LENGTH>>,
     /// The password.
-    password: Input<Prose<LONGEST>>,
+    password: Input<Prose<MAX_PASSWORD_LENGTH>>,
 }
 
 /// A new password.
@@ -49,7 +50,7 @@ struct Login {
 #[oai(deny_unknown_fields, example)]
 struct PasswordChange {
     /// The present password.
-    current_password: Input<Prose<LONGEST>>,
+    current_password: Input<Prose<MAX_PASSWORD_LENGTH>>,
     /// The new one: 8 characters or more.
     new_password: Input<NewPassword>,
 }
@@ -97,7 +98,7 @@ impl Me {
         agent
             .run(async |tx| {
                 let actor = tx.actor().cloned().ok_or_else(|| Problem::internal("nobody acts"))?;
-                let (orgs, _) = store::members::memberships(tx, Span { limit: MOST_ORGS, cursor: None }).await?;
+                let (orgs, _) = store::members::memberships(tx, PageRequest { limit: MAX_ORGS, cursor: None }).await?;
                 Ok(Self::new(actor, orgs.into_iter().map(OrgBody::from).collect()))
             })
             .await
@@ -124,8 +125,8 @@ impl Example for Me {
 impl Example for Login {
     fn example() -> Self {
         Self {
-            email: Input::of(Text("agnes@acme.com".to_owned())),
-            password: Input::of(Prose("correct horse battery staple".to_owned())),
+            email: Input::of(Text::known("agnes@acme.com")),
+            password: Input::of(Prose::known("correct horse battery staple")),
         }
     }
 }
@@ -133,8 +134,8 @@ impl Example for Login {
 impl Example for PasswordChange {
     fn example() -> Self {
         Self {
-            current_password: Input::of(Prose("correct horse battery staple".to_owned())),
-            new_password: Input::of(NewPassword("a better horse and battery".to_owned())),
+            current_password: Input::of(Prose::known("correct horse battery staple")),
+            new_password: Input::of(NewPassword::known("a better horse and battery")),
         }
     }
 }
@@ -142,23 +143,23 @@ impl Example for PasswordChange {
 impl Example for Acceptance {
     fn example() -> Self {
         Self {
-            token: Input::of(Text("vi_example".to_owned())),
-            name: Input::of(Text("Agnes Agent".to_owned())),
-            password: Input::of(NewPassword("correct horse battery staple".to_owned())),
+            token: Input::of(Text::known("vi_example")),
+            name: Input::of(Text::known("Agnes Agent")),
+            password: Input::of(NewPassword::known("correct horse battery staple")),
         }
     }
 }
 
 /// Asks the limits of logging in, and has the answer say where they stand.
-fn limited(app: &App, visit: &Visit, account: &str) -> Result<(), Problem> {
-    let (standings, verdict) = login::limited(app, visit.network, account);
-    *visit.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+fn limited(app: &App, info: &RequestInfo, account: &str) -> Result<(), Problem> {
+    let (standings, verdict) = login::limited(app, info.network, account);
+    *info.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
     verdict
 }
 
 /// Who the session that was just opened belongs to.
 async fn opened(app: &App, token: &SessionToken) -> Result<WithCookie<Shown<Me>>, Problem> {
-    let tx = app.enter(Access::Read, Credential::Session(token.digest()), None).await?;
+    let tx = agent::enter(app, Access::Read, Credential::Session(token.digest()), None).await?;
     let me = Me::of(Agent::of(tx)).await?;
     Ok(WithCookie { answer: Shown(me), cookie: login::cookie(token) })
 }
@@ -173,17 +174,17 @@ impl AuthApi {
     async fn login(
         &self,
         app: Data<&Arc<App>>,
-        visit: Data<&Visit>,
+        info: Data<&RequestInfo>,
         body: Json<Login>,
     ) -> Result<WithCookie<Shown<Me>>, Failure<LoggingIn>> {
         let mut checked = Checked::default();
         let email = checked.take("email", body.0.email);
         let password = checked.take("password", body.0.password);
-        let (Some(Text(email)), Some(Prose(password))) = (email, password) else {
+        let (Some(email), Some(password)) = (email, password) else {
             return Err(checked.problem().into());
         };
-        limited(&app, &visit, &email)?;
-        let token = login::open(&app, &email, password).await?;
+        limited(&app, &info, &email)?;
+        let token = login::open(&app, &email, password.into_string()).await?;
         Ok(opened(&app, &token).await?)
     }
 
@@ -213,23 +214,23 @@ impl AuthApi {
         &self,
         person: Person,
         app: Data<&Arc<App>>,
-        visit: Data<&Visit>,
+        info: Data<&RequestInfo>,
         body: Json<PasswordChange>,
     ) -> Result<Done, Failure<Changing>> {
         let mut checked = Checked::default();
         let current = checked.take("current_password", body.0.current_password);
         let new = checked.take("new_password", body.0.new_password);
-        let (Some(Prose(current)), Some(NewPassword(new))) = (current, new) else {
+        let (Some(current), Some(new)) = (current, new) else {
             return Err(checked.problem().into());
         };
         let actor = person.0.into_actor().await?;
         let (Some(email), Credential::Session(token)) = (actor.email, actor.credential) else {
             return Err(Problem::internal("a session without a person").into());
         };
-        limited(&app, &visit, &email)?;
+        limited(&app, &info, &email)?;
         let salt = Salt::stored(store::logins::password_salt(&app.agents, &email).await?);
-        let old = app.hasher.hash(salt, current).await?;
-        let new = app.hasher.hash(Salt::fresh(), new).await?;
+        let old = app.hasher.hash(salt, current.into_string()).await?;
+        let new = app.hasher.hash(Salt::fresh(), new.into_string()).await?;
         if store::logins::change_password(&app.agents, token, &old, &new).await? {
             Ok(Done)
         } else {
@@ -245,29 +246,29 @@ impl AuthApi {
     async fn accept(
         &self,
         app: Data<&Arc<App>>,
-        visit: Data<&Visit>,
+        info: Data<&RequestInfo>,
         body: Json<Acceptance>,
     ) -> Result<WithCookie<Shown<Me>>, Failure<Accepting>> {
         let mut checked = Checked::default();
         let token = checked.take("token", body.0.token);
         let name = checked.take("name", body.0.name);
         let password = checked.take("password", body.0.password);
-        let (Some(Text(token)), Some(Text(name)), Some(NewPassword(password))) = (token, name, password) else {
+        let (Some(token), Some(name), Some(password)) = (token, name, password) else {
             return Err(checked.problem().into());
         };
         let token = store::logins::invitation_digest(&token);
-        limited(&app, &visit, &token.to_hex())?;
+        limited(&app, &info, &token.to_hex())?;
         let invited = store::logins::invitation(&app.agents, token).await?;
         let salt = match invited.known {
             // The account's own limit too: an invitation must not be a second way to guess its password.
             true => {
-                limited(&app, &visit, &invited.email)?;
+                limited(&app, &info, &invited.email)?;
                 Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?)
             }
             false => Salt::fresh(),
         };
-        let hash = app.hasher.hash(salt, password).await?;
-        let request_id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+        let hash = app.hasher.hash(salt, password.into_string()).await?;
+        let request_id = request_id::current();
         let session = store::logins::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
         Ok(opened(&app, &session).await?)
     }

@@ -15,12 +15,13 @@ use super::{
     listing::{Doing, Done, Failure, Finding, Made, Moving, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, Nullable, Prose, Text},
     auth::agent::Agent,
+    domain::text::{Checked, Prose, Text},
+    http::text::{Input, Nullable},
     store::{
         self,
-        cursor::Span,
         help::{self, FaqChange, Filter, NewFaq},
+        paging::PageRequest,
     },
 };
 
@@ -113,8 +114,8 @@ struct NewFaqBody {
 impl Example for NewFaqBody {
     fn example() -> Self {
         Self {
-            question: Input::of(Text("Can I change my plan later?".to_owned())),
-            answer_markdown: Some(Input::of(Prose("Yes, at **any** time.".to_owned()))),
+            question: Input::of(Text::known("Can I change my plan later?")),
+            answer_markdown: Some(Input::of(Prose::known("Yes, at **any** time."))),
             site: None,
             position: None,
         }
@@ -165,13 +166,9 @@ impl FaqsApi {
         /// What question or answer contain.
         q: Query<Option<Text<200>>>,
     ) -> Result<Shown<Page<Faq>>, Failure<Finding>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let filter = Filter {
-            site: site.0.as_ref().map(|text| text.0.as_str()),
-            status: status.0.map(Into::into),
-            search: q.0.as_ref().map(|text| text.0.as_str()),
-        };
-        let page = agent.run(async |tx| store::help::faqs(tx, span, &filter).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let filter = Filter { site: site.0.as_deref(), status: status.0.map(Into::into), search: q.0.as_deref() };
+        let page = agent.run(async |tx| store::help::faqs(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, Faq::from)))
     }
 
@@ -192,13 +189,13 @@ impl FaqsApi {
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let site = checked.take_optional("site", body.0.site);
         let position = checked.take_optional("position", body.0.position);
-        let (Some(Text(question)), true) = (question, checked.is_empty()) else {
+        let (Some(question), true) = (question, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let new = NewFaq {
-            site: site.as_ref().map(|text| text.0.as_str()),
+            site: site.as_deref(),
             question: &question,
-            answer_markdown: answer_markdown.as_ref().map_or("", |text| text.0.as_str()),
+            answer_markdown: answer_markdown.as_deref().unwrap_or_default(),
             position,
         };
         let faq = agent.run(async |tx| store::help::create_faq(tx, &new).await).await?;
@@ -241,11 +238,7 @@ impl FaqsApi {
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let position = checked.take_optional("position", body.0.position);
         checked.done()?;
-        let change = FaqChange {
-            question: question.as_ref().map(|text| text.0.as_str()),
-            answer_markdown: answer_markdown.as_ref().map(|text| text.0.as_str()),
-            position,
-        };
+        let change = FaqChange { question: question.as_deref(), answer_markdown: answer_markdown.as_deref(), position };
         let faq = agent.run(async |tx| store::help::change_faq(tx, id.0, &change).await).await?;
         Ok(Shown(faq.into()))
     }

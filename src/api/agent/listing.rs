@@ -7,7 +7,7 @@ use poem_openapi::{
     types::{IsObjectType, ParseFromJSON, ToJSON, Type},
 };
 
-use crate::api::{
+use crate::http::{
     failure::{self, Statuses, meta_header},
     text::Nullable,
 };

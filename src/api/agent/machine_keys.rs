@@ -15,10 +15,13 @@ use super::{
     listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, NAME_LENGTH, Nullable, Text},
     auth::agent::Agent,
-    problem::Problem,
-    store::{self, cursor::Span, machine_keys::MachineKeyRow},
+    domain::{
+        problem::Problem,
+        text::{Checked, NAME_LENGTH, Text},
+    },
+    http::text::{Input, Nullable},
+    store::{self, machine_keys::MachineKeyRow, paging::PageRequest},
 };
 
 pub struct MachineKeysApi;
@@ -125,8 +128,8 @@ struct NewMachineKey {
 impl Example for NewMachineKey {
     fn example() -> Self {
         Self {
-            name: Input::of(Text("Nightly export".to_owned())),
-            permissions: Input::of(vec![Text("ticket:read".to_owned())]),
+            name: Input::of(Text::known("Nightly export")),
+            permissions: Input::of(vec![Text::known("ticket:read")]),
             expires_at: None,
         }
     }
@@ -150,8 +153,8 @@ impl MachineKeysApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<MachineKeyBody>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::machine_keys::page(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::machine_keys::page(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, MachineKeyBody::from)))
     }
 
@@ -180,10 +183,10 @@ impl MachineKeysApi {
             _ => {}
         }
         let expires_at = expires_at.flatten();
-        let (Some(Text(name)), Some(permissions), true) = (name, permissions, checked.is_empty()) else {
+        let (Some(name), Some(permissions), true) = (name, permissions, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let mut permissions: Vec<String> = permissions.into_iter().map(|permission| permission.0).collect();
+        let mut permissions: Vec<String> = permissions.into_iter().map(|permission| permission.into_string()).collect();
         permissions.sort_unstable();
         permissions.dedup();
         let (row, key) = agent

@@ -14,12 +14,13 @@ use super::{
     Tag,
     listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
     orgs::Role,
-    surface::Visit,
+    surface::RequestInfo,
 };
 use crate::{
-    api::text::{Checked, EmailAddress, Input, Text},
     auth::agent::Agent,
-    store::{self, cursor::Span},
+    domain::text::{Checked, EmailAddress, Text},
+    http::text::Input,
+    store::{self, paging::PageRequest},
 };
 
 pub struct MembersApi;
@@ -72,7 +73,7 @@ struct NewInvitation {
 
 impl Example for NewInvitation {
     fn example() -> Self {
-        Self { email: Input::of(EmailAddress("agnes@acme.com".to_owned())), role: Input::of(Role::Agent) }
+        Self { email: Input::of(EmailAddress::known("agnes@acme.com")), role: Input::of(Role::Agent) }
     }
 }
 
@@ -190,8 +191,8 @@ impl MembersApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<Member>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::members::page(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::members::page(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, Member::from)))
     }
 
@@ -203,7 +204,7 @@ impl MembersApi {
     async fn invite(
         &self,
         agent: Agent,
-        visit: Data<&Visit>,
+        info: Data<&RequestInfo>,
         /// The org's slug.
         #[oai(name = "org")]
         _org: Path<String>,
@@ -212,12 +213,12 @@ impl MembersApi {
         let mut checked = Checked::default();
         let email = checked.take("email", body.0.email);
         let role = checked.take("role", body.0.role);
-        let (Some(EmailAddress(email)), Some(role)) = (email, role) else {
+        let (Some(email), Some(role)) = (email, role) else {
             return Err(checked.problem().into());
         };
         let (row, token) = agent.run(async |tx| store::members::invite(tx, &email, role.into()).await).await?;
         let Invitation { id, email, role, invited_by, created_at, expires_at } = row.into();
-        let link = store::members::link(&visit.public_url, &token);
+        let link = store::members::link(&info.public_url, &token);
         let token = token.reveal().to_owned();
         Ok(Made(MadeInvitation { id, email, role, invited_by, created_at, expires_at, token, link }))
     }
@@ -238,8 +239,8 @@ impl MembersApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<Invitation>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::members::invitations(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::members::invitations(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, Invitation::from)))
     }
 

@@ -20,7 +20,7 @@ mod workflow;
 
 use poem_openapi::{LicenseObject, OpenApiService, Tags};
 
-use crate::api::openapi;
+use crate::http::openapi;
 
 pub use surface::Surface;
 pub(super) use templates::Type as QuestionType;

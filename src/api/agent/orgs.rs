@@ -13,12 +13,13 @@ use super::{
     listing::{Doing, Done, Failure, Looking, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, NAME_LENGTH, Text},
     auth::agent::Agent,
+    domain::text::{Checked, NAME_LENGTH, Text},
+    http::text::Input,
     store::{
         self,
-        cursor::Span,
         members::{self, Membership},
+        paging::PageRequest,
     },
 };
 
@@ -110,7 +111,7 @@ struct OrgChange {
 
 impl Example for OrgChange {
     fn example() -> Self {
-        Self { name: Some(Input::of(Text("Acme Inc.".to_owned()))) }
+        Self { name: Some(Input::of(Text::known("Acme Inc."))) }
     }
 }
 
@@ -129,8 +130,8 @@ impl OrgsApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<OrgBody>>, Failure<Looking>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::members::memberships(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::members::memberships(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, OrgBody::from)))
     }
 
@@ -166,7 +167,7 @@ impl OrgsApi {
         checked.done()?;
         let org = agent
             .run(async |tx| {
-                if let Some(Text(name)) = &name {
+                if let Some(name) = &name {
                     store::orgs::rename(tx, name).await?;
                 }
                 store::members::own_org(tx).await

@@ -8,14 +8,13 @@ use super::{
     listing::{Doing, Done, Failure, Made, Reading, Shown},
 };
 use crate::{
-    api::text::Nullable,
     auth::agent::Agent,
     db::OrgTx,
-    keys::PublishableKey,
-    problem::Problem,
+    domain::{keys::PublishableKey, problem::Problem},
+    http::text::Nullable,
     store::{
         self,
-        keys::{KeyRow, SiteKeys},
+        site_keys::{KeyRow, SiteKeys},
     },
 };
 
@@ -138,7 +137,7 @@ async fn make(
         .run(async |tx| {
             let site = store::sites::by_slug(tx, site).await?;
             let key = change(tx, site.id).await?;
-            Ok((store::keys::of_site(tx, site.id).await?, key))
+            Ok((store::site_keys::of_site(tx, site.id).await?, key))
         })
         .await?;
     Ok(RevealedKey::new(keys, key.as_ref()))
@@ -162,7 +161,7 @@ impl SiteKeysApi {
         let keys = agent
             .run(async |tx| {
                 let site = store::sites::by_slug(tx, &site.0).await?;
-                store::keys::of_site(tx, site.id).await
+                store::site_keys::of_site(tx, site.id).await
             })
             .await?;
         Ok(Shown(keys.into()))
@@ -181,7 +180,7 @@ impl SiteKeysApi {
         /// The site's slug.
         site: Path<String>,
     ) -> Result<Made<RevealedKey>, Failure<Doing>> {
-        let made = make(agent, &site.0, async |tx, site| store::keys::create(tx, site).await.map(Some)).await?;
+        let made = make(agent, &site.0, async |tx, site| store::site_keys::create(tx, site).await.map(Some)).await?;
         Ok(Made(made))
     }
 
@@ -199,7 +198,7 @@ impl SiteKeysApi {
         /// The site's slug.
         site: Path<String>,
     ) -> Result<Made<RevealedKey>, Failure<Doing>> {
-        let made = make(agent, &site.0, async |tx, site| store::keys::stage(tx, site).await.map(Some)).await?;
+        let made = make(agent, &site.0, async |tx, site| store::site_keys::stage(tx, site).await.map(Some)).await?;
         Ok(Made(made))
     }
 
@@ -217,7 +216,7 @@ impl SiteKeysApi {
         /// The site's slug.
         site: Path<String>,
     ) -> Result<Shown<RevealedKey>, Failure<Doing>> {
-        let made = make(agent, &site.0, async |tx, site| store::keys::rotate(tx, site).await).await?;
+        let made = make(agent, &site.0, async |tx, site| store::site_keys::rotate(tx, site).await).await?;
         Ok(Shown(made))
     }
 
@@ -237,7 +236,7 @@ impl SiteKeysApi {
         agent
             .run(async |tx| {
                 let site = store::sites::by_slug(tx, &site.0).await?;
-                store::keys::revoke(tx, site.id).await
+                store::site_keys::revoke(tx, site.id).await
             })
             .await?;
         Ok(Done)
@@ -259,7 +258,7 @@ impl SiteKeysApi {
         agent
             .run(async |tx| {
                 let site = store::sites::by_slug(tx, &site.0).await?;
-                store::keys::unstage(tx, site.id).await
+                store::site_keys::unstage(tx, site.id).await
             })
             .await?;
         Ok(Done)

@@ -14,15 +14,18 @@ use super::{
     listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, NAME_LENGTH, SitePrefix, Slug, Text},
     auth::agent::Agent,
     db::SiteLimits,
-    origins::Origin,
-    references::Prefix,
+    domain::{
+        origins::Origin,
+        references::Prefix,
+        text::{Checked, NAME_LENGTH, SitePrefix, Slug, Text},
+    },
+    http::text::Input,
     store::{
         self,
-        cursor::Span,
-        sites::{MOST_A_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
+        paging::PageRequest,
+        sites::{MAX_PER_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
     },
 };
 
@@ -124,10 +127,10 @@ struct NewSite {
 impl Example for NewSite {
     fn example() -> Self {
         Self {
-            name: Input::of(Text("Acme App".to_owned())),
-            slug: Some(Input::of(Slug("acme-app".to_owned()))),
-            prefix: Some(Input::of(SitePrefix("APP".to_owned()))),
-            origins: Some(Input::of(vec![Text("https://app.acme.com".to_owned())])),
+            name: Input::of(Text::known("Acme App")),
+            slug: Some(Input::of(Slug::known("acme-app"))),
+            prefix: Some(Input::of(SitePrefix::known("APP"))),
+            origins: Some(Input::of(vec![Text::known("https://app.acme.com")])),
         }
     }
 }
@@ -175,9 +178,9 @@ impl Example for SiteChange {
             network_writes_per_minute: None,
         };
         Self {
-            name: Some(Input::of(Text("Acme App".to_owned()))),
-            prefix: Some(Input::of(SitePrefix("APP".to_owned()))),
-            origins: Some(Input::of(vec![Text("https://app.acme.com".to_owned())])),
+            name: Some(Input::of(Text::known("Acme App"))),
+            prefix: Some(Input::of(SitePrefix::known("APP"))),
+            origins: Some(Input::of(vec![Text::known("https://app.acme.com")])),
             limits: Some(Input::of(limits)),
         }
     }
@@ -185,14 +188,14 @@ impl Example for SiteChange {
 
 /// The prefix of a body.
 fn prefix(checked: &mut Checked, input: Option<Input<SitePrefix>>) -> Option<Prefix> {
-    checked.take_optional("prefix", input).and_then(|prefix| Prefix::parse(&prefix.0))
+    checked.take_optional("prefix", input).and_then(|prefix| Prefix::parse(&prefix))
 }
 
 /// The origins of a body, each in the browser's own form.
 fn origins(checked: &mut Checked, input: Option<Input<Vec<Text<255>>>>) -> Option<Vec<Origin>> {
     let texts = checked.take_optional("origins", input)?;
     let mut origins = Vec::new();
-    for (number, Text(text)) in texts.iter().enumerate() {
+    for (number, text) in texts.iter().enumerate() {
         match Origin::parse(text) {
             Ok(origin) => origins.push(origin),
             Err(reason) => checked.fault(&format!("origins[{number}]"), reason.to_string()),
@@ -250,8 +253,8 @@ impl SitesApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<SiteBody>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::sites::page(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::sites::page(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, SiteBody::from)))
     }
 
@@ -272,10 +275,10 @@ impl SitesApi {
         let slug = checked.take_optional("slug", body.0.slug);
         let prefix = prefix(&mut checked, body.0.prefix);
         let origins = origins(&mut checked, body.0.origins);
-        let (Some(Text(name)), true) = (name, checked.is_empty()) else {
+        let (Some(name), true) = (name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let slug = slug.map_or_else(|| store::slugs::of(&name, 63), |slug| slug.0);
+        let slug = slug.map_or_else(|| crate::domain::slugs::of(&name, 63), |slug| slug.into_string());
         let site = agent
             .run(async |tx| {
                 store::sites::create(tx, &slug, &name, prefix.as_ref()).await?;
@@ -325,7 +328,7 @@ impl SitesApi {
         checked.done()?;
         let limit = |of: fn(&LimitsChange) -> Option<u32>| limits.as_ref().and_then(of);
         let changes = SiteChanges {
-            name: name.map(|name| name.0),
+            name: name.map(|name| name.into_string()),
             prefix,
             origins,
             reads: limit(|limits| limits.reads_per_minute),
@@ -372,11 +375,11 @@ impl SitesApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<RefusedOriginBody>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
         let page = agent
             .run(async |tx| {
                 let site = store::sites::by_slug(tx, &site.0).await?;
-                store::sites::refused_page(tx, site.id, span).await
+                store::sites::refused_page(tx, site.id, page_request).await
             })
             .await?;
         Ok(Shown(Page::of(page, RefusedOriginBody::from)))
@@ -406,4 +409,4 @@ impl SitesApi {
 }
 
 /// The largest limit stands in the document as a number.
-const _: () = assert!(MOST_A_MINUTE == 10_000_000);
+const _: () = assert!(MAX_PER_MINUTE == 10_000_000);

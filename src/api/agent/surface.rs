@@ -14,21 +14,23 @@ use poem::{
 
 use super::access::Needs;
 use crate::{
-    api::{
+    auth::{
+        Slot, agent,
+        csrf::{self, RequestOrigin},
+    },
+    db::{Access, Credential, OrgTx},
+    domain::{
+        keys::Sha256Digest,
+        problem::{Code, Problem},
+    },
+    http::{
         failure,
         openapi::{self, Routes},
         request::{client_network, handle, log, read_body, read_files, routed, say_limits},
         upload,
     },
-    app::App,
-    auth::{
-        Slot, agent,
-        sender::{self, Sender},
-    },
-    db::{Access, Credential, OrgTx},
-    keys::Sha256Digest,
     limits::{Network, Standing},
-    problem::{Code, Problem},
+    state::App,
 };
 
 /// The largest body but of files, bytes.
@@ -44,7 +46,7 @@ pub struct Surface<E> {
 
 /// Where a request comes from, for handlers that need it.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct RequestInfo {
     pub network: Network,
     /// Scheme, host and port under which people reach this server.
     pub public_url: String,
@@ -67,29 +69,29 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         }
         let unsafe_call = !matches!(method, Method::GET | Method::HEAD);
         let network = client_network(&request, &self.app);
-        // The share of memory is held until the answer is given.
-        let (body, _share) = if upload::OPERATIONS.contains(&operation.id.as_str()) {
+        // The reservation of memory is held until the answer is given.
+        let (body, _reservation) = if upload::OPERATIONS.contains(&operation.id.as_str()) {
             // Whoever could not be let in should not be read from for two minutes.
             agent::presented(request.headers())?;
-            let (body, share) = read_files(&mut request, &self.app, network).await?;
-            (body, Some(share))
+            let (body, reservation) = read_files(&mut request, &self.app, network).await?;
+            (body, Some(reservation))
         } else if unsafe_call {
             (read_body(&mut request, BODY).await?, None)
         } else {
             (Body::empty(), None)
         };
-        let visit = Visit {
+        let info = RequestInfo {
             network,
-            public_url: sender::public_url(self.app.public_url.as_deref(), request.uri(), request.headers()),
+            public_url: csrf::public_url(self.app.public_url.as_deref(), request.uri(), request.headers()),
             standings: Arc::clone(standings),
         };
-        let sender = Sender::of(request.headers(), &visit.public_url);
+        let origin = RequestOrigin::of(request.headers(), &info.public_url);
 
         let needs = Needs::read(&operation.permission);
         let slot = if needs == Needs::Nothing {
             // Somebody else's page must not log a person in as somebody else either.
-            if sender == Sender::Foreign {
-                return Err(sender::csrf(&visit.public_url));
+            if origin == RequestOrigin::Foreign {
+                return Err(csrf::refusal(&info.public_url));
             }
             None
         } else {
@@ -102,19 +104,19 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
             }
             // What is about a log-in is written by the gate itself, in a transaction of its own.
             let access = if unsafe_call && needs != Needs::Session { Access::Write } else { Access::Read };
-            let knock = Knock { access, credential, org: org_of(&path) };
-            let tx = enter(&self.app, &knock).await?;
-            request.set_data(knock);
-            if unsafe_call && matches!(credential, Credential::Session(_)) && sender != Sender::Own {
-                return tx.finish(Err(sender::csrf(&visit.public_url))).await;
+            let entry_request = EntryRequest { access, credential, org: org_of(&path) };
+            let tx = enter(&self.app, &entry_request).await?;
+            request.set_data(entry_request);
+            if unsafe_call && matches!(credential, Credential::Session(_)) && origin != RequestOrigin::Own {
+                return tx.finish(Err(csrf::refusal(&info.public_url))).await;
             }
             let tx = permitted(tx, &needs).await?;
-            self.app.note_use(tx.actor());
-            Some((Arc::new(Slot::new(tx)), knock))
+            agent::note_use(&self.app, tx.actor());
+            Some((Arc::new(Slot::new(tx)), entry_request))
         };
-        request.set_data(visit);
+        request.set_data(info);
         request.set_body(body);
-        let Some((slot, knock)) = slot else {
+        let Some((slot, entry_request)) = slot else {
             return handle(&self.handlers, &self.app, request).await;
         };
         request.set_data(Arc::clone(&slot));
@@ -126,7 +128,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         match answered {
             // Refused by a policy, which may have learnt of a demotion after the gate was passed: asked once more.
             Err(problem) if problem.denied || (unsafe_call && problem.code == Code::NotFound) => {
-                let again = enter(&self.app, &knock).await?;
+                let again = enter(&self.app, &entry_request).await?;
                 let again = permitted(again, &needs).await?;
                 again.finish(Err(problem)).await
             }
@@ -137,13 +139,13 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
 
 /// How a request enters; for handlers that must enter a second time.
 #[derive(Clone, Copy)]
-pub struct Knock {
+pub struct EntryRequest {
     access: Access,
     credential: Credential,
     org: Option<Sha256Digest>,
 }
 
-impl Knock {
+impl EntryRequest {
     /// A second transaction of the same request, for one that did without the first for a while.
     ///
     /// # Errors
@@ -153,8 +155,8 @@ impl Knock {
     }
 }
 
-async fn enter(app: &App, knock: &Knock) -> Result<OrgTx, Problem> {
-    app.enter(knock.access, knock.credential, knock.org).await
+async fn enter(app: &App, entry_request: &EntryRequest) -> Result<OrgTx, Problem> {
+    agent::enter(app, entry_request.access, entry_request.credential, entry_request.org).await
 }
 
 async fn permitted(tx: OrgTx, needs: &Needs<'_>) -> Result<OrgTx, Problem> {

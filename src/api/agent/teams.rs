@@ -13,9 +13,10 @@ use super::{
     listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, Text},
     auth::agent::Agent,
-    store::{self, cursor::Span, teams},
+    domain::text::{Checked, Text},
+    http::text::Input,
+    store::{self, paging::PageRequest, teams},
 };
 
 pub struct TeamsApi;
@@ -71,7 +72,7 @@ struct NewTeam {
 impl Example for NewTeam {
     fn example() -> Self {
         Self {
-            name: Input::of(Text("App support".to_owned())),
+            name: Input::of(Text::known("App support")),
             members: Some(Input::of(Vec::new())),
             sites: Some(Input::of(Vec::new())),
         }
@@ -94,12 +95,12 @@ struct TeamChange {
 
 impl Example for TeamChange {
     fn example() -> Self {
-        Self { name: Some(Input::of(Text("App".to_owned()))), members: None, sites: None }
+        Self { name: Some(Input::of(Text::known("App"))), members: None, sites: None }
     }
 }
 
 fn slugs(sites: Option<Vec<Text<63>>>) -> Option<Vec<String>> {
-    sites.map(|sites| sites.into_iter().map(|slug| slug.0).collect())
+    sites.map(|sites| sites.into_iter().map(|slug| slug.into_string()).collect())
 }
 
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
@@ -120,8 +121,8 @@ impl TeamsApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<600>>>,
     ) -> Result<Shown<Page<Team>>, Failure<Reading>> {
-        let span = Span { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_ref().map(|text| text.0.as_str()) };
-        let page = agent.run(async |tx| store::teams::page(tx, span).await).await?;
+        let page_request = PageRequest { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_deref() };
+        let page = agent.run(async |tx| store::teams::page(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, Team::from)))
     }
 
@@ -141,7 +142,7 @@ impl TeamsApi {
         let name = checked.take("name", body.0.name);
         let members = checked.take_optional("members", body.0.members);
         let sites = slugs(checked.take_optional("sites", body.0.sites));
-        let (Some(Text(name)), true) = (name, checked.is_empty()) else {
+        let (Some(name), true) = (name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let change = teams::Change { name: Some(&name), members: members.as_deref(), sites: sites.as_deref() };
@@ -185,7 +186,7 @@ impl TeamsApi {
         let members = checked.take_optional("members", body.0.members);
         let sites = slugs(checked.take_optional("sites", body.0.sites));
         checked.done()?;
-        let name = name.as_ref().map(|text| text.0.as_str());
+        let name = name.as_deref();
         let change = teams::Change { name, members: members.as_deref(), sites: sites.as_deref() };
         let team = agent.run(async |tx| store::teams::change(tx, id.0, &change).await).await?;
         Ok(Shown(team.into()))

@@ -13,12 +13,15 @@ use super::{
     listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, Prose, Text},
     auth::agent::Agent,
-    problem::Problem,
+    domain::{
+        problem::Problem,
+        text::{Checked, Prose, Text},
+    },
+    http::text::Input,
     store::{
         self,
-        cursor::Span,
+        paging::PageRequest,
         templates::{self, Forms, NewQuestion},
     },
 };
@@ -269,21 +272,21 @@ struct TemplateChange {
 
 impl Example for NewTemplate {
     fn example() -> Self {
-        let option = |label: &str, points| NewOption { id: None, label: Text(label.to_owned()), points: Some(points) };
+        let option = |label: &str, points| NewOption { id: None, label: Text::known(label), points: Some(points) };
         let question = NewQuestionBody {
             id: None,
-            label: Text("How bad is it?".to_owned()),
+            label: Text::known("How bad is it?"),
             kind: Type::Select,
             required: Some(true),
             points: None,
             options: Some(vec![option("I cannot work", 8), option("It is ugly", 1)]),
         };
         Self {
-            name: Input::of(Text("Something is broken".to_owned())),
+            name: Input::of(Text::known("Something is broken")),
             description: None,
             sites: Some(Input::of(Vec::new())),
             questions: Some(Input::of(vec![question])),
-            thresholds: Some(Input::of(vec![NewThreshold { points: 8, priority: Text("Urgent".to_owned()) }])),
+            thresholds: Some(Input::of(vec![NewThreshold { points: 8, priority: Text::known("Urgent") }])),
         }
     }
 }
@@ -291,7 +294,7 @@ impl Example for NewTemplate {
 impl Example for TemplateChange {
     fn example() -> Self {
         Self {
-            name: Some(Input::of(Text("Something does not work".to_owned()))),
+            name: Some(Input::of(Text::known("Something does not work"))),
             description: None,
             sites: None,
             questions: None,
@@ -314,13 +317,13 @@ fn asked(checked: &mut Checked, questions: Vec<NewQuestionBody>) -> Vec<NewQuest
         }
         asked.push(NewQuestion {
             id: question.id,
-            label: question.label.0,
+            label: question.label.into_string(),
             kind: question.kind.into(),
             required: question.required.unwrap_or_default(),
             points: question.points.unwrap_or_default(),
             choices: options
                 .into_iter()
-                .map(|option| (option.id, option.label.0, option.points.unwrap_or_default()))
+                .map(|option| (option.id, option.label.into_string(), option.points.unwrap_or_default()))
                 .collect(),
         });
     }
@@ -328,18 +331,18 @@ fn asked(checked: &mut Checked, questions: Vec<NewQuestionBody>) -> Vec<NewQuest
 }
 
 fn change(checked: &mut Checked, body: TemplateChange) -> templates::Change {
-    let name = checked.take_optional("name", body.name).map(|text| text.0);
-    let description = checked.take_optional("description", body.description).map(|text| text.0);
+    let name = checked.take_optional("name", body.name).map(|text| text.into_string());
+    let description = checked.take_optional("description", body.description).map(|text| text.into_string());
     let sites = checked.take_optional("sites", body.sites);
     let questions = checked.take_optional("questions", body.questions).map(|questions| asked(checked, questions));
     let thresholds = checked.take_optional("thresholds", body.thresholds);
     templates::Change {
         name,
         description,
-        sites: sites.map(|sites| sites.into_iter().map(|slug| slug.0).collect()),
+        sites: sites.map(|sites| sites.into_iter().map(|slug| slug.into_string()).collect()),
         questions,
         thresholds: thresholds
-            .map(|thresholds| thresholds.into_iter().map(|row| (row.points, row.priority.0)).collect()),
+            .map(|thresholds| thresholds.into_iter().map(|row| (row.points, row.priority.into_string())).collect()),
         seen: None,
     }
 }
@@ -362,8 +365,8 @@ impl TemplatesApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<1200>>>,
     ) -> Result<Shown<Page<Template>>, Failure<Reading>> {
-        let span = Span { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_ref().map(|text| text.0.as_str()) };
-        let (forms, next) = agent.run(async |tx| store::templates::page(tx, span, None).await).await?;
+        let page_request = PageRequest { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_deref() };
+        let (forms, next) = agent.run(async |tx| store::templates::page(tx, page_request, None).await).await?;
         Ok(Shown(Page::of((all(forms), next), std::convert::identity)))
     }
 

@@ -16,13 +16,16 @@ use super::{
     workflow::Category,
 };
 use crate::{
-    api::text::{AssigneeName, Checked, Input, MESSAGE_LENGTH, Nullable, Text},
     auth::agent::Agent,
-    problem::Problem,
+    domain::{
+        problem::Problem,
+        text::{AssigneeName, Checked, MESSAGE_LENGTH, Text},
+    },
+    http::text::{Input, Nullable},
     store::{
         self,
-        cursor::Span,
         inbox::{self, Assignee, Filter, Whole},
+        paging::PageRequest,
     },
 };
 
@@ -379,11 +382,7 @@ struct TicketChangeBody {
 
 impl Example for TicketChangeBody {
     fn example() -> Self {
-        Self {
-            status: Some(Input::of(Text("Pending".to_owned()))),
-            priority: None,
-            assignee: MaybeUndefined::Undefined,
-        }
+        Self { status: Some(Input::of(Text::known("Pending"))), priority: None, assignee: MaybeUndefined::Undefined }
     }
 }
 
@@ -399,13 +398,13 @@ struct NewMessageBody {
 
 impl Example for NewMessageBody {
     fn example() -> Self {
-        Self { body: Input::of(Text("It is on its way.".to_owned())), internal: Some(Input::of(false)) }
+        Self { body: Input::of(Text::known("It is on its way.")), internal: Some(Input::of(false)) }
     }
 }
 
 /// Reads `assignee`.
 fn assignee(name: &AssigneeName) -> Assignee {
-    match name.0.as_str() {
+    match name.as_str() {
         "me" => Assignee::Me,
         id => id.parse().map_or(Assignee::Nobody, Assignee::User),
     }
@@ -443,15 +442,15 @@ impl TicketsApi {
         /// and `21` those of that number; `#21` finds nothing else. The references of a prefix that was changed are none.
         q: Query<Option<Text<200>>>,
     ) -> Result<Shown<Page<TicketSummary>>, Failure<Finding>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
         let filter = Filter {
-            site: site.0.as_ref().map(|text| text.0.as_str()),
-            status: status.0.as_ref().map(|text| text.0.as_str()),
-            priority: priority.0.as_ref().map(|text| text.0.as_str()),
+            site: site.0.as_deref(),
+            status: status.0.as_deref(),
+            priority: priority.0.as_deref(),
             assignee: of.0.as_ref().map(assignee),
-            search: q.0.as_ref().map(|text| text.0.as_str()),
+            search: q.0.as_deref(),
         };
-        let page = agent.run(async |tx| store::inbox::page(tx, span, &filter).await).await?;
+        let page = agent.run(async |tx| store::inbox::page(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, TicketSummary::from)))
     }
 
@@ -495,11 +494,7 @@ impl TicketsApi {
             MaybeUndefined::Null => Some(None),
             MaybeUndefined::Value(id) => Some(Some(id)),
         };
-        let change = inbox::Change {
-            status: status.as_ref().map(|text| text.0.as_str()),
-            priority: priority.as_ref().map(|text| text.0.as_str()),
-            assignee,
-        };
+        let change = inbox::Change { status: status.as_deref(), priority: priority.as_deref(), assignee };
         let ticket = agent
             .run(async |tx| {
                 if assignee.is_some() && !tx.actor().is_some_and(|actor| actor.may("ticket:assign")) {
@@ -545,7 +540,7 @@ impl TicketsApi {
         let mut checked = Checked::default();
         let text = checked.take("body", body.0.body);
         let internal = checked.take_optional("internal", body.0.internal);
-        let (Some(Text(text)), true) = (text, checked.is_empty()) else {
+        let (Some(text), true) = (text, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let internal = internal.unwrap_or_default();

@@ -13,11 +13,12 @@ use super::{
     listing::{Done, Failure, Made, Page, Reading, Removing, Shown, Writing},
 };
 use crate::{
-    api::text::{Checked, Input, Text},
     auth::agent::Agent,
+    domain::text::{Checked, Text},
+    http::text::Input,
     store::{
         self,
-        cursor::Span,
+        paging::PageRequest,
         workflow::{self, Change},
     },
 };
@@ -124,7 +125,7 @@ struct NewStatus {
 impl Example for NewStatus {
     fn example() -> Self {
         Self {
-            name: Input::of(Text("Waiting for the customer".to_owned())),
+            name: Input::of(Text::known("Waiting for the customer")),
             category: Input::of(Category::Pending),
             position: None,
         }
@@ -170,8 +171,8 @@ impl StatusesApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<StatusBody>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::workflow::statuses(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::workflow::statuses(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, StatusBody::from)))
     }
 
@@ -191,7 +192,7 @@ impl StatusesApi {
         let name = checked.take("name", body.0.name);
         let category = checked.take("category", body.0.category);
         let position = checked.take_optional("position", body.0.position);
-        let (Some(category), Some(Text(name)), true) = (category, name, checked.is_empty()) else {
+        let (Some(category), Some(name), true) = (category, name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let row =
@@ -220,7 +221,7 @@ impl StatusesApi {
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
         let change = Change {
-            name: name.as_ref().map(|text| text.0.as_str()),
+            name: name.as_deref(),
             category: category.map(Into::into),
             position,
             make_default: default == Some(true),
@@ -291,7 +292,7 @@ struct NewPriority {
 
 impl Example for NewPriority {
     fn example() -> Self {
-        Self { name: Input::of(Text("High".to_owned())), position: None }
+        Self { name: Input::of(Text::known("High")), position: None }
     }
 }
 
@@ -332,8 +333,8 @@ impl PrioritiesApi {
         /// `next_cursor` of the page before.
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<PriorityBody>>, Failure<Reading>> {
-        let span = Span::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::workflow::priorities(tx, span).await).await?;
+        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+        let page = agent.run(async |tx| store::workflow::priorities(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, PriorityBody::from)))
     }
 
@@ -352,7 +353,7 @@ impl PrioritiesApi {
         let mut checked = Checked::default();
         let name = checked.take("name", body.0.name);
         let position = checked.take_optional("position", body.0.position);
-        let (Some(Text(name)), true) = (name, checked.is_empty()) else {
+        let (Some(name), true) = (name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let row = agent.run(async |tx| store::workflow::create_priority(tx, &name, position).await).await?;
@@ -378,12 +379,7 @@ impl PrioritiesApi {
         let position = checked.take_optional("position", body.0.position);
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
-        let change = Change {
-            name: name.as_ref().map(|text| text.0.as_str()),
-            category: None,
-            position,
-            make_default: default == Some(true),
-        };
+        let change = Change { name: name.as_deref(), category: None, position, make_default: default == Some(true) };
         let row = agent.run(async |tx| store::workflow::change_priority(tx, id.0, &change).await).await?;
         Ok(Shown(row.into()))
     }

@@ -13,21 +13,21 @@ use uuid::Uuid;
 
 use super::{Tag, reading::serve};
 use crate::{
-    api::{
-        answer::Read,
+    auth::site_key::SiteKey,
+    domain::{problem::Problem, text::Text},
+    http::{
+        answers::Read,
         failure::{Failure, Reading, ReadingOne},
         headers::IfNoneMatch,
-        text::{Nullable, Text},
+        text::Nullable,
     },
-    app::App,
-    auth::site_key::SiteKey,
-    counts::SiteRef,
-    kept::{Answer, Counts},
-    problem::Problem,
+    response_cache::{CachedResponse, ViewCounts},
+    state::App,
     store::{
         self,
         articles::{Order, Wanted},
-        cursor::Span,
+        paging::PageRequest,
+        worker::SiteRef,
     },
 };
 
@@ -187,8 +187,8 @@ impl ArticlesApi {
         if_none_match: IfNoneMatch,
         method: Data<&Method>,
     ) -> Result<Read<ArticlePage>, Failure<Reading>> {
-        let search = q.0.map(|text| text.0);
-        let cursor = cursor.0.map(|text| text.0);
+        let search = q.0.map(|text| text.into_string());
+        let cursor = cursor.0.map(|text| text.into_string());
         let order = match (sort.0, &search) {
             (Some(Sort::Popular), _) => Order::Popular,
             (None, Some(_)) => Order::Relevant,
@@ -198,8 +198,12 @@ impl ArticlesApi {
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
         let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
         let site = SiteRef { org_id: key.entry().org_id, site_id: key.entry().site_id };
-        let answer = serve(&app, &key, question, Counts::Exact, async |tx| {
-            let wanted = Wanted { span: Span { limit, cursor: cursor.as_deref() }, order, search: search.as_deref() };
+        let answer = serve(&app, &key, question, ViewCounts::Exact, async |tx| {
+            let wanted = Wanted {
+                page_request: PageRequest { limit, cursor: cursor.as_deref() },
+                order,
+                search: search.as_deref(),
+            };
             let (rows, next) = store::articles::page(tx, &wanted).await?;
             let is_empty = rows.is_empty();
             let data = rows.into_iter().map(ArticleSummary::from).collect();
@@ -210,14 +214,14 @@ impl ArticlesApi {
         .await?;
         // What whoever writes the help center should know of.
         if let (true, None, Some(search), true) = (*method.0 == Method::GET, &cursor, &search, answer.is_empty) {
-            app.counts.search_missed(site, search);
+            app.usage.search_missed(site, search);
         }
         Ok(Read::of(&answer, &if_none_match))
     }
 
     /// Read an article
     ///
-    /// One published article, with its text as Markdown and as sanitised HTML. Counts a view.
+    /// One published article, with its text as Markdown and as sanitised HTML. ViewCounts a view.
     #[oai(path = "/help/articles/:slug", method = "get", operation_id = "getArticle")]
     async fn article(
         &self,
@@ -235,10 +239,10 @@ impl ArticlesApi {
             return Err(Problem::invalid_field("slug", "must not contain U+0000").into());
         }
         let org_id = key.entry().org_id;
-        let answer = serve(&app, &key, format!("article {slug}"), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, format!("article {slug}"), ViewCounts::Own, async |tx| {
             let mut article = Article::from(store::articles::by_slug(tx, &slug).await?);
-            article.view_count += app.counts.pending_views(org_id, article.id);
-            Ok(Answer::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))
+            article.view_count += app.usage.pending_views(org_id, article.id);
+            Ok(CachedResponse::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))
         })
         .await?;
         let read = Read::of(&answer, &if_none_match);
@@ -246,7 +250,7 @@ impl ArticlesApi {
         if *method.0 == Method::GET
             && let Some(article) = answer.view()
         {
-            app.counts.viewed(org_id, article);
+            app.usage.viewed(org_id, article);
         }
         Ok(read)
     }

@@ -9,17 +9,18 @@ use uuid::Uuid;
 
 use super::{Tag, tickets::submission};
 use crate::{
-    api::{
-        answer::Created,
+    auth::site_key::SiteKey,
+    http::{
+        answers::Created,
         download::Download,
         failure::{Failure, ReadingOne, Uploading},
         headers::{IdempotencyKey, TicketHeader},
         text::Nullable,
         upload::Files,
     },
-    app::App,
-    auth::site_key::SiteKey,
     limits::Network,
+    objects,
+    state::App,
     store::{self, attachments::NewAttachment},
 };
 
@@ -138,12 +139,12 @@ impl AttachmentsApi {
         let mut tx = key.enter().await?;
         let found = async {
             let file = store::attachments::my_own(&mut tx, id.0).await?;
-            let share = app.downloads.take(*network.0, file.size.unsigned_abs())?;
-            Ok((store::attachments::my_content(&mut tx, &file).await?, file, share))
+            let reservation = app.downloads.take(*network.0, file.size.unsigned_abs())?;
+            Ok((store::attachments::my_content(&mut tx, &file).await?, file, reservation))
         };
         let found = found.await;
-        let (held, file, share) = tx.finish(found).await?;
-        let content = app.fetched(held).await?;
-        Ok(Download { name: file.name, content_type: file.content_type, content, share })
+        let (held, file, reservation) = tx.finish(found).await?;
+        let content = objects::fetch(app.objects.as_ref(), held).await?;
+        Ok(Download { name: file.name, content_type: file.content_type, content, reservation })
     }
 }

@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::{Tag, reading::serve};
 use crate::{
-    api::{
-        answer::Read,
+    auth::site_key::SiteKey,
+    http::{
+        answers::Read,
         failure::{Failure, Reading},
         headers::IfNoneMatch,
         text::Nullable,
     },
-    app::App,
-    auth::site_key::SiteKey,
-    kept::Counts,
+    response_cache::ViewCounts,
+    state::App,
     store,
 };
 
@@ -86,7 +86,7 @@ impl FaqsApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<FaqList>, Failure<Reading>> {
-        let answer = serve(&app, &key, "faqs".to_owned(), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, "faqs".to_owned(), ViewCounts::Own, async |tx| {
             let rows = store::faqs::all(tx).await?;
             let data = rows.into_iter().map(Faq::from).collect();
             Ok(Read::representation(&FaqList { data, next_cursor: Nullable(None) }))

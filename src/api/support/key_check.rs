@@ -5,14 +5,14 @@ use poem_openapi::{Enum, Object, OpenApi, types::Example};
 
 use super::Tag;
 use crate::{
-    api::{
-        answer::Read,
+    auth::site_key::SiteKey,
+    domain::origins::{self, Part},
+    http::{
+        answers::Read,
         failure::{Checking, Failure},
         headers::IfNoneMatch,
         text::Nullable,
     },
-    auth::site_key::SiteKey,
-    origins::{self, Origin, Part},
     store,
 };
 
@@ -47,9 +47,9 @@ enum KeyState {
 }
 
 /// A part of an origin.
-#[derive(Enum, Clone, Copy, PartialEq)]
+#[derive(Enum, Clone, Copy)]
 #[oai(rename_all = "snake_case")]
-pub enum Difference {
+enum Difference {
     /// `http` and `https`.
     Scheme,
     /// The host name.
@@ -69,6 +69,7 @@ impl From<Part> for Difference {
             Part::Host => Self::Host,
             Part::Port => Self::Port,
             Part::Www => Self::Www,
+            Part::TrailingSlash => Self::TrailingSlash,
         }
     }
 }
@@ -81,7 +82,7 @@ impl Example for KeyCheck {
             origin: Nullable(Some("https://www.acme.com:8443".to_owned())),
             origin_listed: Nullable(Some(false)),
             differs: vec![Difference::Port],
-            detail: detail(Some(false), &[Difference::Port]),
+            detail: origins::verdict(Some(false), &[Part::Port]),
         }
     }
 }
@@ -104,68 +105,22 @@ impl KeyCheckApi {
         let sent =
             request.headers().get(header::ORIGIN).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let mut tx = key.enter().await?;
-        let listed = store::origins::listed(&mut tx).await;
+        let listed = store::site_origins::listed(&mut tx).await;
         let (staged, known) = (tx.entry().key_staged, tx.entry().origin_listed);
         let listed = tx.finish(listed).await?;
         let origin_listed = sent.as_ref().map(|_| known);
         let differs = match &sent {
-            Some(sent) if !known => differences(sent, &listed),
+            Some(sent) if !known => origins::differences(sent, &listed),
             _ => Vec::new(),
         };
         let check = KeyCheck {
             works: origin_listed != Some(false),
             key: if staged { KeyState::Staged } else { KeyState::Active },
-            detail: detail(origin_listed, &differs),
+            detail: origins::verdict(origin_listed, &differs),
             origin: Nullable(sent.map(|sent| sent.chars().take(origins::MAX_LENGTH).collect())),
             origin_listed: Nullable(origin_listed),
-            differs,
+            differs: differs.into_iter().map(Difference::from).collect(),
         };
         Ok(Read::of(&Read::representation(&check), &if_none_match))
-    }
-}
-
-/// The parts in which `sent` differs from the nearest listed origin.
-pub fn differences(sent: &str, listed: &[Origin]) -> Vec<Difference> {
-    let (origin, slash) = match Origin::from_header(sent) {
-        Some(origin) => (Some(origin), false),
-        None => (origins::without_trailing_slash(sent), origins::has_trailing_slash(sent)),
-    };
-    let Some(origin) = origin else {
-        return vec![Difference::Host];
-    };
-    let mut differs: Vec<Difference> =
-        origins::nearest_difference(&origin, listed.iter()).into_iter().map(Difference::from).collect();
-    if slash {
-        differs.push(Difference::TrailingSlash);
-    }
-    differs
-}
-
-/// The verdict, for people.
-pub fn detail(origin_listed: Option<bool>, differs: &[Difference]) -> String {
-    match origin_listed {
-        None => "The key works. This request sent no Origin, so no list was asked: only browsers send one.".to_owned(),
-        Some(true) => "The key works from this origin.".to_owned(),
-        Some(false) => {
-            let names: Vec<&str> = differs
-                .iter()
-                .map(|part| match part {
-                    Difference::Scheme => "the scheme (http or https)",
-                    Difference::Host => "the host",
-                    Difference::Port => "the port",
-                    Difference::Www => "the www. in front",
-                    Difference::TrailingSlash => "a trailing slash",
-                })
-                .collect();
-            if names.is_empty() {
-                return "The key is good, but the site lists no origin yet. Add this one to the site's origins."
-                    .to_owned();
-            }
-            format!(
-                "The key is good, but the site does not list this origin. It differs from the nearest listed one in {}. \
-                 Add it to the site's origins, or open the page from a listed one.",
-                names.join(" and ")
-            )
-        }
     }
 }

@@ -12,7 +12,7 @@ mod tickets;
 
 use poem_openapi::{LicenseObject, OpenApiService, Tags};
 
-use crate::api::openapi;
+use crate::http::openapi;
 
 pub use surface::Surface;
 

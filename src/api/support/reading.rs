@@ -2,11 +2,11 @@
 //! from the tables.
 
 use crate::{
-    app::App,
     auth::site_key::SiteKey,
     db::SiteTx,
-    kept::{Answer, Counts, Place},
-    problem::Problem,
+    domain::problem::Problem,
+    response_cache::{CacheKey, CachedResponse, ViewCounts},
+    state::App,
 };
 
 /// The operations that [`serve`] answers: no transaction begins before it is known that nothing is kept.
@@ -17,18 +17,18 @@ pub(super) async fn serve(
     app: &App,
     key: &SiteKey,
     question: String,
-    counts: Counts,
-    make: impl AsyncFnOnce(&mut SiteTx) -> Result<Answer, Problem>,
-) -> Result<Answer, Problem> {
-    let place = Place::new(key.entry(), question.clone(), counts);
-    if let Some(kept) = app.kept.find(&place) {
+    counts: ViewCounts,
+    make: impl AsyncFnOnce(&mut SiteTx) -> Result<CachedResponse, Problem>,
+) -> Result<CachedResponse, Problem> {
+    let place = CacheKey::new(key.entry(), question.clone(), counts);
+    if let Some(kept) = app.cache.find(&place) {
         return Ok(kept);
     }
     let mut tx = key.enter().await?;
     // The content may have changed since the gate was asked first.
-    let place = Place::new(tx.entry(), question, counts);
+    let place = CacheKey::new(tx.entry(), question, counts);
     let made = make(&mut tx).await;
     let answer = tx.finish(made).await?;
-    app.kept.keep(place, &answer);
+    app.cache.keep(place, &answer);
     Ok(answer)
 }

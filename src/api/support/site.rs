@@ -7,15 +7,15 @@ use poem_openapi::{Object, OpenApi, types::Example};
 
 use super::{Tag, reading::serve};
 use crate::{
-    api::{
-        answer::Read,
+    auth::site_key::SiteKey,
+    domain::text::{EMAIL_LENGTH, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH},
+    http::{
+        answers::Read,
         failure::{Failure, Reading},
         headers::IfNoneMatch,
-        text::{EMAIL_LENGTH, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH},
     },
-    app::App,
-    auth::site_key::SiteKey,
-    kept::Counts,
+    response_cache::ViewCounts,
+    state::App,
     store,
 };
 
@@ -84,7 +84,7 @@ impl SiteApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<SiteBody>, Failure<Reading>> {
-        let answer = serve(&app, &key, "site".to_owned(), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, "site".to_owned(), ViewCounts::Own, async |tx| {
             let site = store::sites::own(tx).await?;
             Ok(Read::representation(&SiteBody {
                 name: site.name,

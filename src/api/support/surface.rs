@@ -16,19 +16,21 @@ use uuid::Uuid;
 
 use super::reading;
 use crate::{
-    api::{
+    auth::site_key::{Admitted, Presented, presented_ticket},
+    db::{Access, Entry, EntryRequest, Verdict},
+    domain::{
+        keys::{Sha256Digest, TicketToken},
+        problem::{Code, Problem},
+    },
+    http::{
         failure,
         openapi::{self, Routes},
         request::{client_network, handle, log, over, read_body, read_files, routed, say_limits},
         upload,
     },
-    app::App,
-    auth::site_key::{Admitted, Presented, presented_ticket},
-    counts::SiteRef,
-    db::{Access, Entry, Knock, Verdict},
-    keys::{Sha256Digest, TicketToken},
     limits::{Bucket, Network, Policy, Standing},
-    problem::{Code, Problem},
+    state::App,
+    store::worker::SiteRef,
 };
 
 /// The largest body but of files, bytes.
@@ -132,10 +134,10 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let kept = routed.as_ref().is_ok_and(|operation| reading::OPERATIONS.contains(&operation.id.as_str()));
         let routed = routed.map(drop);
         // Held until the answer is given.
-        let mut _share = None;
+        let mut _reservation = None;
         let body = match caller.method {
             Method::POST if files => read_files(&mut request, &self.app, caller.network).await.map(|(body, taken)| {
-                _share = Some(taken);
+                _reservation = Some(taken);
                 body
             }),
             Method::POST => read_body(&mut request, BODY).await,
@@ -154,7 +156,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         };
 
         let issued = (caller.method == Method::POST && caller.path == TICKETS).then(TicketToken::mint);
-        let knock = Knock {
+        let entry_request = EntryRequest {
             access: caller.access(),
             key,
             origin: caller.origin_digest,
@@ -164,11 +166,11 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let gate = &self.app.gate;
         let needs_tx = !kept && routed.is_ok() && body.is_ok();
         let verdict = if needs_tx {
-            let entered = gate.enter(&knock).await;
-            entered.map(|verdict| verdict.map(|tx| Admitted::entered(gate, knock, tx.issuing(issued))))
+            let entered = gate.enter(&entry_request).await;
+            entered.map(|verdict| verdict.map(|tx| Admitted::entered(gate, entry_request, tx.issuing(issued))))
         } else {
-            let proved = gate.prove(&knock).await;
-            proved.map(|verdict| verdict.map(|entry| Admitted::proved(gate, knock, entry)))
+            let proved = gate.prove(&entry_request).await;
+            proved.map(|verdict| verdict.map(|entry| Admitted::proved(gate, entry_request, entry)))
         };
         match verdict {
             Ok(Verdict::Entered(admitted)) => {
@@ -221,7 +223,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let readable = listed || caller.path == KEY_CHECK;
         self.remember(caller, entry.origin_listed);
         let origin = caller.origin.as_ref().map_or(Some(""), |origin| origin.to_str().ok());
-        self.app.counts.key_used(site, entry.key_id, origin.filter(|_| listed));
+        self.app.usage.key_used(site, entry.key_id, origin.filter(|_| listed));
 
         let asks = asks(caller, entry);
         // A page that may not use the key must not use up the site: it is counted for its network only.
@@ -230,7 +232,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         let refusal = over(&standings).or_else(|| {
             (!readable).then(|| {
                 if let Some(origin) = &caller.origin {
-                    self.app.counts.origin_refused(site, &String::from_utf8_lossy(origin.as_bytes()));
+                    self.app.usage.origin_refused(site, &String::from_utf8_lossy(origin.as_bytes()));
                 }
                 let detail = "The site of this key does not list the page's origin. Ask GET /support/v1/key/check why.";
                 Problem::new(Code::OriginNotAllowed, detail)

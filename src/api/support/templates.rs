@@ -8,16 +8,16 @@ use uuid::Uuid;
 
 use super::{Tag, reading::serve};
 use crate::{
-    api::{
-        agent::QuestionType,
-        answer::Read,
+    api::agent::QuestionType,
+    auth::site_key::SiteKey,
+    http::{
+        answers::Read,
         failure::{Failure, Reading},
         headers::IfNoneMatch,
         text::Nullable,
     },
-    app::App,
-    auth::site_key::SiteKey,
-    kept::Counts,
+    response_cache::ViewCounts,
+    state::App,
     store::{self, templates::Forms},
 };
 
@@ -138,7 +138,7 @@ impl TemplatesApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Read<TemplateList>, Failure<Reading>> {
-        let answer = serve(&app, &key, "templates".to_owned(), Counts::Own, async |tx| {
+        let answer = serve(&app, &key, "templates".to_owned(), ViewCounts::Own, async |tx| {
             let forms = store::templates::offered(tx, None).await?;
             Ok(Read::representation(&TemplateList::from(forms)))
         })

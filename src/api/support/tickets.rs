@@ -8,17 +8,18 @@ use uuid::Uuid;
 
 use super::{Tag, attachments::Attachment};
 use crate::{
-    api::{
-        answer::{Created, Read},
+    auth::site_key::SiteKey,
+    domain::{
+        keys::Sha256Digest,
+        problem::Problem,
+        text::{Checked, EmailAddress, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH, Text},
+    },
+    http::{
+        answers::{Created, Read},
         failure::{Failure, ReadingOne, Replying, Submitting},
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
-        text::{
-            AnswerValue, Checked, EmailAddress, Input, MESSAGE_LENGTH, NAME_LENGTH, Nullable, SUBJECT_LENGTH, Text,
-        },
+        text::{AnswerValue, Input, Nullable},
     },
-    auth::site_key::SiteKey,
-    keys::Sha256Digest,
-    problem::Problem,
     store::{self, templates::Filled, tickets::Submission},
 };
 
@@ -160,10 +161,10 @@ impl NewTicket {
             None => return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form")),
         };
         let new = store::tickets::NewTicket {
-            email: email.0,
-            name: name.map(|name| name.0),
-            subject: subject.0,
-            message: message.0,
+            email: email.into_string(),
+            name: name.map(|name| name.into_string()),
+            subject: subject.into_string(),
+            message: message.into_string(),
             form,
         };
         let name = new.name.as_deref();
@@ -215,10 +216,10 @@ impl Message {
 impl Example for NewTicket {
     fn example() -> Self {
         Self {
-            email: Input::of(EmailAddress("ada@example.com".to_owned())),
-            name: Some(Input::of(Text("Ada Lovelace".to_owned()))),
-            subject: Input::of(Text("I cannot export my data".to_owned())),
-            message: Input::of(Text("The export button stays grey, whatever I select.".to_owned())),
+            email: Input::of(EmailAddress::known("ada@example.com")),
+            name: Some(Input::of(Text::known("Ada Lovelace"))),
+            subject: Input::of(Text::known("I cannot export my data")),
+            message: Input::of(Text::known("The export button stays grey, whatever I select.")),
             template_id: None,
             answers: None,
         }
@@ -227,7 +228,7 @@ impl Example for NewTicket {
 
 impl Example for NewMessage {
     fn example() -> Self {
-        Self { body: Input::of(Text("It works now, thank you!".to_owned())) }
+        Self { body: Input::of(Text::known("It works now, thank you!")) }
     }
 }
 
@@ -351,10 +352,10 @@ impl TicketsApi {
         let Some(body) = checked.take("body", body.0.body) else {
             return Err(checked.problem().into());
         };
-        let request = Sha256Digest::of_parts(&[b"message", body.0.as_bytes()]);
+        let request = Sha256Digest::of_parts(&[b"message", body.as_bytes()]);
         let mut tx = key.enter().await?;
         let replied = async {
-            let message = store::tickets::reply(&mut tx, &body.0, submission(idempotency_key, request)).await?;
+            let message = store::tickets::reply(&mut tx, &body, submission(idempotency_key, request)).await?;
             // A repeat may find files that came after the first time.
             Ok(Message::of(message, &store::attachments::mine(&mut tx).await?))
         };

@@ -9,17 +9,20 @@ use uuid::Uuid;
 use crate::{
     audit::scratch::Scratch,
     db::{
-        Access, AgentGate, AgentKnock, AgentVerdict, Credential, Knock, OrgTx, Pool, SiteTx, Start, Verdict, WidgetGate,
+        Access, AgentEntryRequest, AgentGate, AgentVerdict, Credential, EntryRequest, OrgTx, Pool, SiteTx, Start,
+        Verdict, WidgetGate,
     },
-    keys::{Sha256Digest, TicketToken},
-    problem::Problem,
+    domain::{
+        keys::{Sha256Digest, TicketToken},
+        problem::Problem,
+    },
     store::{
         articles::{self, Order, Wanted},
-        attachments, audit_log,
-        cursor::{self, Place, Span},
-        faqs, figures, help,
+        attachments, audit_log, faqs, help,
         inbox::{self, Assignee, Change},
-        keys, members, origins, replies, sites, teams, templates,
+        members,
+        paging::{self, Keyset, PageRequest},
+        saved_replies, site_keys, site_origins, sites, stats, teams, templates,
         tickets::{self, NewTicket, Submission},
         workflow,
     },
@@ -104,13 +107,13 @@ impl Customer<'_> {
         for _ in 0..RUNS {
             let issued = (visit == Visit::Submits).then(TicketToken::mint);
             let held = Sha256Digest::of(format!("token of {}", self.ticket).as_bytes());
-            let knock = Knock {
+            let entry_request = EntryRequest {
                 access: if visit == Visit::Reads { Access::Read } else { Access::Write },
                 key: Sha256Digest::of(KEY.as_bytes()),
                 origin: Some(Sha256Digest::of(ORIGIN.as_bytes())),
                 ticket: Some(issued.as_ref().map_or(held, TicketToken::digest)),
             };
-            let Verdict::Entered(tx) = self.gate.enter(&knock).await.map_err(said)? else {
+            let Verdict::Entered(tx) = self.gate.enter(&entry_request).await.map_err(said)? else {
                 anyhow::bail!("the key of {SITE} opened nothing")
             };
             let mut tx = tx.issuing(issued);
@@ -122,20 +125,20 @@ impl Customer<'_> {
 
     async fn reads(&mut self) -> anyhow::Result<()> {
         self.run("the site", Visit::Reads, async |tx| sites::own(tx).await).await?;
-        let later = cursor::write(b'n', Place { figure: LATER, id: self.ticket });
+        let later = paging::write(b'n', Keyset { figure: LATER, id: self.ticket });
         for (name, order, cursor, search) in [
             ("articles, newest", Order::Newest, None, None),
             ("articles, newest, next page", Order::Newest, Some(later.as_str()), None),
             ("articles, popular", Order::Popular, None, None),
             ("articles, searched", Order::Relevant, None, Some("words help")),
         ] {
-            let wanted = Wanted { span: Span { limit: 20, cursor }, order, search };
+            let wanted = Wanted { page_request: PageRequest { limit: 20, cursor }, order, search };
             self.run(name, Visit::Reads, async |tx| articles::page(tx, &wanted).await).await?;
         }
         self.run("one article", Visit::Reads, async |tx| articles::by_slug(tx, "article-1").await).await?;
         self.run("FAQs", Visit::Reads, async |tx| faqs::all(tx).await).await?;
         self.run("ticket forms", Visit::Reads, async |tx| templates::offered(tx, None).await).await?;
-        self.run("key/check", Visit::Reads, async |tx| origins::listed(tx).await).await?;
+        self.run("key/check", Visit::Reads, async |tx| site_origins::listed(tx).await).await?;
         self.run("thread", Visit::Reads, async |tx| {
             tickets::mine(tx).await?;
             tickets::messages(tx).await?;
@@ -189,13 +192,13 @@ impl Agent<'_> {
         let from = ends(self.log)?;
         let session = format!("session of person-{}@{}.example", self.person, self.org);
         for _ in 0..RUNS {
-            let knock = AgentKnock {
+            let entry_request = AgentEntryRequest {
                 access,
                 credential: Credential::Session(Sha256Digest::of(session.as_bytes())),
                 org: Some(Sha256Digest::of(self.org.as_bytes())),
                 request_id: "plans",
             };
-            let AgentVerdict::Entered(mut tx) = self.gate.enter(&knock).await.map_err(said)? else {
+            let AgentVerdict::Entered(mut tx) = self.gate.enter(&entry_request).await.map_err(said)? else {
                 anyhow::bail!("{session} opened nothing")
             };
             let outcome = work(&mut tx).await.map(drop);
@@ -210,13 +213,13 @@ impl Agent<'_> {
         cursor: Option<&str>,
         filter: &inbox::Filter<'_>,
     ) -> anyhow::Result<()> {
-        let span = Span { limit: 20, cursor };
-        self.run(name, Access::Read, async |tx| inbox::page(tx, span, filter).await).await
+        let page_request = PageRequest { limit: 20, cursor };
+        self.run(name, Access::Read, async |tx| inbox::page(tx, page_request, filter).await).await
     }
 
     async fn inbox(&mut self, ticket: Uuid) -> anyhow::Result<()> {
         use inbox::Filter;
-        let later = cursor::write(b'i', Place { figure: LATER, id: ticket });
+        let later = paging::write(b'i', Keyset { figure: LATER, id: ticket });
         self.listed("inbox", None, &Filter::default()).await?;
         self.listed("inbox, next page", Some(&later), &Filter::default()).await?;
         self.listed("inbox of a site", None, &Filter { site: Some(SITE), ..Filter::default() }).await?;
@@ -233,40 +236,41 @@ impl Agent<'_> {
     }
 
     async fn pages(&mut self) -> anyhow::Result<()> {
-        let span = Span { limit: 20, cursor: None };
+        let page_request = PageRequest { limit: 20, cursor: None };
         self.run("start page", Access::Read, async |tx| {
-            figures::days(tx).await?;
-            figures::busiest(tx).await?;
-            figures::missed(tx).await?;
-            figures::first_reply(tx).await
+            stats::days(tx).await?;
+            stats::busiest(tx).await?;
+            stats::missed(tx).await?;
+            stats::first_reply(tx).await
         })
         .await?;
         self.run("a site's key", Access::Read, async |tx| {
             let site = sites::by_slug(tx, SITE).await?;
-            let active = keys::of_site(tx, site.id).await?.active.ok_or_else(Problem::not_found)?;
-            keys::used_from(tx, site.id, active.id).await
+            let active = site_keys::of_site(tx, site.id).await?.active.ok_or_else(Problem::not_found)?;
+            site_keys::used_from(tx, site.id, active.id).await
         })
         .await?;
         self.run("saved replies", Access::Read, async |tx| {
-            replies::choices(tx).await?;
-            replies::page(tx, span).await
+            saved_replies::choices(tx).await?;
+            saved_replies::page(tx, page_request).await
         })
         .await?;
-        self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, span, None).await).await?;
+        self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, page_request, None).await)
+            .await?;
         let any = help::Filter::default();
-        self.run("articles", Access::Read, async |tx| help::articles(tx, span, &any).await).await?;
-        self.run("FAQs", Access::Read, async |tx| help::faqs(tx, span, &any).await).await?;
-        self.run("websites", Access::Read, async |tx| sites::page(tx, span).await).await?;
-        self.run("members", Access::Read, async |tx| members::page(tx, span).await).await?;
-        self.run("own orgs", Access::Read, async |tx| members::memberships(tx, span).await).await?;
-        self.run("teams", Access::Read, async |tx| teams::page(tx, span).await).await?;
+        self.run("articles", Access::Read, async |tx| help::articles(tx, page_request, &any).await).await?;
+        self.run("FAQs", Access::Read, async |tx| help::faqs(tx, page_request, &any).await).await?;
+        self.run("websites", Access::Read, async |tx| sites::page(tx, page_request).await).await?;
+        self.run("members", Access::Read, async |tx| members::page(tx, page_request).await).await?;
+        self.run("own orgs", Access::Read, async |tx| members::memberships(tx, page_request).await).await?;
+        self.run("teams", Access::Read, async |tx| teams::page(tx, page_request).await).await?;
         self.run("statuses and priorities", Access::Read, async |tx| {
-            workflow::statuses(tx, span).await?;
-            workflow::priorities(tx, span).await
+            workflow::statuses(tx, page_request).await?;
+            workflow::priorities(tx, page_request).await
         })
         .await?;
         let all = audit_log::Filter::default();
-        self.run("audit log", Access::Read, async |tx| audit_log::page(tx, span, &all).await).await
+        self.run("audit log", Access::Read, async |tx| audit_log::page(tx, page_request, &all).await).await
     }
 
     async fn team(&mut self, ticket: Uuid) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use super::{
     statements::{self, Outcome, Trial, literal},
     subjects::{self, Kind, Subject},
 };
-use crate::keys::Sha256Digest;
+use crate::domain::keys::Sha256Digest;
 
 /// What must have come about for its own, or the refusals prove nothing: subject and verb.
 const MUST_REACH: [(&str, &str); 6] = [

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::catalog::{Column, Table, granted};
-use crate::keys::Sha256Digest;
+use crate::domain::keys::Sha256Digest;
 
 /// Who plants, when the login is no superuser: whoever of these may insert into the table.
 const PLANTERS: [&str; 4] = ["vicket_operator", "vicket_definer", "vicket_agent", "vicket_widget"];

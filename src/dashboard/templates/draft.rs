@@ -8,9 +8,12 @@ use poem_openapi::types::ParseFromJSON as _;
 use uuid::Uuid;
 
 use crate::{
-    api::text::{Checked, Input, Prose, Text},
     dashboard::form::Form,
-    problem::Problem,
+    domain::{
+        problem::Problem,
+        text::{Checked, Prose, Text},
+    },
+    http::text::Input,
     store::templates::{Change, Forms, NewQuestion, Type},
 };
 
@@ -24,7 +27,7 @@ const PRIORITY: usize = 60;
 const POINTS: i32 = 1000;
 const SCORE: i32 = 1_000_000;
 /// The most questions, options of one, and thresholds.
-const MOST: usize = 100;
+const MAX_ROWS: usize = 100;
 
 /// The ways to answer, as forms have them and as people call them.
 const KINDS: [(Type, &str, &str); 5] = [
@@ -94,7 +97,7 @@ impl Question {
     }
 
     pub fn full(&self) -> bool {
-        self.options.len() >= MOST
+        self.options.len() >= MAX_ROWS
     }
 
     /// What a customer's page would send; an empty field is no answer.
@@ -127,7 +130,7 @@ fn at<T: Default>(list: &mut Vec<T>, place: usize) -> Option<&mut T> {
 /// `(3, "label")` of `questions[3].label`.
 fn indexed<'a>(name: &'a str, list: &str) -> Option<(usize, &'a str)> {
     let (place, rest) = name.strip_prefix(list)?.strip_prefix('[')?.split_once("].")?;
-    Some((place.parse().ok().filter(|place| *place < MOST)?, rest))
+    Some((place.parse().ok().filter(|place| *place < MAX_ROWS)?, rest))
 }
 
 impl Draft {
@@ -225,7 +228,7 @@ impl Draft {
     }
 
     pub fn full(&self) -> bool {
-        self.questions.len() >= MOST
+        self.questions.len() >= MAX_ROWS
     }
 
     pub fn offered_by(&self, slug: impl AsRef<str>) -> bool {
@@ -245,7 +248,7 @@ impl Draft {
         checked.done()?;
         Ok(Change {
             name: Some(name),
-            description: description.map(|text| text.0),
+            description: description.map(|text| text.into_string()),
             sites: Some(self.sites.clone()),
             questions: Some(questions),
             thresholds: Some(thresholds),
@@ -333,7 +336,7 @@ impl Question {
 
 fn text<const MAX: usize>(checked: &mut Checked, field: &str, typed: &str) -> String {
     let input = Input::<Text<MAX>>::parse_from_json(Some(typed.into()));
-    input.ok().and_then(|input| checked.take(field, input)).map_or_else(String::new, |text| text.0)
+    input.ok().and_then(|input| checked.take(field, input)).map_or_else(String::new, |text| text.into_string())
 }
 
 /// Points; none are 0.

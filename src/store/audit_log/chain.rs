@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::checkpoint::{self, Checkpoint, PublicKey};
-use crate::{db::OrgTx, problem::Problem};
+use crate::{db::OrgTx, domain::problem::Problem};
 
 /// How an org's chain stands.
 #[derive(Debug, PartialEq, Eq)]

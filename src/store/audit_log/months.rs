@@ -9,7 +9,7 @@ use super::{
     chain::{self, Chain},
     checkpoint::{self, Checkpoint, SigningKey},
 };
-use crate::{db::OrgTx, problem::Problem};
+use crate::{db::OrgTx, domain::problem::Problem};
 
 /// A month, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

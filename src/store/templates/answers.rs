@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Choice, Forms, Type, offered};
 use crate::{
     db::{OrgTx, SiteTx},
-    problem::{FieldError, Problem},
+    domain::problem::{FieldError, Problem},
     store::inbox::Answer,
 };
 

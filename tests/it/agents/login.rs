@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use vicket::auth::password;
+use vicket::passwords;
 
 use super::People;
 use crate::harness::{Answer, Options, Person, Running, World};
@@ -12,7 +12,7 @@ const PASSWORD: &str = "correct horse battery staple";
 /// A member of acme with a password.
 async fn with_password(world: &World, role: &str) -> Person {
     let person = world.person("acme", role).await;
-    let hash = password::hash(PASSWORD);
+    let hash = passwords::hash(PASSWORD);
     world.arrange(&format!("update vicket.users set password_hash = '{hash}' where id = '{}'", person.id)).await;
     person
 }
@@ -28,7 +28,7 @@ fn cookie(answer: &Answer) -> String {
 
 fn as_person(of: &Person, answer: &Answer) -> Person {
     let cookie = cookie(answer);
-    let session = vicket::keys::Sha256Digest::of(cookie.split_once('=').expect("a pair").1.as_bytes());
+    let session = vicket::domain::keys::Sha256Digest::of(cookie.split_once('=').expect("a pair").1.as_bytes());
     Person { id: of.id, email: of.email.clone(), cookie, session }
 }
 
@@ -76,11 +76,11 @@ async fn a_wrong_password_and_an_unknown_address_are_one_answer() {
 #[tokio::test]
 async fn an_unknown_address_costs_the_same_work() {
     // Counted and not timed: one hash is made for each, with the parameters of a new password.
-    let stranger = password::Salt::stored(None);
-    let hasher = password::Hasher::default();
+    let stranger = passwords::Salt::stored(None);
+    let hasher = passwords::Hasher::default();
     let hash = hasher.hash(stranger, PASSWORD.to_owned()).await.expect("hashed");
     let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(parameters(&hash), parameters(&password::hash(PASSWORD)));
+    assert_eq!(parameters(&hash), parameters(&passwords::hash(PASSWORD)));
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn using_a_session_moves_its_end() {
     let of = format!("where user_id = '{}'", person.id);
     world.arrange(&format!("update vicket.sessions set last_used_at = now() - interval '13 days' {of}")).await;
     server.get_as(&person, "/v1/auth/me").await.ok(200);
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     let fresh = format!("select last_used_at > now() - interval '1 minute' from vicket.sessions {of}");
     assert!(world.look::<bool>(&fresh).await);
 }
@@ -216,7 +216,7 @@ async fn an_invitation_to_somebody_with_an_account_is_accepted_with_their_passwo
     let world = World::new().await;
     let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
     let people = People::of(&world).await;
-    let hash = password::hash(PASSWORD);
+    let hash = passwords::hash(PASSWORD);
     world.arrange(&format!("update vicket.users set password_hash = '{hash}' where id = '{}'", people.rival.id)).await;
     let made = invite(&server, &people.owner, &people.rival.email, "viewer").await;
     let token = made["token"].as_str().expect("a token");

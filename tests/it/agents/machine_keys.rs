@@ -14,7 +14,7 @@ async fn a_machine_key_is_shown_once_and_does_what_it_was_given_in_its_org() {
     let server = world.serve().await;
     let people = People::of(&world).await;
     let (id, key) = server.machine_key(&people.admin, &["org:edit", "site:edit"]).await;
-    assert!(vicket::keys::MachineKey::is_well_formed(&key));
+    assert!(vicket::domain::keys::MachineKey::is_well_formed(&key));
     let me = server.call_with(&key, Method::GET, "/v1/auth/me").await.ok(200).json();
     assert_eq!((&me["kind"], &me["id"], &me["email"]), (&json!("machine_key"), &json!(id), &json!(null)));
     assert_eq!(me["orgs"][0]["permissions"], json!(["org:edit", "site:edit"]));
@@ -22,7 +22,7 @@ async fn a_machine_key_is_shown_once_and_does_what_it_was_given_in_its_org() {
     Answer::of(patch("/v1/orgs/acme")).await.ok(200);
     Answer::of(patch("/v1/orgs/globex")).await.refused(404, "not_found");
     server.call_with(&key, Method::DELETE, "/v1/orgs/acme/sites/site-a").await.refused(403, "permission_required");
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     let listed = server.get_as(&people.owner, KEYS).await;
     let row = &listed.ok(200).json()["data"][0];
     assert_eq!((&row["name"], &row["created_by"]), (&json!("robot"), &json!(people.admin.email)));
@@ -81,7 +81,7 @@ async fn a_machine_key_that_was_revoked_or_has_expired_is_refused_like_one_that_
     server.delete_as(&people.owner, &format!("{KEYS}/{id}")).await.ok(204);
     server.delete_as(&people.owner, &format!("{KEYS}/{id}")).await.refused(404, "not_found");
     world.arrange(&format!("update vicket.machine_keys set expires_at = now() where id = '{other}'")).await;
-    let unknown = vicket::keys::MachineKey::mint();
+    let unknown = vicket::domain::keys::MachineKey::mint();
     let mut bodies = Vec::new();
     for key in [&revoked, &expired, &unknown.reveal().to_owned(), &"sk_nonsense".to_owned(), &world.site_a.key] {
         let mut body =

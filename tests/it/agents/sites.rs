@@ -109,7 +109,7 @@ async fn the_key_of_a_site_goes_through_its_life_and_its_text_is_in_one_answer_e
     post("/stage").await.refused(409, "no_active_key");
     let fourth = post("").await.ok(201).json()["key"].as_str().expect("a key").to_owned();
     assert!(works(&fourth).await);
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     let used = server.get_as(&people.viewer, &path).await;
     assert!(used.ok(200).json()["last_used_at"].is_string() && !used.text.contains(&fourth));
     let log = server.get_as(&people.owner, "/v1/orgs/acme/audit-log?limit=100").await.ok(200).text.clone();
@@ -155,7 +155,7 @@ async fn refused_origins_are_listed_for_who_may_edit_the_site_and_listing_one_ta
             server.call(Method::GET, "/support/v1/site", &headers).await.refused(403, "origin_not_allowed");
         }
     }
-    server.app.counts.flush(&server.app.worker).await.expect("written");
+    server.app.usage.flush(&server.app.worker).await.expect("written");
     let all = server.get_as(&people.admin, &path).await.ok(200).json();
     assert_eq!(all["data"].as_array().map(Vec::len), Some(2));
     assert_eq!((&all["data"][0]["origin"], &all["data"][0]["times"]), (&json!("https://two.example"), &json!(3)));

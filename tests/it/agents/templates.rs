@@ -215,7 +215,7 @@ async fn the_widget_reads_no_points_and_scores_no_ticket_but_the_one_it_submits(
     submit(&server, site, &made, answers.clone()).await.ok(201);
     let ticket: uuid::Uuid = world.look("select id from vicket.tickets").await;
     let mut gate = world.gate().await;
-    let key = vicket::keys::Sha256Digest::of(site.key.as_bytes()).to_hex();
+    let key = vicket::domain::keys::Sha256Digest::of(site.key.as_bytes()).to_hex();
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "begin; select auth.enter('\\x{key}', '\\x', '\\x'); set local role vicket_widget"
     )))

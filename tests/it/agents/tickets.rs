@@ -225,7 +225,7 @@ async fn a_member_of_teams_sees_the_tickets_of_their_teams_sites_over_http_and_i
     }
     let all = sqlx::query("update vicket.tickets set assignee_id = ctx.actor_user_id()").execute(tx.connection()).await;
     assert_eq!(all.expect("granted").rows_affected(), 1, "a bulk statement stays within the team's sites");
-    tx.finish::<()>(Err(vicket::problem::Problem::not_found())).await.expect_err("rolled back");
+    tx.finish::<()>(Err(vicket::domain::problem::Problem::not_found())).await.expect_err("rolled back");
 
     for (field, value) in [("members", json!([people.rival.id])), ("sites", json!(["site-c"]))] {
         let refused = server.patch_as(&people.admin, &one, json!({ field: value })).await;

@@ -13,7 +13,7 @@ const FORM: [(&str, &str); 5] = [
 ];
 
 fn browser(cookie: &str) -> Person {
-    let session = vicket::keys::Sha256Digest::of(b"");
+    let session = vicket::domain::keys::Sha256Digest::of(b"");
     Person { id: uuid::Uuid::nil(), email: String::new(), cookie: cookie.to_owned(), session }
 }
 

@@ -6,7 +6,7 @@ use super::Running;
 use crate::harness::World;
 
 async fn flush(running: &Running) {
-    running.app.counts.flush(&running.app.worker).await.expect("written");
+    running.app.usage.flush(&running.app.worker).await.expect("written");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Files of tickets, tried with SQL of one's own: other customers', those of notes, and objects of somebody else.
 
-use vicket::keys::{Sha256Digest, TicketToken};
+use vicket::domain::keys::{Sha256Digest, TicketToken};
 
 use super::{Populated, attempt, begin_as, populated, raw, refused, run, value};
 use crate::harness::{World, connect};

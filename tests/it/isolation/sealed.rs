@@ -2,7 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
-use vicket::keys::{PublishableKey, Sha256Digest};
+use vicket::domain::keys::{PublishableKey, Sha256Digest};
 
 use super::{Populated, attempt, enter, gate, populated, raw, refused, run, value};
 use crate::harness::{World, article};
@@ -72,7 +72,7 @@ async fn a_revoked_key_still_seals_its_request_in_flight_and_enters_no_more() {
     let gate = gate(&world);
     let mut in_flight = enter(&gate, &world.site_a.key, None).await;
     let mut tx = world.org("acme").await;
-    vicket::store::keys::revoke(&mut tx, world.site_a.id).await.expect("revoked");
+    vicket::store::site_keys::revoke(&mut tx, world.site_a.id).await.expect("revoked");
     article(&mut tx, Some(world.site_a.id), "late", "Late", "Published meanwhile.", true).await;
     tx.commit().await.expect("commit");
     assert_eq!(value(in_flight.connection(), "select ctx.site_by_key()").await, Ok(world.site_a.id));

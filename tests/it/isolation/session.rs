@@ -3,8 +3,10 @@
 use sqlx::{PgConnection, Row as _};
 use vicket::{
     db::{Access, SiteTx, WidgetGate},
-    keys::{Sha256Digest, TicketToken},
-    problem::{Code, Problem},
+    domain::{
+        keys::{Sha256Digest, TicketToken},
+        problem::{Code, Problem},
+    },
     store,
 };
 

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
-use vicket::keys::TicketToken;
+use vicket::domain::keys::TicketToken;
 
 use super::{Populated, attempt, begin_as, populated, raw, refused, run, value};
 

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{sync::oneshot, task::JoinHandle};
-use vicket::migrate::{self, Files, Passwords, Patience, Report, files};
+use vicket::{
+    migrate::{self, Passwords, Patience, Report},
+    migrations::files::{self, Files},
+};
 
 use super::{execute, superuser};
 use crate::harness::{DEPLOY, Options, World, empty_database, ticket, url};

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use vicket::migrate::{
-    Files, Patience,
-    check::{self, Check, Mode},
+use vicket::{
+    migrate::{
+        Patience,
+        check::{self, Check, Mode},
+    },
+    migrations::files::Files,
 };
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vicket::migrate::{Files, ledger::Schema};
+use vicket::migrations::{files::Files, schema::Schema};
 
 use super::{
     changes::{QUICK, migrate, with},

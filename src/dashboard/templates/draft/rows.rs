@@ -1,6 +1,6 @@
 //! What the buttons of the editor do to a form's rows, and where the focus goes then.
 
-use super::{Draft, MOST, Question};
+use super::{Draft, MAX_ROWS, Question};
 
 impl Draft {
     /// Adds, moves or removes a row, as a button says: a verb and where. `false` when it is no such button.
@@ -64,7 +64,7 @@ impl Draft {
 
 /// The place of a new row, when there is room for one.
 fn add<T: Default>(list: &mut Vec<T>) -> Option<usize> {
-    (list.len() < MOST).then(|| {
+    (list.len() < MAX_ROWS).then(|| {
         list.push(T::default());
         list.len() - 1
     })

@@ -1,0 +1,141 @@
+//! What both surfaces do with a request before a handler sees it.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use poem::{
+    Body, Endpoint, Request, Response,
+    http::{HeaderMap, HeaderValue, Method, header},
+    web::RemoteAddr,
+};
+
+use crate::{
+    domain::problem::{Code, Problem},
+    http::{
+        failure,
+        openapi::{Operation, Routes},
+        upload,
+    },
+    limits::{self, Network, Standing},
+    memory_budget::Reservation,
+    state::App,
+};
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(20);
+/// How long files may take: 25 MiB at 2 Mbit/s.
+const UPLOAD_TIME: Duration = Duration::from_secs(120);
+/// How long a handler may take; its statements have shorter bounds of their own.
+const HANDLER_TIME: Duration = Duration::from_secs(30);
+
+/// The operation that a path and a method name.
+///
+/// # Errors
+/// `404 not_found`; `405 method_not_allowed` with what the path takes.
+pub fn routed<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a Operation, Problem> {
+    let allowed = routes.allowed(path).ok_or_else(Problem::not_found)?;
+    routes.operation(path, method).ok_or_else(|| {
+        let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let problem = Problem::new(Code::MethodNotAllowed, format!("This path takes {allow}."));
+        Problem { allow: Some(allow), ..problem }
+    })
+}
+
+/// The body, of at most `most` bytes.
+///
+/// # Errors
+/// `413 body_too_large`; `400` when it cannot be read or does not arrive in time.
+pub async fn read_body(request: &mut Request, most: usize) -> Result<Body, Problem> {
+    read(request, most, BODY_TIME).await
+}
+
+/// A body of files, and the memory that it takes until the answer is given.
+///
+/// # Errors
+/// Those of [`read_body`]; `503 overloaded` when too many are being sent at once.
+pub async fn read_files(request: &mut Request, app: &App, network: Network) -> Result<(Body, Reservation), Problem> {
+    let bytes = declared(request).unwrap_or(upload::BODY as u64).min(upload::BODY as u64);
+    let read = async {
+        let reservation = app.uploads.wait(network, bytes).await?;
+        Ok((read(request, upload::BODY, UPLOAD_TIME).await?, reservation))
+    };
+    let read = read.await;
+    if read.is_err() {
+        discard(request.take_body()).await;
+    }
+    read
+}
+
+/// Reads on for a while without keeping anything: a client that is refused in the middle of what it sends would see its
+/// connection break and never the answer.
+async fn discard(body: Body) {
+    let mut reader = body.into_async_read();
+    let _ = tokio::time::timeout(BODY_TIME, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
+}
+
+fn declared(request: &Request) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn read(request: &mut Request, most: usize, time: Duration) -> Result<Body, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body may have {} KiB at the most.", most / 1024));
+    if declared(request).is_some_and(|length| length > most as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(time, request.take_body().into_bytes_limit(most)).await {
+        Ok(Ok(bytes)) => Ok(Body::from_bytes(bytes)),
+        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::InvalidRequest, "The body could not be read.")),
+        Err(_) => Err(Problem::new(Code::InvalidRequest, "The body did not arrive in time.")),
+    }
+}
+
+/// Lets a handler answer, in bounded time.
+///
+/// # Errors
+/// What it refused, the framework's own refusals included.
+pub async fn handle(
+    handlers: &impl Endpoint<Output = Response>,
+    app: &Arc<App>,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    request.set_data(Arc::clone(app));
+    let handled = tokio::time::timeout(HANDLER_TIME, handlers.call(request)).await;
+    let answered = handled.unwrap_or_else(|_| Err(Problem::overloaded("the handler took too long").into()));
+    answered.map_err(failure::problem_of)
+}
+
+/// The client's network, as seen past the configured proxies.
+pub fn client_network(request: &Request, app: &App) -> Network {
+    let RemoteAddr(peer) = request.remote_addr();
+    let peer = peer.as_socket_addr().map_or(IpAddr::from([0, 0, 0, 0]), std::net::SocketAddr::ip);
+    let forwarded: Vec<&str> =
+        request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let forwarded = (!forwarded.is_empty()).then(|| forwarded.join(","));
+    Network::of(limits::client_address(peer, forwarded.as_deref(), &app.trusted_proxies))
+}
+
+/// `429` when one of the limits is used up.
+pub fn over(standings: &[Standing]) -> Option<Problem> {
+    let exceeded = standings.iter().find(|standing| standing.exceeded)?;
+    let seconds = exceeded.reset_seconds();
+    let detail = format!("The limit `{}` is used up. Try again in {seconds} s.", exceeded.policy.name());
+    Some(Problem { retry_after: Some(seconds), ..Problem::new(Code::RateLimited, detail) })
+}
+
+/// Says where the limits stand.
+pub fn say_limits(headers: &mut HeaderMap, standings: &[Standing]) {
+    for (name, value) in
+        [("ratelimit-policy", limits::policy_header(standings)), ("ratelimit", limits::rate_limit_header(standings))]
+    {
+        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// What went wrong on our side is logged here, once; callers see its code and the request id.
+pub fn log(problem: &Problem) {
+    if let Some(cause) = &problem.cause {
+        tracing::error!(code = problem.code.as_str(), cause, "request failed");
+    }
+}

@@ -1,0 +1,131 @@
+//! What must hold before the server serves: the schema is the one that it needs, the logins are as worthless as they should
+//! be, and no lint of [`crate::audit`] finds an error. Asked at start and by `/readyz`, of the catalog, as the logins
+//! themselves.
+
+use std::sync::LazyLock;
+
+use sqlx::Row as _;
+
+use crate::{
+    audit::lints::{FINDINGS, Severity},
+    db::Pool,
+    domain::problem::Problem,
+    migrations::{files::Files, ledger, schema::Schema},
+    state::App,
+};
+
+/// The schema that this program needs.
+static NEEDED: LazyLock<Schema> = LazyLock::new(|| Files::embedded().schema());
+
+/// What the lints find, whatever schemas the login's settings name first: definitions are compared as PostgreSQL writes them.
+static LINTS: LazyLock<String> = LazyLock::new(|| format!("SET LOCAL search_path = pg_catalog; {}", FINDINGS.as_str()));
+
+/// One row a finding about the login that asks.
+const LOGIN: &str = include_str!("readiness/login.sql");
+
+/// One row a role that this login is a member of.
+const MEMBERSHIPS: &str = "select roleid::regrole::text from pg_catalog.pg_auth_members
+    where member = (select oid from pg_catalog.pg_roles where rolname = session_user)";
+
+const WIDGET: &str = "the widget's gate (VICKET_WIDGET_URL)";
+const AGENT: &str = "the agents' gate (VICKET_AGENT_URL)";
+const WORKER: &str = "the worker (VICKET_WORKER_URL)";
+
+/// Why the server cannot serve.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    /// The database cannot be reached.
+    Database,
+    /// A login reaches a standby.
+    NotPrimary,
+    /// A pooler does not keep transactions, or mixes prepared statements.
+    Pooler,
+    /// The schema is older than this program needs, or another.
+    SchemaVersion,
+    /// A login may do more than it should, or a lint finds an error.
+    Isolation,
+    /// It was told to stop.
+    Draining,
+}
+
+impl Reason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::SchemaVersion => "schema_version",
+            Self::Isolation => "isolation",
+            Self::NotPrimary => "not_primary",
+            Self::Pooler => "pooler",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What does not hold.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Finding {
+    pub reason: Reason,
+    pub what: String,
+}
+
+/// All findings: what stands in the way of each login, or else the schema, or else of each login and of the catalog, which
+/// says the same to all of them. Of another schema the lints could say nothing that is worth reading.
+///
+/// # Errors
+/// `503` when the database cannot be reached.
+pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
+    let pools = [(app.gate.pool(), WIDGET), (app.agents.pool(), AGENT), (app.worker.pool(), WORKER)];
+    let mut in_the_way = Vec::new();
+    for (pool, name) in pools {
+        if let Some(what) = pool.pooler().await? {
+            in_the_way.push(Finding { reason: Reason::Pooler, what: format!("{name}: {what}") });
+        } else if is_standby(pool).await? {
+            let what = format!("{name} reaches a standby, which takes no writes: promote it, or name the primary");
+            in_the_way.push(Finding { reason: Reason::NotPrimary, what });
+        }
+    }
+    if !in_the_way.is_empty() {
+        in_the_way.sort();
+        return Ok(in_the_way);
+    }
+    let rows = app.gate.pool().catalog(ledger::COMMENT).await?;
+    let comment: Option<&str> = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
+    if let Some(what) = NEEDED.refuses(comment) {
+        return Ok(vec![Finding { reason: Reason::SchemaVersion, what }]);
+    }
+    let mut findings = of_login(app.gate.pool(), WIDGET, &["vicket_widget"]).await?;
+    findings.extend(of_login(app.agents.pool(), AGENT, &["vicket_agent"]).await?);
+    findings.extend(of_login(app.worker.pool(), WORKER, &[]).await?);
+    for row in app.gate.pool().catalog(LINTS.as_str()).await? {
+        if row.try_get::<&str, _>("severity")? == Severity::Error.as_str() {
+            let (id, object, what): (&str, &str, &str) =
+                (row.try_get("id")?, row.try_get("object")?, row.try_get("what")?);
+            findings.push(format!("{id}: {object}: {what}"));
+        }
+    }
+    findings.sort();
+    findings.dedup();
+    Ok(findings.into_iter().map(|what| Finding { reason: Reason::Isolation, what }).collect())
+}
+
+async fn is_standby(pool: &Pool) -> Result<bool, Problem> {
+    let rows = pool.catalog("select pg_catalog.pg_is_in_recovery()").await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
+}
+
+/// Findings as one login sees them: its own shape, and that it may become `roles` and nothing else.
+async fn of_login(pool: &Pool, name: &str, roles: &[&str]) -> Result<Vec<String>, Problem> {
+    let mut findings: Vec<String> = Vec::new();
+    for row in pool.catalog(LOGIN).await? {
+        findings.push(format!("{name} {}", row.try_get::<&str, _>(0)?));
+    }
+    let members: Vec<String> =
+        pool.catalog(MEMBERSHIPS).await?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    for extra in members.iter().filter(|role| !roles.contains(&role.as_str())) {
+        findings.push(format!("{name} is a member of {extra}; it may become {} only", roles.join(", ")));
+    }
+    for missing in roles.iter().filter(|role| !members.iter().any(|member| member == *role)) {
+        findings.push(format!("{name} is no member of {missing}; run `vicket migrate`"));
+    }
+    Ok(findings)
+}

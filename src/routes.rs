@@ -1,0 +1,250 @@
+//! Who is mounted where: the surfaces, the documents, the pages, `/healthz` and `/readyz`. Used by the server and by tests.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, Request, Response,
+    endpoint::BoxEndpoint,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::CatchPanic,
+};
+use poem_openapi::{OpenApi, OpenApiService};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::{
+    api::{agent, support},
+    dashboard,
+    db::{refused_statements, unclean_sessions},
+    domain::{
+        problem::{Code, Problem},
+        request_id::REQUEST_ID,
+    },
+    http::{failure, headers::IfNoneMatch},
+    pages,
+    readiness::{self, Reason},
+    response_cache::CachedResponse,
+    state::App,
+};
+
+const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// A page of ours loads nothing from elsewhere and is framed by nobody.
+const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// The documentation is one file with its script inside; it calls only the server that it came from.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+/// How long `/readyz` repeats its last answer.
+const READY_FOR: Duration = Duration::from_secs(2);
+
+/// A surface, and the document that it keeps to.
+struct Documented {
+    endpoint: BoxEndpoint<'static, Response>,
+    /// To read, as a page.
+    docs: CachedResponse,
+    document: CachedResponse,
+}
+
+impl Documented {
+    fn new(endpoint: BoxEndpoint<'static, Response>, docs: String, document: String) -> Self {
+        Self {
+            endpoint,
+            docs: CachedResponse::new(docs.into_bytes()),
+            document: CachedResponse::new(document.into_bytes()),
+        }
+    }
+}
+
+/// The page of a surface, with the document that we serve in place of the framework's raw one.
+fn docs<T: OpenApi>(service: &OpenApiService<T, ()>, document: &str) -> String {
+    service.swagger_ui_html().replacen(&service.spec(), document, 1)
+}
+
+/// Everything that the server serves.
+pub struct Root {
+    app: Arc<App>,
+    support: Documented,
+    agent: Documented,
+    files: Vec<pages::File>,
+    /// When it was last asked, and why it could not serve then.
+    ready: Mutex<Option<(Instant, Vec<Reason>)>>,
+}
+
+impl Root {
+    /// # Errors
+    /// When the documented surface is not complete.
+    pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
+        let panics = || CatchPanic::new().with_handler(|_| failure::response(&Problem::internal("a handler panicked")));
+        let (document, service) = (support::document()?, support::service());
+        let docs = docs(&service, &document);
+        let handlers = service.into_endpoint().with(panics()).map_to_response();
+        let surface = support::Surface::new(handlers, Arc::clone(&app), &document);
+        let support = Documented::new(surface.boxed(), docs, document);
+
+        let (document, service) = (agent::document()?, agent::service());
+        let docs = self::docs(&service, &document);
+        let handlers = service.into_endpoint().with(panics()).map_to_response();
+        let surface = agent::Surface::new(handlers, Arc::clone(&app), &document);
+        let agent = Documented::new(surface.boxed(), docs, document);
+        Ok(Self { app, support, agent, files: pages::files(), ready: Mutex::new(None) })
+    }
+
+    async fn dispatch(&self, request: Request) -> Response {
+        let path = request.uri().path();
+        if path == "/support/v1" || path.starts_with("/support/v1/") {
+            return self.support.endpoint.get_response(request).await;
+        }
+        if path == "/v1" || path.starts_with("/v1/") {
+            return self.agent.endpoint.get_response(request).await;
+        }
+        let file = self.files.iter().find(|file| file.path == path);
+        if file.is_none() && (path == "/dashboard" || path.starts_with("/dashboard/")) {
+            return dashboard::answer(&self.app, request).await;
+        }
+        let known = matches!(
+            path,
+            "/" | "/healthz"
+                | "/readyz"
+                | "/docs/support"
+                | "/docs/agent"
+                | "/openapi/support.json"
+                | "/openapi/agent.json"
+        );
+        if !known && file.is_none() {
+            return failure::response(&Problem::not_found());
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let problem = Problem::new(Code::MethodNotAllowed, "This path takes GET, HEAD.");
+            return failure::response(&Problem { allow: Some("GET, HEAD".to_owned()), ..problem });
+        }
+        if let Some(file) = file {
+            return page(&file.answer, file.content_type, file.policy, request.headers());
+        }
+        match path {
+            "/healthz" => text("ok\n"),
+            "/readyz" => self.readiness().await,
+            "/docs/support" => page(&self.support.docs, HTML, DOCS_POLICY, request.headers()),
+            "/docs/agent" => page(&self.agent.docs, HTML, DOCS_POLICY, request.headers()),
+            "/openapi/support.json" => page(&self.support.document, JSON, NO_CONTENT_POLICY, request.headers()),
+            "/openapi/agent.json" => page(&self.agent.document, JSON, NO_CONTENT_POLICY, request.headers()),
+            _ => Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "/docs/support").finish(),
+        }
+    }
+
+    /// Whether it goes on serving, the database can be reached through all three logins, is the primary, has the schema that this program needs, and isolation
+    /// still holds.
+    async fn readiness(&self) -> Response {
+        if self.app.draining.load(Ordering::Relaxed) {
+            return unready(&[Reason::Draining]);
+        }
+        let mut ready = self.ready.lock().await;
+        let fresh = ready.as_ref().filter(|(asked, _)| asked.elapsed() < READY_FOR).map(|(_, reasons)| reasons.clone());
+        let reasons = match fresh {
+            Some(reasons) => reasons,
+            None => {
+                let reasons = self.reasons().await;
+                *ready = Some((Instant::now(), reasons.clone()));
+                reasons
+            }
+        };
+        if !reasons.is_empty() {
+            return unready(&reasons);
+        }
+        let body = serde_json::json!({
+            "status": "ready",
+            "refused_statements": refused_statements(),
+            "unclean_sessions": unclean_sessions(),
+        });
+        Response::builder()
+            .content_type("application/json")
+            .header(header::CACHE_CONTROL, "no-store")
+            .body(body.to_string())
+    }
+
+    /// Why it cannot serve, each once; the log says more.
+    async fn reasons(&self) -> Vec<Reason> {
+        match readiness::all(&self.app).await {
+            Ok(findings) => {
+                for finding in &findings {
+                    tracing::error!(reason = finding.reason.as_str(), finding = finding.what, "not ready");
+                }
+                let mut reasons: Vec<Reason> = findings.iter().map(|finding| finding.reason).collect();
+                reasons.dedup();
+                reasons
+            }
+            // A busy server is a ready one: taking it out would only move its load.
+            Err(problem) if problem.code == Code::Overloaded => Vec::new(),
+            Err(problem) => {
+                tracing::error!(cause = problem.cause.as_deref(), "not ready");
+                vec![Reason::Database]
+            }
+        }
+    }
+}
+
+/// What `/readyz` answers when the server cannot serve: a problem with a member `reasons`.
+fn unready(reasons: &[Reason]) -> Response {
+    let detail = "The server cannot serve now, for these `reasons`. Its log has the details.";
+    let problem = Problem { retry_after: Some(2), ..Problem::new(Code::DatabaseUnavailable, detail) };
+    failure::response_with(&problem, "reasons", reasons.iter().map(|reason| reason.as_str()).collect())
+}
+
+fn text(body: &'static str) -> Response {
+    Response::builder().content_type("text/plain; charset=utf-8").header(header::CACHE_CONTROL, "no-store").body(body)
+}
+
+fn page(page: &CachedResponse, content_type: &str, policy: &'static str, headers: &HeaderMap) -> Response {
+    let known = IfNoneMatch::of(headers).matches(&page.etag);
+    let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    let body = if known { Bytes::new() } else { page.body() };
+    Response::builder()
+        .status(status)
+        .content_type(content_type)
+        .header(header::ETAG, &page.etag)
+        .header(header::CACHE_CONTROL, "public, max-age=0, must-revalidate")
+        .header(header::CONTENT_SECURITY_POLICY, policy)
+        .body(body)
+}
+
+/// The caller's own id where it is a sane one: up to 128 letters, digits, `.`, `_`, `-`.
+fn request_id(headers: &HeaderMap) -> String {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+    };
+    let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok()).filter(sane);
+    given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+}
+
+impl Endpoint for Root {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let began = Instant::now();
+        let id = request_id(request.headers());
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let span = tracing::info_span!("request", id);
+        let answered = REQUEST_ID.scope(id.clone(), self.dispatch(request));
+        let mut response = tracing::Instrument::instrument(answered, span.clone()).await;
+
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::try_from(id) {
+            headers.insert(REQUEST_ID_HEADER, id);
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
+        if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_CONTENT_POLICY));
+        }
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // The path without its query: what a caller searches for is not ours to keep.
+        span.in_scope(|| tracing::info!(%method, path, status = response.status().as_u16(), micros, "answered"));
+        Ok(response)
+    }
+}
