@@ -21,7 +21,10 @@ use anyhow::{Context as _, ensure};
 use sqlx::{Connection as _, PgConnection};
 use vicket::{
     db::{self, Operator},
-    dev::postgres::{Cluster, Durability, Programs},
+    dev::{
+        content::NewArticle,
+        postgres::{Cluster, Durability, Programs},
+    },
     domain::{
         keys::{PublishableKey, Sha256Digest},
         problem::Problem,
@@ -29,10 +32,9 @@ use vicket::{
     migrate::{self, Passwords},
     store::{
         self,
-        articles::{BY_SLUG, NEWEST},
-        content::NewArticle,
+        articles::public::{BY_SLUG, NEWEST},
         sites::SiteChanges,
-        tickets::{INSERT_TICKET, INSERT_TOKEN},
+        tickets::public::{INSERT_TICKET, INSERT_TOKEN},
     },
 };
 
@@ -174,7 +176,7 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
                     body_markdown: &body,
                     published: true,
                 };
-                store::content::insert_article(&mut tx, &new).await.map_err(failed)?;
+                vicket::dev::content::insert_article(&mut tx, &new).await.map_err(failed)?;
             }
             let key: PublishableKey = store::site_keys::create(&mut tx, made.id).await.map_err(failed)?;
             keys.push(key.reveal().to_owned());

@@ -144,7 +144,7 @@ impl Objects {
     /// # Errors
     /// `5xx`; what could not be removed stays due.
     pub async fn clean(&self, worker: &Worker) -> Result<(), Problem> {
-        let due = store::worker::objects_due(worker, REMOVED_AT_ONCE).await?;
+        let due = store::usage::objects_due(worker, REMOVED_AT_ONCE).await?;
         let mut removed = Vec::with_capacity(due.len());
         let mut failed = None;
         for key in due {
@@ -154,7 +154,7 @@ impl Objects {
             }
         }
         if !removed.is_empty() {
-            store::worker::objects_removed(worker, &removed).await?;
+            store::usage::objects_removed(worker, &removed).await?;
         }
         failed.map_or(Ok(()), Err)
     }

@@ -20,7 +20,7 @@ use crate::{
     domain::{keys::Sha256Digest, problem::Problem},
     store::{
         self,
-        worker::{KeyOrigins, MissedSearches, Refusals, SiteRef},
+        usage::{KeyOrigins, MissedSearches, Refusals, SiteRef},
     },
 };
 
@@ -117,7 +117,7 @@ impl UsageBuffer {
             std::mem::take(&mut *self.lock());
         let mut outcome = Ok(());
         if !views.is_empty()
-            && let Err(problem) = store::worker::add_views(worker, &views).await
+            && let Err(problem) = store::usage::add_views(worker, &views).await
         {
             let mut pending = self.lock();
             for (article, count) in views {
@@ -126,13 +126,13 @@ impl UsageBuffer {
             outcome = outcome.and(Err(problem));
         }
         if !keys.is_empty()
-            && let Err(problem) = store::worker::touch_keys(worker, &keys).await
+            && let Err(problem) = store::usage::touch_keys(worker, &keys).await
         {
             keep(&mut self.lock().keys, keys);
             outcome = outcome.and(Err(problem));
         }
         if !key_origins.is_empty()
-            && let Err(problem) = store::worker::touch_key_origins(worker, &key_origins).await
+            && let Err(problem) = store::usage::touch_key_origins(worker, &key_origins).await
         {
             let mut pending = self.lock();
             for (key, origins) in key_origins {
@@ -141,7 +141,7 @@ impl UsageBuffer {
             outcome = outcome.and(Err(problem));
         }
         if !missed.is_empty()
-            && let Err(problem) = store::worker::add_missed_searches(worker, &missed).await
+            && let Err(problem) = store::usage::add_missed_searches(worker, &missed).await
         {
             let mut pending = self.lock();
             for (site, searches) in missed {
@@ -152,19 +152,19 @@ impl UsageBuffer {
             outcome = outcome.and(Err(problem));
         }
         if !sessions.is_empty()
-            && let Err(problem) = store::worker::touch_sessions(worker, &sessions).await
+            && let Err(problem) = store::usage::touch_sessions(worker, &sessions).await
         {
             keep(&mut self.lock().sessions, sessions);
             outcome = outcome.and(Err(problem));
         }
         if !machine_keys.is_empty()
-            && let Err(problem) = store::worker::touch_machine_keys(worker, &machine_keys).await
+            && let Err(problem) = store::usage::touch_machine_keys(worker, &machine_keys).await
         {
             keep(&mut self.lock().machine_keys, machine_keys);
             outcome = outcome.and(Err(problem));
         }
         if !origins.is_empty()
-            && let Err(problem) = store::worker::add_refused_origins(worker, &origins).await
+            && let Err(problem) = store::usage::add_refused_origins(worker, &origins).await
         {
             let mut pending = self.lock();
             for (site, refused) in origins {
@@ -256,7 +256,7 @@ pub async fn run(usage: Arc<UsageBuffer>, worker: Arc<Worker>, mut stop: tokio::
         }
         round += 1;
         if round.is_multiple_of(ROUNDS_PER_PURGE)
-            && let Err(problem) = store::worker::purge_expired(&worker).await
+            && let Err(problem) = store::usage::purge_expired(&worker).await
         {
             tracing::error!(cause = problem.cause.as_deref(), "expired idempotency keys could not be purged");
         }

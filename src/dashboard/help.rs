@@ -16,9 +16,11 @@ use crate::{
     },
     store::{
         self,
-        help::{Article, ArticleChange, Faq, FaqChange, Filter, NewArticle, NewFaq, Status},
+        articles::agent::{Article, NewArticle},
+        faqs::agent::{Faq, NewFaq},
         order::List,
         paging::PageRequest,
+        publishing::{Filter, Status},
         sites::Site,
     },
 };
@@ -117,11 +119,11 @@ pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem>
     let (shell, (entries, next)) = context
         .see(org, "article:read", async |tx| match kind {
             Kind::Article => {
-                let (rows, next) = store::help::articles(tx, page_request, &filter).await?;
+                let (rows, next) = store::articles::agent::page(tx, page_request, &filter).await?;
                 Ok((rows.into_iter().map(Entry::from).collect::<Vec<_>>(), next))
             }
             Kind::Faq => {
-                let (rows, next) = store::help::faqs(tx, page_request, &filter).await?;
+                let (rows, next) = store::faqs::agent::page(tx, page_request, &filter).await?;
                 Ok((rows.into_iter().map(Entry::from).collect(), next))
             }
         })
@@ -171,8 +173,8 @@ async fn edit_with(context: &PageContext, org: &str, kind: Kind, id: &str, form:
 
 async fn one(tx: &mut OrgTx, kind: Kind, id: Uuid) -> Result<Entry, Problem> {
     match kind {
-        Kind::Article => store::help::article(tx, id).await.map(Entry::from),
-        Kind::Faq => store::help::faq(tx, id).await.map(Entry::from),
+        Kind::Article => store::articles::agent::by_id(tx, id).await.map(Entry::from),
+        Kind::Faq => store::faqs::agent::by_id(tx, id).await.map(Entry::from),
     }
 }
 
@@ -225,16 +227,16 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
         }
         "delete" => {
             match kind {
-                Kind::Article => store::help::delete_article(tx, id).await?,
-                Kind::Faq => store::help::delete_faq(tx, id).await?,
+                Kind::Article => store::articles::agent::delete(tx, id).await?,
+                Kind::Faq => store::faqs::agent::delete(tx, id).await?,
             }
             return Ok(("deleted", id));
         }
         _ => return Err(Problem::invalid_field("action", "is none that this page has")),
     };
     match kind {
-        Kind::Article => drop(store::help::set_article_status(tx, id, status).await.map_err(placed)?),
-        Kind::Faq => drop(store::help::set_faq_status(tx, id, status).await.map_err(placed)?),
+        Kind::Article => drop(store::articles::agent::set_status(tx, id, status).await.map_err(placed)?),
+        Kind::Faq => drop(store::faqs::agent::set_status(tx, id, status).await.map_err(placed)?),
     }
     let done = match status {
         Status::Published => "published",
@@ -266,19 +268,20 @@ async fn save(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Resu
     let saved = match (kind, id) {
         (Kind::Article, None) => {
             let new = NewArticle { site, title: &title, body_markdown: &body, slug };
-            store::help::create_article(tx, &new).await.map(|row| row.id)
+            store::articles::agent::create(tx, &new).await.map(|row| row.id)
         }
         (Kind::Article, Some(id)) => {
-            let change = ArticleChange { title: Some(&title), body_markdown: Some(&body), slug };
-            store::help::change_article(tx, id, &change).await.map(|row| row.id)
+            let change = store::articles::agent::Change { title: Some(&title), body_markdown: Some(&body), slug };
+            store::articles::agent::change(tx, id, &change).await.map(|row| row.id)
         }
         (Kind::Faq, None) => {
             let new = NewFaq { site, question: &title, answer_markdown: &body, position: None };
-            store::help::create_faq(tx, &new).await.map(|row| row.id)
+            store::faqs::agent::create(tx, &new).await.map(|row| row.id)
         }
         (Kind::Faq, Some(id)) => {
-            let change = FaqChange { question: Some(&title), answer_markdown: Some(&body), position: None };
-            store::help::change_faq(tx, id, &change).await.map(|row| row.id)
+            let change =
+                store::faqs::agent::Change { question: Some(&title), answer_markdown: Some(&body), position: None };
+            store::faqs::agent::change(tx, id, &change).await.map(|row| row.id)
         }
     };
     saved.map_err(placed)

@@ -18,11 +18,12 @@ use crate::{
     store::{
         self,
         attachments::Attachment,
-        inbox::{Assignee, Event, Filter, Message, Ticket, Whole},
         members::{Member, Role},
         paging::PageRequest,
+        priorities::Priority,
         sites::Site,
-        workflow::{Priority, Status},
+        statuses::Status,
+        tickets::agent::{Assignee, Event, Filter, Message, Ticket, Whole},
     },
 };
 
@@ -73,7 +74,7 @@ pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem>
     let page_request = PageRequest { limit: PAGE, cursor: query.some("cursor") };
     let (shell, ((tickets, next), statuses, priorities, members, sites)) = context
         .see(org, "ticket:read", async |tx| {
-            let tickets = store::inbox::page(tx, page_request, &filter).await?;
+            let tickets = store::tickets::agent::page(tx, page_request, &filter).await?;
             let (statuses, priorities, members) = choices(tx).await?;
             Ok((tickets, statuses, priorities, members, store::sites::list(tx).await?))
         })
@@ -83,8 +84,8 @@ pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem>
 }
 
 async fn choices(tx: &mut OrgTx) -> Result<(Vec<Status>, Vec<Priority>, Vec<Member>), Problem> {
-    let (statuses, _) = store::workflow::statuses(tx, CHOICES).await?;
-    let (priorities, _) = store::workflow::priorities(tx, CHOICES).await?;
+    let (statuses, _) = store::statuses::page(tx, CHOICES).await?;
+    let (priorities, _) = store::priorities::page(tx, CHOICES).await?;
     let (members, _) = store::members::page(tx, CHOICES).await?;
     Ok((statuses, priorities, members))
 }
@@ -111,7 +112,7 @@ struct TicketPage<'a> {
     ticket: Ticket,
     timeline: Vec<Entry>,
     files: Vec<Attachment>,
-    answers: Vec<store::inbox::Answer>,
+    answers: Vec<store::tickets::agent::Answer>,
     statuses: Vec<Status>,
     priorities: Vec<Priority>,
     members: Vec<Member>,
@@ -135,7 +136,7 @@ async fn show_with(context: &PageContext, org: &str, id: &str, form: &Form) -> R
     let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
     let (shell, (whole, (statuses, priorities, members), replies)) = context
         .see(org, "ticket:read", async |tx| {
-            let whole = store::inbox::whole(tx, id).await?;
+            let whole = store::tickets::agent::whole(tx, id).await?;
             Ok((whole, choices(tx).await?, store::saved_replies::choices(tx).await?))
         })
         .await?;
@@ -168,7 +169,7 @@ async fn insert(context: &PageContext, org: &str, id: &str) -> Result<Response, 
     let saved = context.form.get("saved").parse().unwrap_or_default();
     let (shell, (reply, whole)) = context
         .see(org, "ticket:write", async |tx| {
-            let whole = store::inbox::whole(tx, ticket).await?;
+            let whole = store::tickets::agent::whole(tx, ticket).await?;
             Ok((store::saved_replies::choice(tx, saved).await?, whole))
         })
         .await?;
@@ -185,33 +186,33 @@ async fn insert(context: &PageContext, org: &str, id: &str) -> Result<Response, 
 }
 
 async fn apply(tx: &mut OrgTx, ticket: Uuid, form: &Form) -> Result<&'static str, Problem> {
-    let change = store::inbox::Change::default();
+    let change = store::tickets::agent::Change::default();
     match form.get("action") {
         kind @ ("reply" | "note") => {
             let mut checked = Checked::default();
             let Some(body) = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, kind) else {
                 return Err(checked.problem());
             };
-            store::inbox::answer(tx, ticket, &body, kind == "note").await?;
+            store::tickets::agent::answer(tx, ticket, &body, kind == "note").await?;
             Ok(if kind == "note" { "noted" } else { "sent" })
         }
         "status" => {
-            let change = store::inbox::Change { status: Some(form.get("status")), ..change };
-            store::inbox::change(tx, ticket, &change).await.map(|_| "saved")
+            let change = store::tickets::agent::Change { status: Some(form.get("status")), ..change };
+            store::tickets::agent::change(tx, ticket, &change).await.map(|_| "saved")
         }
         "priority" => {
-            let change = store::inbox::Change { priority: Some(form.get("priority")), ..change };
-            store::inbox::change(tx, ticket, &change).await.map(|_| "saved")
+            let change = store::tickets::agent::Change { priority: Some(form.get("priority")), ..change };
+            store::tickets::agent::change(tx, ticket, &change).await.map(|_| "saved")
         }
         "assign" => {
             let assignee = match form.some("assignee") {
                 None => None,
                 Some(id) => Some(id.parse().map_err(|_| Problem::invalid_field("assignee", "must be a member"))?),
             };
-            let change = store::inbox::Change { assignee: Some(assignee), ..change };
-            store::inbox::change(tx, ticket, &change).await.map(|_| "saved")
+            let change = store::tickets::agent::Change { assignee: Some(assignee), ..change };
+            store::tickets::agent::change(tx, ticket, &change).await.map(|_| "saved")
         }
-        "delete" if form.get("sure") == "yes" => store::inbox::delete(tx, ticket).await.map(|()| "deleted"),
+        "delete" if form.get("sure") == "yes" => store::tickets::agent::delete(tx, ticket).await.map(|()| "deleted"),
         "delete" => Err(Problem::invalid_field("sure", "Tick the box to say that you mean it")),
         _ => Err(Problem::invalid_field("action", "is none that this page has")),
     }

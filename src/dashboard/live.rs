@@ -26,7 +26,7 @@ const QUIET_ROUNDS: u32 = 5;
 
 pub async fn events(context: &PageContext, org: &str) -> Result<Response, Problem> {
     let mut tx = context.enter(Access::Read, org, "ticket:read").await?;
-    let latest = store::inbox::latest_change(&mut tx).await;
+    let latest = store::tickets::agent::latest_change(&mut tx).await;
     let latest = tx.finish(latest).await?;
     let (theirs, ours) = tokio::io::duplex(1024);
     let watch = Watch {
@@ -85,7 +85,7 @@ impl Watch {
         let mut tx = agent::enter(&self.app, Access::Read, Credential::Session(self.session), Some(self.org)).await?;
         let may = tx.actor().is_some_and(|actor| actor.may("ticket:read"));
         let latest = match may {
-            true => store::inbox::latest_change(&mut tx).await,
+            true => store::tickets::agent::latest_change(&mut tx).await,
             false => Err(Problem::permission_required("ticket:read")),
         };
         tx.finish(latest).await

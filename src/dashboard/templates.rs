@@ -22,9 +22,9 @@ use crate::{
     store::{
         self,
         paging::PageRequest,
+        priorities::Priority,
         sites::Site,
         templates::{Change, Forms, Score},
-        workflow::Priority,
     },
 };
 
@@ -158,7 +158,7 @@ async fn show_with(context: &PageContext, org: &str, id: Option<Uuid>, shown: Sh
                 Some(id) => store::templates::by_id(tx, id).await?,
                 None => Forms::default(),
             };
-            let (priorities, _) = store::workflow::priorities(tx, CHOICES).await?;
+            let (priorities, _) = store::priorities::page(tx, CHOICES).await?;
             Ok((forms, store::sites::list(tx).await?, priorities))
         })
         .await?;

@@ -17,7 +17,8 @@ use crate::{
         self,
         order::List,
         paging::PageRequest,
-        workflow::{Category, Change, Priority, Status},
+        priorities::Priority,
+        statuses::{Category, Change, Status},
     },
 };
 
@@ -116,8 +117,8 @@ pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem>
     let of = |kind: Kind| PageRequest { limit: PAGE, cursor: context.query.some(kind.path()) };
     let (shell, (statuses, priorities)) = context
         .see(org, "status:read", async |tx| {
-            let statuses = store::workflow::statuses(tx, of(Kind::Status)).await?;
-            Ok((statuses, store::workflow::priorities(tx, of(Kind::Priority)).await?))
+            let statuses = store::statuses::page(tx, of(Kind::Status)).await?;
+            Ok((statuses, store::priorities::page(tx, of(Kind::Priority)).await?))
         })
         .await?;
     let lists = [
@@ -159,8 +160,8 @@ async fn edit_with(
     let (shell, entry) = context
         .see(org, permission, async |tx| match (id, kind) {
             (None, _) => Ok(None),
-            (Some(id), Kind::Status) => store::workflow::status(tx, id).await.map(|row| Some(row.into())),
-            (Some(id), Kind::Priority) => store::workflow::priority(tx, id).await.map(|row| Some(row.into())),
+            (Some(id), Kind::Status) => store::statuses::by_id(tx, id).await.map(|row| Some(row.into())),
+            (Some(id), Kind::Priority) => store::priorities::by_id(tx, id).await.map(|row| Some(row.into())),
         })
         .await?;
     let kept = entry.as_ref().map_or_else(Form::default, |entry: &Entry| {
@@ -205,8 +206,8 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
         }
         "delete" => {
             match kind {
-                Kind::Status => store::workflow::delete_status(tx, id).await?,
-                Kind::Priority => store::workflow::delete_priority(tx, id).await?,
+                Kind::Status => store::statuses::delete(tx, id).await?,
+                Kind::Priority => store::priorities::delete(tx, id).await?,
             }
             Ok("deleted")
         }
@@ -217,16 +218,21 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
 async fn create(tx: &mut OrgTx, kind: Kind, form: &Form) -> Result<(), Problem> {
     let (name, category) = typed(kind, form)?;
     match category {
-        Some(category) => drop(store::workflow::create_status(tx, &name, category, None).await?),
-        None => drop(store::workflow::create_priority(tx, &name, None).await?),
+        Some(category) => drop(store::statuses::create(tx, &name, category, None).await?),
+        None => drop(store::priorities::create(tx, &name, None).await?),
     }
     Ok(())
 }
 
 async fn write(tx: &mut OrgTx, kind: Kind, id: Uuid, change: &Change<'_>) -> Result<(), Problem> {
     match kind {
-        Kind::Status => store::workflow::change_status(tx, id, change).await.map(drop),
-        Kind::Priority => store::workflow::change_priority(tx, id, change).await.map(drop),
+        Kind::Status => store::statuses::change(tx, id, change).await.map(drop),
+        Kind::Priority => {
+            let Change { name, position, make_default, .. } = *change;
+            store::priorities::change(tx, id, &store::priorities::Change { name, position, make_default })
+                .await
+                .map(drop)
+        }
     }
 }
 

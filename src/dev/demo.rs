@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::random_text;
 use crate::{
     db::{Operator, OrgTx},
+    dev::content::{NewArticle, NewFaq, NewTicket},
     domain::{origins::Origin, problem::Problem},
     passwords,
     store::{
         self,
-        content::{NewArticle, NewFaq, NewTicket},
         templates::{Change, NewQuestion, Type},
     },
 };
@@ -283,7 +283,7 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<
     }
     for (position, (question, answer_markdown, published)) in (1..).zip(plan.faqs) {
         let faq = NewFaq { site_id: Some(site.id), question, answer_markdown, position, published: *published };
-        store::content::insert_faq(tx, &faq).await.map_err(failed)?;
+        crate::dev::content::insert_faq(tx, &faq).await.map_err(failed)?;
     }
     if let Some(form) = plan.form {
         store::templates::create(tx, &form_of(form, plan.slug)).await.map_err(failed)?;
@@ -306,7 +306,7 @@ async fn article(
     site_id: Option<Uuid>,
     (slug, title, body_markdown, published): (&str, &str, &str, bool),
 ) -> Result<(), Problem> {
-    store::content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
+    crate::dev::content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
 }
 
 /// A form of one question that tells how urgent a ticket is, and two that help.
@@ -337,14 +337,14 @@ fn form_of((name, description): (&str, &str), site: &str) -> Change {
 
 async fn ticket(tx: &mut OrgTx, site_id: Uuid, plan: &TicketPlan) -> Result<(), Problem> {
     let new = NewTicket { site_id, email: plan.email, name: plan.name, subject: plan.subject, message: plan.message };
-    let id = store::content::insert_ticket(tx, &new).await?;
+    let id = crate::dev::content::insert_ticket(tx, &new).await?;
     if let Some(note) = plan.note {
-        store::content::insert_agent_message(tx, site_id, id, "Agnes Agent", note, true).await?;
+        crate::dev::content::insert_agent_message(tx, site_id, id, "Agnes Agent", note, true).await?;
     }
     if let Some(answer) = plan.answer {
-        store::content::insert_agent_message(tx, site_id, id, "Agnes Agent", answer, false).await?;
+        crate::dev::content::insert_agent_message(tx, site_id, id, "Agnes Agent", answer, false).await?;
     }
-    store::content::set_ticket_status(tx, site_id, id, plan.status).await
+    crate::dev::content::set_ticket_status(tx, site_id, id, plan.status).await
 }
 
 fn failed(problem: Problem) -> anyhow::Error {

@@ -1,6 +1,7 @@
 //! `vicket dev`: all of it on one machine. A private PostgreSQL in the data dir, migrations as a login that is no
 //! superuser (as in production), the demo, the server.
 
+pub mod content;
 pub mod demo;
 mod pages;
 pub mod postgres;

@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::tickets::{self, Submission};
+use super::tickets::{self, public::Submission};
 use crate::{
     db::{OrgTx, SiteTx},
     domain::{
@@ -135,8 +135,8 @@ async fn held(connection: &mut PgConnection, id: Uuid) -> Result<Held, Problem> 
 }
 
 /// The ticket and whether its customer may add files to this message of it.
-async fn my_message(tx: &mut SiteTx, message_id: Uuid) -> Result<(tickets::Ticket, Writable), Problem> {
-    let ticket = tickets::mine(tx).await?;
+async fn my_message(tx: &mut SiteTx, message_id: Uuid) -> Result<(tickets::public::Ticket, Writable), Problem> {
+    let ticket = tickets::public::mine(tx).await?;
     let message = sqlx::query_as(
         "select m.author = 'customer' as own, m.created_at > now() - interval '1 hour' as recent
         from vicket.ticket_messages m where m.id = $1",
@@ -180,7 +180,7 @@ pub async fn add_mine(
         // The same files on another message are another upload.
         let request = Sha256Digest::of_parts(&[submission.request.as_bytes(), message_id.as_bytes()]);
         let submission = Submission { request, ..submission };
-        let claim = tickets::claim(tx, "attachments", submission).await?;
+        let claim = tickets::public::claim(tx, "attachments", submission).await?;
         if claim.repeated {
             return of_upload(tx.connection(), claim.message_id).await;
         }

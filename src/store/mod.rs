@@ -5,11 +5,8 @@
 pub mod articles;
 pub mod attachments;
 pub mod audit_log;
-pub mod content;
 pub mod erasure;
 pub mod faqs;
-pub mod help;
-pub mod inbox;
 pub mod jobs;
 pub mod logins;
 pub mod machine_keys;
@@ -17,16 +14,18 @@ pub mod members;
 pub mod order;
 pub mod orgs;
 pub mod paging;
+pub mod priorities;
+pub mod publishing;
 pub mod saved_replies;
 pub mod site_keys;
 pub mod site_origins;
 pub mod sites;
 pub mod stats;
+pub mod statuses;
 pub mod teams;
 pub mod templates;
 pub mod tickets;
-pub mod worker;
-pub mod workflow;
+pub mod usage;
 
 use sqlx::types::Uuid;
 

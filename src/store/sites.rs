@@ -385,3 +385,13 @@ pub async fn refused_origins(tx: &mut OrgTx, site_id: Uuid) -> Result<Vec<Refuse
     .await?;
     Ok(rows)
 }
+
+/// The site of this slug, which a body or a parameter names: one that is not there is the caller's mistake.
+pub(super) async fn id_of(tx: &mut OrgTx, slug: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    let Some(slug) = slug else { return Ok(None) };
+    let found = sqlx::query_scalar("select id from vicket.sites where slug = $1")
+        .bind(slug)
+        .fetch_optional(tx.connection())
+        .await?;
+    found.map(Some).ok_or_else(|| Problem::unprocessable("site", "the org has no such site"))
+}

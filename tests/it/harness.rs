@@ -376,13 +376,13 @@ async fn site(tx: &mut OrgTx, org: &'static str, slug: &'static str, origin: &'s
 }
 
 pub async fn article(tx: &mut OrgTx, site_id: Option<Uuid>, slug: &str, title: &str, body: &str, published: bool) {
-    let new = store::content::NewArticle { site_id, slug, title, body_markdown: body, published };
-    store::content::insert_article(tx, &new).await.expect("an article");
+    let new = vicket::dev::content::NewArticle { site_id, slug, title, body_markdown: body, published };
+    vicket::dev::content::insert_article(tx, &new).await.expect("an article");
 }
 
 pub async fn faq(tx: &mut OrgTx, site_id: Option<Uuid>, question: &str, published: bool) {
-    let new = store::content::NewFaq { site_id, question, answer_markdown: "*Yes.*", position: 1, published };
-    store::content::insert_faq(tx, &new).await.expect("a FAQ");
+    let new = vicket::dev::content::NewFaq { site_id, question, answer_markdown: "*Yes.*", position: 1, published };
+    vicket::dev::content::insert_faq(tx, &new).await.expect("a FAQ");
 }
 
 /// How a test's server differs from the default.

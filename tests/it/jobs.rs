@@ -125,9 +125,8 @@ async fn the_tickets_of_a_status_that_goes_or_moves_follow_in_batches() {
     let owner = world.person("acme", "owner").await;
     let gate = world.agent_gate();
     let mut tx = world.agent(&gate, &owner, "acme").await;
-    let status = store::workflow::create_status(&mut tx, "Waiting", store::workflow::Category::Pending, None)
-        .await
-        .expect("made");
+    let status =
+        store::statuses::create(&mut tx, "Waiting", store::statuses::Category::Pending, None).await.expect("made");
     sqlx::query("update vicket.tickets set status_id = $1")
         .bind(status.id)
         .execute(tx.connection())
@@ -138,17 +137,17 @@ async fn the_tickets_of_a_status_that_goes_or_moves_follow_in_batches() {
     assert_eq!(world.look::<i64>(&of("pending")).await, MANY);
 
     let mut tx = world.agent(&gate, &owner, "acme").await;
-    let change = store::workflow::Change { category: Some(store::workflow::Category::Resolved), ..Default::default() };
-    store::workflow::change_status(&mut tx, status.id, &change).await.expect("moved");
+    let change = store::statuses::Change { category: Some(store::statuses::Category::Resolved), ..Default::default() };
+    store::statuses::change(&mut tx, status.id, &change).await.expect("moved");
     tx.commit().await.expect("commit");
     assert_eq!(to_the_end(&world, "move_status").await, 4);
     assert_eq!(world.look::<i64>(&of("resolved")).await, MANY);
 
     let mut tx = world.agent(&gate, &owner, "acme").await;
-    store::workflow::delete_status(&mut tx, status.id).await.expect("deleted");
-    store::workflow::status(&mut tx, status.id).await.expect_err("it is out of sight");
+    store::statuses::delete(&mut tx, status.id).await.expect("deleted");
+    store::statuses::by_id(&mut tx, status.id).await.expect_err("it is out of sight");
     // Its name is free at once.
-    store::workflow::create_status(&mut tx, "Waiting", store::workflow::Category::Pending, None).await.expect("made");
+    store::statuses::create(&mut tx, "Waiting", store::statuses::Category::Pending, None).await.expect("made");
     tx.commit().await.expect("commit");
     assert_eq!(to_the_end(&world, "remove_status").await, 4);
     assert_eq!(world.look::<i64>(&of("open")).await, MANY);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use vicket::store::{self, content};
+use vicket::{dev::content, store};
 
 use crate::harness::{Answer, Options, Running, Site, World, ticket};
 
@@ -323,7 +323,7 @@ async fn an_idempotency_key_is_forgotten_after_24_hours() {
     other["subject"] = "Something else".into();
     submit(&server, site, "daily", &other).await.ok(201);
     age("25 hours").await;
-    store::worker::purge_expired(&server.app.worker).await.expect("purged");
+    store::usage::purge_expired(&server.app.worker).await.expect("purged");
     assert_eq!(count(&world, "submissions").await, 0);
     assert_eq!(count(&world, "tickets").await, 3);
 }

@@ -19,8 +19,9 @@ use crate::{
     http::text::{Input, Nullable},
     store::{
         self,
-        help::{self, ArticleChange, Filter, NewArticle},
+        articles::agent::{Change, NewArticle},
         paging::PageRequest,
+        publishing::Filter,
     },
 };
 
@@ -44,17 +45,17 @@ pub(super) enum Status {
     Archived,
 }
 
-impl From<help::Status> for Status {
-    fn from(status: help::Status) -> Self {
+impl From<crate::store::publishing::Status> for Status {
+    fn from(status: crate::store::publishing::Status) -> Self {
         match status {
-            help::Status::Draft => Self::Draft,
-            help::Status::Published => Self::Published,
-            help::Status::Archived => Self::Archived,
+            crate::store::publishing::Status::Draft => Self::Draft,
+            crate::store::publishing::Status::Published => Self::Published,
+            crate::store::publishing::Status::Archived => Self::Archived,
         }
     }
 }
 
-impl From<Status> for help::Status {
+impl From<Status> for crate::store::publishing::Status {
     fn from(status: Status) -> Self {
         match status {
             Status::Draft => Self::Draft,
@@ -128,8 +129,8 @@ struct Article {
     updated_by: String,
 }
 
-impl From<help::Article> for Summary {
-    fn from(row: help::Article) -> Self {
+impl From<crate::store::articles::agent::Article> for Summary {
+    fn from(row: crate::store::articles::agent::Article) -> Self {
         Self {
             id: row.id,
             site: Nullable(row.site),
@@ -147,8 +148,8 @@ impl From<help::Article> for Summary {
     }
 }
 
-impl From<help::Article> for Article {
-    fn from(row: help::Article) -> Self {
+impl From<crate::store::articles::agent::Article> for Article {
+    fn from(row: crate::store::articles::agent::Article) -> Self {
         Self {
             id: row.id,
             site: Nullable(row.site),
@@ -168,8 +169,8 @@ impl From<help::Article> for Article {
     }
 }
 
-fn example() -> help::Article {
-    help::Article {
+fn example() -> crate::store::articles::agent::Article {
+    crate::store::articles::agent::Article {
         id: EXAMPLE_ID,
         site: Some("acme-app".to_owned()),
         slug: "getting-started".to_owned(),
@@ -177,7 +178,7 @@ fn example() -> help::Article {
         excerpt: "Create an account, and open your first project.".to_owned(),
         body_markdown: "Create an account, and **open your first project**.".to_owned(),
         body_html: "<p>Create an account, and <strong>open your first project</strong>.</p>\n".to_owned(),
-        status: help::Status::Published,
+        status: crate::store::publishing::Status::Published,
         view_count: 128,
         published_at: Some(datetime!(2026-01-15 09:30 UTC)),
         created_at: datetime!(2026-01-14 08:00 UTC),
@@ -226,7 +227,7 @@ impl Example for NewArticleBody {
 
 /// What changes of an article; what is absent stays.
 #[derive(Object)]
-#[oai(rename = "ArticleChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
+#[oai(rename = "Change", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct ArticleChangeBody {
     /// Its new title. The slug stays.
     title: Option<Input<Text<TITLE_LENGTH>>>,
@@ -269,7 +270,7 @@ impl ArticlesApi {
     ) -> Result<Shown<Page<Summary>>, Failure<Finding>> {
         let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
         let filter = Filter { site: site.0.as_deref(), status: status.0.map(Into::into), search: q.0.as_deref() };
-        let page = agent.run(async |tx| store::help::articles(tx, page_request, &filter).await).await?;
+        let page = agent.run(async |tx| store::articles::agent::page(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, Summary::from)))
     }
 
@@ -299,7 +300,7 @@ impl ArticlesApi {
             body_markdown: body_markdown.as_deref().unwrap_or_default(),
             slug: slug.as_deref(),
         };
-        let article = agent.run(async |tx| store::help::create_article(tx, &new).await).await?;
+        let article = agent.run(async |tx| store::articles::agent::create(tx, &new).await).await?;
         Ok(Made(article.into()))
     }
 
@@ -316,7 +317,7 @@ impl ArticlesApi {
         /// The article's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Article>, Failure<Reading>> {
-        let article = agent.run(async |tx| store::help::article(tx, id.0).await).await?;
+        let article = agent.run(async |tx| store::articles::agent::by_id(tx, id.0).await).await?;
         Ok(Shown(article.into()))
     }
 
@@ -339,9 +340,8 @@ impl ArticlesApi {
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let slug = checked.take_optional("slug", body.0.slug);
         checked.done()?;
-        let change =
-            ArticleChange { title: title.as_deref(), body_markdown: body_markdown.as_deref(), slug: slug.as_deref() };
-        let article = agent.run(async |tx| store::help::change_article(tx, id.0, &change).await).await?;
+        let change = Change { title: title.as_deref(), body_markdown: body_markdown.as_deref(), slug: slug.as_deref() };
+        let article = agent.run(async |tx| store::articles::agent::change(tx, id.0, &change).await).await?;
         Ok(Shown(article.into()))
     }
 
@@ -358,7 +358,7 @@ impl ArticlesApi {
         /// The article's id.
         id: Path<Uuid>,
     ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::help::delete_article(tx, id.0).await).await?;
+        agent.run(async |tx| store::articles::agent::delete(tx, id.0).await).await?;
         Ok(Done)
     }
 
@@ -375,8 +375,11 @@ impl ArticlesApi {
         /// The article's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Article>, Failure<Moving>> {
-        let article =
-            agent.run(async |tx| store::help::set_article_status(tx, id.0, help::Status::Published).await).await?;
+        let article = agent
+            .run(async |tx| {
+                store::articles::agent::set_status(tx, id.0, crate::store::publishing::Status::Published).await
+            })
+            .await?;
         Ok(Shown(article.into()))
     }
 
@@ -393,8 +396,9 @@ impl ArticlesApi {
         /// The article's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Article>, Failure<Moving>> {
-        let article =
-            agent.run(async |tx| store::help::set_article_status(tx, id.0, help::Status::Draft).await).await?;
+        let article = agent
+            .run(async |tx| store::articles::agent::set_status(tx, id.0, crate::store::publishing::Status::Draft).await)
+            .await?;
         Ok(Shown(article.into()))
     }
 
@@ -411,8 +415,11 @@ impl ArticlesApi {
         /// The article's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Article>, Failure<Moving>> {
-        let article =
-            agent.run(async |tx| store::help::set_article_status(tx, id.0, help::Status::Archived).await).await?;
+        let article = agent
+            .run(async |tx| {
+                store::articles::agent::set_status(tx, id.0, crate::store::publishing::Status::Archived).await
+            })
+            .await?;
         Ok(Shown(article.into()))
     }
 }

@@ -20,8 +20,9 @@ use crate::{
     http::text::{Input, Nullable},
     store::{
         self,
-        help::{self, FaqChange, Filter, NewFaq},
+        faqs::agent::{Change, NewFaq},
         paging::PageRequest,
+        publishing::Filter,
     },
 };
 
@@ -60,8 +61,8 @@ struct Faq {
     updated_by: String,
 }
 
-impl From<help::Faq> for Faq {
-    fn from(row: help::Faq) -> Self {
+impl From<crate::store::faqs::agent::Faq> for Faq {
+    fn from(row: crate::store::faqs::agent::Faq) -> Self {
         Self {
             id: row.id,
             site: Nullable(row.site),
@@ -124,7 +125,7 @@ impl Example for NewFaqBody {
 
 /// What changes of a FAQ; what is absent stays.
 #[derive(Object)]
-#[oai(rename = "FaqChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
+#[oai(rename = "Change", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct FaqChangeBody {
     /// The new question.
     question: Option<Input<Text<QUESTION_LENGTH>>>,
@@ -168,7 +169,7 @@ impl FaqsApi {
     ) -> Result<Shown<Page<Faq>>, Failure<Finding>> {
         let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
         let filter = Filter { site: site.0.as_deref(), status: status.0.map(Into::into), search: q.0.as_deref() };
-        let page = agent.run(async |tx| store::help::faqs(tx, page_request, &filter).await).await?;
+        let page = agent.run(async |tx| store::faqs::agent::page(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, Faq::from)))
     }
 
@@ -198,7 +199,7 @@ impl FaqsApi {
             answer_markdown: answer_markdown.as_deref().unwrap_or_default(),
             position,
         };
-        let faq = agent.run(async |tx| store::help::create_faq(tx, &new).await).await?;
+        let faq = agent.run(async |tx| store::faqs::agent::create(tx, &new).await).await?;
         Ok(Made(faq.into()))
     }
 
@@ -215,7 +216,7 @@ impl FaqsApi {
         /// The FAQ's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Faq>, Failure<Reading>> {
-        let faq = agent.run(async |tx| store::help::faq(tx, id.0).await).await?;
+        let faq = agent.run(async |tx| store::faqs::agent::by_id(tx, id.0).await).await?;
         Ok(Shown(faq.into()))
     }
 
@@ -238,8 +239,8 @@ impl FaqsApi {
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let position = checked.take_optional("position", body.0.position);
         checked.done()?;
-        let change = FaqChange { question: question.as_deref(), answer_markdown: answer_markdown.as_deref(), position };
-        let faq = agent.run(async |tx| store::help::change_faq(tx, id.0, &change).await).await?;
+        let change = Change { question: question.as_deref(), answer_markdown: answer_markdown.as_deref(), position };
+        let faq = agent.run(async |tx| store::faqs::agent::change(tx, id.0, &change).await).await?;
         Ok(Shown(faq.into()))
     }
 
@@ -256,7 +257,7 @@ impl FaqsApi {
         /// The FAQ's id.
         id: Path<Uuid>,
     ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::help::delete_faq(tx, id.0).await).await?;
+        agent.run(async |tx| store::faqs::agent::delete(tx, id.0).await).await?;
         Ok(Done)
     }
 
@@ -273,7 +274,9 @@ impl FaqsApi {
         /// The FAQ's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Faq>, Failure<Moving>> {
-        let faq = agent.run(async |tx| store::help::set_faq_status(tx, id.0, help::Status::Published).await).await?;
+        let faq = agent
+            .run(async |tx| store::faqs::agent::set_status(tx, id.0, crate::store::publishing::Status::Published).await)
+            .await?;
         Ok(Shown(faq.into()))
     }
 
@@ -290,7 +293,9 @@ impl FaqsApi {
         /// The FAQ's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Faq>, Failure<Moving>> {
-        let faq = agent.run(async |tx| store::help::set_faq_status(tx, id.0, help::Status::Draft).await).await?;
+        let faq = agent
+            .run(async |tx| store::faqs::agent::set_status(tx, id.0, crate::store::publishing::Status::Draft).await)
+            .await?;
         Ok(Shown(faq.into()))
     }
 
@@ -307,7 +312,9 @@ impl FaqsApi {
         /// The FAQ's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Faq>, Failure<Moving>> {
-        let faq = agent.run(async |tx| store::help::set_faq_status(tx, id.0, help::Status::Archived).await).await?;
+        let faq = agent
+            .run(async |tx| store::faqs::agent::set_status(tx, id.0, crate::store::publishing::Status::Archived).await)
+            .await?;
         Ok(Shown(faq.into()))
     }
 }

@@ -24,8 +24,8 @@ use crate::{
     http::text::{Input, Nullable},
     store::{
         self,
-        inbox::{self, Assignee, Filter, Whole},
         paging::PageRequest,
+        tickets::agent::{self, Assignee, Filter, Whole},
     },
 };
 
@@ -107,8 +107,8 @@ struct TicketSummary {
     updated_at: OffsetDateTime,
 }
 
-impl From<inbox::Ticket> for TicketSummary {
-    fn from(row: inbox::Ticket) -> Self {
+impl From<agent::Ticket> for TicketSummary {
+    fn from(row: agent::Ticket) -> Self {
         let assignee = row.assignee_id.zip(row.assignee).map(|(id, email)| TicketAssignee { id, email });
         Self {
             id: row.id,
@@ -161,7 +161,7 @@ struct Message {
 
 impl Message {
     /// With those of the ticket's files that are its own.
-    fn of(row: inbox::Message, files: &[store::attachments::Attachment]) -> Self {
+    fn of(row: agent::Message, files: &[store::attachments::Attachment]) -> Self {
         Self {
             id: row.id,
             author: if row.author == "agent" { Author::Agent } else { Author::Customer },
@@ -272,7 +272,7 @@ impl From<Whole> for Ticket {
             created_at,
             updated_at,
         } = ticket.into();
-        let event = |event: inbox::Event| TicketEvent {
+        let event = |event: agent::Event| TicketEvent {
             at: event.at,
             actor: event.actor,
             kind: event.kind,
@@ -280,7 +280,7 @@ impl From<Whole> for Ticket {
             after: Nullable(event.after),
         };
         let answer =
-            |answer: inbox::Answer| TicketAnswer { label: answer.label, value: answer.value, points: answer.points };
+            |answer: agent::Answer| TicketAnswer { label: answer.label, value: answer.value, points: answer.points };
         Self {
             id,
             site,
@@ -450,7 +450,7 @@ impl TicketsApi {
             assignee: of.0.as_ref().map(assignee),
             search: q.0.as_deref(),
         };
-        let page = agent.run(async |tx| store::inbox::page(tx, page_request, &filter).await).await?;
+        let page = agent.run(async |tx| store::tickets::agent::page(tx, page_request, &filter).await).await?;
         Ok(Shown(Page::of(page, TicketSummary::from)))
     }
 
@@ -467,7 +467,7 @@ impl TicketsApi {
         /// The ticket's id.
         id: Path<Uuid>,
     ) -> Result<Shown<Ticket>, Failure<Reading>> {
-        let ticket = agent.run(async |tx| store::inbox::whole(tx, id.0).await).await?;
+        let ticket = agent.run(async |tx| store::tickets::agent::whole(tx, id.0).await).await?;
         Ok(Shown(ticket.into()))
     }
 
@@ -494,13 +494,13 @@ impl TicketsApi {
             MaybeUndefined::Null => Some(None),
             MaybeUndefined::Value(id) => Some(Some(id)),
         };
-        let change = inbox::Change { status: status.as_deref(), priority: priority.as_deref(), assignee };
+        let change = agent::Change { status: status.as_deref(), priority: priority.as_deref(), assignee };
         let ticket = agent
             .run(async |tx| {
                 if assignee.is_some() && !tx.actor().is_some_and(|actor| actor.may("ticket:assign")) {
                     return Err(Problem::permission_required("ticket:assign"));
                 }
-                store::inbox::change(tx, id.0, &change).await
+                store::tickets::agent::change(tx, id.0, &change).await
             })
             .await?;
         Ok(Shown(ticket.into()))
@@ -519,7 +519,7 @@ impl TicketsApi {
         /// The ticket's id.
         id: Path<Uuid>,
     ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::inbox::delete(tx, id.0).await).await?;
+        agent.run(async |tx| store::tickets::agent::delete(tx, id.0).await).await?;
         Ok(Done)
     }
 
@@ -544,7 +544,7 @@ impl TicketsApi {
             return Err(checked.problem().into());
         };
         let internal = internal.unwrap_or_default();
-        let message = agent.run(async |tx| store::inbox::answer(tx, id.0, &text, internal).await).await?;
+        let message = agent.run(async |tx| store::tickets::agent::answer(tx, id.0, &text, internal).await).await?;
         Ok(Made(Message::of(message, &[])))
     }
 }

@@ -16,11 +16,7 @@ use crate::{
     auth::agent::Agent,
     domain::text::{Checked, Text},
     http::text::Input,
-    store::{
-        self,
-        paging::PageRequest,
-        workflow::{self, Change},
-    },
+    store::{self, paging::PageRequest, statuses::Change},
 };
 
 pub struct StatusesApi;
@@ -45,19 +41,19 @@ pub(super) enum Category {
     Custom,
 }
 
-impl From<workflow::Category> for Category {
-    fn from(category: workflow::Category) -> Self {
+impl From<crate::store::statuses::Category> for Category {
+    fn from(category: crate::store::statuses::Category) -> Self {
         match category {
-            workflow::Category::Open => Self::Open,
-            workflow::Category::Pending => Self::Pending,
-            workflow::Category::Resolved => Self::Resolved,
-            workflow::Category::Closed => Self::Closed,
-            workflow::Category::Custom => Self::Custom,
+            crate::store::statuses::Category::Open => Self::Open,
+            crate::store::statuses::Category::Pending => Self::Pending,
+            crate::store::statuses::Category::Resolved => Self::Resolved,
+            crate::store::statuses::Category::Closed => Self::Closed,
+            crate::store::statuses::Category::Custom => Self::Custom,
         }
     }
 }
 
-impl From<Category> for workflow::Category {
+impl From<Category> for crate::store::statuses::Category {
     fn from(category: Category) -> Self {
         match category {
             Category::Open => Self::Open,
@@ -85,8 +81,8 @@ struct StatusBody {
     default: bool,
 }
 
-impl From<workflow::Status> for StatusBody {
-    fn from(row: workflow::Status) -> Self {
+impl From<crate::store::statuses::Status> for StatusBody {
+    fn from(row: crate::store::statuses::Status) -> Self {
         Self {
             id: row.id,
             name: row.name,
@@ -172,7 +168,7 @@ impl StatusesApi {
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<StatusBody>>, Failure<Reading>> {
         let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::workflow::statuses(tx, page_request).await).await?;
+        let page = agent.run(async |tx| store::statuses::page(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, StatusBody::from)))
     }
 
@@ -195,8 +191,7 @@ impl StatusesApi {
         let (Some(category), Some(name), true) = (category, name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let row =
-            agent.run(async |tx| store::workflow::create_status(tx, &name, category.into(), position).await).await?;
+        let row = agent.run(async |tx| store::statuses::create(tx, &name, category.into(), position).await).await?;
         Ok(Made(row.into()))
     }
 
@@ -226,7 +221,7 @@ impl StatusesApi {
             position,
             make_default: default == Some(true),
         };
-        let row = agent.run(async |tx| store::workflow::change_status(tx, id.0, &change).await).await?;
+        let row = agent.run(async |tx| store::statuses::change(tx, id.0, &change).await).await?;
         Ok(Shown(row.into()))
     }
 
@@ -243,7 +238,7 @@ impl StatusesApi {
         /// The status's id.
         id: Path<Uuid>,
     ) -> Result<Done, Failure<Removing>> {
-        agent.run(async |tx| store::workflow::delete_status(tx, id.0).await).await?;
+        agent.run(async |tx| store::statuses::delete(tx, id.0).await).await?;
         Ok(Done)
     }
 }
@@ -262,8 +257,8 @@ struct PriorityBody {
     default: bool,
 }
 
-impl From<workflow::Priority> for PriorityBody {
-    fn from(row: workflow::Priority) -> Self {
+impl From<crate::store::priorities::Priority> for PriorityBody {
+    fn from(row: crate::store::priorities::Priority) -> Self {
         Self { id: row.id, name: row.name, position: row.position, default: row.is_default }
     }
 }
@@ -334,7 +329,7 @@ impl PrioritiesApi {
         cursor: Query<Option<Text<400>>>,
     ) -> Result<Shown<Page<PriorityBody>>, Failure<Reading>> {
         let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::workflow::priorities(tx, page_request).await).await?;
+        let page = agent.run(async |tx| store::priorities::page(tx, page_request).await).await?;
         Ok(Shown(Page::of(page, PriorityBody::from)))
     }
 
@@ -356,7 +351,7 @@ impl PrioritiesApi {
         let (Some(name), true) = (name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let row = agent.run(async |tx| store::workflow::create_priority(tx, &name, position).await).await?;
+        let row = agent.run(async |tx| store::priorities::create(tx, &name, position).await).await?;
         Ok(Made(row.into()))
     }
 
@@ -379,8 +374,8 @@ impl PrioritiesApi {
         let position = checked.take_optional("position", body.0.position);
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
-        let change = Change { name: name.as_deref(), category: None, position, make_default: default == Some(true) };
-        let row = agent.run(async |tx| store::workflow::change_priority(tx, id.0, &change).await).await?;
+        let change = store::priorities::Change { name: name.as_deref(), position, make_default: default == Some(true) };
+        let row = agent.run(async |tx| store::priorities::change(tx, id.0, &change).await).await?;
         Ok(Shown(row.into()))
     }
 
@@ -397,7 +392,7 @@ impl PrioritiesApi {
         /// The priority's id.
         id: Path<Uuid>,
     ) -> Result<Done, Failure<Removing>> {
-        agent.run(async |tx| store::workflow::delete_priority(tx, id.0).await).await?;
+        agent.run(async |tx| store::priorities::delete(tx, id.0).await).await?;
         Ok(Done)
     }
 }

@@ -25,9 +25,9 @@ use crate::{
     state::App,
     store::{
         self,
-        articles::{Order, Wanted},
+        articles::public::{Order, Wanted},
         paging::PageRequest,
-        worker::SiteRef,
+        usage::SiteRef,
     },
 };
 
@@ -96,8 +96,8 @@ enum Sort {
     Popular,
 }
 
-impl From<store::articles::Summary> for ArticleSummary {
-    fn from(row: store::articles::Summary) -> Self {
+impl From<store::articles::public::Summary> for ArticleSummary {
+    fn from(row: store::articles::public::Summary) -> Self {
         Self {
             id: row.id,
             slug: row.slug,
@@ -110,8 +110,8 @@ impl From<store::articles::Summary> for ArticleSummary {
     }
 }
 
-impl From<store::articles::Article> for Article {
-    fn from(row: store::articles::Article) -> Self {
+impl From<store::articles::public::Article> for Article {
+    fn from(row: store::articles::public::Article) -> Self {
         Self {
             id: row.id,
             slug: row.slug,
@@ -204,7 +204,7 @@ impl ArticlesApi {
                 order,
                 search: search.as_deref(),
             };
-            let (rows, next) = store::articles::page(tx, &wanted).await?;
+            let (rows, next) = store::articles::public::page(tx, &wanted).await?;
             let is_empty = rows.is_empty();
             let data = rows.into_iter().map(ArticleSummary::from).collect();
             let mut page = Read::representation(&ArticlePage { data, next_cursor: Nullable(next) });
@@ -240,7 +240,7 @@ impl ArticlesApi {
         }
         let org_id = key.entry().org_id;
         let answer = serve(&app, &key, format!("article {slug}"), ViewCounts::Own, async |tx| {
-            let mut article = Article::from(store::articles::by_slug(tx, &slug).await?);
+            let mut article = Article::from(store::articles::public::by_slug(tx, &slug).await?);
             article.view_count += app.usage.pending_views(org_id, article.id);
             Ok(CachedResponse::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))
         })

@@ -47,8 +47,8 @@ struct FaqList {
     next_cursor: Nullable<String>,
 }
 
-impl From<store::faqs::Faq> for Faq {
-    fn from(row: store::faqs::Faq) -> Self {
+impl From<store::faqs::public::Faq> for Faq {
+    fn from(row: store::faqs::public::Faq) -> Self {
         Self {
             id: row.id,
             question: row.question,
@@ -87,7 +87,7 @@ impl FaqsApi {
         if_none_match: IfNoneMatch,
     ) -> Result<Read<FaqList>, Failure<Reading>> {
         let answer = serve(&app, &key, "faqs".to_owned(), ViewCounts::Own, async |tx| {
-            let rows = store::faqs::all(tx).await?;
+            let rows = store::faqs::public::all(tx).await?;
             let data = rows.into_iter().map(Faq::from).collect();
             Ok(Read::representation(&FaqList { data, next_cursor: Nullable(None) }))
         })

@@ -30,7 +30,7 @@ use crate::{
     },
     limits::{Bucket, Network, Policy, Standing},
     state::App,
-    store::worker::SiteRef,
+    store::usage::SiteRef,
 };
 
 /// The largest body but of files, bytes.

@@ -20,7 +20,7 @@ use crate::{
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
         text::{AnswerValue, Input, Nullable},
     },
-    store::{self, templates::Filled, tickets::Submission},
+    store::{self, templates::Filled, tickets::public::Submission},
 };
 
 pub struct TicketsApi;
@@ -138,7 +138,7 @@ struct NewMessage {
 
 impl NewTicket {
     /// The ticket to create, and the digest of the request that an Idempotency-Key stands for.
-    fn check(self) -> Result<(store::tickets::NewTicket, Sha256Digest), Problem> {
+    fn check(self) -> Result<(store::tickets::public::NewTicket, Sha256Digest), Problem> {
         let mut checked = Checked::default();
         let email = checked.take("email", self.email);
         let name = checked.take_optional("name", self.name);
@@ -160,7 +160,7 @@ impl NewTicket {
             None if answers.is_empty() => None,
             None => return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form")),
         };
-        let new = store::tickets::NewTicket {
+        let new = store::tickets::public::NewTicket {
             email: email.into_string(),
             name: name.map(|name| name.into_string()),
             subject: subject.into_string(),
@@ -201,7 +201,7 @@ impl TicketStatus {
 
 impl Message {
     /// With those of the ticket's files that are its own.
-    fn of(row: store::tickets::Message, files: &[store::attachments::Attachment]) -> Self {
+    fn of(row: store::tickets::public::Message, files: &[store::attachments::Attachment]) -> Self {
         Self {
             id: row.id,
             author: if row.author == "agent" { Author::Agent } else { Author::Customer },
@@ -297,8 +297,8 @@ impl TicketsApi {
         let (new, request) = body.0.check()?;
         let mut tx = key.enter().await?;
         let token = tx.take_issued_token().ok_or_else(|| Problem::internal("entered without a token to issue"))?;
-        let created = store::tickets::create(&mut tx, &new, submission(idempotency_key, request), &token).await;
-        let store::tickets::Submitted { ticket, message_id } = tx.finish(created).await?;
+        let created = store::tickets::public::create(&mut tx, &new, submission(idempotency_key, request), &token).await;
+        let store::tickets::public::Submitted { ticket, message_id } = tx.finish(created).await?;
         Ok(Created(SubmittedTicket {
             id: ticket.id,
             number: ticket.number,
@@ -355,7 +355,7 @@ impl TicketsApi {
         let request = Sha256Digest::of_parts(&[b"message", body.as_bytes()]);
         let mut tx = key.enter().await?;
         let replied = async {
-            let message = store::tickets::reply(&mut tx, &body, submission(idempotency_key, request)).await?;
+            let message = store::tickets::public::reply(&mut tx, &body, submission(idempotency_key, request)).await?;
             // A repeat may find files that came after the first time.
             Ok(Message::of(message, &store::attachments::mine(&mut tx).await?))
         };
@@ -365,8 +365,8 @@ impl TicketsApi {
 }
 
 async fn read_thread(tx: &mut crate::db::SiteTx) -> Result<Thread, Problem> {
-    let ticket = store::tickets::mine(tx).await?;
-    let messages = store::tickets::messages(tx).await?;
+    let ticket = store::tickets::public::mine(tx).await?;
+    let messages = store::tickets::public::messages(tx).await?;
     let files = store::attachments::mine(tx).await?;
     Ok(Thread {
         id: ticket.id,

@@ -17,14 +17,18 @@ use crate::{
         problem::Problem,
     },
     store::{
-        articles::{self, Order, Wanted},
-        attachments, audit_log, faqs, help,
-        inbox::{self, Assignee, Change},
-        members,
+        articles::{
+            self,
+            public::{Order, Wanted},
+        },
+        attachments, audit_log, faqs, members,
         paging::{self, Keyset, PageRequest},
         saved_replies, site_keys, site_origins, sites, stats, teams, templates,
-        tickets::{self, NewTicket, Submission},
-        workflow,
+        tickets::{
+            self,
+            agent::{self, Assignee, Change},
+            public::{NewTicket, Submission},
+        },
     },
 };
 
@@ -133,15 +137,15 @@ impl Customer<'_> {
             ("articles, searched", Order::Relevant, None, Some("words help")),
         ] {
             let wanted = Wanted { page_request: PageRequest { limit: 20, cursor }, order, search };
-            self.run(name, Visit::Reads, async |tx| articles::page(tx, &wanted).await).await?;
+            self.run(name, Visit::Reads, async |tx| articles::public::page(tx, &wanted).await).await?;
         }
-        self.run("one article", Visit::Reads, async |tx| articles::by_slug(tx, "article-1").await).await?;
-        self.run("FAQs", Visit::Reads, async |tx| faqs::all(tx).await).await?;
+        self.run("one article", Visit::Reads, async |tx| articles::public::by_slug(tx, "article-1").await).await?;
+        self.run("FAQs", Visit::Reads, async |tx| faqs::public::all(tx).await).await?;
         self.run("ticket forms", Visit::Reads, async |tx| templates::offered(tx, None).await).await?;
         self.run("key/check", Visit::Reads, async |tx| site_origins::listed(tx).await).await?;
         self.run("thread", Visit::Reads, async |tx| {
-            tickets::mine(tx).await?;
-            tickets::messages(tx).await?;
+            tickets::public::mine(tx).await?;
+            tickets::public::messages(tx).await?;
             attachments::mine(tx).await
         })
         .await
@@ -166,10 +170,10 @@ impl Customer<'_> {
         };
         self.run("submit a ticket", Visit::Submits, async |tx| {
             let token = tx.take_issued_token().ok_or_else(Problem::not_found)?;
-            tickets::create(tx, &new, submission(), &token).await
+            tickets::public::create(tx, &new, submission(), &token).await
         })
         .await?;
-        self.run("reply", Visit::Answers, async |tx| tickets::reply(tx, "Thanks.", submission()).await).await
+        self.run("reply", Visit::Answers, async |tx| tickets::public::reply(tx, "Thanks.", submission()).await).await
     }
 }
 
@@ -211,14 +215,14 @@ impl Agent<'_> {
         &mut self,
         name: &'static str,
         cursor: Option<&str>,
-        filter: &inbox::Filter<'_>,
+        filter: &agent::Filter<'_>,
     ) -> anyhow::Result<()> {
         let page_request = PageRequest { limit: 20, cursor };
-        self.run(name, Access::Read, async |tx| inbox::page(tx, page_request, filter).await).await
+        self.run(name, Access::Read, async |tx| agent::page(tx, page_request, filter).await).await
     }
 
     async fn inbox(&mut self, ticket: Uuid) -> anyhow::Result<()> {
-        use inbox::Filter;
+        use agent::Filter;
         let later = paging::write(b'i', Keyset { figure: LATER, id: ticket });
         self.listed("inbox", None, &Filter::default()).await?;
         self.listed("inbox, next page", Some(&later), &Filter::default()).await?;
@@ -228,11 +232,11 @@ impl Agent<'_> {
         self.listed("inbox, by number", None, &Filter { search: Some("#7"), ..Filter::default() }).await?;
         self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
-        self.run("whether news came", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
-        self.run("one ticket", Access::Read, async |tx| inbox::whole(tx, ticket).await).await?;
-        self.run("answer", Access::Write, async |tx| inbox::answer(tx, ticket, "Like this.", false).await).await?;
+        self.run("whether news came", Access::Read, async |tx| agent::latest_change(tx).await).await?;
+        self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket).await).await?;
+        self.run("answer", Access::Write, async |tx| agent::answer(tx, ticket, "Like this.", false).await).await?;
         let pending = Change { status: Some("pending"), ..Change::default() };
-        self.run("change a ticket", Access::Write, async |tx| inbox::change(tx, ticket, &pending).await).await
+        self.run("change a ticket", Access::Write, async |tx| agent::change(tx, ticket, &pending).await).await
     }
 
     async fn pages(&mut self) -> anyhow::Result<()> {
@@ -257,16 +261,20 @@ impl Agent<'_> {
         .await?;
         self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, page_request, None).await)
             .await?;
-        let any = help::Filter::default();
-        self.run("articles", Access::Read, async |tx| help::articles(tx, page_request, &any).await).await?;
-        self.run("FAQs", Access::Read, async |tx| help::faqs(tx, page_request, &any).await).await?;
+        let any = crate::store::publishing::Filter::default();
+        self.run("articles", Access::Read, async |tx| {
+            crate::store::articles::agent::page(tx, page_request, &any).await
+        })
+        .await?;
+        self.run("FAQs", Access::Read, async |tx| crate::store::faqs::agent::page(tx, page_request, &any).await)
+            .await?;
         self.run("websites", Access::Read, async |tx| sites::page(tx, page_request).await).await?;
         self.run("members", Access::Read, async |tx| members::page(tx, page_request).await).await?;
         self.run("own orgs", Access::Read, async |tx| members::memberships(tx, page_request).await).await?;
         self.run("teams", Access::Read, async |tx| teams::page(tx, page_request).await).await?;
         self.run("statuses and priorities", Access::Read, async |tx| {
-            workflow::statuses(tx, page_request).await?;
-            workflow::priorities(tx, page_request).await
+            crate::store::statuses::page(tx, page_request).await?;
+            crate::store::priorities::page(tx, page_request).await
         })
         .await?;
         let all = audit_log::Filter::default();
@@ -274,9 +282,9 @@ impl Agent<'_> {
     }
 
     async fn team(&mut self, ticket: Uuid) -> anyhow::Result<()> {
-        self.listed("inbox of a team", None, &inbox::Filter::default()).await?;
-        self.run("whether news came, in a team", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
-        self.run("one ticket, in a team", Access::Read, async |tx| inbox::whole(tx, ticket).await).await
+        self.listed("inbox of a team", None, &agent::Filter::default()).await?;
+        self.run("whether news came, in a team", Access::Read, async |tx| agent::latest_change(tx).await).await?;
+        self.run("one ticket, in a team", Access::Read, async |tx| agent::whole(tx, ticket).await).await
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Choice, Forms, Type, offered};
 use crate::{
     db::{OrgTx, SiteTx},
     domain::problem::{FieldError, Problem},
-    store::inbox::Answer,
+    store::tickets::agent::Answer,
 };
 
 /// A form that a customer filled in: answers by question, as they were sent.

@@ -64,7 +64,7 @@ async fn a_site_keeps_its_most_frequent_searches_for_thirty_days() {
     let kept = "select count(*) || ' ' || count(*) filter (where search = 'zzz') from vicket.missed_searches
         where day = (now() at time zone 'UTC')::date";
     assert_eq!(world.look::<String>(kept).await, "1000 1");
-    vicket::store::worker::purge_expired(&running.app.worker).await.expect("purged");
+    vicket::store::usage::purge_expired(&running.app.worker).await.expect("purged");
     let others = "select string_agg(search, ',') from vicket.missed_searches
         where day < (now() at time zone 'UTC')::date";
     assert_eq!(world.look::<String>(others).await, "late");

@@ -72,7 +72,7 @@ async fn where_nobody_hardened_no_digest_of_a_customers_request_stands_in_a_stat
     let entering = seen(&mut spy).await;
     assert!(entering.contains("auth.enter"), "the spy sees nothing, so this proves nothing: {entering}");
     shows_none(&entering, &digests);
-    store::tickets::mine(&mut tx).await.expect_err("a token of no ticket");
+    store::tickets::public::mine(&mut tx).await.expect_err("a token of no ticket");
     shows_none(&seen(&mut spy).await, &digests);
     shows_none(&prepared(tx.connection()).await, &digests);
     tx.finish(Ok(())).await.expect("commit");

@@ -5,11 +5,11 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
+use super::super::{
     attachments::{self, Attachment},
-    help,
     paging::{self, Keyset, PageRequest},
-    workflow::Category,
+    sites,
+    statuses::Category,
 };
 use crate::{
     db::OrgTx,
@@ -92,7 +92,7 @@ pub async fn page(
     page_request: PageRequest<'_>,
     filter: &Filter<'_>,
 ) -> Result<(Vec<Ticket>, Option<String>), Problem> {
-    let site = help::site_id(tx, filter.site).await?;
+    let site = sites::id_of(tx, filter.site).await?;
     let after = page_request.after(b'i')?;
     let Sought { prefix, number, words } = filter.search.map(Sought::of).unwrap_or_default();
     let assignee = match filter.assignee {
@@ -295,7 +295,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
             Problem::unprocessable("assignee", "the org has no such member")
         })
     })?;
-    super::one_row(changed.rows_affected())?;
+    super::super::one_row(changed.rows_affected())?;
     whole(tx, id).await
 }
 
@@ -327,5 +327,5 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &str, internal: bool)
 /// # Errors
 /// `404 not_found`.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    super::one_row(super::remove(tx, "tickets", &[id]).await?)
+    super::super::one_row(super::super::remove(tx, "tickets", &[id]).await?)
 }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::templates::{self, Filled};
+use super::super::templates::{self, Filled};
 use crate::{
     db::SiteTx,
     domain::{
@@ -62,7 +62,7 @@ pub struct Message {
 }
 
 /// The ids that a submission goes by: new ones, or those of the same submission before.
-pub(super) struct Claim {
+pub(in crate::store) struct Claim {
     pub repeated: bool,
     pub ticket_id: Uuid,
     /// Of the message, or of the upload.
@@ -206,7 +206,7 @@ async fn message(tx: &mut SiteTx, id: Uuid) -> Result<Message, Problem> {
 ///
 /// # Errors
 /// `404 not_found` without a ticket to answer; `409 idempotency_conflict`.
-pub(super) async fn claim(tx: &mut SiteTx, kind: &str, submission: Submission) -> Result<Claim, Problem> {
+pub(in crate::store) async fn claim(tx: &mut SiteTx, kind: &str, submission: Submission) -> Result<Claim, Problem> {
     let (verdict, ticket_id, message_id): (String, Option<Uuid>, Option<Uuid>) =
         sqlx::query_as("select verdict, ticket_id, message_id from ctx.claim_submission($1, $2, $3)")
             .bind(kind)

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::paging::{self, Keyset, PageRequest};
+use super::super::paging::{self, Keyset, PageRequest};
 use crate::{db::SiteTx, domain::problem::Problem};
 
 /// An article in a list.

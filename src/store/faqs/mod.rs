@@ -1,0 +1,4 @@
+//! FAQs: as customers read them, and as agents write them.
+
+pub mod agent;
+pub mod public;

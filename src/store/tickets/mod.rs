@@ -1,0 +1,4 @@
+//! Tickets: as their customers see them, and as agents do.
+
+pub mod agent;
+pub mod public;
