@@ -11,13 +11,11 @@ use crate::{
     db::OrgTx,
     domain::{
         problem::Problem,
-        text::{Checked, MESSAGE_LENGTH, Text},
+        text::{Checked, MessageBody, SavedReplyName},
     },
     store::{self, paging::PageRequest, saved_replies::Reply},
 };
 
-/// The longest name.
-const NAME: usize = 100;
 /// Saved replies of a page.
 const PAGE: u32 = 100;
 /// What whoever answers tickets may do.
@@ -65,12 +63,12 @@ pub async fn create(context: &PageContext, org: &str) -> Result<Response, Proble
     }
 }
 
-fn read(form: &Form) -> Result<(String, String), Problem> {
+fn read(form: &Form) -> Result<(SavedReplyName, MessageBody), Problem> {
     let mut checked = Checked::default();
-    let name = form.take::<Text<NAME>>(&mut checked, "name");
-    let body = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, "body");
+    let name = form.take(&mut checked, "name");
+    let body = form.take(&mut checked, "body");
     match (name, body) {
-        (Some(name), Some(body)) => Ok((name.into_string(), body.into_string())),
+        (Some(name), Some(body)) => Ok((name, body)),
         _ => Err(checked.problem()),
     }
 }

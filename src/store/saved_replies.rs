@@ -7,7 +7,10 @@ use uuid::Uuid;
 use super::paging::{self, PageRequest};
 use crate::{
     db::OrgTx,
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::{MessageBody, SavedReplyName},
+    },
 };
 
 /// A saved reply.
@@ -74,10 +77,10 @@ pub async fn choice(tx: &mut OrgTx, id: Uuid) -> Result<Option<Reply>, Problem> 
 ///
 /// # Errors
 /// `409 name_taken`.
-pub async fn create(tx: &mut OrgTx, name: &str, body: &str) -> Result<(), Problem> {
+pub async fn create(tx: &mut OrgTx, name: &SavedReplyName, body: &MessageBody) -> Result<(), Problem> {
     sqlx::query("insert into vicket.saved_replies (name, body) values ($1, $2)")
-        .bind(name)
-        .bind(body)
+        .bind(name.as_str())
+        .bind(body.as_str())
         .execute(tx.connection())
         .await
         .map_err(name_taken)?;
@@ -88,11 +91,11 @@ pub async fn create(tx: &mut OrgTx, name: &str, body: &str) -> Result<(), Proble
 ///
 /// # Errors
 /// `404 not_found`; `409 name_taken`.
-pub async fn change(tx: &mut OrgTx, id: Uuid, name: &str, body: &str) -> Result<(), Problem> {
+pub async fn change(tx: &mut OrgTx, id: Uuid, name: &SavedReplyName, body: &MessageBody) -> Result<(), Problem> {
     let changed = sqlx::query("update vicket.saved_replies set name = $2, body = $3 where id = $1")
         .bind(id)
-        .bind(name)
-        .bind(body)
+        .bind(name.as_str())
+        .bind(body.as_str())
         .execute(tx.connection())
         .await
         .map_err(name_taken)?;

@@ -111,34 +111,6 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("listAuditLog", "audit:read"),
 ];
 
-/// Every permission that there is, as `vicket.role_permissions` gives them to an owner.
-pub const PERMISSIONS: &[&str] = &[
-    "apikey:rotate",
-    "article:publish",
-    "article:read",
-    "article:write",
-    "audit:read",
-    "billing:manage",
-    "machinekey:edit",
-    "member:invite",
-    "member:role_set",
-    "org:delete",
-    "org:edit",
-    "priority:edit",
-    "priority:read",
-    "site:create",
-    "site:delete",
-    "site:edit",
-    "status:edit",
-    "status:read",
-    "team:edit",
-    "template:edit",
-    "ticket:assign",
-    "ticket:delete",
-    "ticket:read",
-    "ticket:write",
-];
-
 /// Puts `x-permission` on every operation of the document.
 ///
 /// # Errors

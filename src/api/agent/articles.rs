@@ -297,8 +297,8 @@ impl ArticlesApi {
         let new = NewArticle {
             site: site.as_deref(),
             title: &title,
-            body_markdown: body_markdown.as_deref().unwrap_or_default(),
-            slug: slug.as_deref(),
+            body_markdown: body_markdown.as_ref(),
+            slug: slug.as_ref(),
         };
         let article = agent.run(async |tx| store::articles::agent::create(tx, &new).await).await?;
         Ok(Made(article.into()))
@@ -340,7 +340,7 @@ impl ArticlesApi {
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let slug = checked.take_optional("slug", body.0.slug);
         checked.done()?;
-        let change = Change { title: title.as_deref(), body_markdown: body_markdown.as_deref(), slug: slug.as_deref() };
+        let change = Change { title: title.as_ref(), body_markdown: body_markdown.as_ref(), slug: slug.as_ref() };
         let article = agent.run(async |tx| store::articles::agent::change(tx, id.0, &change).await).await?;
         Ok(Shown(article.into()))
     }

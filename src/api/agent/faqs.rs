@@ -193,12 +193,8 @@ impl FaqsApi {
         let (Some(question), true) = (question, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let new = NewFaq {
-            site: site.as_deref(),
-            question: &question,
-            answer_markdown: answer_markdown.as_deref().unwrap_or_default(),
-            position,
-        };
+        let new =
+            NewFaq { site: site.as_deref(), question: &question, answer_markdown: answer_markdown.as_ref(), position };
         let faq = agent.run(async |tx| store::faqs::agent::create(tx, &new).await).await?;
         Ok(Made(faq.into()))
     }
@@ -239,7 +235,7 @@ impl FaqsApi {
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let position = checked.take_optional("position", body.0.position);
         checked.done()?;
-        let change = Change { question: question.as_deref(), answer_markdown: answer_markdown.as_deref(), position };
+        let change = Change { question: question.as_ref(), answer_markdown: answer_markdown.as_ref(), position };
         let faq = agent.run(async |tx| store::faqs::agent::change(tx, id.0, &change).await).await?;
         Ok(Shown(faq.into()))
     }

@@ -216,7 +216,7 @@ impl StatusesApi {
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
         let change = Change {
-            name: name.as_deref(),
+            name: name.as_ref(),
             category: category.map(Into::into),
             position,
             make_default: default == Some(true),
@@ -374,7 +374,7 @@ impl PrioritiesApi {
         let position = checked.take_optional("position", body.0.position);
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
-        let change = store::priorities::Change { name: name.as_deref(), position, make_default: default == Some(true) };
+        let change = store::priorities::Change { name: name.as_ref(), position, make_default: default == Some(true) };
         let row = agent.run(async |tx| store::priorities::change(tx, id.0, &change).await).await?;
         Ok(Shown(row.into()))
     }
