@@ -14,7 +14,7 @@ use sqlx::Row as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::watch, task::JoinSet};
 use vicket::{
     db::{Access, EntryRequest, SiteTx, Verdict},
-    domain::keys::Sha256Digest,
+    domain::{keys::Sha256Digest, text::FormName},
     store,
 };
 
@@ -334,7 +334,7 @@ async fn of_two_changes_made_of_the_same_form_the_later_conflicts_and_a_name_in_
     use store::templates::{Change, change, create};
     let world = World::new().await;
     let (gate, person) = (world.agent_gate(), world.person("acme", "admin").await);
-    let named = |name: &str, seen| Change { name: Some(name.to_owned()), seen, ..Change::default() };
+    let named = |name: &str, seen| Change { name: Some(FormName::known(name)), seen, ..Change::default() };
     let mut tx = world.agent(&gate, &person, "acme").await;
     let form = create(&mut tx, &named("Form", None)).await.expect("made");
     create(&mut tx, &named("Other", None)).await.expect("made");

@@ -400,6 +400,6 @@ mod tests {
             ("How bad?", 1, 8)
         );
         assert_eq!((questions[1].points, questions[1].choices.len()), (5, 0));
-        assert_eq!(change.thresholds, Some(vec![(5, "High".to_owned())]));
+        assert_eq!(change.thresholds, Some(vec![(5, PriorityName::known("High"))]));
     }
 }

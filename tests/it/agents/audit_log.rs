@@ -3,9 +3,12 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use vicket::store::{
-    self,
-    audit_log::{Chain, Standing},
+use vicket::{
+    domain::text::OrgName,
+    store::{
+        self,
+        audit_log::{Chain, Standing},
+    },
 };
 
 use super::People;
@@ -38,7 +41,10 @@ async fn every_change_stands_in_the_log_with_its_actor_and_what_it_was_before_an
     server.call_as(&people.admin, Method::POST, &format!("{site}/key/rotate"), None).await.ok(200);
     let path = format!("/v1/orgs/acme/members/{}", people.agent.id);
     server.patch_as(&people.owner, &path, json!({ "role": "viewer" })).await.ok(200);
-    world.administer("acme", async |tx| store::orgs::rename(tx, "Acme by hand").await).await.expect("renamed");
+    world
+        .administer("acme", async |tx| store::orgs::rename(tx, &OrgName::known("Acme by hand")).await)
+        .await
+        .expect("renamed");
 
     let log = server.get_as(&people.owner, &format!("{LOG}?limit=9")).await.ok(200).json();
     let (owner, admin) = (&people.owner.email, &people.admin.email);

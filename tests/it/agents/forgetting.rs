@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use vicket::{
     db::{Pool, Start, Worker},
+    domain::text::OrgName,
     migrate::{self, Passwords},
     store::{
         self,
@@ -270,7 +271,7 @@ async fn an_old_month_is_detached_with_a_signature_and_the_rest_verifies() {
     assert!(world.look::<i64>(&format!("select count(*) from {table}")).await > before.entries);
 
     // Whole with nothing there, and with what came later.
-    let rename = || world.administer("acme", async |tx| store::orgs::rename(tx, "Acme anew").await);
+    let rename = || world.administer("acme", async |tx| store::orgs::rename(tx, &OrgName::known("Acme anew")).await);
     assert!(matches!(verify(&world, "acme").await, Chain::Whole(Standing { entries: 0, .. })));
     rename().await.expect("renamed");
     let check = |key: &Path| command(&world, &["audit", "log", "acme", "--verify", "--public-key", &file(key)]);
