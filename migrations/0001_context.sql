@@ -125,7 +125,6 @@ comment on function ctx.session_user_id(bytea) is 'Whose session, until it ends.
 comment on function ctx.actor() is 'Who acts here, and what they may do now. Definer: no request may read digests.';
 -- vicket_owner: what a foreign key takes along, and its triggers, run as the owner of the table.
 grant execute on function ctx.permissions_of(text), ctx.actor() to vicket_agent, vicket_operator, vicket_owner;
-reset role;
 set local role vicket_owner;
 create function ctx.may(p_permission text) returns boolean language sql stable parallel safe
   as $$ select coalesce(p_permission = any ((ctx.actor()).permissions), false) or ctx.operates() $$;
@@ -153,7 +152,6 @@ create type auth.site_entry as (
 create type auth.org_entry as (
   verdict text, actor_id uuid, email text, name text, org_id uuid, role text, permissions text[]
 );
-reset role;
 set local role vicket_definer;
 create function auth.enter(p_key_hash bytea, p_origin_hash bytea, p_ticket_hash bytea) returns auth.site_entry
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -240,7 +238,6 @@ comment on function admin.enter_org(text) is 'Sets the org of a command. Definer
 grant execute on function auth.enter(bytea, bytea, bytea) to vicket_gate_widget;
 grant execute on function auth.enter_actor(bytea, bytea, bytea, text) to vicket_gate_agent;
 grant execute on function admin.enter_org(text) to vicket_operator;
-reset role;
 set local role vicket_owner;
 
 -- As the gate, whose role they take for the rest of the transaction: inside a definer function no role can be taken.

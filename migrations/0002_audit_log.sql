@@ -65,47 +65,27 @@ create table vicket.audit_checkpoints (
   constraint audit_checkpoints_signature_length check (octet_length(signature) = 64)
 );
 
-alter table vicket.audit_log enable row level security;
-alter table vicket.audit_log force row level security;
-alter table vicket.audit_heads enable row level security;
-alter table vicket.audit_heads force row level security;
-alter table vicket.audit_checkpoints enable row level security;
-alter table vicket.audit_checkpoints force row level security;
+alter table vicket.audit_log enable row level security, force row level security;
+alter table vicket.audit_heads enable row level security, force row level security;
+alter table vicket.audit_checkpoints enable row level security, force row level security;
 
-create policy agent_select on vicket.audit_log
-  for select to vicket_agent
+create policy agent_select on vicket.audit_log for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('audit:read')));
-create policy operator_select on vicket.audit_log
-  for select to vicket_operator
-  using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.audit_log
-  for select to vicket_definer
+create policy operator_select on vicket.audit_log for select to vicket_operator using (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.audit_log for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.operates()));
-create policy definer_insert on vicket.audit_log
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.audit_log
-  for update to vicket_definer
+create policy definer_insert on vicket.audit_log for insert to vicket_definer with check (true);
+create policy definer_update on vicket.audit_log for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.operates()))
   with check (actor_salt is null or object_salt is null);
-create policy operator_select on vicket.audit_heads
-  for select to vicket_operator
+create policy operator_select on vicket.audit_heads for select to vicket_operator
   using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.audit_heads
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.audit_heads
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.audit_heads
-  for update to vicket_definer
-  using (true)
-  with check (true);
-create policy operator_select on vicket.audit_checkpoints
-  for select to vicket_operator
+create policy definer_select on vicket.audit_heads for select to vicket_definer using (true);
+create policy definer_insert on vicket.audit_heads for insert to vicket_definer with check (true);
+create policy definer_update on vicket.audit_heads for update to vicket_definer using (true) with check (true);
+create policy operator_select on vicket.audit_checkpoints for select to vicket_operator
   using (org_id = (select ctx.org_id()));
-create policy operator_insert on vicket.audit_checkpoints
-  for insert to vicket_operator
+create policy operator_insert on vicket.audit_checkpoints for insert to vicket_operator
   with check (org_id = (select ctx.org_id()));
 
 grant select (org_id, seq, at, actor_kind, actor_id, actor, action, object_kind, object_id, before, after, site_id, request_id)
@@ -236,7 +216,6 @@ begin
 end $$;
 comment on function vicket.add_audit_months() is 'Makes the partitions of the audit log for the next 13 months, where they are missing.';
 select vicket.add_audit_months();
-reset role;
 
 set local role vicket_definer;
 -- `cli` is who has no credential: the administration commands. A request without one may write nothing.

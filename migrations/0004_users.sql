@@ -31,23 +31,18 @@ create index sessions_user on vicket.sessions (user_id);
 -- What the worker purges is found by when it began; an index on last_used_at would be rewritten with every use.
 create index sessions_created on vicket.sessions (created_at);
 
-alter table vicket.users enable row level security;
-alter table vicket.users force row level security;
-alter table vicket.sessions enable row level security;
-alter table vicket.sessions force row level security;
+alter table vicket.users enable row level security, force row level security;
+alter table vicket.sessions enable row level security, force row level security;
 
 create policy definer_select on vicket.users for select to vicket_definer using (true);
 create policy definer_insert on vicket.users for insert to vicket_definer with check (true);
 create policy definer_update on vicket.users for update to vicket_definer using (true) with check (true);
-create policy definer_delete on vicket.users
-  for delete to vicket_definer
+create policy definer_delete on vicket.users for delete to vicket_definer
   using (session_user = 'vicket_worker' or (select ctx.operates()));
 create policy definer_select on vicket.sessions for select to vicket_definer using (true);
 create policy definer_insert on vicket.sessions for insert to vicket_definer with check (true);
-create policy definer_update on vicket.sessions
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
+create policy definer_update on vicket.sessions for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
 create policy definer_delete on vicket.sessions for delete to vicket_definer using (true);
 
 grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash), update (password_hash),

@@ -40,58 +40,35 @@ create index invitations_inviter on vicket.invitations (org_id, invited_by_id);
 -- Not led by a tenant: the digest is what tells the tenant.
 create unique index invitations_token on vicket.invitations (token_hash);
 
-alter table vicket.members enable row level security;
-alter table vicket.members force row level security;
-alter table vicket.invitations enable row level security;
-alter table vicket.invitations force row level security;
+alter table vicket.members enable row level security, force row level security;
+alter table vicket.invitations enable row level security, force row level security;
 
-create policy agent_select on vicket.members
-  for select to vicket_agent
+create policy agent_select on vicket.members for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_update on vicket.members
-  for update to vicket_agent
+create policy agent_update on vicket.members for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('member:role_set')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('member:role_set')));
-create policy operator_all on vicket.members
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.members
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.members
-  for insert to vicket_definer
-  with check (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.members
-  for delete to vicket_definer
+create policy operator_all on vicket.members for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.members for select to vicket_definer using (true);
+create policy definer_insert on vicket.members for insert to vicket_definer with check (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.members for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and ((select ctx.may('member:role_set')) or (select ctx.may('org:delete'))));
 
-create policy agent_select on vicket.invitations
-  for select to vicket_agent
+create policy agent_select on vicket.invitations for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
-create policy agent_insert on vicket.invitations
-  for insert to vicket_agent
-  with check (
-    org_id = (select ctx.org_id())
-    and (select ctx.may('member:invite'))
-    and ctx.may_grant(role)
-  );
-create policy operator_all on vicket.invitations
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.invitations
-  for select to vicket_definer
-  using (true);
-create policy definer_delete on vicket.invitations
-  for delete to vicket_definer
+create policy agent_insert on vicket.invitations for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')) and ctx.may_grant(role));
+create policy operator_all on vicket.invitations for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.invitations for select to vicket_definer using (true);
+create policy definer_delete on vicket.invitations for delete to vicket_definer
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('member:invite'))
     and (ctx.may_grant(role) or expires_at <= now())
   );
-create policy definer_delete_accepted on vicket.invitations
-  for delete to vicket_definer
+create policy definer_delete_accepted on vicket.invitations for delete to vicket_definer
   using (token_hash = (select ctx.digest('invitation')));
 
 grant select (org_id, user_id, role, created_at), update (role) on vicket.members to vicket_agent;
@@ -181,7 +158,6 @@ create trigger changes_take_turns before insert or update or delete on vicket.in
   for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or delete on vicket.invitations
   for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
-reset role;
 
 set local role vicket_definer;
 -- All orgs of a person; the one of a machine key.

@@ -31,42 +31,27 @@ create table vicket.sites (
 create unique index sites_slug_unique on vicket.sites (org_id, slug) where deleted_at is null;
 create unique index sites_prefix_unique on vicket.sites (org_id, prefix) where deleted_at is null;
 
-alter table vicket.sites enable row level security;
-alter table vicket.sites force row level security;
+alter table vicket.sites enable row level security, force row level security;
 
-create policy widget_select on vicket.sites
-  for select to vicket_widget
+create policy widget_select on vicket.sites for select to vicket_widget
   using (org_id = (select ctx.org_id()) and id = (select ctx.site_id()));
-create policy widget_all_sealed on vicket.sites
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.sites as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and id = (select ctx.site_by_key()));
-create policy agent_select on vicket.sites
-  for select to vicket_agent
+create policy agent_select on vicket.sites for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()) and deleted_at is null);
-create policy agent_insert on vicket.sites
-  for insert to vicket_agent
+create policy agent_insert on vicket.sites for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:create')));
-create policy agent_update on vicket.sites
-  for update to vicket_agent
+create policy agent_update on vicket.sites for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-create policy operator_all on vicket.sites
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()) and deleted_at is null)
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.sites
-  for select to vicket_definer
-  using (true);
-create policy definer_update on vicket.sites
-  for update to vicket_definer
-  using (true)
-  with check (true);
-create policy definer_delete on vicket.sites
-  for delete to vicket_definer
+create policy operator_all on vicket.sites for all to vicket_operator
+  using (org_id = (select ctx.org_id()) and deleted_at is null) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.sites for select to vicket_definer using (true);
+create policy definer_update on vicket.sites for update to vicket_definer using (true) with check (true);
+create policy definer_delete on vicket.sites for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')));
-create policy definer_delete_marked on vicket.sites
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.sites for delete to vicket_definer
   using (deleted_at is not null and session_user = 'vicket_worker');
 
 grant select (org_id, id, slug, name, prefix) on vicket.sites to vicket_widget;
@@ -203,7 +188,6 @@ comment on function vicket.content_changed() is
 comment on function vicket.org_renamed() is
   'Trigger: readers of all sites of the org see something new. Definer: no request may write there.';
 grant execute on function vicket.content_changed(), vicket.org_renamed() to vicket_owner;
-reset role;
 set local role vicket_owner;
 create trigger org_renamed after update of name on vicket.orgs
   for each row execute function vicket.org_renamed();

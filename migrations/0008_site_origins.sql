@@ -31,50 +31,30 @@ create table vicket.refused_origins (
 -- At most 200 a site: sorted when asked. An index on last_seen would be rewritten with every count.
 create statistics vicket.refused_origins_tenant (dependencies, ndistinct) on org_id, site_id from vicket.refused_origins;
 
-alter table vicket.site_origins enable row level security;
-alter table vicket.site_origins force row level security;
-alter table vicket.refused_origins enable row level security;
-alter table vicket.refused_origins force row level security;
+alter table vicket.site_origins enable row level security, force row level security;
+alter table vicket.refused_origins enable row level security, force row level security;
 
-create policy agent_select on vicket.site_origins
-  for select to vicket_agent
+create policy agent_select on vicket.site_origins for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.site_origins
-  for insert to vicket_agent
+create policy agent_insert on vicket.site_origins for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))));
-create policy operator_all on vicket.site_origins
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.site_origins
-  for select to vicket_definer
-  using (true);
-create policy definer_delete on vicket.site_origins
-  for delete to vicket_definer
+create policy operator_all on vicket.site_origins for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.site_origins for select to vicket_definer using (true);
+create policy definer_delete on vicket.site_origins for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
 
-create policy agent_select on vicket.refused_origins
-  for select to vicket_agent
+create policy agent_select on vicket.refused_origins for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-create policy operator_all on vicket.refused_origins
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.refused_origins
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.refused_origins
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.refused_origins
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
-create policy definer_delete on vicket.refused_origins
-  for delete to vicket_definer
+create policy operator_all on vicket.refused_origins for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.refused_origins for select to vicket_definer using (true);
+create policy definer_insert on vicket.refused_origins for insert to vicket_definer with check (true);
+create policy definer_update on vicket.refused_origins for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
+create policy definer_delete on vicket.refused_origins for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-create policy definer_delete_least on vicket.refused_origins
-  for delete to vicket_definer
+create policy definer_delete_least on vicket.refused_origins for delete to vicket_definer
   using (session_user = 'vicket_worker');
 
 grant select (org_id, site_id, origin, created_at), insert (site_id, origin) on vicket.site_origins to vicket_agent;
@@ -114,7 +94,6 @@ create trigger changes_take_turns before insert or delete on vicket.site_origins
   for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or delete on vicket.site_origins
   for each row execute function vicket.audited('origin', 'origin', 'origin');
-reset role;
 
 set local role vicket_definer;
 -- A preflight carries no key: its browser may try when some site lists the origin.

@@ -43,50 +43,31 @@ create table vicket.site_key_origins (
 );
 create statistics vicket.site_key_origins_tenant (dependencies, ndistinct) on org_id, site_id from vicket.site_key_origins;
 
-alter table vicket.site_keys enable row level security;
-alter table vicket.site_keys force row level security;
-alter table vicket.site_key_origins enable row level security;
-alter table vicket.site_key_origins force row level security;
+alter table vicket.site_keys enable row level security, force row level security;
+alter table vicket.site_key_origins enable row level security, force row level security;
 
-create policy agent_select on vicket.site_keys
-  for select to vicket_agent
+create policy agent_select on vicket.site_keys for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.site_keys
-  for insert to vicket_agent
+create policy agent_insert on vicket.site_keys for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
-create policy agent_update on vicket.site_keys
-  for update to vicket_agent
+create policy agent_update on vicket.site_keys for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
-create policy operator_all on vicket.site_keys
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.site_keys
-  for select to vicket_definer
-  using (true);
-create policy definer_update_used on vicket.site_keys
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
-create policy definer_update_revoked on vicket.site_keys
-  for update to vicket_definer
+create policy operator_all on vicket.site_keys for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.site_keys for select to vicket_definer using (true);
+create policy definer_update_used on vicket.site_keys for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
+create policy definer_update_revoked on vicket.site_keys for update to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')) and state = 'revoked');
 
-create policy agent_select on vicket.site_key_origins
-  for select to vicket_agent
+create policy agent_select on vicket.site_key_origins for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy definer_select on vicket.site_key_origins
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.site_key_origins
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.site_key_origins
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
+create policy definer_select on vicket.site_key_origins for select to vicket_definer using (true);
+create policy definer_insert on vicket.site_key_origins for insert to vicket_definer with check (true);
+create policy definer_update on vicket.site_key_origins for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
 
 grant select (org_id, site_id, id, hint, state, created_at, created_by, activated_at, revoked_at, last_used_at),
   insert (site_id, key_hash, hint, state, activated_at),
@@ -133,7 +114,6 @@ create trigger stays_revoked before update of state, revoked_at on vicket.site_k
   for each row execute function vicket.stays_revoked();
 create trigger audited after insert or delete or update of state on vicket.site_keys
   for each row execute function vicket.audited('site_key', 'hint', 'hint state');
-reset role;
 
 set local role vicket_definer;
 create function worker.touch_keys(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[], p_times timestamptz[]) returns void

@@ -38,54 +38,35 @@ create table vicket.team_sites (
 create index team_sites_site on vicket.team_sites (org_id, site_id);
 create statistics vicket.team_sites_tenant (dependencies, ndistinct) on org_id, site_id from vicket.team_sites;
 
-alter table vicket.teams enable row level security;
-alter table vicket.teams force row level security;
-alter table vicket.team_members enable row level security;
-alter table vicket.team_members force row level security;
-alter table vicket.team_sites enable row level security;
-alter table vicket.team_sites force row level security;
+alter table vicket.teams enable row level security, force row level security;
+alter table vicket.team_members enable row level security, force row level security;
+alter table vicket.team_sites enable row level security, force row level security;
 
-create policy agent_select on vicket.teams
-  for select to vicket_agent
+create policy agent_select on vicket.teams for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.teams
-  for insert to vicket_agent
+create policy agent_insert on vicket.teams for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy agent_update on vicket.teams
-  for update to vicket_agent
+create policy agent_update on vicket.teams for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy definer_select on vicket.teams
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.teams
-  for delete to vicket_definer
+create policy definer_select on vicket.teams for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.teams for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
 
-create policy agent_select on vicket.team_members
-  for select to vicket_agent
+create policy agent_select on vicket.team_members for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.team_members
-  for insert to vicket_agent
+create policy agent_insert on vicket.team_members for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy definer_select on vicket.team_members
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.team_members
-  for delete to vicket_definer
+create policy definer_select on vicket.team_members for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.team_members for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
 
-create policy agent_select on vicket.team_sites
-  for select to vicket_agent
+create policy agent_select on vicket.team_sites for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.team_sites
-  for insert to vicket_agent
+create policy agent_insert on vicket.team_sites for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy definer_select on vicket.team_sites
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.team_sites
-  for delete to vicket_definer
+create policy definer_select on vicket.team_sites for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.team_sites for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
 
 grant select (org_id, id, name, created_at), insert (name), update (name) on vicket.teams to vicket_agent;

@@ -113,15 +113,10 @@ create index ticket_events_in_order on vicket.ticket_events (org_id, ticket_id, 
 create index ticket_events_recent on vicket.ticket_events (org_id, at desc);
 create statistics vicket.ticket_events_tenant (dependencies, ndistinct) on org_id, site_id from vicket.ticket_events;
 
-alter table vicket.tickets enable row level security;
-alter table vicket.tickets force row level security;
-alter table vicket.ticket_tokens enable row level security;
-alter table vicket.ticket_tokens force row level security;
-alter table vicket.submissions enable row level security;
-alter table vicket.submissions force row level security;
-alter table vicket.ticket_events enable row level security;
-alter table vicket.ticket_events force row level security;
-reset role;
+alter table vicket.tickets enable row level security, force row level security;
+alter table vicket.ticket_tokens enable row level security, force row level security;
+alter table vicket.submissions enable row level security, force row level security;
+alter table vicket.ticket_events enable row level security, force row level security;
 
 set local role vicket_definer;
 create function ctx.ticket_id() returns uuid
@@ -157,33 +152,23 @@ comment on function ctx.ticket_id() is
 comment on function ctx.may_issue_token(uuid) is
   'Whether this transaction may issue a token for the ticket: a new one, or its own repeated. Definer: no request may read digests.';
 grant execute on function ctx.ticket_id(), ctx.may_issue_token(uuid) to vicket_widget;
-reset role;
 
 set local role vicket_owner;
-create policy widget_insert on vicket.tickets
-  for insert to vicket_widget
+create policy widget_insert on vicket.tickets for insert to vicket_widget
   with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
-create policy widget_select on vicket.tickets
-  for select to vicket_widget
-  using (
-    org_id = (select ctx.org_id())
-    and site_id = (select ctx.site_id())
-    and id = (select ctx.ticket_id())
-  );
-create policy widget_all_sealed on vicket.tickets
-  as restrictive for all to vicket_widget
+create policy widget_select on vicket.tickets for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and id = (select ctx.ticket_id()));
+create policy widget_all_sealed on vicket.tickets as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy agent_select on vicket.tickets
-  for select to vicket_agent
+create policy agent_select on vicket.tickets for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')) or (select ctx.may('ticket:assign'))
       or (select ctx.may('ticket:delete')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy agent_update on vicket.tickets
-  for update to vicket_agent
+create policy agent_update on vicket.tickets for update to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')))
@@ -194,71 +179,45 @@ create policy agent_update on vicket.tickets
     and ((select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy operator_all on vicket.tickets
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.tickets
-  for select to vicket_definer
-  using (true);
-create policy definer_update on vicket.tickets
-  for update to vicket_definer
-  using (true)
-  with check (true);
-create policy definer_delete on vicket.tickets
-  for delete to vicket_definer
+create policy operator_all on vicket.tickets for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.tickets for select to vicket_definer using (true);
+create policy definer_update on vicket.tickets for update to vicket_definer using (true) with check (true);
+create policy definer_delete on vicket.tickets for delete to vicket_definer
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('ticket:delete'))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy definer_delete_marked on vicket.tickets
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.tickets for delete to vicket_definer
   using (session_user = 'vicket_worker');
 
-create policy widget_insert on vicket.ticket_tokens
-  for insert to vicket_widget
-  with check (
-    org_id = (select ctx.org_id())
-    and site_id = (select ctx.site_id())
-    and ctx.may_issue_token(ticket_id)
-  );
-create policy widget_all_sealed on vicket.ticket_tokens
-  as restrictive for all to vicket_widget
+create policy widget_insert on vicket.ticket_tokens for insert to vicket_widget
+  with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and ctx.may_issue_token(ticket_id));
+create policy widget_all_sealed on vicket.ticket_tokens as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_select on vicket.ticket_tokens
-  for select to vicket_definer
+create policy definer_select on vicket.ticket_tokens for select to vicket_definer
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 
-create policy definer_select on vicket.submissions
-  for select to vicket_definer
+create policy definer_select on vicket.submissions for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_insert on vicket.submissions
-  for insert to vicket_definer
+create policy definer_insert on vicket.submissions for insert to vicket_definer
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_update on vicket.submissions
-  for update to vicket_definer
+create policy definer_update on vicket.submissions for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_delete on vicket.submissions
-  for delete to vicket_definer
-  using (session_user = 'vicket_worker');
+create policy definer_delete on vicket.submissions for delete to vicket_definer using (session_user = 'vicket_worker');
 
-create policy agent_select on vicket.ticket_events
-  for select to vicket_agent
+create policy agent_select on vicket.ticket_events for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy operator_all on vicket.ticket_events
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_insert on vicket.ticket_events
-  for insert to vicket_definer
-  with check (true);
+create policy operator_all on vicket.ticket_events for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_insert on vicket.ticket_events for insert to vicket_definer with check (true);
 
 grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name, subject)
   on vicket.tickets to vicket_widget;
@@ -348,7 +307,6 @@ begin
   new.updated_at := now();
   return new;
 end $$;
-reset role;
 
 set local role vicket_definer;
 -- The next number of the site, without waiting for a submission that has not committed: its number is taken by a lock
@@ -494,7 +452,6 @@ comment on function ctx.claim_submission(text, bytea, bytea) is
 grant execute on function vicket.ticket_numbered(), vicket.ticket_status_kept(), vicket.ticket_changed(), vicket.ticket_gone()
   to vicket_owner;
 grant execute on function ctx.claim_submission(text, bytea, bytea) to vicket_widget;
-reset role;
 
 set local role vicket_owner;
 create trigger ticket_numbered before insert on vicket.tickets

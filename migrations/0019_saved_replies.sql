@@ -17,28 +17,20 @@ create table vicket.saved_replies (
   constraint saved_replies_body_length check (char_length(body) between 1 and 20000 and body ~ '\S')
 );
 
-alter table vicket.saved_replies enable row level security;
-alter table vicket.saved_replies force row level security;
+alter table vicket.saved_replies enable row level security, force row level security;
 
-create policy agent_select on vicket.saved_replies
-  for select to vicket_agent
+create policy agent_select on vicket.saved_replies for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_insert on vicket.saved_replies
-  for insert to vicket_agent
+create policy agent_insert on vicket.saved_replies for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_update on vicket.saved_replies
-  for update to vicket_agent
+create policy agent_update on vicket.saved_replies for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy operator_all on vicket.saved_replies
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.saved_replies
-  for select to vicket_definer
+create policy operator_all on vicket.saved_replies for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.saved_replies for select to vicket_definer
   using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.saved_replies
-  for delete to vicket_definer
+create policy definer_delete on vicket.saved_replies for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name, body)

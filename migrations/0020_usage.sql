@@ -17,24 +17,15 @@ create table vicket.missed_searches (
 create index missed_searches_day on vicket.missed_searches (day);
 create statistics vicket.missed_searches_tenant (dependencies, ndistinct) on org_id, site_id from vicket.missed_searches;
 
-alter table vicket.missed_searches enable row level security;
-alter table vicket.missed_searches force row level security;
+alter table vicket.missed_searches enable row level security, force row level security;
 
-create policy agent_select on vicket.missed_searches
-  for select to vicket_agent
+create policy agent_select on vicket.missed_searches for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('article:read')));
-create policy definer_select on vicket.missed_searches
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.missed_searches
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.missed_searches
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
-create policy definer_delete on vicket.missed_searches
-  for delete to vicket_definer
+create policy definer_select on vicket.missed_searches for select to vicket_definer using (true);
+create policy definer_insert on vicket.missed_searches for insert to vicket_definer with check (true);
+create policy definer_update on vicket.missed_searches for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
+create policy definer_delete on vicket.missed_searches for delete to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.may('site:delete')));
 
 grant select (org_id, site_id, day, search, times) on vicket.missed_searches to vicket_agent;
@@ -55,7 +46,6 @@ comment on policy definer_insert on vicket.missed_searches is
 comment on policy definer_update on vicket.missed_searches is 'worker.add_missed_searches.';
 comment on policy definer_delete on vicket.missed_searches is
   'worker.add_missed_searches, worker.purge, worker.run_job; ctx.remove with their site.';
-reset role;
 
 set local role vicket_definer;
 -- Sites first, in order: whoever deletes one locks it before its rows.

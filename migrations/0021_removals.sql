@@ -25,28 +25,17 @@ create table vicket.jobs (
 -- No foreign key: a job ends after its subject, and its org. An ended one is no row: the table is as short as what
 -- waits.
 
-alter table vicket.jobs enable row level security;
-alter table vicket.jobs force row level security;
+alter table vicket.jobs enable row level security, force row level security;
 
-create policy agent_select on vicket.jobs
-  for select to vicket_agent
+create policy agent_select on vicket.jobs for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy operator_select on vicket.jobs
-  for select to vicket_operator
-  using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.jobs
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.jobs
-  for insert to vicket_definer
-  with check (org_id = (select ctx.org_id()));
-create policy definer_update on vicket.jobs
-  for update to vicket_definer
+create policy operator_select on vicket.jobs for select to vicket_operator using (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.jobs for select to vicket_definer using (true);
+create policy definer_insert on vicket.jobs for insert to vicket_definer with check (org_id = (select ctx.org_id()));
+create policy definer_update on vicket.jobs for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()))
   with check (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.jobs
-  for delete to vicket_definer
-  using (session_user = 'vicket_worker');
+create policy definer_delete on vicket.jobs for delete to vicket_definer using (session_user = 'vicket_worker');
 
 grant select (org_id, id, kind, subject_id, actor, total, done, created_at, worked_at) on vicket.jobs to vicket_agent, vicket_operator;
 grant select, insert (kind, subject_id, actor, total), update (total, done, worked_at), delete on vicket.jobs to vicket_definer;
@@ -64,7 +53,6 @@ comment on policy definer_select on vicket.jobs is
 comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved, org_gone.';
 comment on policy definer_update on vicket.jobs is 'worker.run_job, of any org; status_moved, of one.';
 comment on policy definer_delete on vicket.jobs is 'worker.run_job.';
-reset role;
 
 set local role vicket_definer;
 -- Says how many rows went: none is what a refusal looks like. p_of, p_text: what they belong to, and which of it.
@@ -453,7 +441,6 @@ grant execute on function ctx.remove(text, uuid[], uuid, text), ctx.remove_large
 grant execute on function vicket.status_moved(), vicket.org_gone() to vicket_owner;
 grant execute on function worker.run_job(integer) to vicket_worker;
 grant execute on function admin.jobs() to vicket_operator;
-reset role;
 
 set local role vicket_owner;
 create trigger status_moved after update of category on vicket.ticket_statuses
