@@ -114,11 +114,9 @@ comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row
 comment on column vicket.audit_checkpoints.last_hash is 'Of the row last_seq: the prev_hash of the first that is still here.';
 comment on column vicket.audit_checkpoints.public_key is 'Ed25519. Who verifies should bring their own, from elsewhere.';
 comment on column vicket.audit_checkpoints.signature is 'Ed25519, of the text that `vicket audit log --verify` prints.';
-comment on policy agent_select on vicket.audit_log is 'audit:read.';
 comment on policy operator_select on vicket.audit_log is 'vicket audit log.';
 comment on policy definer_select on vicket.audit_log is 'admin.erase_person, of one org; worker.run_job, of one that was deleted.';
-comment on policy definer_update on vicket.audit_log is
-  'The same; they can only take away (trigger only_forgets).';
+comment on policy definer_update on vicket.audit_log is 'The same; they can only take away (trigger only_forgets).';
 comment on policy operator_select on vicket.audit_checkpoints is 'vicket audit log --verify.';
 comment on policy operator_insert on vicket.audit_checkpoints is 'vicket audit detach.';
 comment on policy definer_insert on vicket.audit_log is
@@ -214,7 +212,8 @@ begin
     newest := coalesce(month, newest);
   end loop;
 end $$;
-comment on function vicket.add_audit_months() is 'Makes the partitions of the audit log for the next 13 months, where they are missing.';
+comment on function vicket.add_audit_months is
+  'Makes the partitions of the audit log for the next 13 months, where they are missing.';
 select vicket.add_audit_months();
 
 set local role vicket_definer;
@@ -343,16 +342,15 @@ begin
   return coalesce(new, old);
 end $$;
 
-comment on function ctx.actor_name() is
+comment on function ctx.actor_name is
   'Whoever acts, as people call them: an e-mail, `machine key NAME`, or `cli`. Definer: no request may read users.';
-comment on function vicket.changes_take_turns() is
+comment on function vicket.changes_take_turns is
   'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
-comment on function vicket.append_audit(vicket.audit_log) is
-  'Appends an entry to its org''s chain. Definer: no request may write there.';
-comment on function vicket.audited() is
+comment on function vicket.append_audit is 'Appends an entry to its org''s chain. Definer: no request may write there.';
+comment on function vicket.audited is
   'Trigger: appends what changed to the audit log, in the transaction of the change. Definer: no request may write there.';
-grant execute on function ctx.actor_name() to vicket_agent, vicket_operator, vicket_owner;
-grant execute on function vicket.changes_take_turns(), vicket.audited() to vicket_owner;
+grant execute on function ctx.actor_name to vicket_agent, vicket_operator, vicket_owner;
+grant execute on function vicket.changes_take_turns, vicket.audited to vicket_owner;
 
 -- What the log holds is asked by org, also of an org that is gone.
 create function admin.audited_orgs() returns setof uuid
@@ -370,10 +368,10 @@ begin
   perform set_config('app.org_id', coalesce(org::text, ''), true);
   return org;
 end $$;
-comment on function admin.audited_orgs() is 'All orgs that have an audit log. Definer: commands are bound to one org.';
-comment on function admin.enter_audit_log(text) is
+comment on function admin.audited_orgs is 'All orgs that have an audit log. Definer: commands are bound to one org.';
+comment on function admin.enter_audit_log is
   'Sets the org of a command, one that is gone too. Definer: commands are bound to one org.';
-grant execute on function admin.audited_orgs(), admin.enter_audit_log(text) to vicket_operator;
+grant execute on function admin.audited_orgs, admin.enter_audit_log to vicket_operator;
 reset role;
 
 -- Where months go that are taken out: nobody but their owner reaches it, and row-level security shows not even them a row.

@@ -87,7 +87,7 @@ create function admin.orgs() returns table (slug text, name text, created_at tim
 begin
   return query select o.slug, o.name, o.created_at from vicket.orgs o where o.deleted_at is null order by o.slug;
 end $$;
-comment on function admin.create_org(text, text) is 'Creates an org. Definer: commands are bound to one org.';
-comment on function admin.orgs() is 'All orgs. Definer: commands are bound to one org.';
-grant execute on function admin.create_org(text, text), admin.orgs() to vicket_operator;
+comment on function admin.create_org is 'Creates an org. Definer: commands are bound to one org.';
+comment on function admin.orgs is 'All orgs. Definer: commands are bound to one org.';
+grant execute on function admin.create_org, admin.orgs to vicket_operator;
 reset role;

@@ -165,24 +165,22 @@ begin
     where s.token_hash = used.token_hash and s.last_used_at < used.at - interval '1 minute';
 end $$;
 
-comment on function auth.password_salt(text) is
+comment on function auth.password_salt is
   'Algorithm, parameters and salt of a password; NULL for a stranger. Definer: no request may read users.';
-comment on function auth.open_session(text, text, bytea) is
+comment on function auth.open_session is
   'Opens a session when the password''s hash is right; says whether it did. Definer: no request may read users.';
-comment on function auth.close_session(bytea) is 'Logs out. Definer: no request may read users.';
-comment on function auth.close_sessions(bytea) is 'Logs out everywhere. Definer: no request may read users.';
-comment on function auth.change_password(bytea, text, text) is
+comment on function auth.close_session is 'Logs out. Definer: no request may read users.';
+comment on function auth.close_sessions is 'Logs out everywhere. Definer: no request may read users.';
+comment on function auth.change_password is
   'Changes a password, says whether it did. Definer: no request may read users.';
-comment on function admin.create_user(text, text, text) is 'Creates a user. Definer: commands are bound to one org.';
-comment on function admin.users() is 'All users, with their orgs. Definer: commands are bound to one org.';
-comment on function admin.set_password(text, text) is
+comment on function admin.create_user is 'Creates a user. Definer: commands are bound to one org.';
+comment on function admin.users is 'All users, with their orgs. Definer: commands are bound to one org.';
+comment on function admin.set_password is
   'Sets a password, says whether there is such a person. Definer: commands are bound to one org.';
-comment on function worker.touch_sessions(bytea[], timestamptz[]) is
+comment on function worker.touch_sessions is
   'When sessions were last used, once a minute each. Definer: the worker reads no table.';
-grant execute on function auth.password_salt(text), auth.open_session(text, text, bytea), auth.close_session(bytea),
-  auth.close_sessions(bytea), auth.change_password(bytea, text, text)
-  to vicket_gate_agent;
-grant execute on function admin.create_user(text, text, text), admin.users(), admin.set_password(text, text)
-  to vicket_operator;
-grant execute on function worker.touch_sessions(bytea[], timestamptz[]) to vicket_worker;
+grant execute on function auth.password_salt, auth.open_session, auth.close_session, auth.close_sessions,
+  auth.change_password to vicket_gate_agent;
+grant execute on function admin.create_user, admin.users, admin.set_password to vicket_operator;
+grant execute on function worker.touch_sessions to vicket_worker;
 reset role;

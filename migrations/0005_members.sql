@@ -93,7 +93,6 @@ comment on policy definer_select on vicket.members is
 comment on policy definer_insert on vicket.members is 'auth.accept_invitation, auth.begin_first_org.';
 comment on policy definer_delete on vicket.members is
   'ctx.remove: member:role_set, within the owner rules; all of them, with their org.';
-comment on policy agent_select on vicket.invitations is 'member:invite.';
 comment on policy agent_insert on vicket.invitations is 'member:invite, and a role that one may give.';
 comment on policy operator_all on vicket.invitations is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.invitations is
@@ -308,21 +307,18 @@ begin
   return true;
 end $$;
 
-comment on function ctx.memberships() is
+comment on function ctx.memberships is
   'The orgs of whoever acts, with their role and permissions. Definer: no request may read users.';
-comment on function ctx.people() is
-  'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
-comment on function auth.invitation(bytea) is
+comment on function ctx.people is 'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
+comment on function auth.invitation is
   'What an invitation says, to the holder of its token. Definer: no request may read digests.';
-comment on function auth.accept_invitation(bytea, text, text, bytea, text) is
+comment on function auth.accept_invitation is
   'Joins, and logs in: joined, unknown or wrong_password. Definer: no request may read digests.';
-comment on function auth.first_run() is
-  'Whether there is neither an org nor a user. Definer: no request may read users.';
-comment on function auth.begin_first_org(text, text, text, text, text, bytea, text) is
+comment on function auth.first_run is 'Whether there is neither an org nor a user. Definer: no request may read users.';
+comment on function auth.begin_first_org is
   'Makes the first org and its owner; says whether it did. Never a second one. Definer: no request may read users.';
-grant execute on function ctx.memberships() to vicket_agent;
-grant execute on function ctx.people() to vicket_agent, vicket_operator;
-grant execute on function auth.invitation(bytea), auth.accept_invitation(bytea, text, text, bytea, text), auth.first_run(),
-  auth.begin_first_org(text, text, text, text, text, bytea, text)
+grant execute on function ctx.memberships to vicket_agent;
+grant execute on function ctx.people to vicket_agent, vicket_operator;
+grant execute on function auth.invitation, auth.accept_invitation, auth.first_run, auth.begin_first_org
   to vicket_gate_agent;
 reset role;

@@ -71,7 +71,6 @@ comment on column vicket.machine_keys.permissions is
 comment on column vicket.machine_keys.created_by is
   'The member whose permissions bound this key; it goes with their membership.';
 comment on column vicket.machine_keys.parent_id is 'The machine key that made it: it ends with that one.';
-comment on policy agent_select on vicket.machine_keys is 'machinekey:edit.';
 comment on policy agent_insert on vicket.machine_keys is
   'machinekey:edit; in one''s own name, and no permission that one lacks.';
 comment on policy agent_update on vicket.machine_keys is 'machinekey:edit (revoked_at is the only column granted).';
@@ -133,7 +132,7 @@ begin
     from unnest(p_key_ids, p_times) as used (key_id, at)
     where k.id = used.key_id;
 end $$;
-comment on function worker.touch_machine_keys(uuid[], timestamptz[]) is
+comment on function worker.touch_machine_keys is
   'When machine keys were last used. Definer: the worker reads no table.';
-grant execute on function worker.touch_machine_keys(uuid[], timestamptz[]) to vicket_worker;
+grant execute on function worker.touch_machine_keys to vicket_worker;
 reset role;

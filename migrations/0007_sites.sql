@@ -89,8 +89,6 @@ comment on column vicket.sites.deleted_at is
 comment on policy widget_select on vicket.sites is 'The support page shows its site''s name.';
 comment on policy widget_all_sealed on vicket.sites is 'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.sites is 'Members see their org''s sites.';
-comment on policy agent_insert on vicket.sites is 'site:create.';
-comment on policy agent_update on vicket.sites is 'site:edit.';
 comment on policy operator_all on vicket.sites is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.sites is
   'Not narrowed: auth.enter reads limits and versions with the key, before there is a context.';
@@ -183,11 +181,11 @@ begin
   update vicket.sites s set content_version = s.content_version + 1 where s.org_id = new.id;
   return null;
 end $$;
-comment on function vicket.content_changed() is
+comment on function vicket.content_changed is
   'Trigger: readers of the row''s site, or of all its org''s, see something new. Definer: no request may write there.';
-comment on function vicket.org_renamed() is
+comment on function vicket.org_renamed is
   'Trigger: readers of all sites of the org see something new. Definer: no request may write there.';
-grant execute on function vicket.content_changed(), vicket.org_renamed() to vicket_owner;
+grant execute on function vicket.content_changed, vicket.org_renamed to vicket_owner;
 set local role vicket_owner;
 create trigger org_renamed after update of name on vicket.orgs
   for each row execute function vicket.org_renamed();

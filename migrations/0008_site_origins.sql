@@ -80,7 +80,6 @@ comment on policy operator_all on vicket.site_origins is 'Administration command
 comment on policy definer_select on vicket.site_origins is
   'Not narrowed: auth.enter before there is a context, auth.origin_known for preflights of any site.';
 comment on policy definer_delete on vicket.site_origins is 'ctx.remove: site:edit.';
-comment on policy agent_select on vicket.refused_origins is 'site:edit.';
 comment on policy operator_all on vicket.refused_origins is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.refused_origins is
   'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
@@ -139,14 +138,13 @@ begin
     where ranked.place > 200
       and r.org_id = ranked.org_id and r.site_id = ranked.site_id and r.origin = ranked.origin;
 end $$;
-comment on function auth.origin_known(bytea) is
+comment on function auth.origin_known is
   'Whether some site lists the origin of this SHA-256, for preflights. Definer: it is asked of all sites.';
-comment on function ctx.listed_origins() is
+comment on function ctx.listed_origins is
   'The origins of the key''s own site, for key/check. Definer: no SELECT of the widget lists them.';
-comment on function worker.add_refused_origins(uuid[], uuid[], text[], bigint[], timestamptz[], timestamptz[]) is
+comment on function worker.add_refused_origins is
   'Counts origins that were refused; keeps the 200 most recent a site. Definer: the worker reads no table.';
-grant execute on function auth.origin_known(bytea) to vicket_gate_widget;
-grant execute on function ctx.listed_origins() to vicket_widget;
-grant execute on function worker.add_refused_origins(uuid[], uuid[], text[], bigint[], timestamptz[], timestamptz[])
-  to vicket_worker;
+grant execute on function auth.origin_known to vicket_gate_widget;
+grant execute on function ctx.listed_origins to vicket_widget;
+grant execute on function worker.add_refused_origins to vicket_worker;
 reset role;

@@ -93,8 +93,6 @@ comment on column vicket.site_keys.last_used_at is 'Written in batches by the wo
 comment on column vicket.site_key_origins.origin is 'Empty for requests without one: servers and tools.';
 comment on policy agent_select on vicket.site_keys is
   'Members see when a key was made and last used; its hash is in no grant.';
-comment on policy agent_insert on vicket.site_keys is 'apikey:rotate.';
-comment on policy agent_update on vicket.site_keys is 'apikey:rotate.';
 comment on policy operator_all on vicket.site_keys is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.site_keys is
   'Not narrowed: auth.enter and the seal find a key by its digest.';
@@ -153,11 +151,8 @@ begin
     on conflict (org_id, site_id, key_id, origin) do update
       set last_used_at = greatest(o.last_used_at, excluded.last_used_at);
 end $$;
-comment on function worker.touch_keys(uuid[], uuid[], uuid[], timestamptz[]) is
-  'When keys were last used. Definer: the worker reads no table.';
-comment on function worker.touch_key_origins(uuid[], uuid[], uuid[], text[], timestamptz[]) is
+comment on function worker.touch_keys is 'When keys were last used. Definer: the worker reads no table.';
+comment on function worker.touch_key_origins is
   'From which origins keys were last used. Definer: the worker reads no table.';
-grant execute on function worker.touch_keys(uuid[], uuid[], uuid[], timestamptz[]),
-  worker.touch_key_origins(uuid[], uuid[], uuid[], text[], timestamptz[])
-  to vicket_worker;
+grant execute on function worker.touch_keys, worker.touch_key_origins to vicket_worker;
 reset role;

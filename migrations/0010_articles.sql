@@ -209,7 +209,6 @@ begin
       join vicket.sites o on o.org_id = a.org_id and (a.site_id is null or o.id = a.site_id)
     );
 end $$;
-comment on function worker.add_views(uuid[], uuid[], bigint[]) is
-  'Adds gathered views to articles. Definer: the worker reads no table.';
-grant execute on function worker.add_views(uuid[], uuid[], bigint[]) to vicket_worker;
+comment on function worker.add_views is 'Adds gathered views to articles. Definer: the worker reads no table.';
+grant execute on function worker.add_views to vicket_worker;
 reset role;

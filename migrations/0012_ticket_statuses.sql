@@ -60,8 +60,6 @@ comment on column vicket.ticket_statuses.deleted_at is
   'Set while its many tickets move to the default; its name is free.';
 comment on policy agent_select on vicket.ticket_statuses is
   'status:read; and who reads tickets reads what their status is called.';
-comment on policy agent_insert on vicket.ticket_statuses is 'status:edit.';
-comment on policy agent_update on vicket.ticket_statuses is 'status:edit.';
 comment on policy operator_all on vicket.ticket_statuses is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.ticket_statuses is
   'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';

@@ -55,8 +55,6 @@ comment on column vicket.ticket_priorities.deleted_at is
   'Set while its many tickets move to the default; its name is free.';
 comment on policy agent_select on vicket.ticket_priorities is
   'priority:read; and who reads tickets reads what their priority is called.';
-comment on policy agent_insert on vicket.ticket_priorities is 'priority:edit.';
-comment on policy agent_update on vicket.ticket_priorities is 'priority:edit.';
 comment on policy operator_all on vicket.ticket_priorities is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.ticket_priorities is
   'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';

@@ -147,11 +147,11 @@ begin
         and s.created_at > now() - interval '24 hours'
     );
 end $$;
-comment on function ctx.ticket_id() is
+comment on function ctx.ticket_id is
   'The ticket that the token in the context opens; NULL when it opens none of the key''s site. Definer: no request may read digests.';
-comment on function ctx.may_issue_token(uuid) is
+comment on function ctx.may_issue_token is
   'Whether this transaction may issue a token for the ticket: a new one, or its own repeated. Definer: no request may read digests.';
-grant execute on function ctx.ticket_id(), ctx.may_issue_token(uuid) to vicket_widget;
+grant execute on function ctx.ticket_id, ctx.may_issue_token to vicket_widget;
 
 set local role vicket_owner;
 create policy widget_insert on vicket.tickets for insert to vicket_widget
@@ -440,18 +440,18 @@ begin
   claim_submission.message_id := kept.message_id;
 end $$;
 
-comment on function vicket.ticket_numbered() is
+comment on function vicket.ticket_numbered is
   'Trigger: numbers a ticket within its site. Definer: no request may read all of a site''s numbers.';
-comment on function vicket.ticket_status_kept() is
+comment on function vicket.ticket_status_kept is
   'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read an org''s names.';
-comment on function vicket.ticket_changed() is
+comment on function vicket.ticket_changed is
   'Trigger: notes changes of a ticket in its timeline. Definer: no request may write there.';
-comment on function vicket.ticket_gone() is 'Trigger: no number is given again. Definer: no request may write there.';
-comment on function ctx.claim_submission(text, bytea, bytea) is
+comment on function vicket.ticket_gone is 'Trigger: no number is given again. Definer: no request may write there.';
+comment on function ctx.claim_submission is
   'Claims an Idempotency-Key: new, repeat (with the ids of then), conflict or no_ticket. Definer: no request may read digests.';
-grant execute on function vicket.ticket_numbered(), vicket.ticket_status_kept(), vicket.ticket_changed(), vicket.ticket_gone()
+grant execute on function vicket.ticket_numbered, vicket.ticket_status_kept, vicket.ticket_changed, vicket.ticket_gone
   to vicket_owner;
-grant execute on function ctx.claim_submission(text, bytea, bytea) to vicket_widget;
+grant execute on function ctx.claim_submission to vicket_widget;
 
 set local role vicket_owner;
 create trigger ticket_numbered before insert on vicket.tickets

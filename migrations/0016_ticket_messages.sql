@@ -131,11 +131,11 @@ begin
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
   return new;
 end $$;
-comment on function vicket.customer_replied() is
+comment on function vicket.customer_replied is
   'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: customers may change no ticket.';
-comment on function vicket.agent_answered() is
+comment on function vicket.agent_answered is
   'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request may read users.';
-grant execute on function vicket.customer_replied(), vicket.agent_answered() to vicket_owner;
+grant execute on function vicket.customer_replied, vicket.agent_answered to vicket_owner;
 
 set local role vicket_owner;
 create trigger customer_replied after insert on vicket.ticket_messages

@@ -109,8 +109,8 @@ create function ctx.template_ids() returns setof uuid
 begin
   return query select s.template_id from vicket.template_sites s where s.site_id = ctx.site_id();
 end $$;
-comment on function ctx.template_ids() is 'The ticket forms that the site of the context offers.';
-grant execute on function ctx.template_ids() to vicket_widget;
+comment on function ctx.template_ids is 'The ticket forms that the site of the context offers.';
+grant execute on function ctx.template_ids to vicket_widget;
 
 create policy widget_select on vicket.template_sites for select to vicket_widget
   using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
@@ -237,16 +237,10 @@ comment on policy widget_all_sealed on vicket.template_questions is
 comment on policy widget_all_sealed on vicket.template_options is
   'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.templates is 'Members see the forms.';
-comment on policy agent_insert on vicket.templates is 'template:edit.';
-comment on policy agent_update on vicket.templates is 'template:edit.';
 comment on policy agent_select on vicket.template_sites is 'Members see the forms.';
-comment on policy agent_insert on vicket.template_sites is 'template:edit.';
 comment on policy agent_select on vicket.template_questions is 'Members see the forms, points too.';
-comment on policy agent_insert on vicket.template_questions is 'template:edit.';
 comment on policy agent_select on vicket.template_options is 'Members see the forms, points too.';
-comment on policy agent_insert on vicket.template_options is 'template:edit.';
 comment on policy agent_select on vicket.template_thresholds is 'Members see the forms.';
-comment on policy agent_insert on vicket.template_thresholds is 'template:edit.';
 comment on policy agent_select on vicket.ticket_answers is 'ticket:read; within one''s teams.';
 comment on policy operator_all on vicket.templates is 'Administration commands, after admin.enter_org.';
 comment on policy operator_all on vicket.template_sites is 'Administration commands, after admin.enter_org.';
@@ -299,12 +293,10 @@ create function ctx.priority_reached(p_org_id uuid, p_template_id uuid, p_score 
   order by h.points desc
   limit 1
 $$;
-comment on function ctx.scored_answers(uuid, uuid, jsonb) is
-  'What answers to a form are worth, line by line. Runs as its caller.';
-comment on function ctx.priority_reached(uuid, uuid, integer) is
+comment on function ctx.scored_answers is 'What answers to a form are worth, line by line. Runs as its caller.';
+comment on function ctx.priority_reached is
   'The priority of the highest threshold that a score reaches. Runs as its caller.';
-grant execute on function ctx.scored_answers(uuid, uuid, jsonb), ctx.priority_reached(uuid, uuid, integer)
-  to vicket_agent, vicket_definer;
+grant execute on function ctx.scored_answers, ctx.priority_reached to vicket_agent, vicket_definer;
 -- Not granted: anything to vicket_widget, which reads no points.
 
 set local role vicket_definer;
@@ -360,12 +352,12 @@ begin
     where s.org_id in (select c.org_id from changed c);
   return null;
 end $$;
-comment on function ctx.score_ticket(uuid, uuid, jsonb) is
+comment on function ctx.score_ticket is
   'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may read no points.';
-comment on function vicket.templates_changed() is
+comment on function vicket.templates_changed is
   'Trigger: readers of the sites of an org see another form. Definer: no request may write there.';
-grant execute on function ctx.score_ticket(uuid, uuid, jsonb) to vicket_widget;
-grant execute on function vicket.templates_changed() to vicket_owner;
+grant execute on function ctx.score_ticket to vicket_widget;
+grant execute on function vicket.templates_changed to vicket_owner;
 
 set local role vicket_owner;
 create trigger changed_on_insert after insert on vicket.template_sites

@@ -226,14 +226,14 @@ begin
     where r.org_id = split_part(k.object_key, '/', 1)::uuid and r.site_id = split_part(k.object_key, '/', 2)::uuid
       and r.object_key = k.object_key and r.due_at <= now();
 end $$;
-comment on function vicket.attachment_added() is
+comment on function vicket.attachment_added is
   'Trigger: a closed ticket takes files on notes only; 10 files a message, 100 MiB a ticket; an object must be reserved. Definer: no request may write there.';
-comment on function worker.objects_due(integer) is
+comment on function worker.objects_due is
   'Keys of objects to remove from the store. Definer: the worker reads no table.';
-comment on function worker.objects_removed(text[]) is
+comment on function worker.objects_removed is
   'Objects that are gone from the store. Definer: the worker reads no table.';
-grant execute on function vicket.attachment_added() to vicket_owner;
-grant execute on function worker.objects_due(integer), worker.objects_removed(text[]) to vicket_worker;
+grant execute on function vicket.attachment_added to vicket_owner;
+grant execute on function worker.objects_due, worker.objects_removed to vicket_worker;
 
 set local role vicket_owner;
 create trigger attachment_added after insert on vicket.attachments

@@ -45,8 +45,6 @@ comment on column vicket.saved_replies.body is
 comment on column vicket.saved_replies.updated_by is
   'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
 comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
-comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
-comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
 comment on policy operator_all on vicket.saved_replies is 'vicket person erase.';
 comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
 comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';

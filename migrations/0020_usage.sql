@@ -38,7 +38,6 @@ comment on table vicket.missed_searches is
   'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
 comment on column vicket.missed_searches.day is 'In UTC.';
 comment on column vicket.missed_searches.search is 'In lower case, white space made one; its first 100 characters.';
-comment on policy agent_select on vicket.missed_searches is 'article:read.';
 comment on policy definer_select on vicket.missed_searches is
   'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
 comment on policy definer_insert on vicket.missed_searches is
@@ -120,10 +119,8 @@ begin
   get diagnostics gone = row_count;
   return of_all + gone;
 end $$;
-comment on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]) is
+comment on function worker.add_missed_searches is
   'Counts searches that found nothing; keeps 1,000 a site and day. Definer: the worker reads no table.';
-comment on function worker.purge(integer) is
-  'Deletes what has expired; returns how many. Definer: the worker reads no table.';
-grant execute on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]), worker.purge(integer)
-  to vicket_worker;
+comment on function worker.purge is 'Deletes what has expired; returns how many. Definer: the worker reads no table.';
+grant execute on function worker.add_missed_searches, worker.purge to vicket_worker;
 reset role;

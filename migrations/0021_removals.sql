@@ -423,24 +423,23 @@ begin
     order by j.created_at;
 end $$;
 
-comment on function ctx.remove(text, uuid[], uuid, text) is
-  'Deletes rows; says how many. Definer: with DELETE a request could lock a table.';
-comment on function ctx.remove_large(text, uuid) is
+comment on function ctx.remove is 'Deletes rows; says how many. Definer: with DELETE a request could lock a table.';
+comment on function ctx.remove_large is
   'Deletes an org, site, status or priority, at once or as a job; says whether it was there. Definer: with DELETE a request could lock a table.';
-comment on function vicket.status_moved() is
+comment on function vicket.status_moved is
   'Trigger: a status of another category takes its tickets with it. Definer: no request may write there.';
-comment on function vicket.org_gone() is
+comment on function vicket.org_gone is
   'Trigger: the audit log of a deleted org is to forget whom it names. Definer: no request may write there.';
-comment on function worker.forget_org(uuid, bigint, bigint, integer) is
+comment on function worker.forget_org is
   'Erases a batch of a deleted org''s audit log; says how many entries. Definer: the worker reads no table.';
-comment on function worker.shrink_site(uuid, uuid, integer) is
+comment on function worker.shrink_site is
   'Deletes a batch of what a site has; says how many. Definer: the worker reads no table.';
-comment on function worker.run_job(integer) is 'One batch of one job. Definer: the worker reads no table.';
-comment on function admin.jobs() is 'All jobs under way. Definer: commands are bound to one org.';
-grant execute on function ctx.remove(text, uuid[], uuid, text), ctx.remove_large(text, uuid) to vicket_agent, vicket_operator;
-grant execute on function vicket.status_moved(), vicket.org_gone() to vicket_owner;
-grant execute on function worker.run_job(integer) to vicket_worker;
-grant execute on function admin.jobs() to vicket_operator;
+comment on function worker.run_job is 'One batch of one job. Definer: the worker reads no table.';
+comment on function admin.jobs is 'All jobs under way. Definer: commands are bound to one org.';
+grant execute on function ctx.remove, ctx.remove_large to vicket_agent, vicket_operator;
+grant execute on function vicket.status_moved, vicket.org_gone to vicket_owner;
+grant execute on function worker.run_job to vicket_worker;
+grant execute on function admin.jobs to vicket_operator;
 
 set local role vicket_owner;
 create trigger status_moved after update of category on vicket.ticket_statuses
