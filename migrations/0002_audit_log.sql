@@ -245,9 +245,9 @@ begin
   return null;
 end $$;
 
--- Numbers, dates, salts and chains an entry.
+-- Numbers, dates, salts and chains an entry. For vicket_definer's functions alone, with whose rights it runs.
 create function vicket.append_audit(p_entry vicket.audit_log) returns void
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   entry vicket.audit_log := p_entry;
   head record;
@@ -346,32 +346,11 @@ comment on function ctx.actor_name is
   'Whoever acts, as people call them: an e-mail, `machine key NAME`, or `cli`. Definer: no request may read users.';
 comment on function vicket.changes_take_turns is
   'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
-comment on function vicket.append_audit is 'Appends an entry to its org''s chain. Definer: no request may write there.';
+comment on function vicket.append_audit is 'Appends an entry to its org''s chain.';
 comment on function vicket.audited is
   'Trigger: appends what changed to the audit log, in the transaction of the change. Definer: no request may write there.';
 grant execute on function ctx.actor_name to vicket_agent, vicket_operator, vicket_owner;
 grant execute on function vicket.changes_take_turns, vicket.audited to vicket_owner;
-
--- What the log holds is asked by org, also of an org that is gone.
-create function admin.audited_orgs() returns setof uuid
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return query select h.org_id from vicket.audit_heads h order by h.org_id;
-end $$;
--- The org whose slug it is, or whose id: one that is gone has no slug.
-create function admin.enter_audit_log(p_org text) returns uuid
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  org constant uuid := coalesce(
-    admin.enter_org(p_org), (select h.org_id from vicket.audit_heads h where h.org_id::text = lower(p_org)));
-begin
-  perform set_config('app.org_id', coalesce(org::text, ''), true);
-  return org;
-end $$;
-comment on function admin.audited_orgs is 'All orgs that have an audit log. Definer: commands are bound to one org.';
-comment on function admin.enter_audit_log is
-  'Sets the org of a command, one that is gone too. Definer: commands are bound to one org.';
-grant execute on function admin.audited_orgs, admin.enter_audit_log to vicket_operator;
 reset role;
 
 -- Where months go that are taken out: nobody but their owner reaches it, and row-level security shows not even them a row.

@@ -82,12 +82,18 @@ begin
   insert into vicket.orgs (id, slug, name) values (new_id, p_slug, p_name);
   return new_id;
 end $$;
-create function admin.orgs() returns table (slug text, name text, created_at timestamptz)
+-- Those that are gone too, by the id that their audit log goes on with.
+create function admin.orgs() returns table (id uuid, slug text, name text, created_at timestamptz)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  return query select o.slug, o.name, o.created_at from vicket.orgs o where o.deleted_at is null order by o.slug;
+  return query
+    select coalesce(h.org_id, o.id), o.slug, o.name, o.created_at
+    from vicket.audit_heads h
+    full join (select l.id, l.slug, l.name, l.created_at from vicket.orgs l where l.deleted_at is null) o on o.id = h.org_id
+    order by o.slug, 1;
 end $$;
 comment on function admin.create_org is 'Creates an org. Definer: commands are bound to one org.';
-comment on function admin.orgs is 'All orgs. Definer: commands are bound to one org.';
+comment on function admin.orgs is
+  'All orgs, the ids of those that are gone too. Definer: commands are bound to one org.';
 grant execute on function admin.create_org, admin.orgs to vicket_operator;
 reset role;

@@ -91,15 +91,12 @@ begin
     where u.email = lower(p_email) and u.password_hash = p_password_hash;
   return found;
 end $$;
-create function auth.close_session(p_token_hash bytea) returns void
+-- Logs out; everywhere, when p_all.
+create function auth.close_session(p_token_hash bytea, p_all boolean) returns void
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  delete from vicket.sessions s where s.token_hash = p_token_hash;
-end $$;
-create function auth.close_sessions(p_token_hash bytea) returns void
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  delete from vicket.sessions s where s.user_id = ctx.session_user_id(p_token_hash);
+  delete from vicket.sessions s
+    where s.token_hash = p_token_hash or p_all and s.user_id = ctx.session_user_id(p_token_hash);
 end $$;
 -- When p_old_hash is that of the present one; closes the other sessions of that person.
 create function auth.change_password(p_token_hash bytea, p_old_hash text, p_new_hash text) returns boolean
@@ -169,8 +166,7 @@ comment on function auth.password_salt is
   'Algorithm, parameters and salt of a password; NULL for a stranger. Definer: no request may read users.';
 comment on function auth.open_session is
   'Opens a session when the password''s hash is right; says whether it did. Definer: no request may read users.';
-comment on function auth.close_session is 'Logs out. Definer: no request may read users.';
-comment on function auth.close_sessions is 'Logs out everywhere. Definer: no request may read users.';
+comment on function auth.close_session is 'Logs out, here or everywhere. Definer: no request may read users.';
 comment on function auth.change_password is
   'Changes a password, says whether it did. Definer: no request may read users.';
 comment on function admin.create_user is 'Creates a user. Definer: commands are bound to one org.';
@@ -179,8 +175,8 @@ comment on function admin.set_password is
   'Sets a password, says whether there is such a person. Definer: commands are bound to one org.';
 comment on function worker.touch_sessions is
   'When sessions were last used, once a minute each. Definer: the worker reads no table.';
-grant execute on function auth.password_salt, auth.open_session, auth.close_session, auth.close_sessions,
-  auth.change_password to vicket_gate_agent;
+grant execute on function auth.password_salt, auth.open_session, auth.close_session, auth.change_password
+  to vicket_gate_agent;
 grant execute on function admin.create_user, admin.users, admin.set_password to vicket_operator;
 grant execute on function worker.touch_sessions to vicket_worker;
 reset role;

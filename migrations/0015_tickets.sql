@@ -383,17 +383,6 @@ begin
   return null;
 end $$;
 
--- A number that was given is not given again.
-create function vicket.ticket_gone() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  update vicket.sites s
-    set last_number = gone.number
-    from (select g.org_id, g.site_id, max(g.number) as number from gone_rows g group by 1, 2) gone
-    where s.org_id = gone.org_id and s.id = gone.site_id and s.last_number < gone.number;
-  return null;
-end $$;
-
 -- Claims an Idempotency-Key for one submission. Answers 'new' (go on, with these ids), 'repeat' (with the ids of
 -- then), 'conflict' (the key was used for another request), or 'no_ticket' when there is none to answer. A claim that
 -- races another waits for it. No id is taken from the caller, and the site is the key's: a claim can name no ticket
@@ -446,14 +435,24 @@ comment on function vicket.ticket_status_kept is
   'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read an org''s names.';
 comment on function vicket.ticket_changed is
   'Trigger: notes changes of a ticket in its timeline. Definer: no request may write there.';
-comment on function vicket.ticket_gone is 'Trigger: no number is given again. Definer: no request may write there.';
 comment on function ctx.claim_submission is
   'Claims an Idempotency-Key: new, repeat (with the ids of then), conflict or no_ticket. Definer: no request may read digests.';
-grant execute on function vicket.ticket_numbered, vicket.ticket_status_kept, vicket.ticket_changed, vicket.ticket_gone
-  to vicket_owner;
+grant execute on function vicket.ticket_numbered, vicket.ticket_status_kept, vicket.ticket_changed to vicket_owner;
 grant execute on function ctx.claim_submission to vicket_widget;
 
 set local role vicket_owner;
+-- A number that was given is not given again. Tickets are deleted by vicket_definer's functions, with whose rights this
+-- runs; or with their site, and then there is nothing to keep.
+create function vicket.ticket_gone() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update vicket.sites s
+    set last_number = gone.number
+    from (select g.org_id, g.site_id, max(g.number) as number from gone_rows g group by 1, 2) gone
+    where s.org_id = gone.org_id and s.id = gone.site_id and s.last_number < gone.number;
+  return null;
+end $$;
+
 create trigger ticket_numbered before insert on vicket.tickets
   for each row when (new.number is null) execute function vicket.ticket_numbered();
 create trigger status_kept before insert or update of status, status_id, priority_id on vicket.tickets

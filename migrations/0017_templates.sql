@@ -338,44 +338,29 @@ begin
   return 'scored';
 end $$;
 
--- A form that changes is a new answer of GET /support/v1/templates on the sites of its org. Once a statement, for
--- many rows.
-create function vicket.templates_changed() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform from vicket.sites s
-    where s.org_id in (select c.org_id from changed c)
-    order by s.id
-    for no key update;
-  update vicket.sites s
-    set content_version = s.content_version + 1
-    where s.org_id in (select c.org_id from changed c);
-  return null;
-end $$;
 comment on function ctx.score_ticket is
   'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may read no points.';
-comment on function vicket.templates_changed is
-  'Trigger: readers of the sites of an org see another form. Definer: no request may write there.';
 grant execute on function ctx.score_ticket to vicket_widget;
-grant execute on function vicket.templates_changed to vicket_owner;
 
 set local role vicket_owner;
+-- A form that changes is a new answer of GET /support/v1/templates on the sites of its org. Once a statement, for many
+-- rows.
 create trigger changed_on_insert after insert on vicket.template_sites
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.template_sites
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_update after update on vicket.templates
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.templates
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_questions
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.template_questions
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_options
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.template_options
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 
 create trigger changes_take_turns before insert or update or delete on vicket.templates
   for each statement execute function vicket.changes_take_turns();
