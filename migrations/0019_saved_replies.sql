@@ -1,5 +1,4 @@
--- saved_replies: texts that agents put into an answer, instead of writing them once more. Of the org, for everybody
--- who answers.
+-- saved_replies: texts that agents put into an answer instead of writing them once more. Of the org, for who answers.
 set local role vicket_owner;
 
 create table vicket.saved_replies (
@@ -40,10 +39,8 @@ grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
 -- Not granted: who and when; DELETE to requests (ctx.remove); anything to vicket_widget.
 
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
-comment on column vicket.saved_replies.body is
-  'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
-comment on column vicket.saved_replies.updated_by is
-  'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
+comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in on use.';
+comment on column vicket.saved_replies.updated_by is 'Who changed it last (ctx.actor_name); by trigger, as updated_at.';
 comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
 comment on policy operator_all on vicket.saved_replies is 'vicket person erase.';
 comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';

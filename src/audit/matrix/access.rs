@@ -133,17 +133,17 @@ pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
     entries.iter().map(|(names, items)| entry(names, items)).collect()
 }
 
-/// A role goes on in the line of another, or of the name, when all of it fits; else it begins one.
+/// A role begins where another ends, when what it may do with the first of its commands fits there; else it begins a line.
 fn entry(names: &str, items: &[String]) -> String {
-    let empty = " ".repeat(INDENT);
     let (mut out, mut line, mut gap) = (String::new(), format!("{names:<width$}", width = NAME), "  ");
-    for item in items {
-        if gap != "  " && line.chars().count() + gap.len() + item.chars().count() > sql::WIDTH {
+    for (place, item) in items.iter().enumerate() {
+        let first = item.split([';', '[']).next().unwrap_or_default().trim_end();
+        if place > 0 && line.chars().count() + gap.len() + first.chars().count() > sql::WIDTH {
             _ = writeln!(out, "{line}");
-            (line, gap) = (empty.clone(), "");
+            (line, gap) = (" ".repeat(INDENT), "");
         }
         let text = format!("{line}{gap}{}", item.replace(' ', "\u{1}"));
-        let text = sql::flow(&text.split('\u{1}').collect::<Vec<_>>(), INDENT + 2);
+        let text = sql::flow(&text.split('\u{1}').collect::<Vec<_>>(), INDENT);
         let (before, last) = text.rsplit_once('\n').map_or(("", text.as_str()), |(before, last)| (before, last));
         out += &if before.is_empty() { String::new() } else { format!("{before}\n") };
         (line, gap) = (last.to_owned(), "   ");
@@ -317,6 +317,11 @@ impl Relation {
                 Said::Name(name) => {
                     notes.names.insert(name.clone());
                     name
+                }
+                Said::Any(alternatives) => {
+                    notes.names.extend(alternatives.iter().flatten().cloned());
+                    let all: Vec<String> = alternatives.iter().map(|names| names.join(" ")).collect();
+                    format!("({})", all.join(" or "))
                 }
                 Said::Sql(sql) if sql.chars().count() > LONG => {
                     let known = notes.long.iter().position(|long| *long == sql);
