@@ -17,8 +17,7 @@ grant usage on schema vicket, ctx to vicket_widget, vicket_agent, vicket_operato
 grant usage on schema auth to vicket_gate_widget, vicket_gate_agent, vicket_definer;
 grant usage on schema worker to vicket_worker, vicket_definer;
 grant usage on schema admin to vicket_operator, vicket_definer;
--- Until the last file takes it back: vicket_definer makes the functions that it owns.
-grant create on schema vicket, ctx, auth, worker, admin to vicket_definer;
+grant create on schema vicket, ctx, auth, worker, admin to vicket_definer; -- until 0023_audit.sql: it makes its own
 
 -- The context, transaction-local. After a transaction a setting is '' and not NULL: hence nullif. STABLE: an IMMUTABLE
 -- helper in a prepared statement served one site's row to another. Policies say (select ctx.x()), which is asked once.
@@ -100,16 +99,14 @@ declare
   given text[];
 begin
   if person is null then
-    select k.created_by, k.id, k.permissions into person, machine_key, given
-      from vicket.machine_keys k
+    select k.created_by, k.id, k.permissions into person, machine_key, given from vicket.machine_keys k
       where k.key_hash = ctx.digest('machine_key') and k.org_id = ctx.org_id()
         and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
   end if;
   select m.user_id, machine_key, m.role,
       array(select p from unnest(ctx.permissions_of(m.role)) p where given is null or p = any (given))
     into actor.user_id, actor.machine_key_id, actor.role, actor.permissions
-    from vicket.members m
-    where m.org_id = ctx.org_id() and m.user_id = person;
+    from vicket.members m where m.org_id = ctx.org_id() and m.user_id = person;
 end $$;
 comment on function ctx.permissions_of is 'What a role may do, sorted. Definer: the matrix is granted to nobody.';
 comment on function ctx.actor is 'Who acts here, and what they may do now. Definer: no request may read digests.';
@@ -174,8 +171,7 @@ end $$;
 -- A session or a machine key, whichever digest is not empty, enters the org of a slug's digest; without one a session
 -- is above any org, and a machine key enters its own. 'no_org': there is none, or not theirs; 'unknown': no credential.
 create function auth.enter_actor(p_session_hash bytea, p_machine_key_hash bytea, p_slug_hash bytea, p_request_id text)
-  returns auth.org_entry
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  returns auth.org_entry language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   entry auth.org_entry;
 begin
@@ -183,8 +179,7 @@ begin
     entry.actor_id := ctx.session_user_id(p_session_hash);
     select u.email, u.name into entry.email, entry.name from vicket.users u where u.id = entry.actor_id;
   elsif p_session_hash = '' then
-    select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id
-      from vicket.machine_keys k
+    select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id from vicket.machine_keys k
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
   end if;
   if p_slug_hash <> '' then
@@ -235,8 +230,7 @@ begin
   return entry;
 end $$;
 create function auth.enter_org(p_session_hash bytea, p_machine_key_hash bytea, p_slug_hash bytea, p_request_id text)
-  returns auth.org_entry
-  language plpgsql volatile as $$
+  returns auth.org_entry language plpgsql volatile as $$
 declare
   entry constant auth.org_entry := auth.enter_actor(p_session_hash, p_machine_key_hash, p_slug_hash, p_request_id);
 begin

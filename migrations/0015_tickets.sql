@@ -430,9 +430,9 @@ begin
 end $$;
 
 comment on function vicket.ticket_numbered is
-  'Trigger: numbers a ticket within its site. Definer: no request may read all of a site''s numbers.';
+  'Trigger: numbers a ticket within its site. Definer: customers may not read there.';
 comment on function vicket.ticket_status_kept is
-  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read an org''s names.';
+  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read there.';
 comment on function vicket.ticket_changed is
   'Trigger: notes changes of a ticket in its timeline. Definer: no request may write there.';
 comment on function ctx.claim_submission is

@@ -132,9 +132,9 @@ begin
   return new;
 end $$;
 comment on function vicket.customer_replied is
-  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: customers may change no ticket.';
+  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: no request may write there.';
 comment on function vicket.agent_answered is
-  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request may read users.';
+  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request may write there.';
 grant execute on function vicket.customer_replied, vicket.agent_answered to vicket_owner;
 
 set local role vicket_owner;

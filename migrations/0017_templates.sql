@@ -339,7 +339,7 @@ begin
 end $$;
 
 comment on function ctx.score_ticket is
-  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may read no points.';
+  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may not read there.';
 grant execute on function ctx.score_ticket to vicket_widget;
 
 set local role vicket_owner;

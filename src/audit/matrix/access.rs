@@ -123,22 +123,33 @@ pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Vec<Relation>
 /// The matrix: an entry for each relation, or for those with the same one.
 pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
     let mut entries: Vec<(String, Vec<String>)> = Vec::new();
+    let mut unreached = Vec::new();
     for relation in relations.iter().filter(|relation| relation.listed()) {
         let items = relation.items(notes);
+        if let [only] = &items[..]
+            && let Some(said) = only.strip_prefix("definer: ")
+        {
+            unreached.push(format!("{}: {said}", table(&relation.name)));
+            continue;
+        }
         match entries.last_mut() {
             Some((names, known)) if *known == items => *names += &format!(", {}", table(&relation.name)),
             _ => entries.push((table(&relation.name).to_owned(), items)),
         }
     }
+    // What only vicket_definer's functions reach is an entry of its own, the last.
+    if !unreached.is_empty() {
+        entries.push(("definer alone".to_owned(), unreached));
+    }
     entries.iter().map(|(names, items)| entry(names, items)).collect()
 }
 
-/// A role begins where another ends, when what it may do with the first of its commands fits there; else it begins a line.
+/// A role begins where another ends, when its name and its first commands fit there; else it begins a line.
 fn entry(names: &str, items: &[String]) -> String {
     let (mut out, mut line, mut gap) = (String::new(), format!("{names:<width$}", width = NAME), "  ");
     for (place, item) in items.iter().enumerate() {
-        let first = item.split([';', '[']).next().unwrap_or_default().trim_end();
-        if place > 0 && line.chars().count() + gap.len() + first.chars().count() > sql::WIDTH {
+        let first: usize = item.split(' ').take(2).map(|word| word.chars().count() + 1).sum();
+        if place > 0 && line.chars().count() + gap.len() + first > sql::WIDTH {
             _ = writeln!(out, "{line}");
             (line, gap) = (" ".repeat(INDENT), "");
         }
@@ -300,15 +311,24 @@ impl Relation {
         let using = policy.using.as_deref();
         let check = policy.check.as_deref().or(using);
         match command {
-            'a' => self.expression(check, mark, notes),
+            'a' => self.expression(check, mark, notes).join(" "),
             'w' if using != check => {
-                format!("{} -> {}", self.expression(using, mark, notes), self.expression(check, mark, notes))
+                let (mut before, mut after) =
+                    (self.expression(using, mark, notes), self.expression(check, mark, notes));
+                // What is met both times is said once.
+                let (both, only): (Vec<_>, Vec<_>) = before.into_iter().partition(|word| after.contains(word));
+                after.retain(|word| !both.contains(word));
+                before = only;
+                let [before, after] =
+                    [before, after].map(|words| if words.is_empty() { "any".to_owned() } else { words.join(" ") });
+                [both, vec![format!("({before} -> {after})")]].concat().join(" ")
             }
-            _ => self.expression(using, mark, notes),
+            _ => self.expression(using, mark, notes).join(" "),
         }
     }
 
-    fn expression(&self, expression: Option<&str>, mark: &str, notes: &mut Notes) -> String {
+    /// Its conditions.
+    fn expression(&self, expression: Option<&str>, mark: &str, notes: &mut Notes) -> Vec<String> {
         let conditions: Vec<String> =
             expression.map(conditions::top_level).unwrap_or_default().into_iter().map(sql::readable).collect();
         let mut words = Vec::new();
@@ -339,9 +359,9 @@ impl Relation {
         }
         // Without an expression a permissive policy lets nothing pass, and a restrictive one everything.
         match (words.is_empty(), mark) {
-            (false, _) => words.join(" "),
-            (true, "") => "(false)".to_owned(),
-            (true, _) => format!("{mark}true"),
+            (false, _) => words,
+            (true, "") => vec!["(false)".to_owned()],
+            (true, _) => vec![format!("{mark}true")],
         }
     }
 }

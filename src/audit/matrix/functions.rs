@@ -11,8 +11,8 @@ use crate::audit::sql;
 const INDENT: usize = 4;
 
 const READING: &str = "Functions with the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC
-    may not execute it, unless it says so: who may execute them, why they must be definer, and the beginning of the SHA-256 of
-    the body of each. All others have the rights of whoever calls; SCHEMA.sql has their bodies, and this program the digests.";
+    may not execute it, unless it says so. By schema and who may execute them: why they must be definer, and how the SHA-256 of
+    each body begins. The others have the rights of whoever calls. SCHEMA.sql has all bodies, and this program their digests.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]
@@ -59,13 +59,14 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let overloaded = |of: &Function| {
         functions.iter().filter(|other| (&other.schema, &other.name) == (&of.schema, &of.name)).count() > 1
     };
-    // Those that the same roles may execute stand together, and of them those that are definer for the same reason.
+    // Those of a schema that the same roles may execute stand together, and of them those with the same reason.
     let mut groups: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for function in definers {
         let arguments = if overloaded(function) { function.arguments() } else { String::new() };
-        let said = format!("{}.{}{arguments}\u{a0}{}", function.schema, function.name, function.digest);
+        let said = format!("{}{arguments}\u{a0}{}", function.name, function.digest);
         let reason = function.reason().trim_end_matches('.').to_owned();
-        groups.entry(function.executors()).or_default().entry(reason).or_default().push(said);
+        let who = format!("{}, {}", function.schema, function.executors());
+        groups.entry(who).or_default().entry(reason).or_default().push(said);
     }
     for (who, reasons) in groups {
         let reasons: Vec<String> =

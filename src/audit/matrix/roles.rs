@@ -7,8 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::role;
 use crate::audit::sql;
 
-const READING: &str = "Roles: nobody is a superuser or has BYPASSRLS. The logins are NOINHERIT: by themselves they may do what
-    is granted to them.";
+const READING: &str = "Roles: nobody is a superuser or has BYPASSRLS; the logins are NOINHERIT, and have by themselves what is granted them.";
 
 #[derive(sqlx::FromRow)]
 struct Role {
@@ -79,13 +78,14 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         };
         schemas.entry(format!("{schema}{owned}")).or_default().push(said);
     }
-    let mut said = Vec::new();
+    // By who may use them.
+    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (schema, mut who) in schemas {
         who.sort_unstable();
-        said.push(format!("{schema} ({}),", who.join(", ")));
+        said.entry(who.join(", ")).or_default().push(schema);
     }
-    let list = said.join(" ");
-    let text = format!("Each schema is vicket_owner's. USAGE: {}.", list.trim_end_matches(','));
+    let list: Vec<String> = said.into_iter().map(|(who, schemas)| format!("{} ({who})", schemas.join(", "))).collect();
+    let text = format!("Each schema is vicket_owner's. USAGE: {}.", list.join(", "));
     out += &format!("{}\n", sql::paragraph(&text));
     let mut defaults: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(format!("{prelude}\n{DEFAULTS}"))).fetch_all(connection).await?;
