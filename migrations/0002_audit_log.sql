@@ -65,47 +65,27 @@ create table vicket.audit_checkpoints (
   constraint audit_checkpoints_signature_length check (octet_length(signature) = 64)
 );
 
-alter table vicket.audit_log enable row level security;
-alter table vicket.audit_log force row level security;
-alter table vicket.audit_heads enable row level security;
-alter table vicket.audit_heads force row level security;
-alter table vicket.audit_checkpoints enable row level security;
-alter table vicket.audit_checkpoints force row level security;
+alter table vicket.audit_log enable row level security, force row level security;
+alter table vicket.audit_heads enable row level security, force row level security;
+alter table vicket.audit_checkpoints enable row level security, force row level security;
 
-create policy agent_select on vicket.audit_log
-  for select to vicket_agent
+create policy agent_select on vicket.audit_log for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('audit:read')));
-create policy operator_select on vicket.audit_log
-  for select to vicket_operator
-  using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.audit_log
-  for select to vicket_definer
+create policy operator_select on vicket.audit_log for select to vicket_operator using (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.audit_log for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.operates()));
-create policy definer_insert on vicket.audit_log
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.audit_log
-  for update to vicket_definer
+create policy definer_insert on vicket.audit_log for insert to vicket_definer with check (true);
+create policy definer_update on vicket.audit_log for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.operates()))
   with check (actor_salt is null or object_salt is null);
-create policy operator_select on vicket.audit_heads
-  for select to vicket_operator
+create policy operator_select on vicket.audit_heads for select to vicket_operator
   using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.audit_heads
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.audit_heads
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.audit_heads
-  for update to vicket_definer
-  using (true)
-  with check (true);
-create policy operator_select on vicket.audit_checkpoints
-  for select to vicket_operator
+create policy definer_select on vicket.audit_heads for select to vicket_definer using (true);
+create policy definer_insert on vicket.audit_heads for insert to vicket_definer with check (true);
+create policy definer_update on vicket.audit_heads for update to vicket_definer using (true) with check (true);
+create policy operator_select on vicket.audit_checkpoints for select to vicket_operator
   using (org_id = (select ctx.org_id()));
-create policy operator_insert on vicket.audit_checkpoints
-  for insert to vicket_operator
+create policy operator_insert on vicket.audit_checkpoints for insert to vicket_operator
   with check (org_id = (select ctx.org_id()));
 
 grant select (org_id, seq, at, actor_kind, actor_id, actor, action, object_kind, object_id, before, after, site_id, request_id)
@@ -134,11 +114,9 @@ comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row
 comment on column vicket.audit_checkpoints.last_hash is 'Of the row last_seq: the prev_hash of the first that is still here.';
 comment on column vicket.audit_checkpoints.public_key is 'Ed25519. Who verifies should bring their own, from elsewhere.';
 comment on column vicket.audit_checkpoints.signature is 'Ed25519, of the text that `vicket audit log --verify` prints.';
-comment on policy agent_select on vicket.audit_log is 'audit:read.';
 comment on policy operator_select on vicket.audit_log is 'vicket audit log.';
 comment on policy definer_select on vicket.audit_log is 'admin.erase_person, of one org; worker.run_job, of one that was deleted.';
-comment on policy definer_update on vicket.audit_log is
-  'The same; they can only take away (trigger only_forgets).';
+comment on policy definer_update on vicket.audit_log is 'The same; they can only take away (trigger only_forgets).';
 comment on policy operator_select on vicket.audit_checkpoints is 'vicket audit log --verify.';
 comment on policy operator_insert on vicket.audit_checkpoints is 'vicket audit detach.';
 comment on policy definer_insert on vicket.audit_log is
@@ -234,9 +212,9 @@ begin
     newest := coalesce(month, newest);
   end loop;
 end $$;
-comment on function vicket.add_audit_months() is 'Makes the partitions of the audit log for the next 13 months, where they are missing.';
+comment on function vicket.add_audit_months is
+  'Makes the partitions of the audit log for the next 13 months, where they are missing.';
 select vicket.add_audit_months();
-reset role;
 
 set local role vicket_definer;
 -- `cli` is who has no credential: the administration commands. A request without one may write nothing.
@@ -267,9 +245,9 @@ begin
   return null;
 end $$;
 
--- Numbers, dates, salts and chains an entry.
+-- Numbers, dates, salts and chains an entry. For vicket_definer's functions alone, with whose rights it runs.
 create function vicket.append_audit(p_entry vicket.audit_log) returns void
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   entry vicket.audit_log := p_entry;
   head record;
@@ -364,37 +342,15 @@ begin
   return coalesce(new, old);
 end $$;
 
-comment on function ctx.actor_name() is
+comment on function ctx.actor_name is
   'Whoever acts, as people call them: an e-mail, `machine key NAME`, or `cli`. Definer: no request may read users.';
-comment on function vicket.changes_take_turns() is
+comment on function vicket.changes_take_turns is
   'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
-comment on function vicket.append_audit(vicket.audit_log) is
-  'Appends an entry to its org''s chain. Definer: no request may write there.';
-comment on function vicket.audited() is
+comment on function vicket.append_audit is 'Appends an entry to its org''s chain.';
+comment on function vicket.audited is
   'Trigger: appends what changed to the audit log, in the transaction of the change. Definer: no request may write there.';
-grant execute on function ctx.actor_name() to vicket_agent, vicket_operator, vicket_owner;
-grant execute on function vicket.changes_take_turns(), vicket.audited() to vicket_owner;
-
--- What the log holds is asked by org, also of an org that is gone.
-create function admin.audited_orgs() returns setof uuid
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return query select h.org_id from vicket.audit_heads h order by h.org_id;
-end $$;
--- The org whose slug it is, or whose id: one that is gone has no slug.
-create function admin.enter_audit_log(p_org text) returns uuid
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  org constant uuid := coalesce(
-    admin.enter_org(p_org), (select h.org_id from vicket.audit_heads h where h.org_id::text = lower(p_org)));
-begin
-  perform set_config('app.org_id', coalesce(org::text, ''), true);
-  return org;
-end $$;
-comment on function admin.audited_orgs() is 'All orgs that have an audit log. Definer: commands are bound to one org.';
-comment on function admin.enter_audit_log(text) is
-  'Sets the org of a command, one that is gone too. Definer: commands are bound to one org.';
-grant execute on function admin.audited_orgs(), admin.enter_audit_log(text) to vicket_operator;
+grant execute on function ctx.actor_name to vicket_agent, vicket_operator, vicket_owner;
+grant execute on function vicket.changes_take_turns, vicket.audited to vicket_owner;
 reset role;
 
 -- Where months go that are taken out: nobody but their owner reaches it, and row-level security shows not even them a row.

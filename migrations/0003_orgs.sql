@@ -16,42 +16,26 @@ create table vicket.orgs (
 create unique index orgs_slug_unique on vicket.orgs (slug) where deleted_at is null;
 create unique index orgs_slug_hash on vicket.orgs (slug_hash) where deleted_at is null;
 
-alter table vicket.orgs enable row level security;
-alter table vicket.orgs force row level security;
+alter table vicket.orgs enable row level security, force row level security;
 
-create policy widget_select on vicket.orgs
-  for select to vicket_widget
-  using (id = (select ctx.org_id()));
-create policy widget_all_sealed on vicket.orgs
-  as restrictive for all to vicket_widget
-  using (id = (select ctx.org_by_key()))
-  with check (id = (select ctx.org_by_key()));
-create policy agent_select on vicket.orgs
-  for select to vicket_agent
+create policy widget_select on vicket.orgs for select to vicket_widget using (id = (select ctx.org_id()));
+create policy widget_all_sealed on vicket.orgs as restrictive for all to vicket_widget
+  using (id = (select ctx.org_by_key())) with check (id = (select ctx.org_by_key()));
+create policy agent_select on vicket.orgs for select to vicket_agent
   using (id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_update on vicket.orgs
-  for update to vicket_agent
+create policy agent_update on vicket.orgs for update to vicket_agent
   using (id = (select ctx.org_id()) and (select ctx.may('org:edit')))
   with check (id = (select ctx.org_id()) and (select ctx.may('org:edit')));
-create policy operator_all on vicket.orgs
-  for all to vicket_operator
-  using (id = (select ctx.org_id()))
-  with check (id = (select ctx.org_id()));
-create policy definer_select on vicket.orgs
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.orgs
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.orgs
-  for update to vicket_definer
+create policy operator_all on vicket.orgs for all to vicket_operator
+  using (id = (select ctx.org_id())) with check (id = (select ctx.org_id()));
+create policy definer_select on vicket.orgs for select to vicket_definer using (true);
+create policy definer_insert on vicket.orgs for insert to vicket_definer with check (true);
+create policy definer_update on vicket.orgs for update to vicket_definer
   using (id = (select ctx.org_id()) and (select ctx.may('org:delete')))
   with check (id = (select ctx.org_id()) and (select ctx.may('org:delete')));
-create policy definer_delete on vicket.orgs
-  for delete to vicket_definer
+create policy definer_delete on vicket.orgs for delete to vicket_definer
   using (id = (select ctx.org_id()) and (select ctx.may('org:delete')));
-create policy definer_delete_marked on vicket.orgs
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.orgs for delete to vicket_definer
   using (deleted_at is not null and session_user = 'vicket_worker');
 
 grant select (id, name) on vicket.orgs to vicket_widget;
@@ -88,7 +72,6 @@ create trigger audited after insert or update on vicket.orgs
 -- Who deletes an org is asked while they still belong to it: before the row goes.
 create trigger audited_end before delete on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
-reset role;
 
 set local role vicket_definer;
 create function admin.create_org(p_slug text, p_name text) returns uuid
@@ -99,12 +82,18 @@ begin
   insert into vicket.orgs (id, slug, name) values (new_id, p_slug, p_name);
   return new_id;
 end $$;
-create function admin.orgs() returns table (slug text, name text, created_at timestamptz)
+-- Those that are gone too, by the id that their audit log goes on with.
+create function admin.orgs() returns table (id uuid, slug text, name text, created_at timestamptz)
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  return query select o.slug, o.name, o.created_at from vicket.orgs o where o.deleted_at is null order by o.slug;
+  return query
+    select coalesce(h.org_id, o.id), o.slug, o.name, o.created_at
+    from vicket.audit_heads h
+    full join (select l.id, l.slug, l.name, l.created_at from vicket.orgs l where l.deleted_at is null) o on o.id = h.org_id
+    order by o.slug, 1;
 end $$;
-comment on function admin.create_org(text, text) is 'Creates an org. Definer: commands are bound to one org.';
-comment on function admin.orgs() is 'All orgs. Definer: commands are bound to one org.';
-grant execute on function admin.create_org(text, text), admin.orgs() to vicket_operator;
+comment on function admin.create_org is 'Creates an org. Definer: commands are bound to one org.';
+comment on function admin.orgs is
+  'All orgs, the ids of those that are gone too. Definer: commands are bound to one org.';
+grant execute on function admin.create_org, admin.orgs to vicket_operator;
 reset role;

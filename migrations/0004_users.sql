@@ -31,23 +31,18 @@ create index sessions_user on vicket.sessions (user_id);
 -- What the worker purges is found by when it began; an index on last_used_at would be rewritten with every use.
 create index sessions_created on vicket.sessions (created_at);
 
-alter table vicket.users enable row level security;
-alter table vicket.users force row level security;
-alter table vicket.sessions enable row level security;
-alter table vicket.sessions force row level security;
+alter table vicket.users enable row level security, force row level security;
+alter table vicket.sessions enable row level security, force row level security;
 
 create policy definer_select on vicket.users for select to vicket_definer using (true);
 create policy definer_insert on vicket.users for insert to vicket_definer with check (true);
 create policy definer_update on vicket.users for update to vicket_definer using (true) with check (true);
-create policy definer_delete on vicket.users
-  for delete to vicket_definer
+create policy definer_delete on vicket.users for delete to vicket_definer
   using (session_user = 'vicket_worker' or (select ctx.operates()));
 create policy definer_select on vicket.sessions for select to vicket_definer using (true);
 create policy definer_insert on vicket.sessions for insert to vicket_definer with check (true);
-create policy definer_update on vicket.sessions
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
+create policy definer_update on vicket.sessions for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
 create policy definer_delete on vicket.sessions for delete to vicket_definer using (true);
 
 grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash), update (password_hash),
@@ -96,15 +91,12 @@ begin
     where u.email = lower(p_email) and u.password_hash = p_password_hash;
   return found;
 end $$;
-create function auth.close_session(p_token_hash bytea) returns void
+-- Logs out; everywhere, when p_all.
+create function auth.close_session(p_token_hash bytea, p_all boolean) returns void
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  delete from vicket.sessions s where s.token_hash = p_token_hash;
-end $$;
-create function auth.close_sessions(p_token_hash bytea) returns void
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  delete from vicket.sessions s where s.user_id = ctx.session_user_id(p_token_hash);
+  delete from vicket.sessions s
+    where s.token_hash = p_token_hash or p_all and s.user_id = ctx.session_user_id(p_token_hash);
 end $$;
 -- When p_old_hash is that of the present one; closes the other sessions of that person.
 create function auth.change_password(p_token_hash bytea, p_old_hash text, p_new_hash text) returns boolean
@@ -170,24 +162,21 @@ begin
     where s.token_hash = used.token_hash and s.last_used_at < used.at - interval '1 minute';
 end $$;
 
-comment on function auth.password_salt(text) is
+comment on function auth.password_salt is
   'Algorithm, parameters and salt of a password; NULL for a stranger. Definer: no request may read users.';
-comment on function auth.open_session(text, text, bytea) is
+comment on function auth.open_session is
   'Opens a session when the password''s hash is right; says whether it did. Definer: no request may read users.';
-comment on function auth.close_session(bytea) is 'Logs out. Definer: no request may read users.';
-comment on function auth.close_sessions(bytea) is 'Logs out everywhere. Definer: no request may read users.';
-comment on function auth.change_password(bytea, text, text) is
+comment on function auth.close_session is 'Logs out, here or everywhere. Definer: no request may read users.';
+comment on function auth.change_password is
   'Changes a password, says whether it did. Definer: no request may read users.';
-comment on function admin.create_user(text, text, text) is 'Creates a user. Definer: commands are bound to one org.';
-comment on function admin.users() is 'All users, with their orgs. Definer: commands are bound to one org.';
-comment on function admin.set_password(text, text) is
+comment on function admin.create_user is 'Creates a user. Definer: commands are bound to one org.';
+comment on function admin.users is 'All users, with their orgs. Definer: commands are bound to one org.';
+comment on function admin.set_password is
   'Sets a password, says whether there is such a person. Definer: commands are bound to one org.';
-comment on function worker.touch_sessions(bytea[], timestamptz[]) is
+comment on function worker.touch_sessions is
   'When sessions were last used, once a minute each. Definer: the worker reads no table.';
-grant execute on function auth.password_salt(text), auth.open_session(text, text, bytea), auth.close_session(bytea),
-  auth.close_sessions(bytea), auth.change_password(bytea, text, text)
+grant execute on function auth.password_salt, auth.open_session, auth.close_session, auth.change_password
   to vicket_gate_agent;
-grant execute on function admin.create_user(text, text, text), admin.users(), admin.set_password(text, text)
-  to vicket_operator;
-grant execute on function worker.touch_sessions(bytea[], timestamptz[]) to vicket_worker;
+grant execute on function admin.create_user, admin.users, admin.set_password to vicket_operator;
+grant execute on function worker.touch_sessions to vicket_worker;
 reset role;

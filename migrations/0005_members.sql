@@ -40,58 +40,35 @@ create index invitations_inviter on vicket.invitations (org_id, invited_by_id);
 -- Not led by a tenant: the digest is what tells the tenant.
 create unique index invitations_token on vicket.invitations (token_hash);
 
-alter table vicket.members enable row level security;
-alter table vicket.members force row level security;
-alter table vicket.invitations enable row level security;
-alter table vicket.invitations force row level security;
+alter table vicket.members enable row level security, force row level security;
+alter table vicket.invitations enable row level security, force row level security;
 
-create policy agent_select on vicket.members
-  for select to vicket_agent
+create policy agent_select on vicket.members for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_update on vicket.members
-  for update to vicket_agent
+create policy agent_update on vicket.members for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('member:role_set')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('member:role_set')));
-create policy operator_all on vicket.members
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.members
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.members
-  for insert to vicket_definer
-  with check (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.members
-  for delete to vicket_definer
+create policy operator_all on vicket.members for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.members for select to vicket_definer using (true);
+create policy definer_insert on vicket.members for insert to vicket_definer with check (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.members for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and ((select ctx.may('member:role_set')) or (select ctx.may('org:delete'))));
 
-create policy agent_select on vicket.invitations
-  for select to vicket_agent
+create policy agent_select on vicket.invitations for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
-create policy agent_insert on vicket.invitations
-  for insert to vicket_agent
-  with check (
-    org_id = (select ctx.org_id())
-    and (select ctx.may('member:invite'))
-    and ctx.may_grant(role)
-  );
-create policy operator_all on vicket.invitations
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.invitations
-  for select to vicket_definer
-  using (true);
-create policy definer_delete on vicket.invitations
-  for delete to vicket_definer
+create policy agent_insert on vicket.invitations for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')) and ctx.may_grant(role));
+create policy operator_all on vicket.invitations for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.invitations for select to vicket_definer using (true);
+create policy definer_delete on vicket.invitations for delete to vicket_definer
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('member:invite'))
     and (ctx.may_grant(role) or expires_at <= now())
   );
-create policy definer_delete_accepted on vicket.invitations
-  for delete to vicket_definer
+create policy definer_delete_accepted on vicket.invitations for delete to vicket_definer
   using (token_hash = (select ctx.digest('invitation')));
 
 grant select (org_id, user_id, role, created_at), update (role) on vicket.members to vicket_agent;
@@ -116,7 +93,6 @@ comment on policy definer_select on vicket.members is
 comment on policy definer_insert on vicket.members is 'auth.accept_invitation, auth.begin_first_org.';
 comment on policy definer_delete on vicket.members is
   'ctx.remove: member:role_set, within the owner rules; all of them, with their org.';
-comment on policy agent_select on vicket.invitations is 'member:invite.';
 comment on policy agent_insert on vicket.invitations is 'member:invite, and a role that one may give.';
 comment on policy operator_all on vicket.invitations is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.invitations is
@@ -181,7 +157,6 @@ create trigger changes_take_turns before insert or update or delete on vicket.in
   for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or delete on vicket.invitations
   for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
-reset role;
 
 set local role vicket_definer;
 -- All orgs of a person; the one of a machine key.
@@ -332,21 +307,18 @@ begin
   return true;
 end $$;
 
-comment on function ctx.memberships() is
+comment on function ctx.memberships is
   'The orgs of whoever acts, with their role and permissions. Definer: no request may read users.';
-comment on function ctx.people() is
-  'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
-comment on function auth.invitation(bytea) is
+comment on function ctx.people is 'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
+comment on function auth.invitation is
   'What an invitation says, to the holder of its token. Definer: no request may read digests.';
-comment on function auth.accept_invitation(bytea, text, text, bytea, text) is
+comment on function auth.accept_invitation is
   'Joins, and logs in: joined, unknown or wrong_password. Definer: no request may read digests.';
-comment on function auth.first_run() is
-  'Whether there is neither an org nor a user. Definer: no request may read users.';
-comment on function auth.begin_first_org(text, text, text, text, text, bytea, text) is
+comment on function auth.first_run is 'Whether there is neither an org nor a user. Definer: no request may read users.';
+comment on function auth.begin_first_org is
   'Makes the first org and its owner; says whether it did. Never a second one. Definer: no request may read users.';
-grant execute on function ctx.memberships() to vicket_agent;
-grant execute on function ctx.people() to vicket_agent, vicket_operator;
-grant execute on function auth.invitation(bytea), auth.accept_invitation(bytea, text, text, bytea, text), auth.first_run(),
-  auth.begin_first_org(text, text, text, text, text, bytea, text)
+grant execute on function ctx.memberships to vicket_agent;
+grant execute on function ctx.people to vicket_agent, vicket_operator;
+grant execute on function auth.invitation, auth.accept_invitation, auth.first_run, auth.begin_first_org
   to vicket_gate_agent;
 reset role;

@@ -32,35 +32,25 @@ create unique index machine_keys_hash on vicket.machine_keys (key_hash);
 -- Nor this: worker.touch_machine_keys has ids of many orgs.
 create index machine_keys_id on vicket.machine_keys (id);
 
-alter table vicket.machine_keys enable row level security;
-alter table vicket.machine_keys force row level security;
+alter table vicket.machine_keys enable row level security, force row level security;
 
-create policy agent_select on vicket.machine_keys
-  for select to vicket_agent
+create policy agent_select on vicket.machine_keys for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')));
-create policy agent_insert on vicket.machine_keys
-  for insert to vicket_agent
+create policy agent_insert on vicket.machine_keys for insert to vicket_agent
   with check (
     org_id = (select ctx.org_id())
     and (select ctx.may('machinekey:edit'))
     and created_by = (select ctx.actor_user_id())
     and ctx.may_all(permissions)
   );
-create policy agent_update on vicket.machine_keys
-  for update to vicket_agent
+create policy agent_update on vicket.machine_keys for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')));
-create policy operator_all on vicket.machine_keys
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.machine_keys
-  for select to vicket_definer
-  using (true);
-create policy definer_update on vicket.machine_keys
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
+create policy operator_all on vicket.machine_keys for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.machine_keys for select to vicket_definer using (true);
+create policy definer_update on vicket.machine_keys for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
 
 grant select (org_id, id, name, hint, permissions, created_by, created_at, expires_at, revoked_at, last_used_at, parent_id),
   insert (name, key_hash, hint, permissions, expires_at),
@@ -81,7 +71,6 @@ comment on column vicket.machine_keys.permissions is
 comment on column vicket.machine_keys.created_by is
   'The member whose permissions bound this key; it goes with their membership.';
 comment on column vicket.machine_keys.parent_id is 'The machine key that made it: it ends with that one.';
-comment on policy agent_select on vicket.machine_keys is 'machinekey:edit.';
 comment on policy agent_insert on vicket.machine_keys is
   'machinekey:edit; in one''s own name, and no permission that one lacks.';
 comment on policy agent_update on vicket.machine_keys is 'machinekey:edit (revoked_at is the only column granted).';
@@ -129,7 +118,6 @@ create trigger stays_revoked before update of revoked_at on vicket.machine_keys
   for each row execute function vicket.stays_revoked();
 create trigger audited after insert or update or delete on vicket.machine_keys
   for each row execute function vicket.audited('machine_key', 'id', 'name hint permissions created_by expires_at revoked_at');
-reset role;
 
 set local role vicket_definer;
 create function worker.touch_machine_keys(p_key_ids uuid[], p_times timestamptz[]) returns void
@@ -144,7 +132,7 @@ begin
     from unnest(p_key_ids, p_times) as used (key_id, at)
     where k.id = used.key_id;
 end $$;
-comment on function worker.touch_machine_keys(uuid[], timestamptz[]) is
+comment on function worker.touch_machine_keys is
   'When machine keys were last used. Definer: the worker reads no table.';
-grant execute on function worker.touch_machine_keys(uuid[], timestamptz[]) to vicket_worker;
+grant execute on function worker.touch_machine_keys to vicket_worker;
 reset role;

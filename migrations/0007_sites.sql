@@ -31,42 +31,27 @@ create table vicket.sites (
 create unique index sites_slug_unique on vicket.sites (org_id, slug) where deleted_at is null;
 create unique index sites_prefix_unique on vicket.sites (org_id, prefix) where deleted_at is null;
 
-alter table vicket.sites enable row level security;
-alter table vicket.sites force row level security;
+alter table vicket.sites enable row level security, force row level security;
 
-create policy widget_select on vicket.sites
-  for select to vicket_widget
+create policy widget_select on vicket.sites for select to vicket_widget
   using (org_id = (select ctx.org_id()) and id = (select ctx.site_id()));
-create policy widget_all_sealed on vicket.sites
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.sites as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and id = (select ctx.site_by_key()));
-create policy agent_select on vicket.sites
-  for select to vicket_agent
+create policy agent_select on vicket.sites for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()) and deleted_at is null);
-create policy agent_insert on vicket.sites
-  for insert to vicket_agent
+create policy agent_insert on vicket.sites for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:create')));
-create policy agent_update on vicket.sites
-  for update to vicket_agent
+create policy agent_update on vicket.sites for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-create policy operator_all on vicket.sites
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()) and deleted_at is null)
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.sites
-  for select to vicket_definer
-  using (true);
-create policy definer_update on vicket.sites
-  for update to vicket_definer
-  using (true)
-  with check (true);
-create policy definer_delete on vicket.sites
-  for delete to vicket_definer
+create policy operator_all on vicket.sites for all to vicket_operator
+  using (org_id = (select ctx.org_id()) and deleted_at is null) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.sites for select to vicket_definer using (true);
+create policy definer_update on vicket.sites for update to vicket_definer using (true) with check (true);
+create policy definer_delete on vicket.sites for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')));
-create policy definer_delete_marked on vicket.sites
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.sites for delete to vicket_definer
   using (deleted_at is not null and session_user = 'vicket_worker');
 
 grant select (org_id, id, slug, name, prefix) on vicket.sites to vicket_widget;
@@ -104,8 +89,6 @@ comment on column vicket.sites.deleted_at is
 comment on policy widget_select on vicket.sites is 'The support page shows its site''s name.';
 comment on policy widget_all_sealed on vicket.sites is 'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.sites is 'Members see their org''s sites.';
-comment on policy agent_insert on vicket.sites is 'site:create.';
-comment on policy agent_update on vicket.sites is 'site:edit.';
 comment on policy operator_all on vicket.sites is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.sites is
   'Not narrowed: auth.enter reads limits and versions with the key, before there is a context.';
@@ -167,44 +150,46 @@ reset role;
 
 -- Raised in the transaction of every change of what readers see, for each site that could see it, so that a kept
 -- answer is known to be old. Rows are locked in the order of their ids, so that two changes for all sites cannot
--- deadlock.
+-- deadlock. For each row of what is of one site or of all; for orgs, whose name stands on the page of each of their
+-- sites; and once a statement, for `changed`, what many rows of an org are to all of its sites.
 set local role vicket_definer;
 create function vicket.content_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  org constant uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
-  -- A site that something was taken from sees a change too. NULL: all sites of the org.
-  of_sites constant uuid[] := case tg_op
-    when 'INSERT' then array[new.site_id]
-    when 'DELETE' then array[old.site_id]
-    else array[new.site_id, old.site_id]
-  end;
-  of_all constant boolean := array_position(of_sites, null) is not null;
+  orgs uuid[];
+  -- NULL: all sites of the org.
+  of_sites uuid[] := array[null];
+  of_all boolean;
 begin
+  if tg_level = 'STATEMENT' then
+    orgs := array(select distinct c.org_id from changed c);
+  elsif tg_table_name = 'orgs' then
+    orgs := array[new.id];
+  elsif tg_op = 'INSERT' then
+    orgs := array[new.org_id];
+    of_sites := array[new.site_id];
+  elsif tg_op = 'DELETE' then
+    orgs := array[old.org_id];
+    of_sites := array[old.site_id];
+  else
+    -- A site that something was taken from sees a change too.
+    orgs := array[new.org_id];
+    of_sites := array[new.site_id, old.site_id];
+  end if;
+  of_all := array_position(of_sites, null) is not null;
   perform from vicket.sites s
-    where s.org_id = org and (of_all or s.id = any (of_sites))
+    where s.org_id = any (orgs) and (of_all or s.id = any (of_sites))
     order by s.id
     for no key update;
   update vicket.sites s
     set content_version = s.content_version + 1
-    where s.org_id = org and (of_all or s.id = any (of_sites));
+    where s.org_id = any (orgs) and (of_all or s.id = any (of_sites));
   return null;
 end $$;
--- An org's name stands on the support page of each of its sites.
-create function vicket.org_renamed() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform from vicket.sites s where s.org_id = new.id order by s.id for no key update;
-  update vicket.sites s set content_version = s.content_version + 1 where s.org_id = new.id;
-  return null;
-end $$;
-comment on function vicket.content_changed() is
+comment on function vicket.content_changed is
   'Trigger: readers of the row''s site, or of all its org''s, see something new. Definer: no request may write there.';
-comment on function vicket.org_renamed() is
-  'Trigger: readers of all sites of the org see something new. Definer: no request may write there.';
-grant execute on function vicket.content_changed(), vicket.org_renamed() to vicket_owner;
-reset role;
+grant execute on function vicket.content_changed to vicket_owner;
 set local role vicket_owner;
-create trigger org_renamed after update of name on vicket.orgs
-  for each row execute function vicket.org_renamed();
+create trigger content_changed after update of name on vicket.orgs
+  for each row execute function vicket.content_changed();
 reset role;

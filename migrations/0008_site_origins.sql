@@ -31,52 +31,38 @@ create table vicket.refused_origins (
 -- At most 200 a site: sorted when asked. An index on last_seen would be rewritten with every count.
 create statistics vicket.refused_origins_tenant (dependencies, ndistinct) on org_id, site_id from vicket.refused_origins;
 
-alter table vicket.site_origins enable row level security;
-alter table vicket.site_origins force row level security;
-alter table vicket.refused_origins enable row level security;
-alter table vicket.refused_origins force row level security;
+alter table vicket.site_origins enable row level security, force row level security;
+alter table vicket.refused_origins enable row level security, force row level security;
 
-create policy agent_select on vicket.site_origins
-  for select to vicket_agent
+create policy widget_select on vicket.site_origins for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
+create policy widget_all_sealed on vicket.site_origins as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+create policy agent_select on vicket.site_origins for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.site_origins
-  for insert to vicket_agent
+create policy agent_insert on vicket.site_origins for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))));
-create policy operator_all on vicket.site_origins
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.site_origins
-  for select to vicket_definer
-  using (true);
-create policy definer_delete on vicket.site_origins
-  for delete to vicket_definer
+create policy operator_all on vicket.site_origins for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.site_origins for select to vicket_definer using (true);
+create policy definer_delete on vicket.site_origins for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
 
-create policy agent_select on vicket.refused_origins
-  for select to vicket_agent
+create policy agent_select on vicket.refused_origins for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-create policy operator_all on vicket.refused_origins
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.refused_origins
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.refused_origins
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.refused_origins
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
-create policy definer_delete on vicket.refused_origins
-  for delete to vicket_definer
+create policy operator_all on vicket.refused_origins for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.refused_origins for select to vicket_definer using (true);
+create policy definer_insert on vicket.refused_origins for insert to vicket_definer with check (true);
+create policy definer_update on vicket.refused_origins for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
+create policy definer_delete on vicket.refused_origins for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-create policy definer_delete_least on vicket.refused_origins
-  for delete to vicket_definer
+create policy definer_delete_least on vicket.refused_origins for delete to vicket_definer
   using (session_user = 'vicket_worker');
 
+grant select (org_id, site_id, origin) on vicket.site_origins to vicket_widget;
 grant select (org_id, site_id, origin, created_at), insert (site_id, origin) on vicket.site_origins to vicket_agent;
 grant select, insert (site_id, origin) on vicket.site_origins to vicket_operator;
 grant select (org_id, site_id, origin, origin_hash), delete on vicket.site_origins to vicket_definer;
@@ -84,8 +70,8 @@ grant select (org_id, site_id, origin, times, first_seen, last_seen) on vicket.r
 grant select on vicket.refused_origins to vicket_operator;
 grant select, insert (org_id, site_id, origin, times, first_seen, last_seen), update (times, last_seen), delete
   on vicket.refused_origins to vicket_definer;
--- Not granted: anything to vicket_widget (a key cannot read the list it is checked against); UPDATE of origins (one
--- is added or removed); DELETE to requests and commands (ctx.remove); counts to anyone but the worker's functions.
+-- Not granted: origin_hash, which requests are compared by, to anyone but the definer; UPDATE of origins (one is added or
+-- removed); DELETE to requests and commands (ctx.remove); counts to anyone but the worker's functions.
 
 comment on table vicket.site_origins is 'Exact origins (scheme, host, port) whose pages may use the site''s key.';
 comment on table vicket.refused_origins is
@@ -93,14 +79,16 @@ comment on table vicket.refused_origins is
 comment on column vicket.site_origins.origin is 'In the form browsers send: lower case, punycode, no default port.';
 comment on column vicket.site_origins.origin_hash is
   'SHA-256 of origin: requests are compared by digest, so no caller''s text is in SQL.';
+comment on policy widget_select on vicket.site_origins is
+  'Of the key''s own site, so that key/check can say which part of the sent origin differs.';
+comment on policy widget_all_sealed on vicket.site_origins is 'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.site_origins is 'Members see which pages may use a site''s key.';
 comment on policy agent_insert on vicket.site_origins is
   'site:edit; site:create for the list that a new site begins with.';
 comment on policy operator_all on vicket.site_origins is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.site_origins is
-  'Not narrowed: auth.enter before there is a context, auth.origin_known for preflights of any site.';
+  'Not narrowed: auth.enter before there is a context, for preflights of any site too.';
 comment on policy definer_delete on vicket.site_origins is 'ctx.remove: site:edit.';
-comment on policy agent_select on vicket.refused_origins is 'site:edit.';
 comment on policy operator_all on vicket.refused_origins is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.refused_origins is
   'Not narrowed: worker.add_refused_origins counts for many orgs at once.';
@@ -114,24 +102,8 @@ create trigger changes_take_turns before insert or delete on vicket.site_origins
   for each statement execute function vicket.changes_take_turns();
 create trigger audited after insert or delete on vicket.site_origins
   for each row execute function vicket.audited('origin', 'origin', 'origin');
-reset role;
 
 set local role vicket_definer;
--- A preflight carries no key: its browser may try when some site lists the origin.
-create function auth.origin_known(p_origin_hash bytea) returns boolean
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return exists (select from vicket.site_origins o where o.origin_hash = p_origin_hash);
-end $$;
--- For key/check, so that it can say which part of the sent origin differs.
-create function ctx.listed_origins() returns setof text
-  language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  return query
-    select o.origin
-    from vicket.site_origins o
-    where o.org_id = ctx.org_by_key() and o.site_id = ctx.site_by_key();
-end $$;
 -- At most 200 a site: the least recent go. Sites first, in order: whoever deletes one locks it before its rows.
 create function worker.add_refused_origins(
   p_org_ids uuid[], p_site_ids uuid[], p_origins text[], p_times bigint[], p_first timestamptz[], p_last timestamptz[]
@@ -160,14 +132,7 @@ begin
     where ranked.place > 200
       and r.org_id = ranked.org_id and r.site_id = ranked.site_id and r.origin = ranked.origin;
 end $$;
-comment on function auth.origin_known(bytea) is
-  'Whether some site lists the origin of this SHA-256, for preflights. Definer: it is asked of all sites.';
-comment on function ctx.listed_origins() is
-  'The origins of the key''s own site, for key/check. Definer: no SELECT of the widget lists them.';
-comment on function worker.add_refused_origins(uuid[], uuid[], text[], bigint[], timestamptz[], timestamptz[]) is
+comment on function worker.add_refused_origins is
   'Counts origins that were refused; keeps the 200 most recent a site. Definer: the worker reads no table.';
-grant execute on function auth.origin_known(bytea) to vicket_gate_widget;
-grant execute on function ctx.listed_origins() to vicket_widget;
-grant execute on function worker.add_refused_origins(uuid[], uuid[], text[], bigint[], timestamptz[], timestamptz[])
-  to vicket_worker;
+grant execute on function worker.add_refused_origins to vicket_worker;
 reset role;

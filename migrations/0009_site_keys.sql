@@ -43,50 +43,31 @@ create table vicket.site_key_origins (
 );
 create statistics vicket.site_key_origins_tenant (dependencies, ndistinct) on org_id, site_id from vicket.site_key_origins;
 
-alter table vicket.site_keys enable row level security;
-alter table vicket.site_keys force row level security;
-alter table vicket.site_key_origins enable row level security;
-alter table vicket.site_key_origins force row level security;
+alter table vicket.site_keys enable row level security, force row level security;
+alter table vicket.site_key_origins enable row level security, force row level security;
 
-create policy agent_select on vicket.site_keys
-  for select to vicket_agent
+create policy agent_select on vicket.site_keys for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.site_keys
-  for insert to vicket_agent
+create policy agent_insert on vicket.site_keys for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
-create policy agent_update on vicket.site_keys
-  for update to vicket_agent
+create policy agent_update on vicket.site_keys for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
-create policy operator_all on vicket.site_keys
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.site_keys
-  for select to vicket_definer
-  using (true);
-create policy definer_update_used on vicket.site_keys
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
-create policy definer_update_revoked on vicket.site_keys
-  for update to vicket_definer
+create policy operator_all on vicket.site_keys for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.site_keys for select to vicket_definer using (true);
+create policy definer_update_used on vicket.site_keys for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
+create policy definer_update_revoked on vicket.site_keys for update to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:delete')) and state = 'revoked');
 
-create policy agent_select on vicket.site_key_origins
-  for select to vicket_agent
+create policy agent_select on vicket.site_key_origins for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy definer_select on vicket.site_key_origins
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.site_key_origins
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.site_key_origins
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
+create policy definer_select on vicket.site_key_origins for select to vicket_definer using (true);
+create policy definer_insert on vicket.site_key_origins for insert to vicket_definer with check (true);
+create policy definer_update on vicket.site_key_origins for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
 
 grant select (org_id, site_id, id, hint, state, created_at, created_by, activated_at, revoked_at, last_used_at),
   insert (site_id, key_hash, hint, state, activated_at),
@@ -112,8 +93,6 @@ comment on column vicket.site_keys.last_used_at is 'Written in batches by the wo
 comment on column vicket.site_key_origins.origin is 'Empty for requests without one: servers and tools.';
 comment on policy agent_select on vicket.site_keys is
   'Members see when a key was made and last used; its hash is in no grant.';
-comment on policy agent_insert on vicket.site_keys is 'apikey:rotate.';
-comment on policy agent_update on vicket.site_keys is 'apikey:rotate.';
 comment on policy operator_all on vicket.site_keys is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.site_keys is
   'Not narrowed: auth.enter and the seal find a key by its digest.';
@@ -122,10 +101,10 @@ comment on policy definer_update_revoked on vicket.site_keys is
   'ctx.remove: the keys of a large site are dead before its rows are gone.';
 comment on policy agent_select on vicket.site_key_origins is 'Members see where a key was last used.';
 comment on policy definer_select on vicket.site_key_origins is
-  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+  'Not narrowed: worker.touch_keys writes for many orgs at once.';
 comment on policy definer_insert on vicket.site_key_origins is
-  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
-comment on policy definer_update on vicket.site_key_origins is 'worker.touch_key_origins.';
+  'Not narrowed: worker.touch_keys writes for many orgs at once.';
+comment on policy definer_update on vicket.site_key_origins is 'worker.touch_keys.';
 
 create trigger changes_take_turns before insert or update of state or delete on vicket.site_keys
   for each statement execute function vicket.changes_take_turns();
@@ -133,39 +112,33 @@ create trigger stays_revoked before update of state, revoked_at on vicket.site_k
   for each row execute function vicket.stays_revoked();
 create trigger audited after insert or delete or update of state on vicket.site_keys
   for each row execute function vicket.audited('site_key', 'hint', 'hint state');
-reset role;
 
 set local role vicket_definer;
-create function worker.touch_keys(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[], p_times timestamptz[]) returns void
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  -- In order, so that two processes that flush at once cannot deadlock.
-  perform from vicket.site_keys k
-    join unnest(p_org_ids, p_site_ids, p_key_ids) as used (org_id, site_id, key_id)
-      on k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id
-    order by k.org_id, k.site_id, k.id
-    for no key update of k;
-  update vicket.site_keys k
-    set last_used_at = greatest(k.last_used_at, used.at)
-    from unnest(p_org_ids, p_site_ids, p_key_ids, p_times) as used (org_id, site_id, key_id, at)
-    where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id;
-end $$;
-create function worker.touch_key_origins(
+-- The keys, and of each the origin where p_origins has one. Keys first, in order: so two processes that flush at once
+-- cannot deadlock, and whoever deletes a site locks them before what hangs on them.
+create function worker.touch_keys(
   p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[], p_origins text[], p_times timestamptz[]
 ) returns void
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Keys first, in order: whoever deletes a site locks them before what hangs on them.
   perform from vicket.site_keys k
     where (k.org_id, k.site_id, k.id) in (
       select u.org_id, u.site_id, u.key_id from unnest(p_org_ids, p_site_ids, p_key_ids) as u (org_id, site_id, key_id)
     )
     order by k.org_id, k.site_id, k.id
-    for key share;
+    for no key update of k;
+  update vicket.site_keys k
+    set last_used_at = greatest(k.last_used_at, used.at)
+    from (
+      select u.org_id, u.site_id, u.key_id, max(u.at) as at
+      from unnest(p_org_ids, p_site_ids, p_key_ids, p_times) as u (org_id, site_id, key_id, at)
+      group by u.org_id, u.site_id, u.key_id
+    ) used
+    where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id;
   insert into vicket.site_key_origins as o (org_id, site_id, key_id, origin, last_used_at)
     select used.org_id, used.site_id, used.key_id, used.origin, used.at
     from unnest(p_org_ids, p_site_ids, p_key_ids, p_origins, p_times) as used (org_id, site_id, key_id, origin, at)
-    where exists (
+    where used.origin is not null and exists (
       select from vicket.site_keys k
       where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id
     )
@@ -173,11 +146,7 @@ begin
     on conflict (org_id, site_id, key_id, origin) do update
       set last_used_at = greatest(o.last_used_at, excluded.last_used_at);
 end $$;
-comment on function worker.touch_keys(uuid[], uuid[], uuid[], timestamptz[]) is
-  'When keys were last used. Definer: the worker reads no table.';
-comment on function worker.touch_key_origins(uuid[], uuid[], uuid[], text[], timestamptz[]) is
-  'From which origins keys were last used. Definer: the worker reads no table.';
-grant execute on function worker.touch_keys(uuid[], uuid[], uuid[], timestamptz[]),
-  worker.touch_key_origins(uuid[], uuid[], uuid[], text[], timestamptz[])
-  to vicket_worker;
+comment on function worker.touch_keys is
+  'When keys were last used, and from which origins. Definer: the worker reads no table.';
+grant execute on function worker.touch_keys to vicket_worker;
 reset role;

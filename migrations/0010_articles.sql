@@ -46,50 +46,38 @@ create index articles_made_in_site on vicket.articles (org_id, site_id, created_
 -- first.
 create statistics vicket.articles_tenant (dependencies, ndistinct) on org_id, site_id from vicket.articles;
 
-alter table vicket.articles enable row level security;
-alter table vicket.articles force row level security;
+alter table vicket.articles enable row level security, force row level security;
 
-create policy widget_select on vicket.articles
-  for select to vicket_widget
+create policy widget_select on vicket.articles for select to vicket_widget
   using (
     org_id = (select ctx.org_id())
     and (site_id is null or site_id = (select ctx.site_id()))
     and status = 'published'
   );
-create policy widget_all_sealed on vicket.articles
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.articles as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())))
   with check (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())));
 -- Who may write may read what they write: INSERT ... RETURNING and UPDATE pass through the SELECT policy.
-create policy agent_select on vicket.articles
-  for select to vicket_agent
+create policy agent_select on vicket.articles for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('article:read')) or (select ctx.may('article:write')) or (select ctx.may('article:publish')))
   );
-create policy agent_insert on vicket.articles
-  for insert to vicket_agent
+create policy agent_insert on vicket.articles for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
-create policy agent_update on vicket.articles
-  for update to vicket_agent
+create policy agent_update on vicket.articles for update to vicket_agent
   using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('article:publish'))))
   with check (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('article:publish'))));
-create policy operator_all on vicket.articles
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.articles
-  for select to vicket_definer
+create policy operator_all on vicket.articles for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.articles for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
-create policy definer_update on vicket.articles
-  for update to vicket_definer
+create policy definer_update on vicket.articles for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.may('site:delete')))
   with check (session_user = 'vicket_worker');
-create policy definer_delete on vicket.articles
-  for delete to vicket_definer
+create policy definer_delete on vicket.articles for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('site:delete'))));
-create policy definer_delete_marked on vicket.articles
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.articles for delete to vicket_definer
   using (session_user = 'vicket_worker');
 
 grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_html, status, view_count, popularity,
@@ -184,7 +172,6 @@ create trigger content_changed
 create trigger audited after insert or delete or update of slug, title, excerpt, body_markdown, body_html, status
   on vicket.articles
   for each row execute function vicket.audited('article', 'id', 'site_id slug title status updated_at');
-reset role;
 
 set local role vicket_definer;
 -- Articles in order, then sites in order: as whoever deletes a site takes them.
@@ -222,7 +209,6 @@ begin
       join vicket.sites o on o.org_id = a.org_id and (a.site_id is null or o.id = a.site_id)
     );
 end $$;
-comment on function worker.add_views(uuid[], uuid[], bigint[]) is
-  'Adds gathered views to articles. Definer: the worker reads no table.';
-grant execute on function worker.add_views(uuid[], uuid[], bigint[]) to vicket_worker;
+comment on function worker.add_views is 'Adds gathered views to articles. Definer: the worker reads no table.';
+grant execute on function worker.add_views to vicket_worker;
 reset role;

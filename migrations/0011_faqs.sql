@@ -26,40 +26,31 @@ create table vicket.faqs (
 create index faqs_in_order on vicket.faqs (org_id, site_id, position, id);
 create statistics vicket.faqs_tenant (dependencies, ndistinct) on org_id, site_id from vicket.faqs;
 
-alter table vicket.faqs enable row level security;
-alter table vicket.faqs force row level security;
+alter table vicket.faqs enable row level security, force row level security;
 
-create policy widget_select on vicket.faqs
-  for select to vicket_widget
+create policy widget_select on vicket.faqs for select to vicket_widget
   using (
     org_id = (select ctx.org_id())
     and (site_id is null or site_id = (select ctx.site_id()))
     and status = 'published'
   );
-create policy widget_all_sealed on vicket.faqs
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.faqs as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())))
   with check (org_id = (select ctx.org_by_key()) and (site_id is null or site_id = (select ctx.site_by_key())));
-create policy agent_select on vicket.faqs
-  for select to vicket_agent
+create policy agent_select on vicket.faqs for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('article:read')) or (select ctx.may('article:write')) or (select ctx.may('article:publish')))
   );
-create policy agent_insert on vicket.faqs
-  for insert to vicket_agent
+create policy agent_insert on vicket.faqs for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
-create policy agent_update on vicket.faqs
-  for update to vicket_agent
+create policy agent_update on vicket.faqs for update to vicket_agent
   using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('article:publish'))))
   with check (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('article:publish'))));
-create policy operator_all on vicket.faqs
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
+create policy operator_all on vicket.faqs for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
 create policy definer_select on vicket.faqs for select to vicket_definer using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.faqs
-  for delete to vicket_definer
+create policy definer_delete on vicket.faqs for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
 
 grant select (org_id, site_id, id, question, answer_markdown, answer_html, position, status) on vicket.faqs to vicket_widget;

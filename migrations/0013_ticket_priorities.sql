@@ -16,41 +16,28 @@ create table vicket.ticket_priorities (
 create unique index ticket_priorities_name_unique on vicket.ticket_priorities (org_id, name) where deleted_at is null;
 create unique index ticket_priorities_one_default on vicket.ticket_priorities (org_id) where is_default;
 
-alter table vicket.ticket_priorities enable row level security;
-alter table vicket.ticket_priorities force row level security;
+alter table vicket.ticket_priorities enable row level security, force row level security;
 
-create policy agent_select on vicket.ticket_priorities
-  for select to vicket_agent
+create policy agent_select on vicket.ticket_priorities for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('priority:read')) or (select ctx.may('priority:edit')) or (select ctx.may('ticket:read')))
   );
-create policy agent_insert on vicket.ticket_priorities
-  for insert to vicket_agent
+create policy agent_insert on vicket.ticket_priorities for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-create policy agent_update on vicket.ticket_priorities
-  for update to vicket_agent
+create policy agent_update on vicket.ticket_priorities for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-create policy operator_all on vicket.ticket_priorities
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.ticket_priorities
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.ticket_priorities
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.ticket_priorities
-  for update to vicket_definer
+create policy operator_all on vicket.ticket_priorities for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.ticket_priorities for select to vicket_definer using (true);
+create policy definer_insert on vicket.ticket_priorities for insert to vicket_definer with check (true);
+create policy definer_update on vicket.ticket_priorities for update to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-create policy definer_delete on vicket.ticket_priorities
-  for delete to vicket_definer
+create policy definer_delete on vicket.ticket_priorities for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-create policy definer_delete_marked on vicket.ticket_priorities
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.ticket_priorities for delete to vicket_definer
   using (deleted_at is not null and session_user = 'vicket_worker');
 
 grant select (org_id, id, name, position, is_default, created_at, deleted_at),
@@ -68,8 +55,6 @@ comment on column vicket.ticket_priorities.deleted_at is
   'Set while its many tickets move to the default; its name is free.';
 comment on policy agent_select on vicket.ticket_priorities is
   'priority:read; and who reads tickets reads what their priority is called.';
-comment on policy agent_insert on vicket.ticket_priorities is 'priority:edit.';
-comment on policy agent_update on vicket.ticket_priorities is 'priority:edit.';
 comment on policy operator_all on vicket.ticket_priorities is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.ticket_priorities is
   'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';

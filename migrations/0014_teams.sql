@@ -38,54 +38,35 @@ create table vicket.team_sites (
 create index team_sites_site on vicket.team_sites (org_id, site_id);
 create statistics vicket.team_sites_tenant (dependencies, ndistinct) on org_id, site_id from vicket.team_sites;
 
-alter table vicket.teams enable row level security;
-alter table vicket.teams force row level security;
-alter table vicket.team_members enable row level security;
-alter table vicket.team_members force row level security;
-alter table vicket.team_sites enable row level security;
-alter table vicket.team_sites force row level security;
+alter table vicket.teams enable row level security, force row level security;
+alter table vicket.team_members enable row level security, force row level security;
+alter table vicket.team_sites enable row level security, force row level security;
 
-create policy agent_select on vicket.teams
-  for select to vicket_agent
+create policy agent_select on vicket.teams for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.teams
-  for insert to vicket_agent
+create policy agent_insert on vicket.teams for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy agent_update on vicket.teams
-  for update to vicket_agent
+create policy agent_update on vicket.teams for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy definer_select on vicket.teams
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.teams
-  for delete to vicket_definer
+create policy definer_select on vicket.teams for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.teams for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
 
-create policy agent_select on vicket.team_members
-  for select to vicket_agent
+create policy agent_select on vicket.team_members for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.team_members
-  for insert to vicket_agent
+create policy agent_insert on vicket.team_members for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy definer_select on vicket.team_members
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.team_members
-  for delete to vicket_definer
+create policy definer_select on vicket.team_members for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.team_members for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
 
-create policy agent_select on vicket.team_sites
-  for select to vicket_agent
+create policy agent_select on vicket.team_sites for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.team_sites
-  for insert to vicket_agent
+create policy agent_insert on vicket.team_sites for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-create policy definer_select on vicket.team_sites
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.team_sites
-  for delete to vicket_definer
+create policy definer_select on vicket.team_sites for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.team_sites for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
 
 grant select (org_id, id, name, created_at), insert (name), update (name) on vicket.teams to vicket_agent;
@@ -101,16 +82,12 @@ comment on table vicket.teams is 'Groups of members that take care of some sites
 comment on table vicket.team_members is 'Who is in a team; goes with the membership.';
 comment on table vicket.team_sites is 'Whose tickets a team sees.';
 comment on policy agent_select on vicket.teams is 'Members see the teams.';
-comment on policy agent_insert on vicket.teams is 'team:edit.';
-comment on policy agent_update on vicket.teams is 'team:edit.';
 comment on policy definer_select on vicket.teams is 'ctx.remove.';
 comment on policy definer_delete on vicket.teams is 'ctx.remove: team:edit.';
 comment on policy agent_select on vicket.team_members is 'Members see the teams.';
-comment on policy agent_insert on vicket.team_members is 'team:edit.';
 comment on policy definer_select on vicket.team_members is 'ctx.remove.';
 comment on policy definer_delete on vicket.team_members is 'ctx.remove: team:edit.';
 comment on policy agent_select on vicket.team_sites is 'Members see the teams.';
-comment on policy agent_insert on vicket.team_sites is 'team:edit.';
 comment on policy definer_select on vicket.team_sites is 'ctx.remove.';
 comment on policy definer_delete on vicket.team_sites is 'ctx.remove: team:edit.';
 
@@ -134,10 +111,10 @@ begin
     join vicket.team_sites s on s.org_id = m.org_id and s.team_id = m.team_id
     where m.org_id = ctx.org_id() and m.user_id = ctx.actor_user_id();
 end $$;
-comment on function ctx.sees_all_sites() is
+comment on function ctx.sees_all_sites is
   'Whether whoever acts sees the tickets of every site: an owner, an admin, a member of no team, a command.';
-comment on function ctx.team_site_ids() is 'The sites of the teams of whoever acts.';
-grant execute on function ctx.sees_all_sites(), ctx.team_site_ids() to vicket_agent, vicket_definer;
+comment on function ctx.team_site_ids is 'The sites of the teams of whoever acts.';
+grant execute on function ctx.sees_all_sites, ctx.team_site_ids to vicket_agent, vicket_definer;
 
 create trigger changes_take_turns before insert or update or delete on vicket.teams
   for each statement execute function vicket.changes_take_turns();

@@ -113,15 +113,10 @@ create index ticket_events_in_order on vicket.ticket_events (org_id, ticket_id, 
 create index ticket_events_recent on vicket.ticket_events (org_id, at desc);
 create statistics vicket.ticket_events_tenant (dependencies, ndistinct) on org_id, site_id from vicket.ticket_events;
 
-alter table vicket.tickets enable row level security;
-alter table vicket.tickets force row level security;
-alter table vicket.ticket_tokens enable row level security;
-alter table vicket.ticket_tokens force row level security;
-alter table vicket.submissions enable row level security;
-alter table vicket.submissions force row level security;
-alter table vicket.ticket_events enable row level security;
-alter table vicket.ticket_events force row level security;
-reset role;
+alter table vicket.tickets enable row level security, force row level security;
+alter table vicket.ticket_tokens enable row level security, force row level security;
+alter table vicket.submissions enable row level security, force row level security;
+alter table vicket.ticket_events enable row level security, force row level security;
 
 set local role vicket_definer;
 create function ctx.ticket_id() returns uuid
@@ -152,38 +147,28 @@ begin
         and s.created_at > now() - interval '24 hours'
     );
 end $$;
-comment on function ctx.ticket_id() is
+comment on function ctx.ticket_id is
   'The ticket that the token in the context opens; NULL when it opens none of the key''s site. Definer: no request may read digests.';
-comment on function ctx.may_issue_token(uuid) is
+comment on function ctx.may_issue_token is
   'Whether this transaction may issue a token for the ticket: a new one, or its own repeated. Definer: no request may read digests.';
-grant execute on function ctx.ticket_id(), ctx.may_issue_token(uuid) to vicket_widget;
-reset role;
+grant execute on function ctx.ticket_id, ctx.may_issue_token to vicket_widget;
 
 set local role vicket_owner;
-create policy widget_insert on vicket.tickets
-  for insert to vicket_widget
+create policy widget_insert on vicket.tickets for insert to vicket_widget
   with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
-create policy widget_select on vicket.tickets
-  for select to vicket_widget
-  using (
-    org_id = (select ctx.org_id())
-    and site_id = (select ctx.site_id())
-    and id = (select ctx.ticket_id())
-  );
-create policy widget_all_sealed on vicket.tickets
-  as restrictive for all to vicket_widget
+create policy widget_select on vicket.tickets for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and id = (select ctx.ticket_id()));
+create policy widget_all_sealed on vicket.tickets as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy agent_select on vicket.tickets
-  for select to vicket_agent
+create policy agent_select on vicket.tickets for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')) or (select ctx.may('ticket:assign'))
       or (select ctx.may('ticket:delete')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy agent_update on vicket.tickets
-  for update to vicket_agent
+create policy agent_update on vicket.tickets for update to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')))
@@ -194,71 +179,45 @@ create policy agent_update on vicket.tickets
     and ((select ctx.may('ticket:write')) or (select ctx.may('ticket:assign')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy operator_all on vicket.tickets
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.tickets
-  for select to vicket_definer
-  using (true);
-create policy definer_update on vicket.tickets
-  for update to vicket_definer
-  using (true)
-  with check (true);
-create policy definer_delete on vicket.tickets
-  for delete to vicket_definer
+create policy operator_all on vicket.tickets for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.tickets for select to vicket_definer using (true);
+create policy definer_update on vicket.tickets for update to vicket_definer using (true) with check (true);
+create policy definer_delete on vicket.tickets for delete to vicket_definer
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('ticket:delete'))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy definer_delete_marked on vicket.tickets
-  for delete to vicket_definer
+create policy definer_delete_marked on vicket.tickets for delete to vicket_definer
   using (session_user = 'vicket_worker');
 
-create policy widget_insert on vicket.ticket_tokens
-  for insert to vicket_widget
-  with check (
-    org_id = (select ctx.org_id())
-    and site_id = (select ctx.site_id())
-    and ctx.may_issue_token(ticket_id)
-  );
-create policy widget_all_sealed on vicket.ticket_tokens
-  as restrictive for all to vicket_widget
+create policy widget_insert on vicket.ticket_tokens for insert to vicket_widget
+  with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and ctx.may_issue_token(ticket_id));
+create policy widget_all_sealed on vicket.ticket_tokens as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_select on vicket.ticket_tokens
-  for select to vicket_definer
+create policy definer_select on vicket.ticket_tokens for select to vicket_definer
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 
-create policy definer_select on vicket.submissions
-  for select to vicket_definer
+create policy definer_select on vicket.submissions for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_insert on vicket.submissions
-  for insert to vicket_definer
+create policy definer_insert on vicket.submissions for insert to vicket_definer
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_update on vicket.submissions
-  for update to vicket_definer
+create policy definer_update on vicket.submissions for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy definer_delete on vicket.submissions
-  for delete to vicket_definer
-  using (session_user = 'vicket_worker');
+create policy definer_delete on vicket.submissions for delete to vicket_definer using (session_user = 'vicket_worker');
 
-create policy agent_select on vicket.ticket_events
-  for select to vicket_agent
+create policy agent_select on vicket.ticket_events for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy operator_all on vicket.ticket_events
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_insert on vicket.ticket_events
-  for insert to vicket_definer
-  with check (true);
+create policy operator_all on vicket.ticket_events for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_insert on vicket.ticket_events for insert to vicket_definer with check (true);
 
 grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name, subject)
   on vicket.tickets to vicket_widget;
@@ -348,7 +307,6 @@ begin
   new.updated_at := now();
   return new;
 end $$;
-reset role;
 
 set local role vicket_definer;
 -- The next number of the site, without waiting for a submission that has not committed: its number is taken by a lock
@@ -425,17 +383,6 @@ begin
   return null;
 end $$;
 
--- A number that was given is not given again.
-create function vicket.ticket_gone() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  update vicket.sites s
-    set last_number = gone.number
-    from (select g.org_id, g.site_id, max(g.number) as number from gone_rows g group by 1, 2) gone
-    where s.org_id = gone.org_id and s.id = gone.site_id and s.last_number < gone.number;
-  return null;
-end $$;
-
 -- Claims an Idempotency-Key for one submission. Answers 'new' (go on, with these ids), 'repeat' (with the ids of
 -- then), 'conflict' (the key was used for another request), or 'no_ticket' when there is none to answer. A claim that
 -- races another waits for it. No id is taken from the caller, and the site is the key's: a claim can name no ticket
@@ -482,21 +429,30 @@ begin
   claim_submission.message_id := kept.message_id;
 end $$;
 
-comment on function vicket.ticket_numbered() is
-  'Trigger: numbers a ticket within its site. Definer: no request may read all of a site''s numbers.';
-comment on function vicket.ticket_status_kept() is
-  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read an org''s names.';
-comment on function vicket.ticket_changed() is
+comment on function vicket.ticket_numbered is
+  'Trigger: numbers a ticket within its site. Definer: customers may not read there.';
+comment on function vicket.ticket_status_kept is
+  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read there.';
+comment on function vicket.ticket_changed is
   'Trigger: notes changes of a ticket in its timeline. Definer: no request may write there.';
-comment on function vicket.ticket_gone() is 'Trigger: no number is given again. Definer: no request may write there.';
-comment on function ctx.claim_submission(text, bytea, bytea) is
+comment on function ctx.claim_submission is
   'Claims an Idempotency-Key: new, repeat (with the ids of then), conflict or no_ticket. Definer: no request may read digests.';
-grant execute on function vicket.ticket_numbered(), vicket.ticket_status_kept(), vicket.ticket_changed(), vicket.ticket_gone()
-  to vicket_owner;
-grant execute on function ctx.claim_submission(text, bytea, bytea) to vicket_widget;
-reset role;
+grant execute on function vicket.ticket_numbered, vicket.ticket_status_kept, vicket.ticket_changed to vicket_owner;
+grant execute on function ctx.claim_submission to vicket_widget;
 
 set local role vicket_owner;
+-- A number that was given is not given again. Tickets are deleted by vicket_definer's functions, with whose rights this
+-- runs; or with their site, and then there is nothing to keep.
+create function vicket.ticket_gone() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update vicket.sites s
+    set last_number = gone.number
+    from (select g.org_id, g.site_id, max(g.number) as number from gone_rows g group by 1, 2) gone
+    where s.org_id = gone.org_id and s.id = gone.site_id and s.last_number < gone.number;
+  return null;
+end $$;
+
 create trigger ticket_numbered before insert on vicket.tickets
   for each row when (new.number is null) execute function vicket.ticket_numbered();
 create trigger status_kept before insert or update of status, status_id, priority_id on vicket.tickets

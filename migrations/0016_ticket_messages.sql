@@ -25,11 +25,9 @@ create table vicket.ticket_messages (
 create index ticket_messages_in_order on vicket.ticket_messages (org_id, ticket_id, created_at, id);
 create statistics vicket.ticket_messages_tenant (dependencies, ndistinct) on org_id, site_id from vicket.ticket_messages;
 
-alter table vicket.ticket_messages enable row level security;
-alter table vicket.ticket_messages force row level security;
+alter table vicket.ticket_messages enable row level security, force row level security;
 
-create policy widget_insert on vicket.ticket_messages
-  for insert to vicket_widget
+create policy widget_insert on vicket.ticket_messages for insert to vicket_widget
   with check (
     org_id = (select ctx.org_id())
     and site_id = (select ctx.site_id())
@@ -37,40 +35,32 @@ create policy widget_insert on vicket.ticket_messages
     and author = 'customer'
     and not internal
   );
-create policy widget_select on vicket.ticket_messages
-  for select to vicket_widget
+create policy widget_select on vicket.ticket_messages for select to vicket_widget
   using (
     org_id = (select ctx.org_id())
     and site_id = (select ctx.site_id())
     and ticket_id = (select ctx.ticket_id())
     and not internal
   );
-create policy widget_all_sealed on vicket.ticket_messages
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.ticket_messages as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy agent_select on vicket.ticket_messages
-  for select to vicket_agent
+create policy agent_select on vicket.ticket_messages for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy agent_insert on vicket.ticket_messages
-  for insert to vicket_agent
+create policy agent_insert on vicket.ticket_messages for insert to vicket_agent
   with check (
     org_id = (select ctx.org_id())
     and (select ctx.may('ticket:write'))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
     and author = 'agent'
   );
-create policy operator_all on vicket.ticket_messages
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.ticket_messages
-  for select to vicket_definer
-  using (true);
+create policy operator_all on vicket.ticket_messages for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.ticket_messages for select to vicket_definer using (true);
 
 grant select (org_id, site_id, id, ticket_id, author, author_name, body, created_at), insert (id, ticket_id, author_name, body)
   on vicket.ticket_messages to vicket_widget;
@@ -98,7 +88,6 @@ comment on policy agent_insert on vicket.ticket_messages is 'ticket:write, as an
 comment on policy operator_all on vicket.ticket_messages is 'Administration commands, after admin.enter_org.';
 comment on policy definer_select on vicket.ticket_messages is
   'Not narrowed: attachment_added tells notes from answers, whoever writes.';
-reset role;
 
 set local role vicket_definer;
 -- A customer's reply reopens a resolved ticket and is refused by a closed one. The ticket that the same transaction
@@ -142,12 +131,11 @@ begin
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
   return new;
 end $$;
-comment on function vicket.customer_replied() is
-  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: customers may change no ticket.';
-comment on function vicket.agent_answered() is
-  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request may read users.';
-grant execute on function vicket.customer_replied(), vicket.agent_answered() to vicket_owner;
-reset role;
+comment on function vicket.customer_replied is
+  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: no request may write there.';
+comment on function vicket.agent_answered is
+  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request may write there.';
+grant execute on function vicket.customer_replied, vicket.agent_answered to vicket_owner;
 
 set local role vicket_owner;
 create trigger customer_replied after insert on vicket.ticket_messages

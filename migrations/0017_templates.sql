@@ -95,18 +95,12 @@ create table vicket.ticket_answers (
 create index ticket_answers_of_ticket on vicket.ticket_answers (org_id, ticket_id, position);
 create statistics vicket.ticket_answers_tenant (dependencies, ndistinct) on org_id, site_id from vicket.ticket_answers;
 
-alter table vicket.templates enable row level security;
-alter table vicket.templates force row level security;
-alter table vicket.template_sites enable row level security;
-alter table vicket.template_sites force row level security;
-alter table vicket.template_questions enable row level security;
-alter table vicket.template_questions force row level security;
-alter table vicket.template_options enable row level security;
-alter table vicket.template_options force row level security;
-alter table vicket.template_thresholds enable row level security;
-alter table vicket.template_thresholds force row level security;
-alter table vicket.ticket_answers enable row level security;
-alter table vicket.ticket_answers force row level security;
+alter table vicket.templates enable row level security, force row level security;
+alter table vicket.template_sites enable row level security, force row level security;
+alter table vicket.template_questions enable row level security, force row level security;
+alter table vicket.template_options enable row level security, force row level security;
+alter table vicket.template_thresholds enable row level security, force row level security;
+alter table vicket.ticket_answers enable row level security, force row level security;
 
 -- The forms that the site of the context offers. Runs as whoever asks, and reads what the policies of template_sites
 -- show.
@@ -115,130 +109,89 @@ create function ctx.template_ids() returns setof uuid
 begin
   return query select s.template_id from vicket.template_sites s where s.site_id = ctx.site_id();
 end $$;
-comment on function ctx.template_ids() is 'The ticket forms that the site of the context offers.';
-grant execute on function ctx.template_ids() to vicket_widget;
+comment on function ctx.template_ids is 'The ticket forms that the site of the context offers.';
+grant execute on function ctx.template_ids to vicket_widget;
 
-create policy widget_select on vicket.template_sites
-  for select to vicket_widget
+create policy widget_select on vicket.template_sites for select to vicket_widget
   using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
-create policy widget_all_sealed on vicket.template_sites
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.template_sites as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy widget_select on vicket.templates
-  for select to vicket_widget
+create policy widget_select on vicket.templates for select to vicket_widget
   using (org_id = (select ctx.org_id()) and id = any (array(select ctx.template_ids())));
-create policy widget_all_sealed on vicket.templates
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.templates as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and id = any (array(select ctx.template_ids())))
   with check (org_id = (select ctx.org_by_key()) and id = any (array(select ctx.template_ids())));
-create policy widget_select on vicket.template_questions
-  for select to vicket_widget
+create policy widget_select on vicket.template_questions for select to vicket_widget
   using (org_id = (select ctx.org_id()) and template_id = any (array(select ctx.template_ids())));
-create policy widget_all_sealed on vicket.template_questions
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.template_questions as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())))
   with check (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())));
-create policy widget_select on vicket.template_options
-  for select to vicket_widget
+create policy widget_select on vicket.template_options for select to vicket_widget
   using (org_id = (select ctx.org_id()) and template_id = any (array(select ctx.template_ids())));
-create policy widget_all_sealed on vicket.template_options
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.template_options as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())))
   with check (org_id = (select ctx.org_by_key()) and template_id = any (array(select ctx.template_ids())));
 
-create policy agent_select on vicket.templates
-  for select to vicket_agent
+create policy agent_select on vicket.templates for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.templates
-  for insert to vicket_agent
+create policy agent_insert on vicket.templates for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy agent_update on vicket.templates
-  for update to vicket_agent
+create policy agent_update on vicket.templates for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy agent_select on vicket.template_sites
-  for select to vicket_agent
+create policy agent_select on vicket.template_sites for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.template_sites
-  for insert to vicket_agent
+create policy agent_insert on vicket.template_sites for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy agent_select on vicket.template_questions
-  for select to vicket_agent
+create policy agent_select on vicket.template_questions for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.template_questions
-  for insert to vicket_agent
+create policy agent_insert on vicket.template_questions for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy agent_select on vicket.template_options
-  for select to vicket_agent
+create policy agent_select on vicket.template_options for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.template_options
-  for insert to vicket_agent
+create policy agent_insert on vicket.template_options for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy agent_select on vicket.template_thresholds
-  for select to vicket_agent
+create policy agent_select on vicket.template_thresholds for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy agent_insert on vicket.template_thresholds
-  for insert to vicket_agent
+create policy agent_insert on vicket.template_thresholds for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy agent_select on vicket.ticket_answers
-  for select to vicket_agent
+create policy agent_select on vicket.ticket_answers for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
 
-create policy operator_all on vicket.templates
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy operator_all on vicket.template_sites
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy operator_all on vicket.template_questions
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy operator_all on vicket.template_options
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy operator_all on vicket.template_thresholds
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
+create policy operator_all on vicket.templates for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy operator_all on vicket.template_sites for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy operator_all on vicket.template_questions for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy operator_all on vicket.template_options for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy operator_all on vicket.template_thresholds for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
 
-create policy definer_select on vicket.templates
-  for select to vicket_definer
-  using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.templates
-  for delete to vicket_definer
+create policy definer_select on vicket.templates for select to vicket_definer using (org_id = (select ctx.org_id()));
+create policy definer_delete on vicket.templates for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy definer_select on vicket.template_sites
-  for select to vicket_definer
+create policy definer_select on vicket.template_sites for select to vicket_definer
   using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.template_sites
-  for delete to vicket_definer
+create policy definer_delete on vicket.template_sites for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy definer_select on vicket.template_questions
-  for select to vicket_definer
+create policy definer_select on vicket.template_questions for select to vicket_definer
   using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.template_questions
-  for delete to vicket_definer
+create policy definer_delete on vicket.template_questions for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy definer_select on vicket.template_options
-  for select to vicket_definer
+create policy definer_select on vicket.template_options for select to vicket_definer
   using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.template_thresholds
-  for select to vicket_definer
+create policy definer_select on vicket.template_thresholds for select to vicket_definer
   using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.template_thresholds
-  for delete to vicket_definer
+create policy definer_delete on vicket.template_thresholds for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-create policy definer_insert on vicket.ticket_answers
-  for insert to vicket_definer
+create policy definer_insert on vicket.ticket_answers for insert to vicket_definer
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 
 grant select (org_id, id, name, description) on vicket.templates to vicket_widget;
@@ -284,16 +237,10 @@ comment on policy widget_all_sealed on vicket.template_questions is
 comment on policy widget_all_sealed on vicket.template_options is
   'Even an injected statement stays with the key in the context.';
 comment on policy agent_select on vicket.templates is 'Members see the forms.';
-comment on policy agent_insert on vicket.templates is 'template:edit.';
-comment on policy agent_update on vicket.templates is 'template:edit.';
 comment on policy agent_select on vicket.template_sites is 'Members see the forms.';
-comment on policy agent_insert on vicket.template_sites is 'template:edit.';
 comment on policy agent_select on vicket.template_questions is 'Members see the forms, points too.';
-comment on policy agent_insert on vicket.template_questions is 'template:edit.';
 comment on policy agent_select on vicket.template_options is 'Members see the forms, points too.';
-comment on policy agent_insert on vicket.template_options is 'template:edit.';
 comment on policy agent_select on vicket.template_thresholds is 'Members see the forms.';
-comment on policy agent_insert on vicket.template_thresholds is 'template:edit.';
 comment on policy agent_select on vicket.ticket_answers is 'ticket:read; within one''s teams.';
 comment on policy operator_all on vicket.templates is 'Administration commands, after admin.enter_org.';
 comment on policy operator_all on vicket.template_sites is 'Administration commands, after admin.enter_org.';
@@ -346,14 +293,11 @@ create function ctx.priority_reached(p_org_id uuid, p_template_id uuid, p_score 
   order by h.points desc
   limit 1
 $$;
-comment on function ctx.scored_answers(uuid, uuid, jsonb) is
-  'What answers to a form are worth, line by line. Runs as its caller.';
-comment on function ctx.priority_reached(uuid, uuid, integer) is
+comment on function ctx.scored_answers is 'What answers to a form are worth, line by line. Runs as its caller.';
+comment on function ctx.priority_reached is
   'The priority of the highest threshold that a score reaches. Runs as its caller.';
-grant execute on function ctx.scored_answers(uuid, uuid, jsonb), ctx.priority_reached(uuid, uuid, integer)
-  to vicket_agent, vicket_definer;
+grant execute on function ctx.scored_answers, ctx.priority_reached to vicket_agent, vicket_definer;
 -- Not granted: anything to vicket_widget, which reads no points.
-reset role;
 
 set local role vicket_definer;
 -- Stores the answers of the ticket that this very transaction submitted, with their points, and sets its score and
@@ -394,45 +338,29 @@ begin
   return 'scored';
 end $$;
 
--- A form that changes is a new answer of GET /support/v1/templates on the sites of its org. Once a statement, for
--- many rows.
-create function vicket.templates_changed() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  perform from vicket.sites s
-    where s.org_id in (select c.org_id from changed c)
-    order by s.id
-    for no key update;
-  update vicket.sites s
-    set content_version = s.content_version + 1
-    where s.org_id in (select c.org_id from changed c);
-  return null;
-end $$;
-comment on function ctx.score_ticket(uuid, uuid, jsonb) is
-  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may read no points.';
-comment on function vicket.templates_changed() is
-  'Trigger: readers of the sites of an org see another form. Definer: no request may write there.';
-grant execute on function ctx.score_ticket(uuid, uuid, jsonb) to vicket_widget;
-grant execute on function vicket.templates_changed() to vicket_owner;
-reset role;
+comment on function ctx.score_ticket is
+  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may not read there.';
+grant execute on function ctx.score_ticket to vicket_widget;
 
 set local role vicket_owner;
+-- A form that changes is a new answer of GET /support/v1/templates on the sites of its org. Once a statement, for many
+-- rows.
 create trigger changed_on_insert after insert on vicket.template_sites
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.template_sites
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_update after update on vicket.templates
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.templates
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_questions
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.template_questions
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_options
-  referencing new table as changed for each statement execute function vicket.templates_changed();
+  referencing new table as changed for each statement execute function vicket.content_changed();
 create trigger changed_on_delete after delete on vicket.template_options
-  referencing old table as changed for each statement execute function vicket.templates_changed();
+  referencing old table as changed for each statement execute function vicket.content_changed();
 
 create trigger changes_take_turns before insert or update or delete on vicket.templates
   for each statement execute function vicket.changes_take_turns();

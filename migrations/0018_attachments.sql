@@ -50,22 +50,18 @@ create table vicket.object_removals (
 create index object_removals_due on vicket.object_removals (due_at);
 create statistics vicket.object_removals_tenant (dependencies, ndistinct) on org_id, site_id from vicket.object_removals;
 
-alter table vicket.attachments enable row level security;
-alter table vicket.attachments force row level security;
-alter table vicket.object_removals enable row level security;
-alter table vicket.object_removals force row level security;
+alter table vicket.attachments enable row level security, force row level security;
+alter table vicket.object_removals enable row level security, force row level security;
 
 -- A subquery on messages shows what the policies of messages show: no internal note, no other ticket.
-create policy widget_select on vicket.attachments
-  for select to vicket_widget
+create policy widget_select on vicket.attachments for select to vicket_widget
   using (
     org_id = (select ctx.org_id())
     and site_id = (select ctx.site_id())
     and ticket_id = (select ctx.ticket_id())
     and message_id in (select m.id from vicket.ticket_messages m)
   );
-create policy widget_insert on vicket.attachments
-  for insert to vicket_widget
+create policy widget_insert on vicket.attachments for insert to vicket_widget
   with check (
     org_id = (select ctx.org_id())
     and site_id = (select ctx.site_id())
@@ -75,19 +71,16 @@ create policy widget_insert on vicket.attachments
       where m.author = 'customer' and m.created_at > now() - interval '1 hour'
     )
   );
-create policy widget_all_sealed on vicket.attachments
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.attachments as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy agent_select on vicket.attachments
-  for select to vicket_agent
+create policy agent_select on vicket.attachments for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy agent_insert on vicket.attachments
-  for insert to vicket_agent
+create policy agent_insert on vicket.attachments for insert to vicket_agent
   with check (
     org_id = (select ctx.org_id())
     and (select ctx.may('ticket:write'))
@@ -98,36 +91,29 @@ create policy agent_insert on vicket.attachments
         and m.author_id = (select ctx.actor_user_id())
     )
   );
-create policy definer_select on vicket.attachments
-  for select to vicket_definer
+create policy definer_select on vicket.attachments for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
 
-create policy widget_insert on vicket.object_removals
-  for insert to vicket_widget
+create policy widget_insert on vicket.object_removals for insert to vicket_widget
   with check (
     org_id = (select ctx.org_id())
     and site_id = (select ctx.site_id())
     and (select ctx.ticket_id()) is not null
   );
-create policy widget_all_sealed on vicket.object_removals
-  as restrictive for all to vicket_widget
+create policy widget_all_sealed on vicket.object_removals as restrictive for all to vicket_widget
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
-create policy agent_insert on vicket.object_removals
-  for insert to vicket_agent
+create policy agent_insert on vicket.object_removals for insert to vicket_agent
   with check (
     org_id = (select ctx.org_id())
     and (select ctx.may('ticket:write'))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-create policy definer_select on vicket.object_removals
-  for select to vicket_definer
+create policy definer_select on vicket.object_removals for select to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
-create policy definer_insert on vicket.object_removals
-  for insert to vicket_definer
+create policy definer_insert on vicket.object_removals for insert to vicket_definer
   with check (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.object_removals
-  for delete to vicket_definer
+create policy definer_delete on vicket.object_removals for delete to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
 
 grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key, created_at),
@@ -182,7 +168,6 @@ begin
     on conflict do nothing;
   return null;
 end $$;
-reset role;
 
 set local role vicket_definer;
 -- After the policies have admitted the row. The ticket is locked, so that two uploads at once count each other.
@@ -241,15 +226,14 @@ begin
     where r.org_id = split_part(k.object_key, '/', 1)::uuid and r.site_id = split_part(k.object_key, '/', 2)::uuid
       and r.object_key = k.object_key and r.due_at <= now();
 end $$;
-comment on function vicket.attachment_added() is
+comment on function vicket.attachment_added is
   'Trigger: a closed ticket takes files on notes only; 10 files a message, 100 MiB a ticket; an object must be reserved. Definer: no request may write there.';
-comment on function worker.objects_due(integer) is
+comment on function worker.objects_due is
   'Keys of objects to remove from the store. Definer: the worker reads no table.';
-comment on function worker.objects_removed(text[]) is
+comment on function worker.objects_removed is
   'Objects that are gone from the store. Definer: the worker reads no table.';
-grant execute on function vicket.attachment_added() to vicket_owner;
-grant execute on function worker.objects_due(integer), worker.objects_removed(text[]) to vicket_worker;
-reset role;
+grant execute on function vicket.attachment_added to vicket_owner;
+grant execute on function worker.objects_due, worker.objects_removed to vicket_worker;
 
 set local role vicket_owner;
 create trigger attachment_added after insert on vicket.attachments

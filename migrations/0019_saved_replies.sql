@@ -1,5 +1,4 @@
--- saved_replies: texts that agents put into an answer, instead of writing them once more. Of the org, for everybody
--- who answers.
+-- saved_replies: texts that agents put into an answer instead of writing them once more. Of the org, for who answers.
 set local role vicket_owner;
 
 create table vicket.saved_replies (
@@ -17,28 +16,20 @@ create table vicket.saved_replies (
   constraint saved_replies_body_length check (char_length(body) between 1 and 20000 and body ~ '\S')
 );
 
-alter table vicket.saved_replies enable row level security;
-alter table vicket.saved_replies force row level security;
+alter table vicket.saved_replies enable row level security, force row level security;
 
-create policy agent_select on vicket.saved_replies
-  for select to vicket_agent
+create policy agent_select on vicket.saved_replies for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_insert on vicket.saved_replies
-  for insert to vicket_agent
+create policy agent_insert on vicket.saved_replies for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy agent_update on vicket.saved_replies
-  for update to vicket_agent
+create policy agent_update on vicket.saved_replies for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-create policy operator_all on vicket.saved_replies
-  for all to vicket_operator
-  using (org_id = (select ctx.org_id()))
-  with check (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.saved_replies
-  for select to vicket_definer
+create policy operator_all on vicket.saved_replies for all to vicket_operator
+  using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.saved_replies for select to vicket_definer
   using (org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.saved_replies
-  for delete to vicket_definer
+create policy definer_delete on vicket.saved_replies for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name, body)
@@ -48,13 +39,9 @@ grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
 -- Not granted: who and when; DELETE to requests (ctx.remove); anything to vicket_widget.
 
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
-comment on column vicket.saved_replies.body is
-  'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
-comment on column vicket.saved_replies.updated_by is
-  'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
+comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in on use.';
+comment on column vicket.saved_replies.updated_by is 'Who changed it last (ctx.actor_name); by trigger, as updated_at.';
 comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
-comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
-comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
 comment on policy operator_all on vicket.saved_replies is 'vicket person erase.';
 comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
 comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';

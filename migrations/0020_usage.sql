@@ -17,24 +17,15 @@ create table vicket.missed_searches (
 create index missed_searches_day on vicket.missed_searches (day);
 create statistics vicket.missed_searches_tenant (dependencies, ndistinct) on org_id, site_id from vicket.missed_searches;
 
-alter table vicket.missed_searches enable row level security;
-alter table vicket.missed_searches force row level security;
+alter table vicket.missed_searches enable row level security, force row level security;
 
-create policy agent_select on vicket.missed_searches
-  for select to vicket_agent
+create policy agent_select on vicket.missed_searches for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('article:read')));
-create policy definer_select on vicket.missed_searches
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.missed_searches
-  for insert to vicket_definer
-  with check (true);
-create policy definer_update on vicket.missed_searches
-  for update to vicket_definer
-  using (session_user = 'vicket_worker')
-  with check (session_user = 'vicket_worker');
-create policy definer_delete on vicket.missed_searches
-  for delete to vicket_definer
+create policy definer_select on vicket.missed_searches for select to vicket_definer using (true);
+create policy definer_insert on vicket.missed_searches for insert to vicket_definer with check (true);
+create policy definer_update on vicket.missed_searches for update to vicket_definer
+  using (session_user = 'vicket_worker') with check (session_user = 'vicket_worker');
+create policy definer_delete on vicket.missed_searches for delete to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()) and (select ctx.may('site:delete')));
 
 grant select (org_id, site_id, day, search, times) on vicket.missed_searches to vicket_agent;
@@ -47,7 +38,6 @@ comment on table vicket.missed_searches is
   'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
 comment on column vicket.missed_searches.day is 'In UTC.';
 comment on column vicket.missed_searches.search is 'In lower case, white space made one; its first 100 characters.';
-comment on policy agent_select on vicket.missed_searches is 'article:read.';
 comment on policy definer_select on vicket.missed_searches is
   'Not narrowed: worker.add_missed_searches counts for many orgs at once.';
 comment on policy definer_insert on vicket.missed_searches is
@@ -55,7 +45,6 @@ comment on policy definer_insert on vicket.missed_searches is
 comment on policy definer_update on vicket.missed_searches is 'worker.add_missed_searches.';
 comment on policy definer_delete on vicket.missed_searches is
   'worker.add_missed_searches, worker.purge, worker.run_job; ctx.remove with their site.';
-reset role;
 
 set local role vicket_definer;
 -- Sites first, in order: whoever deletes one locks it before its rows.
@@ -130,10 +119,8 @@ begin
   get diagnostics gone = row_count;
   return of_all + gone;
 end $$;
-comment on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]) is
+comment on function worker.add_missed_searches is
   'Counts searches that found nothing; keeps 1,000 a site and day. Definer: the worker reads no table.';
-comment on function worker.purge(integer) is
-  'Deletes what has expired; returns how many. Definer: the worker reads no table.';
-grant execute on function worker.add_missed_searches(uuid[], uuid[], date[], text[], bigint[]), worker.purge(integer)
-  to vicket_worker;
+comment on function worker.purge is 'Deletes what has expired; returns how many. Definer: the worker reads no table.';
+grant execute on function worker.add_missed_searches, worker.purge to vicket_worker;
 reset role;

@@ -25,28 +25,17 @@ create table vicket.jobs (
 -- No foreign key: a job ends after its subject, and its org. An ended one is no row: the table is as short as what
 -- waits.
 
-alter table vicket.jobs enable row level security;
-alter table vicket.jobs force row level security;
+alter table vicket.jobs enable row level security, force row level security;
 
-create policy agent_select on vicket.jobs
-  for select to vicket_agent
+create policy agent_select on vicket.jobs for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
-create policy operator_select on vicket.jobs
-  for select to vicket_operator
-  using (org_id = (select ctx.org_id()));
-create policy definer_select on vicket.jobs
-  for select to vicket_definer
-  using (true);
-create policy definer_insert on vicket.jobs
-  for insert to vicket_definer
-  with check (org_id = (select ctx.org_id()));
-create policy definer_update on vicket.jobs
-  for update to vicket_definer
+create policy operator_select on vicket.jobs for select to vicket_operator using (org_id = (select ctx.org_id()));
+create policy definer_select on vicket.jobs for select to vicket_definer using (true);
+create policy definer_insert on vicket.jobs for insert to vicket_definer with check (org_id = (select ctx.org_id()));
+create policy definer_update on vicket.jobs for update to vicket_definer
   using (session_user = 'vicket_worker' or org_id = (select ctx.org_id()))
   with check (session_user = 'vicket_worker' or org_id = (select ctx.org_id()));
-create policy definer_delete on vicket.jobs
-  for delete to vicket_definer
-  using (session_user = 'vicket_worker');
+create policy definer_delete on vicket.jobs for delete to vicket_definer using (session_user = 'vicket_worker');
 
 grant select (org_id, id, kind, subject_id, actor, total, done, created_at, worked_at) on vicket.jobs to vicket_agent, vicket_operator;
 grant select, insert (kind, subject_id, actor, total), update (total, done, worked_at), delete on vicket.jobs to vicket_definer;
@@ -64,7 +53,6 @@ comment on policy definer_select on vicket.jobs is
 comment on policy definer_insert on vicket.jobs is 'ctx.remove_large, status_moved, org_gone.';
 comment on policy definer_update on vicket.jobs is 'worker.run_job, of any org; status_moved, of one.';
 comment on policy definer_delete on vicket.jobs is 'worker.run_job.';
-reset role;
 
 set local role vicket_definer;
 -- Says how many rows went: none is what a refusal looks like. p_of, p_text: what they belong to, and which of it.
@@ -114,7 +102,7 @@ end $$;
 -- A site that is marked, by at most p_most rows: first what is many. Articles before their site, in order: as
 -- worker.add_views takes them. Says how many went; none is left when it is none.
 create function worker.shrink_site(p_org_id uuid, p_site_id uuid, p_most integer) returns bigint
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   gone bigint;
 begin
@@ -277,19 +265,10 @@ begin
   return null;
 end $$;
 
--- What outlives an org is its audit log, which is then to forget whom it names.
-create function vicket.org_gone() returns trigger
-  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-begin
-  insert into vicket.jobs (kind, subject_id, actor, total)
-    select 'forget_org', old.id, 'cli', h.last_seq from vicket.audit_heads h where h.org_id = old.id;
-  return null;
-end $$;
-
 -- Of an org that is gone, p_most entries after p_done: who did it and to what, and the accounts of people who are in
 -- no other org. The first call says so in the log.
 create function worker.forget_org(p_org_id uuid, p_done bigint, p_total bigint, p_most integer) returns bigint
-  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   last constant bigint := least(p_done + p_most, p_total);
   everything constant text := int8multirange(int8range(1, p_total, '[]'))::text;
@@ -435,27 +414,32 @@ begin
     order by j.created_at;
 end $$;
 
-comment on function ctx.remove(text, uuid[], uuid, text) is
-  'Deletes rows; says how many. Definer: with DELETE a request could lock a table.';
-comment on function ctx.remove_large(text, uuid) is
+comment on function ctx.remove is 'Deletes rows; says how many. Definer: with DELETE a request could lock a table.';
+comment on function ctx.remove_large is
   'Deletes an org, site, status or priority, at once or as a job; says whether it was there. Definer: with DELETE a request could lock a table.';
-comment on function vicket.status_moved() is
+comment on function vicket.status_moved is
   'Trigger: a status of another category takes its tickets with it. Definer: no request may write there.';
-comment on function vicket.org_gone() is
-  'Trigger: the audit log of a deleted org is to forget whom it names. Definer: no request may write there.';
-comment on function worker.forget_org(uuid, bigint, bigint, integer) is
-  'Erases a batch of a deleted org''s audit log; says how many entries. Definer: the worker reads no table.';
-comment on function worker.shrink_site(uuid, uuid, integer) is
-  'Deletes a batch of what a site has; says how many. Definer: the worker reads no table.';
-comment on function worker.run_job(integer) is 'One batch of one job. Definer: the worker reads no table.';
-comment on function admin.jobs() is 'All jobs under way. Definer: commands are bound to one org.';
-grant execute on function ctx.remove(text, uuid[], uuid, text), ctx.remove_large(text, uuid) to vicket_agent, vicket_operator;
-grant execute on function vicket.status_moved(), vicket.org_gone() to vicket_owner;
-grant execute on function worker.run_job(integer) to vicket_worker;
-grant execute on function admin.jobs() to vicket_operator;
-reset role;
+comment on function worker.forget_org is
+  'Erases a batch of a deleted org''s audit log; says how many entries. For worker.run_job.';
+comment on function worker.shrink_site is 'Deletes a batch of what a site has; says how many. For worker.run_job.';
+comment on function worker.run_job is 'One batch of one job. Definer: the worker reads no table.';
+comment on function admin.jobs is 'All jobs under way. Definer: commands are bound to one org.';
+grant execute on function ctx.remove, ctx.remove_large to vicket_agent, vicket_operator;
+grant execute on function vicket.status_moved to vicket_owner;
+grant execute on function worker.run_job to vicket_worker;
+grant execute on function admin.jobs to vicket_operator;
 
 set local role vicket_owner;
+-- What outlives an org is its audit log, which is then to forget whom it names. Orgs are deleted by
+-- vicket_definer's functions, with whose rights this runs.
+create function vicket.org_gone() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into vicket.jobs (kind, subject_id, actor, total)
+    select 'forget_org', old.id, 'cli', h.last_seq from vicket.audit_heads h where h.org_id = old.id;
+  return null;
+end $$;
+
 create trigger status_moved after update of category on vicket.ticket_statuses
   for each row execute function vicket.status_moved();
 create trigger org_gone after delete on vicket.orgs

@@ -57,7 +57,7 @@ begin
     where u.id = erase_person.person and not exists (select from vicket.members m where m.user_id = u.id);
   account := found;
 end $$;
-comment on function admin.erase_person(text) is
+comment on function admin.erase_person is
   'Takes a person out of the audit log of the org, and their account when they are in no org; says how many entries there were. Definer: commands may change no entry.';
-grant execute on function admin.erase_person(text) to vicket_operator;
+grant execute on function admin.erase_person to vicket_operator;
 reset role;

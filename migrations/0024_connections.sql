@@ -37,7 +37,7 @@ begin
   end if;
   return clean;
 end $$;
-comment on function auth.session_is_clean() is
+comment on function auth.session_is_clean is
   'Whether nothing is left on this session that the next tenant would meet; what is left goes, and the session ends.';
-grant execute on function auth.session_is_clean() to vicket_gate_widget, vicket_gate_agent;
+grant execute on function auth.session_is_clean to vicket_gate_widget, vicket_gate_agent;
 reset role;

@@ -106,7 +106,7 @@ comment on function ctx.permissions_of(text) is 'What a role may do, sorted. Def
 grant execute on function ctx.permissions_of(text) to vicket_agent, vicket_operator, vicket_owner;
 
 create function ctx.session_user_id(p_token_hash bytea) returns uuid
-  language plpgsql stable parallel safe security definer
+  language plpgsql stable parallel safe
   set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -114,32 +114,26 @@ begin
     and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days');
 end $$;
 alter function ctx.session_user_id(bytea) owner to vicket_definer;
-comment on function ctx.session_user_id(bytea) is 'Whose session, until it ends. Definer: no request may read digests.';
 
 create function ctx.actor(out user_id uuid, out machine_key_id uuid, out role text,
   out permissions text[]) returns record
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
 declare
+  person uuid := ctx.session_user_id(ctx.digest('session'));
+  machine_key uuid;
   given text[];
 begin
-  actor.user_id := ctx.session_user_id(ctx.digest('session'));
-  if actor.user_id is null then
-    select k.created_by, k.id, k.permissions into actor.user_id, actor.machine_key_id, given
-      from vicket.machine_keys k
+  if person is null then
+    select k.created_by, k.id, k.permissions into person, machine_key, given from vicket.machine_keys k
       where k.key_hash = ctx.digest('machine_key') and k.org_id = ctx.org_id()
         and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
   end if;
-  actor.role := (select m.role from vicket.members m where m.org_id = ctx.org_id() and m.user_id = actor.user_id);
-  if actor.role is null then
-    actor.user_id := null;
-    actor.machine_key_id := null;
-    return;
-  end if;
-  actor.permissions := array(
-    select p from unnest(ctx.permissions_of(actor.role)) p where given is null or p = any (given));
+  select m.user_id, machine_key, m.role,
+      array(select p from unnest(ctx.permissions_of(m.role)) p where given is null or p = any (given))
+    into actor.user_id, actor.machine_key_id, actor.role, actor.permissions
+    from vicket.members m where m.org_id = ctx.org_id() and m.user_id = person;
 end $$;
 alter function ctx.actor() owner to vicket_definer;
 comment on function ctx.actor() is 'Who acts here, and what they may do now. Definer: no request may read digests.';
@@ -239,21 +233,6 @@ alter function ctx.people() owner to vicket_definer;
 comment on function ctx.people() is
   'Ids, e-mails and names of this org''s members. Definer: no request may read users.';
 grant execute on function ctx.people() to vicket_agent, vicket_operator;
-
-create function ctx.listed_origins() returns setof text
-  language plpgsql stable security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return query
-    select o.origin
-    from vicket.site_origins o
-    where o.org_id = ctx.org_by_key() and o.site_id = ctx.site_by_key();
-end $$;
-alter function ctx.listed_origins() owner to vicket_definer;
-comment on function ctx.listed_origins() is
-  'The origins of the key''s own site, for key/check. Definer: no SELECT of the widget lists them.';
-grant execute on function ctx.listed_origins() to vicket_widget;
 
 create function ctx.sees_all_sites() returns boolean
   language plpgsql stable parallel safe
@@ -469,8 +448,8 @@ begin
 end $$;
 alter function ctx.score_ticket(uuid,uuid,jsonb) owner to vicket_definer;
 comment on function ctx.score_ticket(uuid,uuid,jsonb) is
-  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may read no '
-  'points.';
+  'Stores the answers of the ticket that this transaction submitted, and its score. Definer: customers may not read '
+  'there.';
 grant execute on function ctx.score_ticket(uuid,uuid,jsonb) to vicket_widget;
 
 create function ctx.remove(p_table text, p_ids uuid[], p_of uuid default null::uuid,
@@ -711,7 +690,6 @@ alter table vicket.audit_log force row level security;
 create policy agent_select on vicket.audit_log
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('audit:read')));
-comment on policy agent_select on vicket.audit_log is 'audit:read.';
 
 create policy operator_select on vicket.audit_log
   for select to vicket_operator
@@ -1041,6 +1019,46 @@ comment on function vicket.changes_take_turns() is
   'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
 grant execute on function vicket.changes_take_turns() to vicket_owner;
 
+create function vicket.content_changed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  orgs uuid[];
+  -- NULL: all sites of the org.
+  of_sites uuid[] := array[null];
+  of_all boolean;
+begin
+  if tg_level = 'STATEMENT' then
+    orgs := array(select distinct c.org_id from changed c);
+  elsif tg_table_name = 'orgs' then
+    orgs := array[new.id];
+  elsif tg_op = 'INSERT' then
+    orgs := array[new.org_id];
+    of_sites := array[new.site_id];
+  elsif tg_op = 'DELETE' then
+    orgs := array[old.org_id];
+    of_sites := array[old.site_id];
+  else
+    -- A site that something was taken from sees a change too.
+    orgs := array[new.org_id];
+    of_sites := array[new.site_id, old.site_id];
+  end if;
+  of_all := array_position(of_sites, null) is not null;
+  perform from vicket.sites s
+    where s.org_id = any (orgs) and (of_all or s.id = any (of_sites))
+    order by s.id
+    for no key update;
+  update vicket.sites s
+    set content_version = s.content_version + 1
+    where s.org_id = any (orgs) and (of_all or s.id = any (of_sites));
+  return null;
+end $$;
+alter function vicket.content_changed() owner to vicket_definer;
+comment on function vicket.content_changed() is
+  'Trigger: readers of the row''s site, or of all its org''s, see something new. Definer: no request may write there.';
+grant execute on function vicket.content_changed() to vicket_owner;
+
 create function vicket.org_begins() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -1056,7 +1074,7 @@ end $$;
 alter function vicket.org_begins() owner to vicket_owner;
 
 create function vicket.org_gone() returns trigger
-  language plpgsql security definer
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -1064,24 +1082,7 @@ begin
     select 'forget_org', old.id, 'cli', h.last_seq from vicket.audit_heads h where h.org_id = old.id;
   return null;
 end $$;
-alter function vicket.org_gone() owner to vicket_definer;
-comment on function vicket.org_gone() is
-  'Trigger: the audit log of a deleted org is to forget whom it names. Definer: no request may write there.';
-grant execute on function vicket.org_gone() to vicket_owner;
-
-create function vicket.org_renamed() returns trigger
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform from vicket.sites s where s.org_id = new.id order by s.id for no key update;
-  update vicket.sites s set content_version = s.content_version + 1 where s.org_id = new.id;
-  return null;
-end $$;
-alter function vicket.org_renamed() owner to vicket_definer;
-comment on function vicket.org_renamed() is
-  'Trigger: readers of all sites of the org see something new. Definer: no request may write there.';
-grant execute on function vicket.org_renamed() to vicket_owner;
+alter function vicket.org_gone() owner to vicket_owner;
 
 create trigger audited after insert or update on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
@@ -1089,12 +1090,12 @@ create trigger audited_end before delete on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
 create trigger changes_take_turns before delete or update on vicket.orgs
   for each statement execute function vicket.changes_take_turns();
+create trigger content_changed after update of name on vicket.orgs
+  for each row execute function vicket.content_changed();
 create trigger org_begins after insert on vicket.orgs
   for each row execute function vicket.org_begins();
 create trigger org_gone after delete on vicket.orgs
   for each row execute function vicket.org_gone();
-create trigger org_renamed after update of name on vicket.orgs
-  for each row execute function vicket.org_renamed();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.users
@@ -1342,7 +1343,6 @@ alter table vicket.invitations force row level security;
 create policy agent_select on vicket.invitations
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('member:invite')));
-comment on policy agent_select on vicket.invitations is 'member:invite.';
 
 create policy agent_insert on vicket.invitations
   for insert to vicket_agent
@@ -1432,7 +1432,6 @@ alter table vicket.machine_keys force row level security;
 create policy agent_select on vicket.machine_keys
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('machinekey:edit')));
-comment on policy agent_select on vicket.machine_keys is 'machinekey:edit.';
 
 create policy agent_insert on vicket.machine_keys
   for insert to vicket_agent
@@ -1592,13 +1591,11 @@ comment on policy agent_select on vicket.sites is 'Members see their org''s site
 create policy agent_insert on vicket.sites
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:create')));
-comment on policy agent_insert on vicket.sites is 'site:create.';
 
 create policy agent_update on vicket.sites
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-comment on policy agent_update on vicket.sites is 'site:edit.';
 
 create policy operator_all on vicket.sites
   for all to vicket_operator
@@ -1715,6 +1712,19 @@ create statistics vicket.site_origins_tenant (ndistinct, dependencies) on org_id
 alter table vicket.site_origins enable row level security;
 alter table vicket.site_origins force row level security;
 
+create policy widget_select on vicket.site_origins
+  for select to vicket_widget
+  using (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
+comment on policy widget_select on vicket.site_origins is
+  'Of the key''s own site, so that key/check can say which part of the sent origin differs.';
+
+create policy widget_all_sealed on vicket.site_origins
+  as restrictive for all to vicket_widget
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy widget_all_sealed on vicket.site_origins is
+  'Even an injected statement stays with the key in the context.';
+
 create policy agent_select on vicket.site_origins
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
@@ -1736,13 +1746,14 @@ create policy definer_select on vicket.site_origins
   for select to vicket_definer
   using (true);
 comment on policy definer_select on vicket.site_origins is
-  'Not narrowed: auth.enter before there is a context, auth.origin_known for preflights of any site.';
+  'Not narrowed: auth.enter before there is a context, for preflights of any site too.';
 
 create policy definer_delete on vicket.site_origins
   for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
 comment on policy definer_delete on vicket.site_origins is 'ctx.remove: site:edit.';
 
+grant select (org_id, site_id, origin) on vicket.site_origins to vicket_widget;
 grant select (org_id, site_id, origin, created_at), insert (site_id, origin) on vicket.site_origins to vicket_agent;
 grant select, insert (site_id, origin) on vicket.site_origins to vicket_operator;
 grant select (org_id, site_id, origin, origin_hash), delete on vicket.site_origins to vicket_definer;
@@ -1778,7 +1789,6 @@ alter table vicket.refused_origins force row level security;
 create policy agent_select on vicket.refused_origins
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
-comment on policy agent_select on vicket.refused_origins is 'site:edit.';
 
 create policy operator_all on vicket.refused_origins
   for all to vicket_operator
@@ -1865,13 +1875,11 @@ comment on policy agent_select on vicket.site_keys is
 create policy agent_insert on vicket.site_keys
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
-comment on policy agent_insert on vicket.site_keys is 'apikey:rotate.';
 
 create policy agent_update on vicket.site_keys
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
-comment on policy agent_update on vicket.site_keys is 'apikey:rotate.';
 
 create policy operator_all on vicket.site_keys
   for all to vicket_operator
@@ -1946,19 +1954,19 @@ create policy definer_select on vicket.site_key_origins
   for select to vicket_definer
   using (true);
 comment on policy definer_select on vicket.site_key_origins is
-  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+  'Not narrowed: worker.touch_keys writes for many orgs at once.';
 
 create policy definer_insert on vicket.site_key_origins
   for insert to vicket_definer
   with check (true);
 comment on policy definer_insert on vicket.site_key_origins is
-  'Not narrowed: worker.touch_key_origins writes for many orgs at once.';
+  'Not narrowed: worker.touch_keys writes for many orgs at once.';
 
 create policy definer_update on vicket.site_key_origins
   for update to vicket_definer
   using (session_user = 'vicket_worker'::name)
   with check (session_user = 'vicket_worker'::name);
-comment on policy definer_update on vicket.site_key_origins is 'worker.touch_key_origins.';
+comment on policy definer_update on vicket.site_key_origins is 'worker.touch_keys.';
 
 grant select (org_id, site_id, key_id, origin, last_used_at) on vicket.site_key_origins to vicket_agent;
 grant select (org_id, site_id, key_id, origin, last_used_at), insert (org_id, site_id, key_id, origin, last_used_at),
@@ -2098,34 +2106,6 @@ grant select, insert (site_id, slug, title, excerpt, body_markdown, body_html, s
   updated_by) on vicket.articles to vicket_operator;
 grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity),
   delete on vicket.articles to vicket_definer;
-
-create function vicket.content_changed() returns trigger
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  org constant uuid := case when tg_op = 'DELETE' then old.org_id else new.org_id end;
-  -- A site that something was taken from sees a change too. NULL: all sites of the org.
-  of_sites constant uuid[] := case tg_op
-    when 'INSERT' then array[new.site_id]
-    when 'DELETE' then array[old.site_id]
-    else array[new.site_id, old.site_id]
-  end;
-  of_all constant boolean := array_position(of_sites, null) is not null;
-begin
-  perform from vicket.sites s
-    where s.org_id = org and (of_all or s.id = any (of_sites))
-    order by s.id
-    for no key update;
-  update vicket.sites s
-    set content_version = s.content_version + 1
-    where s.org_id = org and (of_all or s.id = any (of_sites));
-  return null;
-end $$;
-alter function vicket.content_changed() owner to vicket_definer;
-comment on function vicket.content_changed() is
-  'Trigger: readers of the row''s site, or of all its org''s, see something new. Definer: no request may write there.';
-grant execute on function vicket.content_changed() to vicket_owner;
 
 create function vicket.content_guarded() returns trigger
   language plpgsql
@@ -2323,13 +2303,11 @@ comment on policy agent_select on vicket.ticket_statuses is
 create policy agent_insert on vicket.ticket_statuses
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
-comment on policy agent_insert on vicket.ticket_statuses is 'status:edit.';
 
 create policy agent_update on vicket.ticket_statuses
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
-comment on policy agent_update on vicket.ticket_statuses is 'status:edit.';
 
 create policy operator_all on vicket.ticket_statuses
   for all to vicket_operator
@@ -2457,13 +2435,11 @@ comment on policy agent_select on vicket.ticket_priorities is
 create policy agent_insert on vicket.ticket_priorities
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-comment on policy agent_insert on vicket.ticket_priorities is 'priority:edit.';
 
 create policy agent_update on vicket.ticket_priorities
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-comment on policy agent_update on vicket.ticket_priorities is 'priority:edit.';
 
 create policy operator_all on vicket.ticket_priorities
   for all to vicket_operator
@@ -2539,13 +2515,11 @@ comment on policy agent_select on vicket.teams is 'Members see the teams.';
 create policy agent_insert on vicket.teams
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-comment on policy agent_insert on vicket.teams is 'team:edit.';
 
 create policy agent_update on vicket.teams
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-comment on policy agent_update on vicket.teams is 'team:edit.';
 
 create policy definer_select on vicket.teams
   for select to vicket_definer
@@ -2592,7 +2566,6 @@ comment on policy agent_select on vicket.team_members is 'Members see the teams.
 create policy agent_insert on vicket.team_members
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-comment on policy agent_insert on vicket.team_members is 'team:edit.';
 
 create policy definer_select on vicket.team_members
   for select to vicket_definer
@@ -2639,7 +2612,6 @@ comment on policy agent_select on vicket.team_sites is 'Members see the teams.';
 create policy agent_insert on vicket.team_sites
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('team:edit')));
-comment on policy agent_insert on vicket.team_sites is 'team:edit.';
 
 create policy definer_select on vicket.team_sites
   for select to vicket_definer
@@ -2824,8 +2796,8 @@ begin
 end $$;
 alter function vicket.ticket_status_kept() owner to vicket_definer;
 comment on function vicket.ticket_status_kept() is
-  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read an '
-  'org''s names.';
+  'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read '
+  'there.';
 grant execute on function vicket.ticket_status_kept() to vicket_owner;
 
 create function vicket.ticket_changed() returns trigger
@@ -2866,7 +2838,7 @@ comment on function vicket.ticket_changed() is
 grant execute on function vicket.ticket_changed() to vicket_owner;
 
 create function vicket.ticket_gone() returns trigger
-  language plpgsql security definer
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -2876,9 +2848,7 @@ begin
     where s.org_id = gone.org_id and s.id = gone.site_id and s.last_number < gone.number;
   return null;
 end $$;
-alter function vicket.ticket_gone() owner to vicket_definer;
-comment on function vicket.ticket_gone() is 'Trigger: no number is given again. Definer: no request may write there.';
-grant execute on function vicket.ticket_gone() to vicket_owner;
+alter function vicket.ticket_gone() owner to vicket_owner;
 
 create function vicket.ticket_guarded() returns trigger
   language plpgsql
@@ -2927,7 +2897,7 @@ begin
 end $$;
 alter function vicket.ticket_numbered() owner to vicket_definer;
 comment on function vicket.ticket_numbered() is
-  'Trigger: numbers a ticket within its site. Definer: no request may read all of a site''s numbers.';
+  'Trigger: numbers a ticket within its site. Definer: customers may not read there.';
 grant execute on function vicket.ticket_numbered() to vicket_owner;
 
 create trigger audited after delete on vicket.tickets
@@ -3229,7 +3199,7 @@ end $$;
 alter function vicket.agent_answered() owner to vicket_definer;
 comment on function vicket.agent_answered() is
   'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request '
-  'may read users.';
+  'may write there.';
 grant execute on function vicket.agent_answered() to vicket_owner;
 
 create function vicket.customer_replied() returns trigger
@@ -3253,8 +3223,8 @@ begin
 end $$;
 alter function vicket.customer_replied() owner to vicket_definer;
 comment on function vicket.customer_replied() is
-  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: '
-  'customers may change no ticket.';
+  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: no '
+  'request may write there.';
 grant execute on function vicket.customer_replied() to vicket_owner;
 
 create trigger agent_answered before insert on vicket.ticket_messages
@@ -3303,13 +3273,11 @@ comment on policy agent_select on vicket.templates is 'Members see the forms.';
 create policy agent_insert on vicket.templates
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-comment on policy agent_insert on vicket.templates is 'template:edit.';
 
 create policy agent_update on vicket.templates
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-comment on policy agent_update on vicket.templates is 'template:edit.';
 
 create policy operator_all on vicket.templates
   for all to vicket_operator
@@ -3332,31 +3300,12 @@ grant select, insert (name, description), update (name, description, updated_at)
 grant select, insert (name, description) on vicket.templates to vicket_operator;
 grant select, delete on vicket.templates to vicket_definer;
 
-create function vicket.templates_changed() returns trigger
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform from vicket.sites s
-    where s.org_id in (select c.org_id from changed c)
-    order by s.id
-    for no key update;
-  update vicket.sites s
-    set content_version = s.content_version + 1
-    where s.org_id in (select c.org_id from changed c);
-  return null;
-end $$;
-alter function vicket.templates_changed() owner to vicket_definer;
-comment on function vicket.templates_changed() is
-  'Trigger: readers of the sites of an org see another form. Definer: no request may write there.';
-grant execute on function vicket.templates_changed() to vicket_owner;
-
 create trigger audited after insert or delete or update on vicket.templates
   for each row execute function vicket.audited('template', 'id', 'name description updated_at');
 create trigger changed_on_delete after delete on vicket.templates referencing old table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changed_on_update after update on vicket.templates referencing new table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changes_take_turns before insert or delete or update on vicket.templates
   for each statement execute function vicket.changes_take_turns();
 
@@ -3401,7 +3350,6 @@ comment on policy agent_select on vicket.template_sites is 'Members see the form
 create policy agent_insert on vicket.template_sites
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-comment on policy agent_insert on vicket.template_sites is 'template:edit.';
 
 create policy operator_all on vicket.template_sites
   for all to vicket_operator
@@ -3426,9 +3374,9 @@ grant select, delete on vicket.template_sites to vicket_definer;
 create trigger audited after insert or delete on vicket.template_sites
   for each row execute function vicket.audited('template_site', 'template_id', 'site_id');
 create trigger changed_on_delete after delete on vicket.template_sites referencing old table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_sites referencing new table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changes_take_turns before insert or delete or update on vicket.template_sites
   for each statement execute function vicket.changes_take_turns();
 
@@ -3480,7 +3428,6 @@ comment on policy agent_select on vicket.template_questions is 'Members see the 
 create policy agent_insert on vicket.template_questions
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-comment on policy agent_insert on vicket.template_questions is 'template:edit.';
 
 create policy operator_all on vicket.template_questions
   for all to vicket_operator
@@ -3507,9 +3454,9 @@ create trigger audited after insert or delete on vicket.template_questions
   for each row execute function vicket.audited('template_question', 'id',
     'template_id label type required position points');
 create trigger changed_on_delete after delete on vicket.template_questions referencing old table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_questions referencing new table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changes_take_turns before insert or delete or update on vicket.template_questions
   for each statement execute function vicket.changes_take_turns();
 
@@ -3558,7 +3505,6 @@ comment on policy agent_select on vicket.template_options is 'Members see the fo
 create policy agent_insert on vicket.template_options
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-comment on policy agent_insert on vicket.template_options is 'template:edit.';
 
 create policy operator_all on vicket.template_options
   for all to vicket_operator
@@ -3577,9 +3523,9 @@ grant select, insert (template_id, question_id, id, label, "position",
 grant select on vicket.template_options to vicket_definer;
 
 create trigger changed_on_delete after delete on vicket.template_options referencing old table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_options referencing new table as changed
-  for each statement execute function vicket.templates_changed();
+  for each statement execute function vicket.content_changed();
 create trigger changes_take_turns before insert or delete or update on vicket.template_options
   for each statement execute function vicket.changes_take_turns();
 
@@ -3612,7 +3558,6 @@ comment on policy agent_select on vicket.template_thresholds is 'Members see the
 create policy agent_insert on vicket.template_thresholds
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('template:edit')));
-comment on policy agent_insert on vicket.template_thresholds is 'template:edit.';
 
 create policy operator_all on vicket.template_thresholds
   for all to vicket_operator
@@ -3933,10 +3878,8 @@ create table vicket.saved_replies (
 );
 alter table vicket.saved_replies owner to vicket_owner;
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
-comment on column vicket.saved_replies.body is
-  'Plain text; {customer}, {ticket} and {agent} are filled in when it is put into an answer.';
-comment on column vicket.saved_replies.updated_by is
-  'Who changed it last, as ctx.actor_name calls them; set by trigger, with updated_at.';
+comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in on use.';
+comment on column vicket.saved_replies.updated_by is 'Who changed it last (ctx.actor_name); by trigger, as updated_at.';
 
 alter table vicket.saved_replies enable row level security;
 alter table vicket.saved_replies force row level security;
@@ -3949,13 +3892,11 @@ comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever
 create policy agent_insert on vicket.saved_replies
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-comment on policy agent_insert on vicket.saved_replies is 'ticket:write.';
 
 create policy agent_update on vicket.saved_replies
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-comment on policy agent_update on vicket.saved_replies is 'ticket:write.';
 
 create policy operator_all on vicket.saved_replies
   for all to vicket_operator
@@ -4025,7 +3966,6 @@ alter table vicket.missed_searches force row level security;
 create policy agent_select on vicket.missed_searches
   for select to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('article:read')));
-comment on policy agent_select on vicket.missed_searches is 'article:read.';
 
 create policy definer_select on vicket.missed_searches
   for select to vicket_definer
@@ -4177,7 +4117,7 @@ comment on function vicket.add_audit_months() is
   'Makes the partitions of the audit log for the next 13 months, where they are missing.';
 
 create function vicket.append_audit(p_entry vicket.audit_log) returns void
-  language plpgsql security definer
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -4212,8 +4152,7 @@ begin
     where h.org_id = entry.org_id;
 end $$;
 alter function vicket.append_audit(vicket.audit_log) owner to vicket_definer;
-comment on function vicket.append_audit(vicket.audit_log) is
-  'Appends an entry to its org''s chain. Definer: no request may write there.';
+comment on function vicket.append_audit(vicket.audit_log) is 'Appends an entry to its org''s chain.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of auth
@@ -4259,14 +4198,12 @@ create function auth.enter_actor(p_session_hash bytea, p_machine_key_hash bytea,
 as $$
 declare
   entry auth.org_entry;
-  who record;
 begin
   if p_machine_key_hash = '' then
     entry.actor_id := ctx.session_user_id(p_session_hash);
     select u.email, u.name into entry.email, entry.name from vicket.users u where u.id = entry.actor_id;
   elsif p_session_hash = '' then
-    select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id
-      from vicket.machine_keys k
+    select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id from vicket.machine_keys k
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
   end if;
   if p_slug_hash <> '' then
@@ -4278,11 +4215,9 @@ begin
     set_config('app.submission_hash', '', true), set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
     set_config('app.machine_key_hash', encode(p_machine_key_hash, 'hex'), true),
     set_config('app.invitation_hash', '', true), set_config('app.request_id', p_request_id, true);
-  who := ctx.actor();
-  entry.role := who.role;
-  entry.permissions := who.permissions;
+  select a.role, a.permissions into entry.role, entry.permissions from ctx.actor() a;
   entry.verdict := case when entry.actor_id is null then 'unknown'
-    when p_slug_hash <> '' and who.role is null then 'no_org' else 'entered' end;
+    when p_slug_hash <> '' and entry.role is null then 'no_org' else 'entered' end;
   if entry.verdict <> 'entered' then
     entry.org_id := null;
     perform set_config('app.org_id', '', true), set_config('app.session_hash', '', true),
@@ -4301,9 +4236,7 @@ as $$
 declare
   entry constant auth.site_entry := auth.enter(p_key_hash, p_origin_hash, p_ticket_hash);
 begin
-  if entry.verdict operator(pg_catalog.=) 'entered' then
-    set local role vicket_widget;
-  end if;
+  if entry.verdict operator(pg_catalog.=) 'entered' then set local role vicket_widget; end if;
   return entry;
 end $$;
 alter function auth.enter_site(bytea,bytea,bytea) owner to vicket_owner;
@@ -4316,9 +4249,7 @@ as $$
 declare
   entry constant auth.org_entry := auth.enter_actor(p_session_hash, p_machine_key_hash, p_slug_hash, p_request_id);
 begin
-  if entry.verdict operator(pg_catalog.=) 'entered' then
-    set local role vicket_agent;
-  end if;
+  if entry.verdict operator(pg_catalog.=) 'entered' then set local role vicket_agent; end if;
   return entry;
 end $$;
 alter function auth.enter_org(bytea,bytea,bytea,text) owner to vicket_owner;
@@ -4354,27 +4285,18 @@ comment on function auth.open_session(text,text,bytea) is
   'Opens a session when the password''s hash is right; says whether it did. Definer: no request may read users.';
 grant execute on function auth.open_session(text,text,bytea) to vicket_gate_agent;
 
-create function auth.close_session(p_token_hash bytea) returns void
+create function auth.close_session(p_token_hash bytea, p_all boolean) returns void
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  delete from vicket.sessions s where s.token_hash = p_token_hash;
+  delete from vicket.sessions s
+    where s.token_hash = p_token_hash or p_all and s.user_id = ctx.session_user_id(p_token_hash);
 end $$;
-alter function auth.close_session(bytea) owner to vicket_definer;
-comment on function auth.close_session(bytea) is 'Logs out. Definer: no request may read users.';
-grant execute on function auth.close_session(bytea) to vicket_gate_agent;
-
-create function auth.close_sessions(p_token_hash bytea) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  delete from vicket.sessions s where s.user_id = ctx.session_user_id(p_token_hash);
-end $$;
-alter function auth.close_sessions(bytea) owner to vicket_definer;
-comment on function auth.close_sessions(bytea) is 'Logs out everywhere. Definer: no request may read users.';
-grant execute on function auth.close_sessions(bytea) to vicket_gate_agent;
+alter function auth.close_session(bytea,boolean) owner to vicket_definer;
+comment on function auth.close_session(bytea,boolean) is
+  'Logs out, here or everywhere. Definer: no request may read users.';
+grant execute on function auth.close_session(bytea,boolean) to vicket_gate_agent;
 
 create function auth.change_password(p_token_hash bytea, p_old_hash text, p_new_hash text) returns boolean
   language plpgsql security definer
@@ -4524,18 +4446,6 @@ comment on function auth.begin_first_org(text,text,text,text,text,bytea,text) is
   'Makes the first org and its owner; says whether it did. Never a second one. Definer: no request may read users.';
 grant execute on function auth.begin_first_org(text,text,text,text,text,bytea,text) to vicket_gate_agent;
 
-create function auth.origin_known(p_origin_hash bytea) returns boolean
-  language plpgsql stable security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return exists (select from vicket.site_origins o where o.origin_hash = p_origin_hash);
-end $$;
-alter function auth.origin_known(bytea) owner to vicket_definer;
-comment on function auth.origin_known(bytea) is
-  'Whether some site lists the origin of this SHA-256, for preflights. Definer: it is asked of all sites.';
-grant execute on function auth.origin_known(bytea) to vicket_gate_widget;
-
 create function auth.session_is_clean() returns boolean
   language plpgsql
 as $$
@@ -4647,45 +4557,30 @@ comment on function worker.add_refused_origins(uuid[],uuid[],text[],bigint[],tim
 grant execute on function worker.add_refused_origins(uuid[],uuid[],text[],bigint[],timestamptz[],timestamptz[]) to
   vicket_worker;
 
-create function worker.touch_keys(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[],
+create function worker.touch_keys(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[], p_origins text[],
   p_times timestamp with time zone[]) returns void
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  -- In order, so that two processes that flush at once cannot deadlock.
-  perform from vicket.site_keys k
-    join unnest(p_org_ids, p_site_ids, p_key_ids) as used (org_id, site_id, key_id)
-      on k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id
-    order by k.org_id, k.site_id, k.id
-    for no key update of k;
-  update vicket.site_keys k
-    set last_used_at = greatest(k.last_used_at, used.at)
-    from unnest(p_org_ids, p_site_ids, p_key_ids, p_times) as used (org_id, site_id, key_id, at)
-    where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id;
-end $$;
-alter function worker.touch_keys(uuid[],uuid[],uuid[],timestamptz[]) owner to vicket_definer;
-comment on function worker.touch_keys(uuid[],uuid[],uuid[],timestamptz[]) is
-  'When keys were last used. Definer: the worker reads no table.';
-grant execute on function worker.touch_keys(uuid[],uuid[],uuid[],timestamptz[]) to vicket_worker;
-
-create function worker.touch_key_origins(p_org_ids uuid[], p_site_ids uuid[], p_key_ids uuid[], p_origins text[],
-  p_times timestamp with time zone[]) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  -- Keys first, in order: whoever deletes a site locks them before what hangs on them.
   perform from vicket.site_keys k
     where (k.org_id, k.site_id, k.id) in (
       select u.org_id, u.site_id, u.key_id from unnest(p_org_ids, p_site_ids, p_key_ids) as u (org_id, site_id, key_id)
     )
     order by k.org_id, k.site_id, k.id
-    for key share;
+    for no key update of k;
+  update vicket.site_keys k
+    set last_used_at = greatest(k.last_used_at, used.at)
+    from (
+      select u.org_id, u.site_id, u.key_id, max(u.at) as at
+      from unnest(p_org_ids, p_site_ids, p_key_ids, p_times) as u (org_id, site_id, key_id, at)
+      group by u.org_id, u.site_id, u.key_id
+    ) used
+    where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id;
   insert into vicket.site_key_origins as o (org_id, site_id, key_id, origin, last_used_at)
     select used.org_id, used.site_id, used.key_id, used.origin, used.at
     from unnest(p_org_ids, p_site_ids, p_key_ids, p_origins, p_times) as used (org_id, site_id, key_id, origin, at)
-    where exists (
+    where used.origin is not null and exists (
       select from vicket.site_keys k
       where k.org_id = used.org_id and k.site_id = used.site_id and k.id = used.key_id
     )
@@ -4693,10 +4588,10 @@ begin
     on conflict (org_id, site_id, key_id, origin) do update
       set last_used_at = greatest(o.last_used_at, excluded.last_used_at);
 end $$;
-alter function worker.touch_key_origins(uuid[],uuid[],uuid[],text[],timestamptz[]) owner to vicket_definer;
-comment on function worker.touch_key_origins(uuid[],uuid[],uuid[],text[],timestamptz[]) is
-  'From which origins keys were last used. Definer: the worker reads no table.';
-grant execute on function worker.touch_key_origins(uuid[],uuid[],uuid[],text[],timestamptz[]) to vicket_worker;
+alter function worker.touch_keys(uuid[],uuid[],uuid[],text[],timestamptz[]) owner to vicket_definer;
+comment on function worker.touch_keys(uuid[],uuid[],uuid[],text[],timestamptz[]) is
+  'When keys were last used, and from which origins. Definer: the worker reads no table.';
+grant execute on function worker.touch_keys(uuid[],uuid[],uuid[],text[],timestamptz[]) to vicket_worker;
 
 create function worker.add_views(p_org_ids uuid[], p_article_ids uuid[], p_counts bigint[]) returns void
   language plpgsql security definer
@@ -4853,7 +4748,7 @@ comment on function worker.purge(integer) is
 grant execute on function worker.purge(integer) to vicket_worker;
 
 create function worker.shrink_site(p_org_id uuid, p_site_id uuid, p_most integer) returns bigint
-  language plpgsql security definer
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -4889,10 +4784,10 @@ begin
 end $$;
 alter function worker.shrink_site(uuid,uuid,integer) owner to vicket_definer;
 comment on function worker.shrink_site(uuid,uuid,integer) is
-  'Deletes a batch of what a site has; says how many. Definer: the worker reads no table.';
+  'Deletes a batch of what a site has; says how many. For worker.run_job.';
 
 create function worker.forget_org(p_org_id uuid, p_done bigint, p_total bigint, p_most integer) returns bigint
-  language plpgsql security definer
+  language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -4928,7 +4823,7 @@ begin
 end $$;
 alter function worker.forget_org(uuid,bigint,bigint,integer) owner to vicket_definer;
 comment on function worker.forget_org(uuid,bigint,bigint,integer) is
-  'Erases a batch of a deleted org''s audit log; says how many entries. Definer: the worker reads no table.';
+  'Erases a batch of a deleted org''s audit log; says how many entries. For worker.run_job.';
 
 create function worker.run_job(p_most integer, out org_id uuid, out kind text, out subject_id uuid, out total bigint,
   out done bigint, out ended boolean) returns setof record
@@ -5035,46 +4930,21 @@ grant execute on function worker.run_job(integer) to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin
-create function admin.enter_org(p_slug text) returns uuid
+create function admin.enter_org(p_org text, p_gone boolean default false) returns uuid
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  org constant uuid := (select o.id from vicket.orgs o where o.slug = p_slug and o.deleted_at is null);
+  org constant uuid := coalesce((select o.id from vicket.orgs o where o.slug = p_org and o.deleted_at is null),
+    (select h.org_id from vicket.audit_heads h where p_gone and h.org_id::text = lower(p_org)));
 begin
   perform set_config('app.org_id', coalesce(org::text, ''), true);
   return org;
 end $$;
-alter function admin.enter_org(text) owner to vicket_definer;
-comment on function admin.enter_org(text) is 'Sets the org of a command. Definer: commands are bound to one org.';
-grant execute on function admin.enter_org(text) to vicket_operator;
-
-create function admin.audited_orgs() returns setof uuid
-  language plpgsql stable security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return query select h.org_id from vicket.audit_heads h order by h.org_id;
-end $$;
-alter function admin.audited_orgs() owner to vicket_definer;
-comment on function admin.audited_orgs() is 'All orgs that have an audit log. Definer: commands are bound to one org.';
-grant execute on function admin.audited_orgs() to vicket_operator;
-
-create function admin.enter_audit_log(p_org text) returns uuid
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  org constant uuid := coalesce(
-    admin.enter_org(p_org), (select h.org_id from vicket.audit_heads h where h.org_id::text = lower(p_org)));
-begin
-  perform set_config('app.org_id', coalesce(org::text, ''), true);
-  return org;
-end $$;
-alter function admin.enter_audit_log(text) owner to vicket_definer;
-comment on function admin.enter_audit_log(text) is
-  'Sets the org of a command, one that is gone too. Definer: commands are bound to one org.';
-grant execute on function admin.enter_audit_log(text) to vicket_operator;
+alter function admin.enter_org(text,boolean) owner to vicket_definer;
+comment on function admin.enter_org(text,boolean) is
+  'Sets the org of a command. Definer: commands are bound to one org.';
+grant execute on function admin.enter_org(text,boolean) to vicket_operator;
 
 create function admin.create_org(p_slug text, p_name text) returns uuid
   language plpgsql security definer
@@ -5090,15 +4960,20 @@ alter function admin.create_org(text,text) owner to vicket_definer;
 comment on function admin.create_org(text,text) is 'Creates an org. Definer: commands are bound to one org.';
 grant execute on function admin.create_org(text,text) to vicket_operator;
 
-create function admin.orgs() returns table(slug text, name text, created_at timestamp with time zone)
+create function admin.orgs() returns table(id uuid, slug text, name text, created_at timestamp with time zone)
   language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return query select o.slug, o.name, o.created_at from vicket.orgs o where o.deleted_at is null order by o.slug;
+  return query
+    select coalesce(h.org_id, o.id), o.slug, o.name, o.created_at
+    from vicket.audit_heads h
+    full join (select l.id, l.slug, l.name, l.created_at from vicket.orgs l where l.deleted_at is null) o on o.id = h.org_id
+    order by o.slug, 1;
 end $$;
 alter function admin.orgs() owner to vicket_definer;
-comment on function admin.orgs() is 'All orgs. Definer: commands are bound to one org.';
+comment on function admin.orgs() is
+  'All orgs, the ids of those that are gone too. Definer: commands are bound to one org.';
 grant execute on function admin.orgs() to vicket_operator;
 
 create function admin.create_user(p_email text, p_name text, p_password_hash text) returns uuid

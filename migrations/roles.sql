@@ -1,9 +1,7 @@
--- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks. The
--- bounds of the logins are in logins.sql. Roles belong to the cluster, so several migrations may race here: each
--- CREATE accepts another's success, and what concurrent changes of one role answer with ("tuple concurrently
--- updated") is retried.
---
--- The logins are NOINHERIT: whatever resets the role inside a request lands on one that can read nothing. There are two
+-- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks. They
+-- belong to the cluster, so several migrations may race: each CREATE accepts another's success, and what concurrent
+-- changes of one role answer with ("tuple concurrently updated") is retried. The logins' bounds are in logins.sql.
+-- The logins are NOINHERIT: whatever resets the role inside a request lands on one that reads nothing. There are two
 -- gates, because one login that may become both request roles lets an injected statement of the widget become an agent.
 do $$
 declare

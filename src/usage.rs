@@ -125,16 +125,11 @@ impl UsageBuffer {
             }
             outcome = outcome.and(Err(problem));
         }
-        if !keys.is_empty()
-            && let Err(problem) = store::usage::touch_keys(worker, &keys).await
-        {
-            keep(&mut self.lock().keys, keys);
-            outcome = outcome.and(Err(problem));
-        }
-        if !key_origins.is_empty()
-            && let Err(problem) = store::usage::touch_key_origins(worker, &key_origins).await
+        if !(keys.is_empty() && key_origins.is_empty())
+            && let Err(problem) = store::usage::touch_keys(worker, &keys, &key_origins).await
         {
             let mut pending = self.lock();
+            keep(&mut pending.keys, keys);
             for (key, origins) in key_origins {
                 keep(pending.key_origins.entry(key).or_default(), origins);
             }

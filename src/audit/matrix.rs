@@ -11,16 +11,14 @@ use sqlx::PgConnection;
 
 use super::{names, sql};
 
-const HEAD: &str = "Generated from the catalog: `just isolation` writes it, a test compares it. A weaker policy, a wider grant,
-    another body is a changed line. What should not be so is **bold**. `vicket audit show` prints a table or function whole.";
+const HEAD: &str = "Generated from the catalog: `just isolation` writes it, a test compares it. A weaker policy, a wider grant, another
+    body is a changed line. What should not be so is **bold**. `vicket audit show` prints a table or function whole.";
 
-const READING: &str = "Of each table its roles, and what each may do: `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, then what a row must
-    meet, all of it. `!`: a restrictive policy, met besides. `a | b`: either of two policies. `a -> b`: before and after a
-    change. `[]`: the columns granted, where they are not all. `*`: granted on the table, columns of next year included. The
-    operator is left out where its command meets the rows of `org` and deletes none; its columns, and those that
-    vicket_definer's functions are granted, are in SCHEMA.sql. A small letter has a policy without a grant, or a grant without a
-    policy (`none`), and passes nothing. What is not here is not granted; row-level security is on and forced unless it says so.
-    Names:";
+const READING: &str = "Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet, all
+    of it. `!`: a restrictive policy. `a | b`: either of two policies. `(a -> b)`: before and after a change. `[]`: the columns
+    granted, if not all; `*`: the table is, next year's columns too. The operator is left out where it meets the rows of `org`
+    and deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
+    (`none`), and passes nothing. Nothing else is granted; row-level security is on and forced unless it says so.";
 
 /// The whole file.
 ///
@@ -31,21 +29,28 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let matrix = access::write(&access::read(connection).await?, &mut notes);
     anyhow::ensure!(!notes.names.is_empty(), "there is no table of Vicket in this database");
     let (head, reading) = (sql::paragraph(HEAD), sql::paragraph(READING));
-    let mut out = format!(
-        "# Isolation, as it is after all migrations\n\n{head}\n\n## Who may do what with which rows\n\n{reading}\n\n```text\n"
-    );
-    for (name, sql) in names::legend(&notes.names) {
-        out += &format!("{}\n", sql::folded(&format!("{name:<9} {sql}"), 10));
+    let mut out = format!("# Isolation, as it is after all migrations\n\n{head}\n\n{reading}\n\n```text\n");
+    let mut legend: Vec<String> =
+        names::legend(&notes.names).into_iter().map(|(name, sql)| format!("{name:<9} {sql}")).collect();
+    while !legend.is_empty() {
+        // Beside one the next that has room there.
+        let one = format!("{:<COLUMN$}  ", legend.remove(0));
+        let room = sql::WIDTH.saturating_sub(one.chars().count());
+        let other = legend.iter().position(|entry| entry.chars().count() <= room).map(|place| legend.remove(place));
+        out += &format!("{}\n", format!("{one}{}", other.unwrap_or_default()).trim_end());
     }
     out += &format!("\n{matrix}");
     for (place, condition) in notes.long.iter().enumerate() {
         out += &format!("{}\n", sql::folded(&format!("#{} {condition}", place + 1), 3));
     }
-    out += "```\n";
     out += &functions::write(connection).await?;
     out += &roles::write(connection).await?;
+    out += "```\n";
     Ok(out)
 }
+
+/// How wide the first of two names in a line is, at least.
+const COLUMN: usize = 56;
 
 /// What the matrix refers to.
 #[derive(Default)]

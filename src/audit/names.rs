@@ -19,7 +19,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("published", &["status = 'published'"]),
     ("member", &["(select ctx.is_member())"]),
     ("worker", &["session_user = 'vicket_worker'::name"]),
-    ("org/worker", &["session_user = 'vicket_worker'::name or @org_id = (select ctx.org_id())"]),
+    ("operates", &["(select ctx.operates())"]),
     ("marked", &["deleted_at is not null"]),
     ("unmarked", &["deleted_at is null"]),
     ("team", &["(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))"]),
@@ -33,6 +33,8 @@ const MAY: (&str, &str) = ("(select ctx.may('", "'))");
 pub enum Said {
     /// Of the dictionary.
     Name(String),
+    /// One of several, each of which has names: those that it joins with AND.
+    Any(Vec<Vec<String>>),
     /// What has no name.
     Sql(String),
 }
@@ -57,9 +59,59 @@ pub fn said(table: &str, conditions: &[String]) -> Vec<Said> {
     }
     for place in left {
         let condition = &conditions[place];
-        found[place] = Some(permissions(condition).map_or_else(|| Said::Sql(condition.clone()), Said::Name));
+        let said = permissions(condition).map(Said::Name).or_else(|| alternatives(table, condition).map(Said::Any));
+        found[place] = Some(said.unwrap_or_else(|| Said::Sql(condition.clone())));
     }
     found.into_iter().flatten().collect()
+}
+
+/// The names of what `condition` joins with OR, when all of it has names.
+fn alternatives(table: &str, condition: &str) -> Option<Vec<Vec<String>>> {
+    let parts = split(condition, " or ");
+    let named = |part: &&str| {
+        let inner = part.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        let inner = inner.filter(|inner| !inner.starts_with("select ") && balanced(inner)).unwrap_or(part);
+        let conditions: Vec<String> = split(inner, " and ").into_iter().map(str::to_owned).collect();
+        let names = said(table, &conditions).into_iter().map(|said| match said {
+            Said::Name(name) => Some(name),
+            Said::Any(_) | Said::Sql(_) => None,
+        });
+        names.collect::<Option<Vec<String>>>()
+    };
+    if parts.len() < 2 { None } else { parts.iter().map(named).collect() }
+}
+
+/// `text` at each `word` that stands in no parentheses and no literal.
+fn split<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    let (mut parts, mut start, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
+    for (place, letter) in text.char_indices() {
+        match letter {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            ' ' if !quoted && depth == 0 && text[place..].starts_with(word) => {
+                parts.push(&text[start..place]);
+                start = place + word.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Whether each parenthesis of `text` is closed in it.
+fn balanced(text: &str) -> bool {
+    let (mut depth, mut quoted) = (0_i32, false);
+    text.chars().all(|letter| {
+        match letter {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        depth >= 0
+    })
 }
 
 /// `condition` with the columns that it has in `table`.
@@ -143,6 +195,26 @@ mod tests {
         assert_eq!(names("vicket.tickets", &[site, org]), [name("key")]);
         assert_eq!(names("vicket.tickets", &[org]), [name("key-org")]);
         assert!(matches!(names("vicket.tickets", &[site])[..], [Said::Sql(_)]));
+    }
+
+    #[test]
+    fn one_of_several_has_names_only_when_all_of_it_has() {
+        let (org, worker) = ("org_id = (select ctx.org_id())", "session_user = 'vicket_worker'::name");
+        let any = |alternatives: &[&[&str]]| {
+            let owned = |names: &&[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            Said::Any(alternatives.iter().map(owned).collect())
+        };
+        assert_eq!(names("vicket.faqs", &[&format!("{worker} or {org}")]), [any(&[&["worker"], &["org"]])]);
+        let deeper = format!("{worker} or ({org} and (select ctx.may('a:b')))");
+        assert_eq!(names("vicket.faqs", &[&deeper]), [any(&[&["worker"], &["org", "a:b"]])]);
+        for other in [
+            format!("{worker} or ({org} and word = 'a')"),
+            format!("{worker} or {org} or true"),
+            format!("({worker}) or ({org} or (select ctx.is_member()))"),
+            format!("({worker} or {org}) and ({org} or {worker})"),
+        ] {
+            assert_eq!(names("vicket.faqs", &[&other]), [Said::Sql(other.clone())]);
+        }
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl OrgTx {
     /// `404 not_found` when there is none.
     pub async fn enter_audit_log(&mut self, org: &str) -> Result<(), Problem> {
         let entered: Option<Uuid> =
-            sqlx::query_scalar("select admin.enter_audit_log($1)").bind(org).fetch_one(self.connection()).await?;
+            sqlx::query_scalar("select admin.enter_org($1, true)").bind(org).fetch_one(self.connection()).await?;
         match entered {
             Some(_) => Ok(()),
             None => Err(Problem::new(Code::NotFound, format!("There is no org `{org}`, and none had that id."))),

@@ -36,7 +36,7 @@ pub async fn open_session(gate: &AgentGate, email: &str, hash: &str) -> Result<O
 /// # Errors
 /// `5xx` only.
 pub async fn close_session(gate: &AgentGate, token: Sha256Digest) -> Result<(), Problem> {
-    gate.ask(sqlx::query("select auth.close_session($1)").bind(bytes(token))).await.map(drop)
+    gate.ask(sqlx::query("select auth.close_session($1, false)").bind(bytes(token))).await.map(drop)
 }
 
 /// Ends every session of the one's user.
@@ -44,7 +44,7 @@ pub async fn close_session(gate: &AgentGate, token: Sha256Digest) -> Result<(), 
 /// # Errors
 /// `5xx` only.
 pub async fn close_sessions(gate: &AgentGate, token: Sha256Digest) -> Result<(), Problem> {
-    gate.ask(sqlx::query("select auth.close_sessions($1)").bind(bytes(token))).await.map(drop)
+    gate.ask(sqlx::query("select auth.close_session($1, true)").bind(bytes(token))).await.map(drop)
 }
 
 /// Changes the password of the session's user and ends their other sessions; `false` when the old one is wrong.

@@ -24,7 +24,9 @@ pub struct Org {
 /// # Errors
 /// `5xx` only.
 pub async fn list(tx: &mut OrgTx) -> Result<Vec<Org>, Problem> {
-    Ok(sqlx::query_as("select slug, name, created_at from admin.orgs()").fetch_all(tx.connection()).await?)
+    Ok(sqlx::query_as("select slug, name, created_at from admin.orgs() where slug is not null")
+        .fetch_all(tx.connection())
+        .await?)
 }
 
 /// Creates an org. Its slug never changes.

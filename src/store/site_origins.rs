@@ -10,6 +10,7 @@ use crate::{
 /// # Errors
 /// `5xx` only.
 pub async fn listed(tx: &mut SiteTx) -> Result<Vec<Origin>, Problem> {
-    let rows: Vec<String> = sqlx::query_scalar("select * from ctx.listed_origins()").fetch_all(tx.connection()).await?;
+    let rows: Vec<String> =
+        sqlx::query_scalar("select origin from vicket.site_origins").fetch_all(tx.connection()).await?;
     Ok(rows.iter().filter_map(|origin| Origin::from_header(origin)).collect())
 }

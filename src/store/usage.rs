@@ -41,35 +41,26 @@ pub async fn add_views(worker: &Worker, views: &HashMap<(Uuid, Uuid), i64>) -> R
     worker.execute(query).await
 }
 
-/// Writes when keys were last used.
+/// Writes when keys were last used, and from which origins.
 ///
 /// # Errors
 /// `5xx` only; then nothing was written.
-pub async fn touch_keys(worker: &Worker, keys: &HashMap<(SiteRef, Uuid), OffsetDateTime>) -> Result<(), Problem> {
-    let org_ids: Vec<Uuid> = keys.keys().map(|(site, _)| site.org_id).collect();
-    let site_ids: Vec<Uuid> = keys.keys().map(|(site, _)| site.site_id).collect();
-    let key_ids: Vec<Uuid> = keys.keys().map(|(_, key)| *key).collect();
-    let times: Vec<OffsetDateTime> = keys.values().copied().collect();
-    let query =
-        sqlx::query("select worker.touch_keys($1, $2, $3, $4)").bind(org_ids).bind(site_ids).bind(key_ids).bind(times);
-    worker.execute(query).await
-}
-
-/// Writes from which origins keys were last used.
-///
-/// # Errors
-/// `5xx` only; then nothing was written.
-pub async fn touch_key_origins(worker: &Worker, keys: &KeyOrigins) -> Result<(), Problem> {
-    let rows: Vec<(SiteRef, Uuid, &str, OffsetDateTime)> = keys
-        .iter()
-        .flat_map(|((site, key), origins)| origins.iter().map(|(origin, at)| (*site, *key, origin.as_str(), *at)))
-        .collect();
+pub async fn touch_keys(
+    worker: &Worker,
+    keys: &HashMap<(SiteRef, Uuid), OffsetDateTime>,
+    origins: &KeyOrigins,
+) -> Result<(), Problem> {
+    let used = keys.iter().map(|((site, key), at)| (*site, *key, None, *at));
+    let from = origins.iter().flat_map(|((site, key), origins)| {
+        origins.iter().map(|(origin, at)| (*site, *key, Some(origin.as_str()), *at))
+    });
+    let rows: Vec<(SiteRef, Uuid, Option<&str>, OffsetDateTime)> = used.chain(from).collect();
     let org_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.org_id).collect();
     let site_ids: Vec<Uuid> = rows.iter().map(|(site, ..)| site.site_id).collect();
     let key_ids: Vec<Uuid> = rows.iter().map(|(_, key, ..)| *key).collect();
-    let origins: Vec<&str> = rows.iter().map(|(_, _, origin, _)| *origin).collect();
+    let origins: Vec<Option<&str>> = rows.iter().map(|(_, _, origin, _)| *origin).collect();
     let times: Vec<OffsetDateTime> = rows.iter().map(|(.., at)| *at).collect();
-    let query = sqlx::query("select worker.touch_key_origins($1, $2, $3, $4, $5)")
+    let query = sqlx::query("select worker.touch_keys($1, $2, $3, $4, $5)")
         .bind(org_ids)
         .bind(site_ids)
         .bind(key_ids)

@@ -399,7 +399,7 @@ async fn probes_find_a_way_in_that_is_open_again() {
                     'set_config(''app.key_hash', 'set_config(''app.x'), 'set_config(''app.session_hash', 'set_config(''app.x'),
                     'return current_user', 'return true or current_user') as made
                 from pg_proc p
-                where p.oid in ('ctx.may_issue_token(uuid)'::regprocedure, 'ctx.listed_origins()'::regprocedure,
+                where p.oid in ('ctx.may_issue_token(uuid)'::regprocedure,
                   'auth.enter(bytea, bytea, bytea)'::regprocedure, 'auth.enter_actor(bytea, bytea, bytea, text)'::regprocedure,
                   'auth.session_is_clean()'::regprocedure)
               loop
@@ -418,7 +418,6 @@ async fn probes_find_a_way_in_that_is_open_again() {
     let leaks: Vec<String> = leaks.map(|leak| format!("{}: {}", leak["subject"], leak["what"])).collect();
     for (subject, what) in [
         ("the widget, its context moved to another org", "told from nobody's"),
-        ("the widget, its context moved to another site", "listed"),
         ("a machine key without a permission for it", "reserved"),
         ("an owner, the context moved to another org", "reserved"),
         ("who enters", "entered by a key with 2"),

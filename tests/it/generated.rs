@@ -63,7 +63,7 @@ async fn the_committed_isolation_is_what_the_catalog_says_and_can_be_read() {
             assert!(line.chars().count() <= 120, "{file} is wider than 120 columns: {line}");
         }
     }
-    assert!(lines <= 604, "{lines} lines are more than somebody reads at once");
+    assert!(lines <= 500, "{lines} lines are more than somebody reads at once");
 }
 
 #[tokio::test]
@@ -136,8 +136,8 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
     sqlx::raw_sql(ODD).execute(&mut connection).await.expect("a table");
     let before = isolation(&mut connection).await;
     for line in [
-        "odd              widget: S org site? (word = 'a') !key [all but secret]",
-        "    agent: U org a:b/c -> org a:b [word]; D (word = 'a') | member   definer: s* none",
+        "odd              widget: S org site? (word = 'a') !key [all but secret]   agent: U org (a:b/c -> a:b) [word]; D (word =",
+        "    'a') | member   definer: s* none",
     ] {
         assert!(before.contains(&format!("\n{line}\n")), "{line}\n{before}");
     }
@@ -170,13 +170,13 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         ("drop policy seal on vicket.odd", "widget: S org site? (word = 'a') [all but secret]"),
         (
             "alter policy seal on vicket.odd with check (true)",
-            "!key [all but secret]; i none !true; u none !key -> !true",
+            "!key [all but secret]; i none !true; u none (!key -> !true)",
         ),
         (
             "alter policy seal on vicket.odd using (org_id = (select ctx.org_by_key()))",
-            "!key-org [all but secret]; i none !key; u none !key-org -> !key",
+            "!key-org [all but secret]; i none !key; u none (!key-org -> !key)",
         ),
-        ("alter policy four on vicket.odd using (true)", "D (word = 'a') | true"),
+        ("alter policy four on vicket.odd using (true)", "'a') | true"),
         (long, "agent: I #"),
         (long, " [secret word]; U "),
         (long, " word in (select o.word from vicket.odd o where o.secret = 'a' and o.word = 'b')"),
@@ -185,11 +185,11 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         ("create sequence vicket.odder", "**a sequence**"),
         (made, "**PUBLIC**"),
         (made, "**owned by postgres** **without"),
-        (made, "without that search_path** **no"),
+        (made, "search_path** **no"),
         ("grant execute on function ctx.org_id() to public", "**executable by PUBLIC**"),
         (
             "comment on function ctx.org_by_key() is 'The org. Definer: it reads keys.'",
-            "widget, it reads keys: ctx.org_by_key() ",
+            "it reads keys: org_by_key ",
         ),
         ("alter function ctx.org_id() immutable", "**immutable**"),
         ("alter function ctx.org_id() leakproof", "**leakproof**"),
@@ -197,7 +197,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         (
             "create or replace function ctx.org_by_key() returns uuid language plpgsql stable parallel safe security definer
                set search_path = pg_catalog, pg_temp as 'begin return null; end'",
-            "ctx.org_by_key() ",
+            "org_by_key ",
         ),
         ("grant delete on vicket.odd to vicket_operator", "operator: S*IuD org"),
         ("drop policy five on vicket.odd", "operator: s*i none"),
@@ -207,11 +207,12 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
             "alter default privileges for role vicket_owner grant select on tables to vicket_agent",
             "**SELECT on what vicket_owner makes: vicket_agent**",
         ),
-        ("alter role vicket_agent bypassrls", "| agent **bypassrls** | no |"),
-        ("alter role vicket_gate_agent inherit", "| gate_agent | yes | **yes** |"),
-        ("grant vicket_agent to vicket_gate_widget", "| gate_widget | yes | no | agent, widget |"),
+        ("alter role vicket_agent bypassrls", "agent: **bypassrls** no login"),
+        ("alter role vicket_gate_agent inherit", "gate_agent: a login that **inherits**"),
+        ("grant vicket_agent to vicket_gate_widget", "gate_widget: a login, may become agent, widget;"),
     ] {
-        let new = changed(&mut connection, &before, sql).await;
+        // Whatever line it goes on in.
+        let new = changed(&mut connection, &before, sql).await.replace("\n    ", " ");
         if !new.contains(said) {
             silent.push(format!("{sql}\nlacks {said}:\n{new}"));
         }

@@ -123,27 +123,38 @@ pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Vec<Relation>
 /// The matrix: an entry for each relation, or for those with the same one.
 pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
     let mut entries: Vec<(String, Vec<String>)> = Vec::new();
+    let mut unreached = Vec::new();
     for relation in relations.iter().filter(|relation| relation.listed()) {
         let items = relation.items(notes);
+        if let [only] = &items[..]
+            && let Some(said) = only.strip_prefix("definer: ")
+        {
+            unreached.push(format!("{}: {said}", table(&relation.name)));
+            continue;
+        }
         match entries.last_mut() {
             Some((names, known)) if *known == items => *names += &format!(", {}", table(&relation.name)),
             _ => entries.push((table(&relation.name).to_owned(), items)),
         }
     }
+    // What only vicket_definer's functions reach is an entry of its own, the last.
+    if !unreached.is_empty() {
+        entries.push(("definer alone".to_owned(), unreached));
+    }
     entries.iter().map(|(names, items)| entry(names, items)).collect()
 }
 
-/// A role goes on in the line of another, or of the name, when all of it fits; else it begins one.
+/// A role begins where another ends, when its name and its first commands fit there; else it begins a line.
 fn entry(names: &str, items: &[String]) -> String {
-    let empty = " ".repeat(INDENT);
     let (mut out, mut line, mut gap) = (String::new(), format!("{names:<width$}", width = NAME), "  ");
-    for item in items {
-        if gap != "  " && line.chars().count() + gap.len() + item.chars().count() > sql::WIDTH {
+    for (place, item) in items.iter().enumerate() {
+        let first: usize = item.split(' ').take(2).map(|word| word.chars().count() + 1).sum();
+        if place > 0 && line.chars().count() + gap.len() + first > sql::WIDTH {
             _ = writeln!(out, "{line}");
-            (line, gap) = (empty.clone(), "");
+            (line, gap) = (" ".repeat(INDENT), "");
         }
         let text = format!("{line}{gap}{}", item.replace(' ', "\u{1}"));
-        let text = sql::flow(&text.split('\u{1}').collect::<Vec<_>>(), INDENT + 2);
+        let text = sql::flow(&text.split('\u{1}').collect::<Vec<_>>(), INDENT);
         let (before, last) = text.rsplit_once('\n').map_or(("", text.as_str()), |(before, last)| (before, last));
         out += &if before.is_empty() { String::new() } else { format!("{before}\n") };
         (line, gap) = (last.to_owned(), "   ");
@@ -300,15 +311,24 @@ impl Relation {
         let using = policy.using.as_deref();
         let check = policy.check.as_deref().or(using);
         match command {
-            'a' => self.expression(check, mark, notes),
+            'a' => self.expression(check, mark, notes).join(" "),
             'w' if using != check => {
-                format!("{} -> {}", self.expression(using, mark, notes), self.expression(check, mark, notes))
+                let (mut before, mut after) =
+                    (self.expression(using, mark, notes), self.expression(check, mark, notes));
+                // What is met both times is said once.
+                let (both, only): (Vec<_>, Vec<_>) = before.into_iter().partition(|word| after.contains(word));
+                after.retain(|word| !both.contains(word));
+                before = only;
+                let [before, after] =
+                    [before, after].map(|words| if words.is_empty() { "any".to_owned() } else { words.join(" ") });
+                [both, vec![format!("({before} -> {after})")]].concat().join(" ")
             }
-            _ => self.expression(using, mark, notes),
+            _ => self.expression(using, mark, notes).join(" "),
         }
     }
 
-    fn expression(&self, expression: Option<&str>, mark: &str, notes: &mut Notes) -> String {
+    /// Its conditions.
+    fn expression(&self, expression: Option<&str>, mark: &str, notes: &mut Notes) -> Vec<String> {
         let conditions: Vec<String> =
             expression.map(conditions::top_level).unwrap_or_default().into_iter().map(sql::readable).collect();
         let mut words = Vec::new();
@@ -317,6 +337,11 @@ impl Relation {
                 Said::Name(name) => {
                     notes.names.insert(name.clone());
                     name
+                }
+                Said::Any(alternatives) => {
+                    notes.names.extend(alternatives.iter().flatten().cloned());
+                    let all: Vec<String> = alternatives.iter().map(|names| names.join(" ")).collect();
+                    format!("({})", all.join(" or "))
                 }
                 Said::Sql(sql) if sql.chars().count() > LONG => {
                     let known = notes.long.iter().position(|long| *long == sql);
@@ -334,9 +359,9 @@ impl Relation {
         }
         // Without an expression a permissive policy lets nothing pass, and a restrictive one everything.
         match (words.is_empty(), mark) {
-            (false, _) => words.join(" "),
-            (true, "") => "(false)".to_owned(),
-            (true, _) => format!("{mark}true"),
+            (false, _) => words,
+            (true, "") => vec!["(false)".to_owned()],
+            (true, _) => vec![format!("{mark}true")],
         }
     }
 }

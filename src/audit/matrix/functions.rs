@@ -1,16 +1,18 @@
 //! The functions: which run with the rights of vicket_definer, who may, and why; which run as their caller.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 
 use super::role;
 use crate::audit::sql;
 
-/// Where a group of functions goes on.
+/// Where the functions that the same roles may execute go on.
 const INDENT: usize = 4;
 
-const READING: &str = "With the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC may not
-    execute it, unless it says so. Who may execute them, why they must be definer, and each with the beginning of the SHA-256 of
-    its body.";
+const READING: &str = "Functions with the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC
+    may not execute it, unless it says so. By schema and who may execute them: why they must be definer, and how the SHA-256 of
+    each body begins. The others have the rights of whoever calls. SCHEMA.sql has all bodies, and this program their digests.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]
@@ -53,37 +55,38 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     functions
         .sort_by_cached_key(|function| (function.schema.clone(), function.name.clone(), function.arguments.clone()));
     let (definers, invokers): (Vec<_>, Vec<_>) = functions.iter().partition(|function| function.definer);
-    let mut out = format!("\n## Functions\n\n{}\n\n```text\n", sql::paragraph(READING));
-    // Those that the same roles may execute, for the same reason, stand together.
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    let mut out = format!("\n{}\n", sql::paragraph(READING));
+    let overloaded = |of: &Function| {
+        functions.iter().filter(|other| (&other.schema, &other.name) == (&of.schema, &of.name)).count() > 1
+    };
+    // Those of a schema that the same roles may execute stand together, and of them those with the same reason.
+    let mut groups: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for function in definers {
-        let why = format!("{}, {}", function.executors(), function.reason());
-        let said = format!("{}\u{a0}{}", function.signature(), function.digest);
-        match groups.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, members)) => members.push(said),
-            None => groups.push((why, vec![said])),
-        }
+        let arguments = if overloaded(function) { function.arguments() } else { String::new() };
+        let said = format!("{}{arguments}\u{a0}{}", function.name, function.digest);
+        let reason = function.reason().trim_end_matches('.').to_owned();
+        let who = format!("{}, {}", function.schema, function.executors());
+        groups.entry(who).or_default().entry(reason).or_default().push(said);
     }
-    groups.sort();
-    for (why, members) in groups {
-        let text = format!("{}: {}", why.trim_end_matches('.'), members.join(", "));
+    for (who, reasons) in groups {
+        let reasons: Vec<String> =
+            reasons.iter().map(|(reason, members)| format!("{reason}: {}", members.join(" "))).collect();
+        let text = format!("{who}: {}", reasons.join("; "));
         out += &format!("{}\n", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT).replace('\u{a0}', " "));
     }
-    out +=
-        "\nThe others have the rights of whoever calls. SCHEMA.sql has their bodies, and this program their digests.\n";
     for function in invokers {
         let faults = function.faults();
         if !faults.is_empty() {
-            out += &format!("{} {}\n", function.signature(), faults.join(" "));
+            let Function { schema, name, .. } = function;
+            out += &format!("{schema}.{name}{} {}\n", function.arguments(), faults.join(" "));
         }
     }
-    out += "```\n";
     Ok(out)
 }
 
 impl Function {
-    /// `auth.enter(bytea×3)`
-    fn signature(&self) -> String {
+    /// `(bytea×3)`
+    fn arguments(&self) -> String {
         let mut arguments: Vec<(&str, usize)> = Vec::new();
         for argument in &self.arguments {
             match arguments.last_mut() {
@@ -95,7 +98,7 @@ impl Function {
             .into_iter()
             .map(|(of, times)| if times == 1 { of.to_owned() } else { format!("{of}×{times}") })
             .collect();
-        format!("{}.{}({})", self.schema, self.name, said.join(","))
+        format!("({})", said.join(","))
     }
 
     /// Who may execute it, besides its owner.

@@ -7,9 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::role;
 use crate::audit::sql;
 
-const READING: &str =
-    "Nobody is a superuser or has BYPASSRLS. The logins are NOINHERIT: by themselves they may do what is granted to
-    them.";
+const READING: &str = "Roles: nobody is a superuser or has BYPASSRLS; the logins are NOINHERIT, and have by themselves what is granted them.";
 
 #[derive(sqlx::FromRow)]
 struct Role {
@@ -55,8 +53,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let mut roles: Vec<Role> =
         sqlx::query_as(AssertSqlSafe(format!("{prelude}\n{ROLES}"))).fetch_all(&mut *connection).await?;
     roles.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut out = format!("\n## Roles and schemas\n\n{}\n\n", sql::paragraph(READING));
-    out += "| role | login | inherit | member of | settings |\n|---|---|---|---|---|\n";
+    let mut out = format!("\n{}\n", sql::paragraph(READING));
     // Those that are alike share a line.
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for one in &roles {
@@ -67,7 +64,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         }
     }
     for (line, names) in lines {
-        out += &format!("| {} {line}\n", names.join(", "));
+        out += &format!("{}: {line}\n", names.join(", "));
     }
     let rows: Vec<(String, String, String, String)> =
         sqlx::query_as(AssertSqlSafe(format!("{prelude}\n{SCHEMAS}"))).fetch_all(&mut *connection).await?;
@@ -81,19 +78,20 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         };
         schemas.entry(format!("{schema}{owned}")).or_default().push(said);
     }
-    let mut said = Vec::new();
+    // By who may use them.
+    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (schema, mut who) in schemas {
         who.sort_unstable();
-        said.push(format!("{schema} ({}),", who.join(", ")));
+        said.entry(who.join(", ")).or_default().push(schema);
     }
-    let list = said.join(" ");
-    let text = format!("Each schema is vicket_owner's. USAGE: {}.", list.trim_end_matches(','));
-    out += &format!("\n{}\n", sql::paragraph(&text));
+    let list: Vec<String> = said.into_iter().map(|(who, schemas)| format!("{} ({who})", schemas.join(", "))).collect();
+    let text = format!("Each schema is vicket_owner's. USAGE: {}.", list.join(", "));
+    out += &format!("{}\n", sql::paragraph(&text));
     let mut defaults: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(format!("{prelude}\n{DEFAULTS}"))).fetch_all(connection).await?;
     defaults.sort_unstable();
     for one in defaults {
-        out += &format!("\n{one}\n");
+        out += &format!("{one}\n");
     }
     Ok(out)
 }
@@ -105,13 +103,15 @@ impl Role {
         settings.sort_unstable();
         member_of.sort_unstable();
         let faults = self.more.iter().map(|attribute| format!("**{attribute}** ")).collect::<String>();
-        let login = if self.login { "yes" } else { "no" };
-        let inherit = match (self.login, self.inherit) {
-            (true, true) => "**yes**",
-            (_, true) => "yes",
-            (_, false) => "no",
+        let kind = match (self.login, self.inherit) {
+            (true, true) => "a login that **inherits**",
+            (true, false) => "a login",
+            (false, true) => "no login",
+            (false, false) => "no login, NOINHERIT",
         };
-        let member_of = member_of.iter().map(|of| role(of)).collect::<Vec<_>>().join(", ");
-        format!("{faults}| {login} | {inherit} | {member_of} | {} |", settings.join(" "))
+        let roles = member_of.iter().map(|of| role(of)).collect::<Vec<_>>().join(", ");
+        let becomes = if roles.is_empty() { roles } else { format!(", may become {roles}") };
+        let settings = if settings.is_empty() { String::new() } else { format!("; {}", settings.join(" ")) };
+        format!("{faults}{kind}{becomes}{settings}")
     }
 }

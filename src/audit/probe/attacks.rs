@@ -138,14 +138,6 @@ fn of(planted: &Planted, subject: &Subject) -> Vec<Trial> {
     });
     trials.push(Trial {
         sql: format!(
-            "select count(*) as foreign_rows from ctx.listed_origins() o (origin) where o.origin = any ({})",
-            array(&others("vicket.site_origins", "origin"), "text")
-        ),
-        verb: "listed",
-        reads: false,
-    });
-    trials.push(Trial {
-        sql: format!(
             "select count(*) filter (where c.verdict <> 'new' or c.ticket_id = any ({tickets})) as foreign_rows,
                 count(*) filter (where c.verdict = 'new') as own_rows
             from unnest({}, {}) s (key_hash, request_hash)

@@ -86,11 +86,10 @@ pub async fn detach(tx: &mut OrgTx, month: Month, key: &SigningKey) -> Result<De
     let partition = month.partition();
     // Whoever began in that month and has not committed yet is waited for; then nobody writes there.
     as_owner(tx, &format!("set local lock_timeout = '2s'; lock table vicket.{partition} in share mode")).await?;
-    let orgs: Vec<uuid::Uuid> =
-        sqlx::query_scalar("select * from admin.audited_orgs()").fetch_all(tx.connection()).await?;
+    let orgs: Vec<uuid::Uuid> = sqlx::query_scalar("select id from admin.orgs()").fetch_all(tx.connection()).await?;
     let (mut entries, mut signed) = (0, 0);
     for org in orgs {
-        sqlx::query("select admin.enter_audit_log($1::text)").bind(org).execute(tx.connection()).await?;
+        sqlx::query("select admin.enter_org($1::text, true)").bind(org).execute(tx.connection()).await?;
         if let Chain::Broken { seq, fault } = chain::verify(tx, None).await? {
             return Ok(Detached::Broken { org, seq, fault });
         }

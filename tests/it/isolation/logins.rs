@@ -135,7 +135,7 @@ async fn the_worker_executes_its_functions_and_reads_no_table() {
     reads_no_table(&world, "the worker", &mut worker).await;
     for sql in [
         "select admin.orgs()",
-        "select auth.origin_known('')",
+        "select auth.enter('', '', '')",
         "select auth.session_is_clean()",
         "select ctx.org_id()",
         "select ctx.site_by_key()",
@@ -153,7 +153,6 @@ async fn functions_answer_only_the_login_that_they_are_for() {
     let world = World::new().await;
     let functions = [
         ("select worker.purge(1)", "vicket_worker"),
-        ("select auth.origin_known('')", "vicket_gate_widget"),
         ("select auth.enter('', '', '')", "vicket_gate_widget"),
         ("select auth.enter_site('', '', '')", "vicket_gate_widget"),
         ("select auth.enter_actor('', '', '', '')", "vicket_gate_agent"),
