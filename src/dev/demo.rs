@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::random_text;
 use crate::{
     db::{Operator, OrgTx},
-    dev::content::{NewArticle, NewFaq, NewTicket},
+    dev::{
+        content::{self, NewArticle, NewFaq, NewTicket},
+        passwords::random,
+    },
     domain::{origins::Origin, problem::Problem},
     passwords,
     store::{
@@ -260,7 +262,7 @@ pub async fn seed(operator: &Operator, page: Option<&str>) -> anyhow::Result<(De
 
 async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Result<()> {
     for (email, name, role) in plan.people {
-        let password = random_text()?;
+        let password = random()?;
         let hash = passwords::hash(&password);
         let user = store::orgs::create_user(tx, email, name, &hash.to_string()).await.map_err(failed)?;
         store::orgs::add_member(tx, user, role).await.map_err(failed)?;
@@ -283,7 +285,7 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<
     }
     for (position, (question, answer_markdown, published)) in (1..).zip(plan.faqs) {
         let faq = NewFaq { site_id: Some(site.id), question, answer_markdown, position, published: *published };
-        crate::dev::content::insert_faq(tx, &faq).await.map_err(failed)?;
+        content::insert_faq(tx, &faq).await.map_err(failed)?;
     }
     if let Some(form) = plan.form {
         store::templates::create(tx, &form_of(form, plan.slug)).await.map_err(failed)?;
@@ -306,7 +308,7 @@ async fn article(
     site_id: Option<Uuid>,
     (slug, title, body_markdown, published): (&str, &str, &str, bool),
 ) -> Result<(), Problem> {
-    crate::dev::content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
+    content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
 }
 
 /// A form of one question that tells how urgent a ticket is, and two that help.
@@ -337,14 +339,14 @@ fn form_of((name, description): (&str, &str), site: &str) -> Change {
 
 async fn ticket(tx: &mut OrgTx, site_id: Uuid, plan: &TicketPlan) -> Result<(), Problem> {
     let new = NewTicket { site_id, email: plan.email, name: plan.name, subject: plan.subject, message: plan.message };
-    let id = crate::dev::content::insert_ticket(tx, &new).await?;
+    let id = content::insert_ticket(tx, &new).await?;
     if let Some(note) = plan.note {
-        crate::dev::content::insert_agent_message(tx, site_id, id, "Agnes Agent", note, true).await?;
+        content::insert_agent_message(tx, site_id, id, "Agnes Agent", note, true).await?;
     }
     if let Some(answer) = plan.answer {
-        crate::dev::content::insert_agent_message(tx, site_id, id, "Agnes Agent", answer, false).await?;
+        content::insert_agent_message(tx, site_id, id, "Agnes Agent", answer, false).await?;
     }
-    crate::dev::content::set_ticket_status(tx, site_id, id, plan.status).await
+    content::set_ticket_status(tx, site_id, id, plan.status).await
 }
 
 fn failed(problem: Problem) -> anyhow::Error {

@@ -1,0 +1,297 @@
+//! The operations that are asked most, by the functions that the server has for them.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use sqlx::PgConnection;
+use uuid::Uuid;
+use vicket::{
+    db::{
+        Access, AgentEntryRequest, AgentGate, AgentVerdict, Credential, EntryRequest, OrgTx, Pool, SiteTx, Start,
+        Verdict, WidgetGate,
+    },
+    domain::{
+        keys::{Sha256Digest, TicketToken},
+        problem::Problem,
+    },
+    store::{
+        articles::{
+            self,
+            public::{Order, Wanted},
+        },
+        attachments, audit_log, faqs, members,
+        paging::{self, Keyset, PageRequest},
+        priorities, publishing, saved_replies, site_keys, site_origins, sites, stats, statuses, teams, templates,
+        tickets::{
+            self,
+            agent::{self, Assignee, Change},
+            public::{NewTicket, Submission},
+        },
+    },
+};
+
+use crate::scratch::Scratch;
+
+/// After five plans of its own, a prepared statement may get one for all parameters, and keeps it.
+pub const RUNS: usize = 7;
+/// Whose rows are asked for: neither the first nor the last.
+pub const SITE: &str = "site-7";
+const KEY: &str = "active key of site 7";
+const ORIGIN: &str = "https://1.site-7.example";
+/// The second page of a list by time.
+const LATER: i64 = 1_900_000_000_000_000;
+
+/// How a request with a key comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    Reads,
+    /// With a ticket's token.
+    Answers,
+    /// With a token of its own, for the ticket that it makes.
+    Submits,
+}
+
+/// Runs each operation, and calls `done` with its name, its role, and where its part of the log begins.
+///
+/// # Errors
+/// When one fails.
+pub async fn run(
+    scratch: &Scratch,
+    superuser: &mut PgConnection,
+    done: &mut dyn FnMut(&'static str, &'static str, u64) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (org, ticket, file): (String, Uuid, Uuid) = sqlx::query_as(
+        "select o.slug, t.id, a.id
+        from vicket.sites s
+        join vicket.orgs o on o.id = s.org_id
+        join vicket.tickets t on t.org_id = s.org_id and t.site_id = s.id
+        join vicket.attachments a on a.org_id = t.org_id and a.site_id = t.site_id and a.ticket_id = t.id
+        where s.slug = $1
+        order by t.number limit 1",
+    )
+    .bind(SITE)
+    .fetch_one(superuser)
+    .await?;
+    // One connection each, so that its statements are prepared once.
+    let pool = |login: &str, start: &Start| Pool::new(&scratch.gate_url(login), 1, start);
+    let log = scratch.log();
+    let mut customer =
+        Customer { gate: WidgetGate::new(pool("vicket_gate_widget", &Start::WIDGET)?), log: &log, ticket, done };
+    customer.reads().await?;
+    customer.writes(file).await?;
+    let Customer { gate, done, .. } = customer;
+    gate.pool().close();
+
+    let mut agent =
+        Agent { gate: AgentGate::new(pool("vicket_gate_agent", &Start::AGENT)?), log: &log, org, person: 1, done };
+    agent.inbox(ticket).await?;
+    agent.pages().await?;
+    // Who is in a team sees the tickets of its sites.
+    agent.person = 2;
+    agent.team(ticket).await?;
+    agent.gate.pool().close();
+    Ok(())
+}
+
+struct Customer<'a> {
+    gate: WidgetGate,
+    log: &'a Path,
+    ticket: Uuid,
+    done: &'a mut dyn FnMut(&'static str, &'static str, u64) -> anyhow::Result<()>,
+}
+
+impl Customer<'_> {
+    async fn run<T>(
+        &mut self,
+        name: &'static str,
+        visit: Visit,
+        work: impl AsyncFn(&mut SiteTx) -> Result<T, Problem>,
+    ) -> anyhow::Result<()> {
+        let from = ends(self.log)?;
+        for _ in 0..RUNS {
+            let issued = (visit == Visit::Submits).then(TicketToken::mint);
+            let held = Sha256Digest::of(format!("token of {}", self.ticket).as_bytes());
+            let entry_request = EntryRequest {
+                access: if visit == Visit::Reads { Access::Read } else { Access::Write },
+                key: Sha256Digest::of(KEY.as_bytes()),
+                origin: Some(Sha256Digest::of(ORIGIN.as_bytes())),
+                ticket: Some(issued.as_ref().map_or(held, TicketToken::digest)),
+            };
+            let Verdict::Entered(tx) = self.gate.enter(&entry_request).await.map_err(said)? else {
+                anyhow::bail!("the key of {SITE} opened nothing")
+            };
+            let mut tx = tx.issuing(issued);
+            let outcome = work(&mut tx).await.map(drop);
+            tx.finish(outcome).await.map_err(said).context(name)?;
+        }
+        (self.done)(name, "vicket_widget", from)
+    }
+
+    async fn reads(&mut self) -> anyhow::Result<()> {
+        self.run("the site", Visit::Reads, async |tx| sites::own(tx).await).await?;
+        let later = paging::write(b'n', Keyset { figure: LATER, id: self.ticket });
+        for (name, order, cursor, search) in [
+            ("articles, newest", Order::Newest, None, None),
+            ("articles, newest, next page", Order::Newest, Some(later.as_str()), None),
+            ("articles, popular", Order::Popular, None, None),
+            ("articles, searched", Order::Relevant, None, Some("words help")),
+        ] {
+            let wanted = Wanted { page_request: PageRequest { limit: 20, cursor }, order, search };
+            self.run(name, Visit::Reads, async |tx| articles::public::page(tx, &wanted).await).await?;
+        }
+        self.run("one article", Visit::Reads, async |tx| articles::public::by_slug(tx, "article-1").await).await?;
+        self.run("FAQs", Visit::Reads, async |tx| faqs::public::all(tx).await).await?;
+        self.run("ticket forms", Visit::Reads, async |tx| templates::offered(tx, None).await).await?;
+        self.run("key/check", Visit::Reads, async |tx| site_origins::listed(tx).await).await?;
+        self.run("thread", Visit::Reads, async |tx| {
+            tickets::public::mine(tx).await?;
+            tickets::public::messages(tx).await?;
+            attachments::mine(tx).await
+        })
+        .await
+    }
+
+    async fn writes(&mut self, file: Uuid) -> anyhow::Result<()> {
+        self.run("one file", Visit::Reads, async |tx| {
+            let file = attachments::my_own(tx, file).await?;
+            attachments::my_content(tx, &file).await
+        })
+        .await?;
+        let new = NewTicket {
+            email: "ada@example.com".to_owned(),
+            name: Some("Ada".to_owned()),
+            subject: "Help".to_owned(),
+            message: "Please help.".to_owned(),
+            form: None,
+        };
+        let submission = || {
+            let key = Sha256Digest::of(Uuid::new_v4().as_bytes());
+            Some(Submission { key, request: key })
+        };
+        self.run("submit a ticket", Visit::Submits, async |tx| {
+            let token = tx.take_issued_token().ok_or_else(Problem::not_found)?;
+            tickets::public::create(tx, &new, submission(), &token).await
+        })
+        .await?;
+        self.run("reply", Visit::Answers, async |tx| tickets::public::reply(tx, "Thanks.", submission()).await).await
+    }
+}
+
+struct Agent<'a> {
+    gate: AgentGate,
+    log: &'a Path,
+    org: String,
+    /// Which of the org's people.
+    person: u32,
+    done: &'a mut dyn FnMut(&'static str, &'static str, u64) -> anyhow::Result<()>,
+}
+
+impl Agent<'_> {
+    async fn run<T>(
+        &mut self,
+        name: &'static str,
+        access: Access,
+        work: impl AsyncFn(&mut OrgTx) -> Result<T, Problem>,
+    ) -> anyhow::Result<()> {
+        let from = ends(self.log)?;
+        let session = format!("session of person-{}@{}.example", self.person, self.org);
+        for _ in 0..RUNS {
+            let entry_request = AgentEntryRequest {
+                access,
+                credential: Credential::Session(Sha256Digest::of(session.as_bytes())),
+                org: Some(Sha256Digest::of(self.org.as_bytes())),
+                request_id: "plans",
+            };
+            let AgentVerdict::Entered(mut tx) = self.gate.enter(&entry_request).await.map_err(said)? else {
+                anyhow::bail!("{session} opened nothing")
+            };
+            let outcome = work(&mut tx).await.map(drop);
+            tx.finish(outcome).await.map_err(said).context(name)?;
+        }
+        (self.done)(name, "vicket_agent", from)
+    }
+
+    async fn listed(
+        &mut self,
+        name: &'static str,
+        cursor: Option<&str>,
+        filter: &agent::Filter<'_>,
+    ) -> anyhow::Result<()> {
+        let page_request = PageRequest { limit: 20, cursor };
+        self.run(name, Access::Read, async |tx| agent::page(tx, page_request, filter).await).await
+    }
+
+    async fn inbox(&mut self, ticket: Uuid) -> anyhow::Result<()> {
+        use agent::Filter;
+        let later = paging::write(b'i', Keyset { figure: LATER, id: ticket });
+        self.listed("inbox", None, &Filter::default()).await?;
+        self.listed("inbox, next page", Some(&later), &Filter::default()).await?;
+        self.listed("inbox of a site", None, &Filter { site: Some(SITE), ..Filter::default() }).await?;
+        self.listed("inbox, open", None, &Filter { status: Some("open"), ..Filter::default() }).await?;
+        self.listed("inbox, mine", None, &Filter { assignee: Some(Assignee::Me), ..Filter::default() }).await?;
+        self.listed("inbox, by number", None, &Filter { search: Some("#7"), ..Filter::default() }).await?;
+        self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
+        self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
+        self.run("whether news came", Access::Read, async |tx| agent::latest_change(tx).await).await?;
+        self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket).await).await?;
+        self.run("answer", Access::Write, async |tx| agent::answer(tx, ticket, "Like this.", false).await).await?;
+        let pending = Change { status: Some("pending"), ..Change::default() };
+        self.run("change a ticket", Access::Write, async |tx| agent::change(tx, ticket, &pending).await).await
+    }
+
+    async fn pages(&mut self) -> anyhow::Result<()> {
+        let page_request = PageRequest { limit: 20, cursor: None };
+        self.run("start page", Access::Read, async |tx| {
+            stats::days(tx).await?;
+            stats::busiest(tx).await?;
+            stats::missed(tx).await?;
+            stats::first_reply(tx).await
+        })
+        .await?;
+        self.run("a site's key", Access::Read, async |tx| {
+            let site = sites::by_slug(tx, SITE).await?;
+            let active = site_keys::of_site(tx, site.id).await?.active.ok_or_else(Problem::not_found)?;
+            site_keys::used_from(tx, site.id, active.id).await
+        })
+        .await?;
+        self.run("saved replies", Access::Read, async |tx| {
+            saved_replies::choices(tx).await?;
+            saved_replies::page(tx, page_request).await
+        })
+        .await?;
+        self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, page_request, None).await)
+            .await?;
+        let any = publishing::Filter::default();
+        self.run("articles", Access::Read, async |tx| {
+            articles::agent::page(tx, page_request, &any).await
+        })
+        .await?;
+        self.run("FAQs", Access::Read, async |tx| faqs::agent::page(tx, page_request, &any).await)
+            .await?;
+        self.run("websites", Access::Read, async |tx| sites::page(tx, page_request).await).await?;
+        self.run("members", Access::Read, async |tx| members::page(tx, page_request).await).await?;
+        self.run("own orgs", Access::Read, async |tx| members::memberships(tx, page_request).await).await?;
+        self.run("teams", Access::Read, async |tx| teams::page(tx, page_request).await).await?;
+        self.run("statuses and priorities", Access::Read, async |tx| {
+            statuses::page(tx, page_request).await?;
+            priorities::page(tx, page_request).await
+        })
+        .await?;
+        let all = audit_log::Filter::default();
+        self.run("audit log", Access::Read, async |tx| audit_log::page(tx, page_request, &all).await).await
+    }
+
+    async fn team(&mut self, ticket: Uuid) -> anyhow::Result<()> {
+        self.listed("inbox of a team", None, &agent::Filter::default()).await?;
+        self.run("whether news came, in a team", Access::Read, async |tx| agent::latest_change(tx).await).await?;
+        self.run("one ticket, in a team", Access::Read, async |tx| agent::whole(tx, ticket).await).await
+    }
+}
+
+fn ends(log: &Path) -> anyhow::Result<u64> {
+    Ok(std::fs::metadata(log)?.len())
+}
+
+fn said(problem: Problem) -> anyhow::Error {
+    anyhow::anyhow!("{problem:?}")
+}
