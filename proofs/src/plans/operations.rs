@@ -262,12 +262,8 @@ impl Agent<'_> {
         self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, page_request, None).await)
             .await?;
         let any = publishing::Filter::default();
-        self.run("articles", Access::Read, async |tx| {
-            articles::agent::page(tx, page_request, &any).await
-        })
-        .await?;
-        self.run("FAQs", Access::Read, async |tx| faqs::agent::page(tx, page_request, &any).await)
-            .await?;
+        self.run("articles", Access::Read, async |tx| articles::agent::page(tx, page_request, &any).await).await?;
+        self.run("FAQs", Access::Read, async |tx| faqs::agent::page(tx, page_request, &any).await).await?;
         self.run("websites", Access::Read, async |tx| sites::page(tx, page_request).await).await?;
         self.run("members", Access::Read, async |tx| members::page(tx, page_request).await).await?;
         self.run("own orgs", Access::Read, async |tx| members::memberships(tx, page_request).await).await?;

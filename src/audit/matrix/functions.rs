@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::role;
+use super::notes::role;
 use crate::audit::sql;
 
 /// Where a group of functions goes on.

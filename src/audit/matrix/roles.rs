@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::role;
+use super::notes::role;
 use crate::audit::sql;
 
 const READING: &str =
