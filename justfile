@@ -44,6 +44,11 @@ squawk:
 postgres-matrix *MAJORS:
     .ci/postgres/check {{MAJORS}}
 
+# Whether the audit would notice whatever weakens the schema, and whether statements stay fast with many tenants
+proofs:
+    cargo run -p vicket-proofs -- mutate
+    cargo run -p vicket-proofs -- plans
+
 # The support page in a browser; needs node with npm, and Chromium
 browser:
     cargo build && tests/browser/run
@@ -61,4 +66,4 @@ spec:
     .ci/spec/check lint && .ci/spec/check types
 
 fmt:
-    cargo fmt
+    cargo fmt --all

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::{
-    audit::{lints::Severity, report::Format, why::Question},
+    audit::{format::Format, lints::Severity, why::Question},
     objects::Place,
     store::audit_log::Month,
 };
@@ -193,23 +193,6 @@ pub struct AuditArgs {
     /// For --probe: the agents' gate, tried as itself
     #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "VICKET_AGENT_URL")]
     pub agent_url: Option<String>,
-    /// Instead: weaken a scratch database in every way that its catalog offers, one at a time, and demand that a lint or a probe
-    /// notices; needs no URL
-    #[arg(long, conflicts_with = "probe")]
-    pub mutate: bool,
-    /// Instead: run the server's hot statements on many tenants' rows in a scratch database, and demand that each plan reads
-    /// the context once and rows by an index that a tenant leads; needs no URL
-    #[arg(long, conflicts_with_all = ["probe", "mutate"])]
-    pub plans: bool,
-    /// For --plans: rows to make, of all sites
-    #[arg(long, default_value_t = 1_000_000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(50_000..=20_000_000))]
-    pub rows: u32,
-    /// For --plans: sites to make, five an org
-    #[arg(long, default_value_t = 1000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(100..=20_000))]
-    pub sites: u32,
-    /// For --plans: tickets more of one site, a tenant that is many times the others
-    #[arg(long, default_value_t = 100_000, value_name = "N", requires = "plans", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    pub large: u32,
 }
 
 #[derive(Subcommand)]

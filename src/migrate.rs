@@ -14,25 +14,28 @@
 
 mod change;
 pub mod check;
+mod judge;
+mod session;
 mod waits;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrate as _, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrate as _};
 
 use crate::{
-    audit::lints::{self, Severity},
-    db,
+    audit::lints,
     migrations::{
         files::Files,
         ledger::{self, TABLE},
         name,
     },
 };
+use judge::{Moment, judge};
+pub use session::Patience;
+use session::{ROLES, bound, connect, is_of, options, take_turn, unraced};
 use waits::Watch;
 
-const ROLES: &str = concat!(include_str!("../migrations/roles.sql"), include_str!("../migrations/logins.sql"));
 const HARDENING: &str = include_str!("../migrations/hardening.sql");
 
 /// Passwords of the logins; what is `None` stays as it is.
@@ -42,37 +45,6 @@ pub struct Passwords {
     pub agent: Option<String>,
     pub worker: Option<String>,
 }
-
-/// How long a change waits for others, and others for it.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// `lock_timeout` of a change. While it waits, whoever comes later waits behind it: a request gives up after 2 s without a
-    /// connection, so this must be well below.
-    pub lock: Duration,
-    /// `statement_timeout` of a change. What takes longer under locks belongs into the other lane.
-    pub statement: Duration,
-    /// How often a change is tried.
-    pub tries: u32,
-    /// Between the first two tries; it doubles, up to ten seconds.
-    pub pause: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            lock: Duration::from_secs(1),
-            statement: Duration::from_mins(1),
-            tries: 20,
-            pause: Duration::from_millis(250),
-        }
-    }
-}
-
-/// How long another migration of this database is waited for at a time. Short, because whoever waits has a snapshot, and
-/// an index that is made concurrently waits for those.
-const TURN: Duration = Duration::from_millis(100);
-/// Tries where migrations of several databases meet at the cluster's roles.
-const RACES: u32 = 20;
 
 /// What a migration did.
 #[derive(Debug)]
@@ -140,22 +112,6 @@ pub async fn run_files(url: &str, passwords: &Passwords, files: &Files, patience
     Ok(Report { version: files.schema().version, ran, hardened: open.is_empty(), open })
 }
 
-fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
-    Ok(db::connect_options(url)?.application_name("vicket migrate"))
-}
-
-/// A connection of which no setting of the login's or the database's says how long it may work.
-async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
-    let mut connection = PgConnection::connect_with(options).await.context("the database cannot be reached")?;
-    let version: String = sqlx::query_scalar("show server_version_num").fetch_one(&mut connection).await?;
-    let number: u32 = version.parse()?;
-    anyhow::ensure!(number >= 150_000, "PostgreSQL 15 or newer is needed; this is {}", number / 10_000);
-    sqlx::raw_sql("set statement_timeout = 0; set lock_timeout = 0; set idle_in_transaction_session_timeout = 0")
-        .execute(&mut connection)
-        .await?;
-    Ok(connection)
-}
-
 async fn make_roles(connection: &mut PgConnection) -> anyhow::Result<()> {
     let work = async |connection: &mut PgConnection| {
         let mut tx = connection.begin().await?;
@@ -164,41 +120,6 @@ async fn make_roles(connection: &mut PgConnection) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     unraced(connection, work).await
-}
-
-/// Waits until no other migration of this database runs. The turn ends with the connection, and not before the server has
-/// noticed: what a killed migration left running is waited for.
-async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
-    let began = Instant::now();
-    let mut said = began;
-    loop {
-        let mut tx = connection.begin().await?;
-        bound(&mut tx, TURN, Duration::ZERO).await?;
-        let locked = tx.lock().await.map_err(anyhow::Error::from);
-        let ended = if locked.is_ok() { tx.commit().await } else { tx.rollback().await };
-        match locked {
-            Err(error) if is_of(&error, &["55P03"]) => {}
-            outcome => {
-                ended?;
-                return outcome;
-            }
-        }
-        if began.elapsed() < TURN * 3 || said.elapsed() > Duration::from_secs(30) {
-            tracing::info!("another migration of this database runs; waiting for its end");
-            said = Instant::now();
-        }
-        tokio::time::sleep(TURN * 3).await;
-    }
-}
-
-/// `lock_timeout` and `statement_timeout` of a transaction; zero is none.
-async fn bound(connection: &mut PgConnection, lock: Duration, statement: Duration) -> sqlx::Result<()> {
-    let bounds = format!(
-        "set local lock_timeout = {}; set local statement_timeout = {}",
-        lock.as_millis(),
-        statement.as_millis()
-    );
-    sqlx::raw_sql(AssertSqlSafe(bounds)).execute(connection).await.map(drop)
 }
 
 /// All of an empty database, or nothing.
@@ -264,38 +185,6 @@ async fn settle(connection: &mut PgConnection, files: &Files, passwords: &Passwo
     judge(connection, if files.known() { Moment::Last } else { Moment::Between }).await
 }
 
-/// Which lints may judge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Moment {
-    /// More files are to come, or they are not yet what this program knows.
-    Between,
-    /// The schema is what this program knows.
-    Last,
-}
-
-/// What these lints compare with what all files make, so that it is judged after the last.
-const OF_THE_LAST: [&str; 6] =
-    ["function-body", "function-missing", "function-unknown", "object-changed", "object-missing", "object-unknown"];
-
-/// # Errors
-/// When a lint finds an error.
-async fn judge(connection: &mut PgConnection, moment: Moment) -> anyhow::Result<()> {
-    sqlx::raw_sql("set local jit = off; set local search_path = pg_catalog").execute(&mut *connection).await?;
-    let findings: Vec<String> = lints::findings(connection)
-        .await?
-        .into_iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .filter(|finding| moment == Moment::Last || !OF_THE_LAST.contains(&finding.id.as_str()))
-        .map(|finding| format!("{}: {}: {}", finding.id, finding.object, finding.what))
-        .collect();
-    anyhow::ensure!(findings.is_empty(), "isolation would not hold:\n  {}", findings.join("\n  "));
-    Ok(())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Runs the hardening that needs a superuser.
 ///
 /// # Errors
@@ -320,42 +209,6 @@ async fn set_password(connection: &mut PgConnection, login: &'static str, passwo
         .await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
     Ok(())
-}
-
-/// Does the work, again when migrations of other databases of the cluster were in its way: "tuple concurrently updated", a
-/// role that another made first, a deadlock.
-async fn unraced(
-    connection: &mut PgConnection,
-    work: impl AsyncFn(&mut PgConnection) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        match work(connection).await {
-            Err(error) if attempt < RACES && is_of(&error, &["XX000", "23505", "42710", "40P01"]) => {
-                let apart = u64::from(std::process::id() % 37);
-                tokio::time::sleep(Duration::from_millis(20 * u64::from(attempt) + apart)).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// Whether PostgreSQL answered one of these SQLSTATEs.
-fn is_of(error: &anyhow::Error, states: &[&str]) -> bool {
-    use sqlx::migrate::MigrateError;
-    error.chain().any(|cause| {
-        let database = match cause.downcast_ref::<sqlx::Error>() {
-            Some(error) => error.as_database_error(),
-            None => match cause.downcast_ref::<MigrateError>() {
-                Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-                    error.as_database_error()
-                }
-                _ => None,
-            },
-        };
-        database.and_then(|error| error.code()).is_some_and(|code| states.contains(&code.as_ref()))
-    })
 }
 
 /// What the hardening would take away and is still open, here and in the cluster's other databases, by the lints that say so.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{report::Report, text};
+use super::{report::Report, roles, text};
 
 const STYLE: &str = include_str!("page.css");
 

@@ -3,13 +3,13 @@
 
 mod access;
 mod functions;
+mod notes;
 mod roles;
-
-use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
 use super::{names, sql};
+use notes::Notes;
 
 const HEAD: &str = "Generated from the catalog: `just isolation` writes it, a test compares it. A weaker policy, a wider grant, another
     body is a changed line. What should not be so is **bold**. `vicket audit show` prints a table or function whole.";
@@ -51,30 +51,3 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
 
 /// How wide the first of two names in a line is, at least.
 const COLUMN: usize = 56;
-
-/// What the matrix refers to.
-#[derive(Default)]
-struct Notes {
-    names: BTreeSet<String>,
-    /// Conditions that are too long for a line.
-    long: Vec<String>,
-}
-
-/// As people call it: a role without the prefix that all have, and in bold who should be nowhere.
-fn role(name: &str) -> String {
-    match name.strip_prefix("vicket_") {
-        Some(short) => short.to_owned(),
-        None => format!("**{name}**"),
-    }
-}
-
-/// A table of the schema that holds them all is called by its name.
-fn table(name: &str) -> &str {
-    name.strip_prefix("vicket.").unwrap_or(name)
-}
-
-/// Requests' roles first, whoever should not be there last.
-pub(super) fn rank(role: &str) -> (usize, &str) {
-    const ORDER: [&str; 4] = ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer"];
-    (ORDER.into_iter().position(|known| known == role).unwrap_or(ORDER.len()), role)
-}

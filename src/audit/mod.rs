@@ -4,25 +4,25 @@
 //!   asks before it serves and for `/readyz`, and what `vicket migrate` installs as the views of the schema `audit`.
 //! * [`bodies`]: what each function is, by the migrations' text.
 //! * [`probe`]: rows of two orgs, and every statement of every role at them, rolled back.
-//! * [`mutate`]: the schema weakened in every way that the catalog offers, one at a time; lints or probes must notice.
 //! * [`why`]: one row, one role, one context: which policy lets it pass, and which condition of the others does not hold.
-//! * [`plans`]: what PostgreSQL does for the server's hot statements on many tenants' rows.
 //! * [`matrix`] and [`schema`]: the two files under review, `migrations/ISOLATION.md` and `SCHEMA.sql`; [`show`]: one table or
 //!   function of them, as a database has it.
-//! * [`report`]: findings, and who may do what with each table, as text, Markdown, JSON, SARIF or a page.
+//! * [`report`]: findings, and who may do what with each table; [`format`]: as text, Markdown, JSON, SARIF or a page.
+//!
+//! Whether the audit would notice is the crate `vicket-proofs`' to say.
 
 pub mod bodies;
-mod conditions;
+pub mod conditions;
+pub mod format;
 mod html;
 pub mod lints;
 pub mod matrix;
-pub mod mutate;
 mod names;
-pub mod plans;
 pub mod probe;
 pub mod report;
+mod roles;
+mod sarif;
 pub mod schema;
-pub mod scratch;
 pub mod show;
 mod sql;
 mod text;

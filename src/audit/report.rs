@@ -9,26 +9,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 use super::{
-    html,
     lints::{self, Finding, Severity},
     probe::Probes,
-    text,
+    roles,
 };
-
-/// What a report is written as.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Format {
-    /// For a terminal
-    Text,
-    /// For a program
-    Json,
-    /// For code scanning
-    Sarif,
-    /// One page without anything to load
-    Html,
-    /// For a pull request
-    Markdown,
-}
 
 /// One policy, as the catalog says it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -200,69 +184,10 @@ impl Report {
 
     /// The roles that any table names: those of requests first, whoever should not be there last.
     pub fn roles(&self) -> Vec<&str> {
-        const ORDER: [&str; 4] = ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer"];
-        let named: BTreeSet<&str> =
+        let mut named: Vec<&str> =
             self.tables.iter().flat_map(|table| table.access.iter().map(|access| access.role.as_str())).collect();
-        let others = named.iter().copied().filter(|role| !ORDER.contains(role));
-        ORDER.into_iter().filter(|role| named.contains(role)).chain(others).collect()
+        named.sort_unstable_by_key(|role| roles::rank(role));
+        named.dedup();
+        named
     }
-
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, format: Format) -> anyhow::Result<String> {
-        Ok(match format {
-            Format::Text => text::text(self),
-            Format::Markdown => text::markdown(self),
-            Format::Json => serde_json::to_string_pretty(self)? + "\n",
-            Format::Sarif => serde_json::to_string_pretty(&self.sarif())? + "\n",
-            Format::Html => html::page(self)?,
-        })
-    }
-
-    /// SARIF 2.1.0. A finding is about the database and not about a file, so its place is an object's name; the file is the
-    /// committed state of the catalog, because code scanning shows nothing without one.
-    fn sarif(&self) -> serde_json::Value {
-        let rules: Vec<serde_json::Value> = self
-            .rules
-            .iter()
-            .map(|(id, severity, why)| {
-                serde_json::json!({
-                    "id": id,
-                    "shortDescription": { "text": why },
-                    "help": { "text": format!("docs/audit.md, `{id}`") },
-                    "defaultConfiguration": { "level": level(severity) },
-                })
-            })
-            .collect();
-        let results: Vec<serde_json::Value> = self
-            .findings
-            .iter()
-            .map(|finding| {
-                serde_json::json!({
-                    "ruleId": finding.id,
-                    "level": level(finding.severity.as_str()),
-                    "message": { "text": format!("{}: {}. {} Mend: {}", finding.object, finding.what, finding.why, finding.mend) },
-                    "locations": [{
-                        "physicalLocation": {
-                            "artifactLocation": { "uri": "migrations/ISOLATION.md" },
-                            "region": { "startLine": 1 },
-                        },
-                        "logicalLocations": [{ "fullyQualifiedName": finding.object }],
-                    }],
-                })
-            })
-            .collect();
-        serde_json::json!({
-            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [{
-                "tool": { "driver": { "name": self.program, "version": self.version, "rules": rules } },
-                "results": results,
-            }],
-        })
-    }
-}
-
-fn level(severity: &str) -> &str {
-    if severity == "notice" { "note" } else { severity }
 }

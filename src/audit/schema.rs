@@ -2,6 +2,7 @@
 //! migrations' outcome, noun by noun, and not one that anything runs but a test, which compares what becomes of it.
 
 mod function;
+mod statements;
 mod table;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,8 @@ use sqlx::PgConnection;
 
 use super::{lints, sql};
 pub use function::function;
+pub use statements::title;
+use statements::{Granted, commented, grants};
 pub use table::table;
 
 const HEAD: &str = "-- What the migrations make, as it is after all of them. Generated from the catalog: `just isolation` writes it, a test
@@ -23,17 +26,6 @@ set check_function_bodies = off;
 -- What is executable by PUBLIC would say so.
 alter default privileges revoke execute on functions from public;
 ";
-
-/// A privilege of an ACL.
-#[derive(sqlx::FromRow)]
-struct Granted {
-    /// Empty for PUBLIC.
-    grantee: String,
-    privilege: String,
-    /// Where it is not of the whole.
-    column: Option<String>,
-    grantable: bool,
-}
 
 /// The whole file.
 ///
@@ -227,59 +219,4 @@ async fn functions(connection: &mut PgConnection, schema: &str, written: &mut BT
     } else {
         format!("{}{}", title(&format!("Functions of {schema}")), out.trim_start_matches('\n'))
     })
-}
-
-pub(super) fn title(text: &str) -> String {
-    format!("\n-- {}\n-- {text}\n", "-".repeat(sql::WIDTH - 3))
-}
-
-fn commented(kind: &str, name: &str, comment: Option<String>) -> String {
-    let Some(comment) = comment else { return String::new() };
-    let statement = format!("comment on {kind} {name} is {};", sql::quoted(&comment));
-    if statement.chars().count() <= sql::WIDTH {
-        return format!("{statement}\n");
-    }
-    format!("comment on {kind} {name} is\n  {};\n", sql::literal(&comment, 2))
-}
-
-/// One statement a grantee, requests' roles first.
-fn grants(granted: &[Granted], on: &str) -> String {
-    const ORDER: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
-    let rank = |privilege: &str| ORDER.iter().position(|known| *known == privilege).unwrap_or(ORDER.len());
-    let mut to: Vec<(&str, bool)> = granted.iter().map(|one| (one.grantee.as_str(), one.grantable)).collect();
-    to.sort_by_key(|(grantee, grantable)| (super::matrix::rank(grantee), *grantable));
-    to.dedup();
-    let mut statements: Vec<(String, Vec<String>, bool)> = Vec::new();
-    for (grantee, grantable) in to {
-        let mine: Vec<&Granted> =
-            granted.iter().filter(|one| one.grantee == grantee && one.grantable == grantable).collect();
-        let mut privileges: Vec<&str> = mine.iter().map(|one| one.privilege.as_str()).collect();
-        privileges.sort_by_key(|privilege| (rank(privilege), *privilege));
-        privileges.dedup();
-        let mut said = Vec::new();
-        for privilege in privileges {
-            let of: Vec<&&Granted> = mine.iter().filter(|one| one.privilege == privilege).collect();
-            let columns: Vec<&str> = of.iter().filter_map(|one| one.column.as_deref()).collect();
-            if of.len() > columns.len() {
-                said.push(privilege.to_lowercase());
-            }
-            if !columns.is_empty() {
-                said.push(format!("{} ({})", privilege.to_lowercase(), columns.join(", ")));
-            }
-        }
-        let (said, grantee) = (said.join(", "), if grantee.is_empty() { "public" } else { grantee });
-        // Those who get the same share a statement.
-        match statements.iter_mut().find(|(known, _, option)| *known == said && *option == grantable) {
-            Some((_, grantees, _)) => grantees.push(grantee.to_owned()),
-            None => statements.push((said, vec![grantee.to_owned()], grantable)),
-        }
-    }
-    statements
-        .into_iter()
-        .map(|(said, grantees, grantable)| {
-            let option = if grantable { " with grant option" } else { "" };
-            let statement = format!("grant {said} on {on} to {}{option};", grantees.join(", "));
-            format!("{}\n", sql::listed(&statement, 2))
-        })
-        .collect()
 }

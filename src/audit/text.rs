@@ -6,6 +6,7 @@ use super::{
     lints::Severity,
     probe::{Probes, Tally},
     report::{Access, Report, Table},
+    roles::short,
 };
 
 /// What the letters of the matrix say.
@@ -134,11 +135,6 @@ pub fn summary(report: &Report) -> String {
         report.count(Severity::Warning),
         report.count(Severity::Notice)
     )
-}
-
-/// A role without the prefix that all of them have.
-pub fn short(role: &str) -> &str {
-    role.strip_prefix("vicket_").unwrap_or(role)
 }
 
 fn cells(table: &Table, roles: &[&str]) -> Vec<String> {

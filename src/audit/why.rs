@@ -20,29 +20,7 @@ use super::{conditions, probe};
 pub use context::Acting;
 pub use question::{Command, Question, RoleName, Shape};
 use row::Table;
-
-/// What a condition says of the row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Truth {
-    True,
-    False,
-    /// As good as false.
-    Null,
-    /// PostgreSQL's SQLSTATE.
-    Error(String),
-}
-
-impl Truth {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::True => "true",
-            Self::False => "false",
-            Self::Null => "null",
-            Self::Error(code) => code,
-        }
-    }
-}
+pub use row::{Tried, Truth};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Condition {
@@ -60,16 +38,6 @@ pub struct Policy {
     pub asked_for: Command,
     pub passes: bool,
     pub conditions: Vec<Condition>,
-}
-
-/// What became of the statement itself, as the role and in the context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tried {
-    Reached,
-    NotReached,
-    /// PostgreSQL's SQLSTATE.
-    Refused(String),
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -10,11 +10,9 @@ use time::OffsetDateTime;
 use super::{operator, said, when};
 use crate::{
     audit::{
-        self, mutate,
-        plans::{self, Size},
+        self, format,
         probe::{self, Probes},
-        report::{self, Format},
-        show,
+        report, show,
         why::{self, Question},
     },
     cli::{AdminArgs, AuditArgs, AuditCommand},
@@ -27,12 +25,6 @@ use crate::{
 /// # Errors
 /// When the database cannot be audited, and when the audit found something.
 pub async fn run(args: AuditArgs, command: Option<AuditCommand>) -> anyhow::Result<()> {
-    if args.mutate && command.is_none() {
-        return mutate(args.format).await;
-    }
-    if args.plans && command.is_none() {
-        return plans(Size { sites: args.sites, rows: args.rows, large: args.large }, args.format).await;
-    }
     let admin_url = args.admin_url.clone().context("VICKET_ADMIN_URL is not set, and --admin-url is not given")?;
     match command {
         None => isolation(&args, &admin_url).await,
@@ -54,7 +46,7 @@ async fn isolation(args: &AuditArgs, url: &str) -> anyhow::Result<()> {
     if args.probe {
         report.probes = Some(probe(args, &mut connection).await?);
     }
-    std::io::stdout().write_all(report.write(args.format)?.as_bytes())?;
+    std::io::stdout().write_all(format::write(&report, args.format)?.as_bytes())?;
     let found = report.at_least(args.fail_on);
     anyhow::ensure!(found == 0, "{found} findings as bad as {} or worse", args.fail_on.as_str());
     if let Some(probes) = &report.probes {
@@ -77,38 +69,6 @@ async fn show(url: &str, name: &str) -> anyhow::Result<()> {
     let shown = show::show(&mut audit::connect(url).await?, name).await?;
     std::io::stdout().write_all(shown.as_bytes())?;
     Ok(())
-}
-
-async fn mutate(format: Format) -> anyhow::Result<()> {
-    let score = mutate::run().await?;
-    if format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&score)?);
-        return score.judge();
-    }
-    for (kind, count) in &score.kinds {
-        println!("{count:>5}  {kind}");
-    }
-    for survivor in &score.survivors {
-        println!("SURVIVED {}: {}", survivor.kind, survivor.sql);
-    }
-    println!(
-        "{} of {} mutants killed: {} by lints, {} by probes",
-        score.killed_by_lints + score.killed_by_probes,
-        score.total,
-        score.killed_by_lints,
-        score.killed_by_probes
-    );
-    score.judge()
-}
-
-async fn plans(size: Size, format: Format) -> anyhow::Result<()> {
-    let plans = plans::run(size, "").await?;
-    if format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&plans)?);
-    } else {
-        print!("{}", plans.text());
-    }
-    plans.judge()
 }
 
 async fn probe(args: &AuditArgs, connection: &mut PgConnection) -> anyhow::Result<Probes> {

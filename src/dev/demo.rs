@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::random_text;
 use crate::{
     db::{Operator, OrgTx},
-    dev::content::{self, NewArticle, NewFaq, NewTicket},
+    dev::{
+        content::{self, NewArticle, NewFaq, NewTicket},
+        passwords::random,
+    },
     domain::{
         origins::Origin,
         problem::Problem,
@@ -264,7 +266,7 @@ pub async fn seed(operator: &Operator, page: Option<&str>) -> anyhow::Result<(De
 
 async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Result<()> {
     for (email, name, role) in plan.people {
-        let password = random_text()?;
+        let password = random()?;
         let hash = passwords::hash(&password);
         let user = store::orgs::create_user(tx, email, name, &hash.to_string()).await.map_err(failed)?;
         store::orgs::add_member(tx, user, role).await.map_err(failed)?;

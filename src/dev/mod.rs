@@ -4,6 +4,7 @@
 pub mod content;
 pub mod demo;
 mod pages;
+mod passwords;
 pub mod postgres;
 
 use std::{
@@ -13,8 +14,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rand::{TryRng as _, rngs::SysRng};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{net::TcpListener, sync::watch};
@@ -120,11 +119,14 @@ async fn serve_on(
 async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages) -> anyhow::Result<(DevFile, bool)> {
     let file = dev_file(&args.data_dir);
     let earlier = read(&file)?;
-    let deploy_password = random_text()?;
+    let deploy_password = passwords::random()?;
     create_database(&cluster.superuser_url("postgres"), &deploy_password).await?;
 
-    let passwords =
-        Passwords { widget: Some(random_text()?), agent: Some(random_text()?), worker: Some(random_text()?) };
+    let passwords = Passwords {
+        widget: Some(passwords::random()?),
+        agent: Some(passwords::random()?),
+        worker: Some(passwords::random()?),
+    };
     let url =
         |login: &str, password: &str| format!("postgres://{login}:{password}@127.0.0.1:{}/{DATABASE}", cluster.port());
     let deploy = url(DEPLOY_LOGIN, &deploy_password);
@@ -286,11 +288,4 @@ fn remove_file(file: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// 24 characters of base64url: 18 random bytes.
-fn random_text() -> anyhow::Result<String> {
-    let mut bytes = [0_u8; 18];
-    SysRng.try_fill_bytes(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }

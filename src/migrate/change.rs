@@ -8,7 +8,9 @@ use sqlx::{
     migrate::{Migrate as _, Migration},
 };
 
-use super::{Moment, Patience, bound, is_of, judge, millis, waits::Watch};
+use super::judge::{judge, moment};
+use super::session::{Patience, bound, is_of, millis};
+use super::waits::Watch;
 use crate::migrations::{
     files::Files,
     ledger::{self, TABLE},
@@ -91,11 +93,6 @@ async fn within(
             Err(error)
         }
     }
-}
-
-/// Whether more files than this one are to come, or they are not what this program knows.
-pub fn moment(file: &Migration, files: &Files) -> Moment {
-    if files.known() && files.schema().version == file.version { Moment::Last } else { Moment::Between }
 }
 
 /// A change outside a transaction, from the statement on that an earlier run did not end.

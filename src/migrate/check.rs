@@ -18,7 +18,11 @@ use sqlx::{
     postgres::types::Oid,
 };
 
-use super::{Patience, ROLES, bound, change::moment, connect, is_of, judge, millis, options, take_turn, waits::Watch};
+use super::{
+    judge::{judge, moment},
+    session::{Patience, ROLES, bound, connect, is_of, millis, options, take_turn},
+    waits::Watch,
+};
 use crate::migrations::{
     files::Files,
     ledger::{self, TABLE},

@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::task::JoinSet;
 use vicket::audit::{
     self,
+    format::{self, Format},
     lints::{self, ACCESS, FINDINGS, Severity},
-    report::{self, Format},
+    report,
 };
 
 use crate::{
@@ -257,7 +258,8 @@ async fn each_format_says_the_same_and_escapes_what_it_must() {
     let report = report::read(&mut connection).await.expect("a report");
     assert!(report.at_least(Severity::Error) >= 1 && report.count(Severity::Notice) == 0);
 
-    let json: serde_json::Value = serde_json::from_str(&report.write(Format::Json).expect("written")).expect("JSON");
+    let json: serde_json::Value =
+        serde_json::from_str(&format::write(&report, Format::Json).expect("written")).expect("JSON");
     let named = |finding: &serde_json::Value| finding["id"] == "view-owner-rights" && finding["severity"] == "error";
     assert!(json["findings"].as_array().expect("findings").iter().any(named), "{json}");
     let table = &json["tables"][0];
@@ -267,7 +269,8 @@ async fn each_format_says_the_same_and_escapes_what_it_must() {
     );
     assert!(table["access"][0]["policies"][0]["using"].as_str().is_some_and(|text| text.contains("ctx.org_id()")));
 
-    let sarif: serde_json::Value = serde_json::from_str(&report.write(Format::Sarif).expect("written")).expect("JSON");
+    let sarif: serde_json::Value =
+        serde_json::from_str(&format::write(&report, Format::Sarif).expect("written")).expect("JSON");
     assert_eq!(sarif["version"], "2.1.0");
     let run = &sarif["runs"][0];
     let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
@@ -278,13 +281,13 @@ async fn each_format_says_the_same_and_escapes_what_it_must() {
         assert!(result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"].is_string(), "{result}");
     }
 
-    let page = report.write(Format::Html).expect("written");
+    let page = format::write(&report, Format::Html).expect("written");
     assert!(page.contains("&#60;img src=x") && !page.contains("<img"), "not escaped");
     for loads in ["http:", "https:", "src=\"", "<script", "@import", "url("] {
         assert!(!page.contains(loads), "the page loads something: {loads}");
     }
     assert!(page.contains("widget_select") && page.contains("view-owner-rights"));
-    let markdown = report.write(Format::Markdown).expect("written");
+    let markdown = format::write(&report, Format::Markdown).expect("written");
     assert!(markdown.contains("| vicket.articles | yes | yes | 10 | S--- |") && markdown.contains("view-owner-rights"));
 }
 

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Notes, rank, role, table};
+use super::notes::{Notes, role, table};
 use crate::audit::{
     conditions,
     names::{self, Said},
+    roles::rank,
     sql,
 };
 

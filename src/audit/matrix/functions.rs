@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-use super::role;
+use super::notes::role;
 use crate::audit::sql;
 
 /// Where the functions that the same roles may execute go on.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::role;
+use super::notes::role;
 use crate::audit::sql;
 
 const READING: &str = "Roles: nobody is a superuser or has BYPASSRLS; the logins are NOINHERIT, and have by themselves what is granted them.";

@@ -6,7 +6,8 @@
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::{
-    Leak, Planted, Probes, plant,
+    outcome::{Leak, Probes},
+    plant::{self, Planted},
     statements::{self, Outcome, Trial, literal},
     subjects::{self, Kind, Subject},
 };

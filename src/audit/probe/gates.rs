@@ -2,7 +2,11 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::{Leak, Probes, Table, attacks};
+use super::{
+    attacks,
+    catalog::Table,
+    outcome::{Leak, Probes},
+};
 
 /// Tries a gate that may become `role`, in a transaction that is rolled back.
 ///

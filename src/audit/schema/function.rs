@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{Granted, commented, grants};
+use super::statements::{Granted, commented, grants};
 use crate::audit::sql;
 
 #[derive(sqlx::FromRow)]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-use super::{Granted, commented, function, grants};
-use crate::audit::{matrix, sql};
+use super::function::function;
+use super::statements::{Granted, commented, grants};
+use crate::audit::{roles, sql};
 
 /// A table's statements, and those that wait for another table.
 pub struct Made {
@@ -184,8 +185,8 @@ pub(super) async fn made(connection: &mut PgConnection, oid: i64, written: &mut 
     }
     let mut policies: Vec<Policy> = sqlx::query_as(POLICIES).bind(oid).fetch_all(&mut *connection).await?;
     policies.sort_by(|one, other| {
-        matrix::rank(&one.roles.join(", "))
-            .cmp(&matrix::rank(&other.roles.join(", ")))
+        roles::rank(&one.roles.join(", "))
+            .cmp(&roles::rank(&other.roles.join(", ")))
             .then(other.permissive.cmp(&one.permissive))
     });
     for policy in policies {
@@ -198,7 +199,7 @@ pub(super) async fn made(connection: &mut PgConnection, oid: i64, written: &mut 
     let triggers: Vec<Trigger> = sqlx::query_as(TRIGGERS).bind(oid).fetch_all(&mut *connection).await?;
     for trigger in &triggers {
         if written.insert(trigger.function) {
-            text += &format!("\n{}", function::function(connection, trigger.function).await?);
+            text += &format!("\n{}", function(connection, trigger.function).await?);
         }
     }
     text += if triggers.is_empty() { "" } else { "\n" };

@@ -1,12 +1,46 @@
 //! The table, and the one row: found by who sees all, asked about as the role that may not.
 
 use anyhow::{Context as _, bail, ensure};
+use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, postgres::PgArguments, query::QueryScalar};
 
-use super::{Tried, Truth, question::Command};
+use super::question::Command;
 
 /// Where the copy of the row is kept until the rollback.
 const COPY: &str = "why.row";
+
+/// What a condition says of the row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truth {
+    True,
+    False,
+    /// As good as false.
+    Null,
+    /// PostgreSQL's SQLSTATE.
+    Error(String),
+}
+
+impl Truth {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::True => "true",
+            Self::False => "false",
+            Self::Null => "null",
+            Self::Error(code) => code,
+        }
+    }
+}
+
+/// What became of the statement itself, as the role and in the context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tried {
+    Reached,
+    NotReached,
+    /// PostgreSQL's SQLSTATE.
+    Refused(String),
+}
 
 /// A table as one role finds it.
 #[derive(Debug, sqlx::FromRow)]

@@ -1,9 +1,9 @@
-//! `vicket audit --plans`: the guard trips on what it is there for, and on nothing else. The schema as it is is guarded by
-//! CI, which runs the command.
+//! The plan guard of `vicket-proofs` trips on what it is there for, and on nothing else. The schema as it is is guarded by CI,
+//! which runs the command.
 
 use std::collections::BTreeSet;
 
-use vicket::audit::plans::{self, Plans, Size};
+use vicket_proofs::plans::{self, Plans, Size};
 
 /// Of each operation that has faults: its role, its name, and what they are about.
 fn faults(plans: &Plans) -> Vec<String> {

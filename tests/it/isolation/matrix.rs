@@ -1,5 +1,11 @@
 //! Every role, every table, every statement. What a role was not granted must answer 42501; what it was granted must
 //! touch nothing outside a tenant and nothing foreign inside one.
+//!
+//! `vicket audit --probe` (src/audit/probe) tries much the same on anybody's database, and stands beside this for what neither
+//! could say alone. The probe sees only what its own transaction planted, so it takes roles by SET ROLE; here rows are
+//! committed and the logins are the server's, through its own gates. The probe cannot tell why it was refused; here each
+//! refusal must be the missing grant's. And the probe is itself what is tried: with one list of statements for both, what it
+//! forgets nobody would miss.
 
 use sqlx::PgConnection;
 use uuid::Uuid;

@@ -12,12 +12,10 @@ use std::{
 use anyhow::{Context as _, ensure};
 use flate2::{Compression, GzBuilder, read::GzDecoder};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use vicket::{
-    audit::{
-        plans::{self, Size, operations},
-        scratch::Scratch,
-    },
-    migrate::{self, Passwords},
+use vicket::migrate::{self, Passwords};
+use vicket_proofs::{
+    plans::{self, Size, operations},
+    scratch::Scratch,
 };
 
 use super::{

@@ -5,9 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
-
-use crate::{
-    audit::scratch::Scratch,
+use vicket::{
     db::{
         Access, AgentEntryRequest, AgentGate, AgentVerdict, Credential, EntryRequest, OrgTx, Pool, SiteTx, Start,
         Verdict, WidgetGate,
@@ -24,7 +22,7 @@ use crate::{
         },
         attachments, audit_log, faqs, members,
         paging::{self, Keyset, PageRequest},
-        saved_replies, site_keys, site_origins, sites, stats, teams, templates,
+        priorities, publishing, saved_replies, site_keys, site_origins, sites, stats, statuses, teams, templates,
         tickets::{
             self,
             agent::{self, Assignee, Change},
@@ -32,6 +30,8 @@ use crate::{
         },
     },
 };
+
+use crate::scratch::Scratch;
 
 /// After five plans of its own, a prepared statement may get one for all parameters, and keeps it.
 pub const RUNS: usize = 7;
@@ -268,20 +268,16 @@ impl Agent<'_> {
         .await?;
         self.run("ticket forms, with points", Access::Read, async |tx| templates::page(tx, page_request, None).await)
             .await?;
-        let any = crate::store::publishing::Filter::default();
-        self.run("articles", Access::Read, async |tx| {
-            crate::store::articles::agent::page(tx, page_request, &any).await
-        })
-        .await?;
-        self.run("FAQs", Access::Read, async |tx| crate::store::faqs::agent::page(tx, page_request, &any).await)
-            .await?;
+        let any = publishing::Filter::default();
+        self.run("articles", Access::Read, async |tx| articles::agent::page(tx, page_request, &any).await).await?;
+        self.run("FAQs", Access::Read, async |tx| faqs::agent::page(tx, page_request, &any).await).await?;
         self.run("websites", Access::Read, async |tx| sites::page(tx, page_request).await).await?;
         self.run("members", Access::Read, async |tx| members::page(tx, page_request).await).await?;
         self.run("own orgs", Access::Read, async |tx| members::memberships(tx, page_request).await).await?;
         self.run("teams", Access::Read, async |tx| teams::page(tx, page_request).await).await?;
         self.run("statuses and priorities", Access::Read, async |tx| {
-            crate::store::statuses::page(tx, page_request).await?;
-            crate::store::priorities::page(tx, page_request).await
+            statuses::page(tx, page_request).await?;
+            priorities::page(tx, page_request).await
         })
         .await?;
         let all = audit_log::Filter::default();

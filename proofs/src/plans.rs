@@ -20,7 +20,7 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::scratch::Scratch;
+use crate::scratch::Scratch;
 use tree::{Catalog, Place};
 
 /// How much is made.

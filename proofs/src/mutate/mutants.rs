@@ -1,9 +1,20 @@
 //! The mutants, generated from the catalog: a table, policy or function that somebody adds is weakened too.
 
 use sqlx::PgConnection;
+use vicket::audit::conditions;
 
-use super::Mutant;
-use crate::audit::conditions;
+/// One weakening.
+#[derive(Clone, Debug)]
+pub struct Mutant {
+    pub kind: &'static str,
+    pub sql: String,
+    /// The table whose rows it would show; `None` for all.
+    pub table: Option<String>,
+    /// The lints that are asked first, because they will know.
+    pub lints: &'static str,
+    /// Whether it must be noticed by more than the digest of a body.
+    pub probed: bool,
+}
 
 /// The lints that are asked first, what is weakened, and a query of `table, sql`: whose rows it would show, and how.
 const QUERIES: &[(&str, &str, &str)] = &[
@@ -288,7 +299,7 @@ type Weakening = (Option<String>, String);
 
 /// # Errors
 /// When the catalog cannot be read.
-pub async fn mutants(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>> {
+pub async fn of(connection: &mut PgConnection) -> anyhow::Result<Vec<Mutant>> {
     let mut mutants = Vec::new();
     for (lints, kind, query) in QUERIES {
         let sql = format!("{CATALOG} select m.* from ({query}) as m (relation, sql) order by 2");

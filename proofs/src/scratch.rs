@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};
-
-use crate::{
+use vicket::{
     dev::postgres::{Cluster, Durability, Programs},
     migrate::{self, Passwords},
 };
@@ -29,7 +28,7 @@ impl Scratch {
     pub async fn start() -> anyhow::Result<Self> {
         let programs = Programs::find().await?;
         let made = MADE.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("vicket-audit-{}-{made}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("vicket-proofs-{}-{made}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         let cluster = Cluster::start(&programs, &dir, Durability::Throwaway).await?;
         let mut superuser = PgConnection::connect(&cluster.superuser_url("postgres")).await?;

@@ -4,37 +4,28 @@
 //! It runs in a private PostgreSQL of its own, made from the migrations and thrown away. Everything happens in one
 //! transaction, each mutant between savepoints.
 
-mod generate;
+mod mutants;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-
-use super::{
+use vicket::audit::{
     lints::{self, Finding, Severity},
     probe::{self, Planted, Probes, Table},
-    scratch::Scratch,
 };
+
+use crate::scratch::Scratch;
+pub use mutants::Mutant;
 
 /// Lints that notice whatever changes.
 const DIGESTS: [&str; 2] = ["function-body", "object-changed"];
 
 /// Fewer would say that the catalog was not read whole; docs/audit.md states it.
 const AT_LEAST: usize = 2000;
-
-/// One weakening.
-#[derive(Clone, Debug)]
-pub struct Mutant {
-    pub kind: &'static str,
-    pub sql: String,
-    /// The table whose rows it would show; `None` for all.
-    pub table: Option<String>,
-    /// The lints that are asked first, because they will know.
-    pub lints: &'static str,
-    /// Whether it must be noticed by more than the digest of a body.
-    pub probed: bool,
-}
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Survivor {
@@ -49,10 +40,30 @@ pub struct Score {
     pub killed_by_probes: usize,
     pub survivors: Vec<Survivor>,
     /// By kind: how many there were.
-    pub kinds: std::collections::BTreeMap<&'static str, usize>,
+    pub kinds: BTreeMap<&'static str, usize>,
 }
 
 impl Score {
+    /// A line a kind, what survived, and the sum.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for (kind, count) in &self.kinds {
+            let _ = writeln!(out, "{count:>5}  {kind}");
+        }
+        for survivor in &self.survivors {
+            let _ = writeln!(out, "SURVIVED {}: {}", survivor.kind, survivor.sql);
+        }
+        let _ = writeln!(
+            out,
+            "{} of {} mutants killed: {} by lints, {} by probes",
+            self.killed_by_lints + self.killed_by_probes,
+            self.total,
+            self.killed_by_lints,
+            self.killed_by_probes
+        );
+        out
+    }
+
     /// # Errors
     /// When a mutant survived, or when there were too few.
     pub fn judge(&self) -> anyhow::Result<()> {
@@ -87,7 +98,7 @@ pub async fn score(connection: &mut PgConnection) -> anyhow::Result<Score> {
     sqlx::raw_sql("set jit = off; set search_path = pg_catalog").execute(&mut *connection).await?;
     let mut tx = connection.begin().await?;
     probe::begin(&mut tx).await?;
-    let mutants = generate::mutants(&mut tx).await?;
+    let mutants = mutants::of(&mut tx).await?;
     let tables = probe::tables(&mut tx).await?;
     let planted = probe::plant(&mut tx, &tables).await?;
     let sound = lints::findings(&mut tx).await?;
