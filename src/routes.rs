@@ -70,6 +70,7 @@ pub struct Root {
     app: Arc<App>,
     support: Documented,
     agent: Documented,
+    dashboard: dashboard::Dashboard,
     files: Vec<pages::File>,
     /// When it was last asked, and why it could not serve then.
     ready: Mutex<Option<(Instant, Vec<Reason>)>>,
@@ -91,7 +92,8 @@ impl Root {
         let handlers = service.into_endpoint().with(panics()).map_to_response();
         let surface = agent::Surface::new(handlers, Arc::clone(&app), &document);
         let agent = Documented::new(surface.boxed(), docs, document);
-        Ok(Self { app, support, agent, files: pages::files(), ready: Mutex::new(None) })
+        let dashboard = dashboard::Dashboard::new(Arc::clone(&app));
+        Ok(Self { app, support, agent, dashboard, files: pages::files(), ready: Mutex::new(None) })
     }
 
     async fn dispatch(&self, request: Request) -> Response {
@@ -104,7 +106,7 @@ impl Root {
         }
         let file = self.files.iter().find(|file| file.path == path);
         if file.is_none() && (path == "/dashboard" || path.starts_with("/dashboard/")) {
-            return dashboard::answer(&self.app, request).await;
+            return self.dashboard.get_response(request).await;
         }
         let known = matches!(
             path,

@@ -15,7 +15,7 @@ test("a machine key is made, shown once, used and revoked", async () => {
   await page.getByRole("link", { name: "Machine keys" }).click();
   await page.getByRole("button", { name: "Create key" }).click();
   await page.locator("#name[aria-invalid=true]").waitFor();
-  await page.getByText("Permissions: tick at least one").waitFor();
+  await page.getByText("Tick at least one permission").waitFor();
   await page.getByLabel("Name").fill("Nightly <b>export</b>");
   await page.getByLabel("Last day").fill("2999-12-31");
   await page.getByLabel("ticket:read").check();
@@ -39,7 +39,7 @@ test("a machine key is made, shown once, used and revoked", async () => {
   const row = page.getByRole("listitem").filter({ hasText: "Nightly <b>export</b>" });
   await picture(page, "dashboard-machine-keys");
   await row.getByText("Revoke", { exact: true }).click();
-  await row.getByLabel("I mean it").check();
+  await row.getByLabel("I am sure").check();
   await row.getByRole("button", { name: "Revoke Nightly" }).click();
   await page.getByText("The next request with it is refused").waitFor();
   assert.equal(await use(), 401);
@@ -51,7 +51,7 @@ test("a team is made, filled, renamed and deleted; an agent only reads it", asyn
   const page = await as(who("admin"));
   await page.getByRole("link", { name: "Teams" }).click();
   await page.getByLabel("Name").fill("App support");
-  await page.getByRole("button", { name: "Make team" }).click();
+  await page.getByRole("button", { name: "Create team" }).click();
   await page.getByText("Created.").waitFor();
   const path = new URL(page.url()).pathname;
   await page.getByLabel(server.dev.users.find((user) => user.email === who("agent")).email).check();
@@ -73,7 +73,7 @@ test("a team is made, filled, renamed and deleted; an agent only reads it", asyn
   await agent.context().close();
   await page.getByRole("link", { name: /App team/ }).click();
   await page.getByText("Delete", { exact: true }).click();
-  await page.getByLabel("I mean it").check();
+  await page.getByLabel("I am sure").check();
   await page.getByRole("button", { name: "Delete team" }).click();
   await page.getByText("Deleted.").waitFor();
   quiet(page);

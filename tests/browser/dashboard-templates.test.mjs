@@ -83,7 +83,7 @@ test("a form is made, tried while it is typed, saved, and a ticket gets what the
   // Rows move by keyboard, and the button that moved one keeps the focus.
   await page.getByRole("button", { name: "Move question 2 up" }).press("Enter");
   await page.waitForFunction(() => document.activeElement.getAttribute("aria-label") === "Move question 1 up");
-  await page.getByText("It is question 1 now.").waitFor({ state: "attached" });
+  await page.getByText("This is now question 1.").waitFor({ state: "attached" });
   assert.equal(await page.getByLabel("Text", { exact: true }).first().inputValue(), "Are others hit too?");
   await page.getByRole("button", { name: "Move option 2 of question 2 up" }).press("Enter");
   await page.waitForFunction(() => document.activeElement.getAttribute("aria-label") === "Move option 1 of question 2 up");
@@ -167,7 +167,7 @@ test("without JavaScript a form is made, tried and deleted; what is typed is tex
   quiet(viewer);
   await viewer.context().close();
   await page.getByText("Delete", { exact: true }).click();
-  await page.getByLabel("I mean it").check();
+  await page.getByLabel("I am sure").check();
   await page.getByRole("button", { name: "Delete form" }).click();
   await page.getByText("Deleted.").waitFor();
   await page.context().close();
@@ -210,14 +210,14 @@ test("a status is added, renamed, moved, made the default and deleted; an agent 
   await accessible(page, "workflow");
   await picture(page, "dashboard-workflow");
   await page.getByRole("link", { name: /^Triage/ }).click();
-  await page.getByText("It stays until another one is the default.").waitFor();
+  await page.getByText("It stays the default until you choose another.").waitFor();
   assert.equal(await page.getByText("Delete", { exact: true }).count(), 0);
   await page.goto(at("acme/workflow"));
   await page.getByRole("link", { name: /^Open/ }).click();
   await page.getByRole("button", { name: "Make it the default" }).click();
   await page.getByRole("link", { name: /^Triage/ }).click();
   await page.getByText("Delete", { exact: true }).click();
-  await page.getByLabel("I mean it").check();
+  await page.getByLabel("I am sure").check();
   await accessible(page, "status");
   await picture(page, "dashboard-status");
   await page.getByRole("button", { name: "Delete status" }).click();

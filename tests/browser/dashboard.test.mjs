@@ -38,7 +38,7 @@ test("a key is created, staged, rotated and revoked; each is shown once", async 
   await accessible(page, "key");
   await picture(page, "dashboard-key");
   await page.getByText("Revoke", { exact: true }).click();
-  await page.getByLabel("I mean it").locator("visible=true").check();
+  await page.getByLabel("I am sure").locator("visible=true").check();
   await page.getByRole("button", { name: "Revoke key" }).click();
   await page.getByText("No key").waitFor();
   await page.getByRole("button", { name: "Create key" }).click();
@@ -64,9 +64,9 @@ test("a key is created, staged, rotated and revoked; each is shown once", async 
   await page.getByRole("button", { name: "Done" }).click();
   await page.getByRole("heading", { name: /Staged key/ }).waitFor();
   await page.getByText("Rotate", { exact: true }).click();
-  await page.getByLabel("I mean it").locator("visible=true").check();
+  await page.getByLabel("I am sure").locator("visible=true").check();
   await page.getByRole("button", { name: "Rotate key" }).click();
-  await page.getByText("the old one is dead").waitFor();
+  await page.getByText("the old one no longer works").waitFor();
   const works = async (key) => (await fetch(`${server.dev.base_url}/support/v1/site`, { headers: { "X-Vicket-Key": key } })).status;
   assert.deepEqual([await works(key), await works(staged)], [401, 200]);
   quiet(page);
@@ -239,7 +239,7 @@ test("tickets are searched, filtered, prioritised and assigned; the log is filte
   };
   assert.deepEqual(await rows([["Priority", "Urgent"]]), ["Zebra crossing"]);
   assert.deepEqual(await rows([["Assignee", "Agnes Agent"]]), ["Zebra crossing"]);
-  assert.deepEqual(await rows([["Assignee", "Nobody's"]]), []);
+  assert.deepEqual(await rows([["Assignee", "Unassigned"]]), []);
   await page.goto(at("acme/audit"));
   await page.getByLabel("What", { exact: true }).fill("status");
   await page.getByRole("button", { name: "Filter" }).click();
@@ -248,7 +248,7 @@ test("tickets are searched, filtered, prioritised and assigned; the log is filte
   assert.ok(kinds.length > 0 && kinds.every((kind) => kind === "status"), kinds.join());
   await page.getByLabel("Who", { exact: true }).fill("nobody@acme.com");
   await page.getByRole("button", { name: "Filter" }).click();
-  await page.getByText("Nothing fits.").waitFor();
+  await page.getByText("No entries match.").waitFor();
   quiet(page);
   await page.context().close();
 });
@@ -314,7 +314,7 @@ test("an article is written with a preview, published and taken back; FAQs are p
   const read = async () => (await fetch(`${server.dev.base_url}/support/v1/help/articles/how-to-stage-a-key`, { headers })).status;
   assert.equal(await read(), 200);
   await page.getByRole("button", { name: "Back to drafts" }).click();
-  await page.getByText("Taken back").waitFor();
+  await page.getByText("Moved back").waitFor();
   assert.equal(await read(), 404);
   await page.goto(at("acme/help?kind=faqs"));
   for (const question of ["Order one", "Order two"]) {
@@ -355,7 +355,7 @@ test("somebody is invited, joins, gets another role and is removed; the log has 
   await picture(page, "dashboard-members");
   const row = page.getByRole("listitem").filter({ hasText: "Nora New" });
   await row.getByText("Remove", { exact: true }).click();
-  await row.getByLabel("I mean it").check();
+  await row.getByLabel("I am sure").check();
   await row.getByRole("button", { name: "Remove Nora New" }).click();
   await page.getByText("Saved.").waitFor();
   assert.equal((await guest.goto(at("acme/inbox"))).status(), 404);

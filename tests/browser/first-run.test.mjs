@@ -19,7 +19,7 @@ test("the first to open the dashboard makes the org, a website and its key", asy
   await page.getByLabel("Your e-mail address").fill("ada@acme.example");
   await page.getByLabel("Password").fill("short");
   await page.getByRole("button", { name: "Create org" }).click();
-  await page.getByText("Password: must have 8").waitFor();
+  await page.getByText("Password must have 8").waitFor();
   assert.equal(await page.getByLabel("Your company").inputValue(), "Acme & Söhne");
   await accessible(page, "set-up-refused");
   await picture(page, "dashboard-setup-refused");

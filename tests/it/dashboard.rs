@@ -1,9 +1,9 @@
 //! The dashboard over HTTP, as a browser sends it: who may see and do what, forms of others, one reveal, escaping.
 
+mod events;
 mod first_run;
-mod news;
 mod references;
-mod replies;
+mod saved_replies;
 mod templates;
 mod traces;
 mod workflow;
@@ -312,7 +312,7 @@ async fn teams_are_made_filled_and_deleted_by_who_may() {
     let running = world.serve().await;
     let (admin, agent) = (world.person("acme", "admin").await, world.person("acme", "agent").await);
     let list = "/dashboard/acme/teams";
-    assert!(!running.page(&agent, list).await.text.contains("Make a team"));
+    assert!(!running.page(&agent, list).await.text.contains("Create a team"));
     assert_eq!(running.send(&agent, list, &[("name", "App")]).await.status, 403);
     assert_eq!(running.send(&admin, list, &[("name", " ")]).await.status, 400);
     let made = running.send(&admin, list, &[("name", "App")]).await;
@@ -384,4 +384,35 @@ async fn a_method_that_a_page_has_not_is_told_which_it_has() {
     let put = Answer::of(put).await;
     assert_eq!((put.status, put.header("allow")), (405, Some("GET, HEAD, POST")));
     assert_eq!(running.form(&owner, "/dashboard/acme/nothing", &[("form_token", &token)]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_path_that_can_name_nothing_is_not_there_and_slashes_too_many_do_no_harm() {
+    let world = World::new().await;
+    let running = world.serve().await;
+    let owner = world.person("acme", "owner").await;
+    for path in [
+        "inbox/nonsense",
+        "inbox/new",
+        "sites/%00",
+        "sites/%00/key",
+        "sites/Site%20A",
+        "help/songs/new",
+        "help/faqs/nonsense",
+        "workflow/colours/new",
+        "teams/%FF",
+        "templates/nonsense",
+        "sites/site-a/key/more",
+    ] {
+        let answer = running.page(&owner, &format!("/dashboard/acme/{path}")).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.header("cache-control") == Some("no-store") && answer.text.contains("Go to the dashboard"));
+    }
+    for path in ["/dashboard/acme/sites/", "/dashboard//acme//sites", "/dashboard/acme/sites/site%2Da"] {
+        let answer = running.page(&owner, path).await;
+        assert_eq!((answer.status, answer.header("vary")), (200, Some("Cookie")), "{path}");
+    }
+    let head = ask(&running, Method::HEAD, "/dashboard/acme/sites").header("cookie", &owner.cookie);
+    let head = Answer::of(head).await;
+    assert!(head.status == 200 && head.text.is_empty() && head.header("content-security-policy").is_some());
 }

@@ -217,7 +217,7 @@ for (const list of all('[data-order]')) {
     const from = rows().indexOf(row)
     const to = from + (button.value === 'up' ? -1 : 1)
     if (to < 0 || to >= rows().length) {
-      told.textContent = `${name(row)} is the ${to < 0 ? 'first' : 'last'} already.`
+      told.textContent = `${name(row)} is already the ${to < 0 ? 'first' : 'last'}.`
       return
     }
     place(row, to)

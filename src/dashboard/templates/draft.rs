@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::{
-    dashboard::form::Form,
+    dashboard::frame::form::Form,
     domain::{
         problem::Problem,
         text::{Checked, PriorityName},
@@ -302,7 +302,7 @@ impl Question {
     fn check(&self, checked: &mut Checked, place: usize) -> Option<NewQuestion> {
         let row = format!("questions[{place}]");
         let kind = kind(&self.kind).unwrap_or_else(|| {
-            checked.fault(&format!("{row}.kind"), "is none that there is".to_owned());
+            checked.fault(&format!("{row}.kind"), "must be one of these".to_owned());
             Type::Text
         });
         let points = match kind {

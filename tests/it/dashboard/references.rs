@@ -47,9 +47,9 @@ async fn a_prefix_is_shown_set_and_refused_beside_its_field() {
     let form = |prefix| [("action", "prefix"), ("prefix", prefix)];
     let prefix = async || world.look::<String>("select prefix from vicket.sites where slug = 'site-a'").await;
     for (bad, status, said) in [
-        ("S1", 400, "Prefix of its tickets: must be 2 to 8 letters A-Z."),
-        ("", 400, "Prefix of its tickets: is required."),
-        ("siteb", 409, "Prefix of its tickets: is that of another site of the org."),
+        ("S1", 400, "Ticket prefix must be 2 to 8 letters A-Z."),
+        ("", 400, "Ticket prefix is required."),
+        ("siteb", 409, "Ticket prefix is that of another site of the org."),
     ] {
         let refused = running.send(&admin, SITE, &form(bad)).await;
         assert_eq!(refused.status, status, "{bad}: {}", refused.text);

@@ -1,6 +1,6 @@
 //! What the buttons of the editor do to a form's rows, and where the focus goes then.
 
-use super::{Draft, MAX_ROWS, Question};
+use crate::dashboard::templates::draft::{Draft, MAX_ROWS, Question};
 
 impl Draft {
     /// Adds, moves or removes a row, as a button says: a verb and where. `false` when it is no such button.
@@ -12,7 +12,7 @@ impl Draft {
             ("add-question", Some([])) => self.add_question(),
             ("up" | "down", Some([place])) => shift(&mut self.questions, *place, verb == "up").map(|to| {
                 self.focus = format!("questions[{to}].{verb}");
-                format!("It is question {} now.", to + 1)
+                format!("This is now question {}.", to + 1)
             }),
             ("remove", Some([place])) => remove(&mut self.questions, *place).map(|next| {
                 self.focus = next.map_or("add-question".to_owned(), |next| format!("questions[{next}].label"));
@@ -48,7 +48,7 @@ impl Draft {
                 let up = verb == "option-up";
                 shift(options, *place, up).map(|to| {
                     let focus = row(to) + if up { ".up" } else { ".down" };
-                    (focus, format!("It is option {} now.", to + 1))
+                    (focus, format!("This is now option {}.", to + 1))
                 })
             }
             ("remove-option", [place]) => remove(options, *place).map(|next| {

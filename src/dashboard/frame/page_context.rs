@@ -1,0 +1,113 @@
+//! A request of the dashboard: who sent it, from which page, and what it brings.
+
+use std::sync::Arc;
+
+use poem::{
+    FromRequest, Request, RequestBody,
+    http::{HeaderMap, Method, header},
+};
+
+use crate::{
+    auth::{
+        agent::{COOKIE, cookie},
+        csrf::{self, RequestOrigin},
+    },
+    dashboard::frame::form::Form,
+    domain::{
+        keys::Sha256Digest,
+        problem::{Code, Problem},
+    },
+    http::request::{client_network, read_body},
+    limits::Network,
+    state::App,
+};
+
+/// The largest form, bytes.
+const BODY: usize = 1024 * 1024;
+/// The field of a form that carries its token.
+const TOKEN: &str = "form_token";
+
+/// A request of the dashboard: what a handler of a page takes that is about no org.
+pub struct PageContext {
+    pub app: Arc<App>,
+    pub path: String,
+    pub query: Form,
+    pub form: Form,
+    pub network: Network,
+    pub public_url: String,
+    session: Option<Sha256Digest>,
+    /// What a form of this browser's session carries; of none, too, whose cookie may have outlived it.
+    pub token: String,
+}
+
+impl PageContext {
+    /// Reads a request. One that is to change something must come from a form of ours.
+    ///
+    /// # Errors
+    /// `403 csrf_failed`, `405`, `413`, `415`, and `400` for what cannot be read.
+    pub async fn read(app: &Arc<App>, request: &mut Request) -> Result<Self, Problem> {
+        let post = match *request.method() {
+            Method::GET | Method::HEAD => false,
+            Method::POST => true,
+            _ => {
+                let problem = Problem::new(Code::MethodNotAllowed, "The dashboard takes GET, HEAD and POST.");
+                return Err(Problem { allow: Some("GET, HEAD, POST".to_owned()), ..problem });
+            }
+        };
+        let public_url = csrf::public_url(app.public_url.as_deref(), request.uri(), request.headers());
+        if post && RequestOrigin::of(request.headers(), &public_url) != RequestOrigin::Own {
+            return Err(csrf::refusal(&public_url));
+        }
+        let body = if post { read_body(request, BODY).await? } else { poem::Body::empty() };
+        let body = body.into_vec().await.map_err(Problem::internal)?;
+        if post && !is_form(request.headers()) {
+            return Err(Problem::new(Code::UnsupportedMediaType, "The dashboard takes forms."));
+        }
+        // A cookie that cannot be one of ours is none: whoever has it is asked to log in.
+        let session = cookie(request.headers(), COOKIE).ok().flatten();
+        let context = Self {
+            app: Arc::clone(app),
+            path: request.uri().path().to_owned(),
+            query: Form::parse(request.uri().query().unwrap_or_default().as_bytes())?,
+            form: Form::parse(&body)?,
+            network: client_network(request, app),
+            public_url,
+            session: session.map(Sha256Digest::of),
+            token: Sha256Digest::of_parts(&[b"form token", session.unwrap_or_default()]).to_hex(),
+        };
+        // Before there is a session there is nothing to tie a token to, and the page's origin alone decides.
+        if post && session.is_some() && context.form.get(TOKEN) != context.token {
+            let detail =
+                "The form belongs to another log-in, or is not one of ours. Open the page again, and send it again.";
+            return Err(Problem::new(Code::CsrfFailed, detail));
+        }
+        Ok(context)
+    }
+
+    /// That of a request, once it was read.
+    ///
+    /// # Errors
+    /// `500` outside the dashboard.
+    pub fn of(request: &Request) -> Result<&Arc<Self>, Problem> {
+        request.data::<Arc<Self>>().ok_or_else(|| Problem::internal("a page is asked for outside the dashboard"))
+    }
+
+    /// The digest of the session's token.
+    ///
+    /// # Errors
+    /// `401 session_required`.
+    pub fn session(&self) -> Result<Sha256Digest, Problem> {
+        self.session.ok_or_else(|| Problem::new(Code::SessionRequired, "Log in."))
+    }
+}
+
+impl<'a> FromRequest<'a> for &'a PageContext {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        Ok(PageContext::of(request)?)
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
