@@ -8,8 +8,8 @@
 //!    may be answered from what is kept (`kept.rs`) it asks `auth.enter` alone, which proves the key and opens nothing.
 //! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
 //! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
-//!    For agents the same: `api/agent/surface.rs` enters the org by session or machine key, and asks for the permission that
-//!    the document names; the handler in `api/agent/` takes the transaction from its `Agent`.
+//!    For agents the same: the handler's first argument, `Org<ArticleWrite>`, enters the org by session or machine key and asks
+//!    for the permission (`auth/caller.rs`), and hands out the transaction.
 //! 6. It makes one call into `store/`, whose SQL never mentions the site.
 //! 7. The policies in `migrations/` filter every row.
 //! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`), and in the same message the question whether the session is
@@ -21,7 +21,7 @@
 //! # Where to put what
 //!
 //! A page of the dashboard is a handler and its template in `dashboard/`.
-//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test. SQL stands in `store/` and `migrations/`
+//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test; `just openapi` and `just docs` write the rest. SQL stands in `store/` and `migrations/`
 //! only, HTTP in `api/` and `auth/`, pools and BEGIN in `db.rs`. What front-end developers get stands in `scaffold/kit/`.
 
 pub mod api;

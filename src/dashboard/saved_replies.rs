@@ -13,15 +13,19 @@ use crate::{
         problem::Problem,
         text::{Checked, MESSAGE_LENGTH, Text},
     },
-    store::{self, paging::PageRequest, saved_replies::Reply},
+    store::{
+        self,
+        paging::PageRequest,
+        saved_replies::{Change, Reply},
+    },
 };
 
 /// The longest name.
 const NAME: usize = 100;
 /// Saved replies of a page.
 const PAGE: u32 = 100;
-/// What whoever answers tickets may do.
-const PERMISSION: &str = "ticket:write";
+const READ: &str = "reply:read";
+const EDIT: &str = "reply:edit";
 
 #[derive(askama::Template)]
 #[template(path = "replies.html")]
@@ -47,16 +51,16 @@ pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem>
 async fn list_with(context: &PageContext, org: &str, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: PAGE, cursor: context.query.some("cursor") };
     let (shell, (replies, next)) =
-        context.see(org, PERMISSION, async |tx| store::saved_replies::page(tx, page_request).await).await?;
+        context.see(org, READ, async |tx| store::saved_replies::page(tx, page_request).await).await?;
     let next = next.map(|next| context.query.more(&[], &next));
     form_page(&RepliesPage { shell, replies, next, form }, form)
 }
 
 pub async fn create(context: &PageContext, org: &str) -> Result<Response, Problem> {
     let made = context
-        .act(org, PERMISSION, async |tx| {
+        .act(org, EDIT, async |tx| {
             let (name, body) = read(&context.form)?;
-            store::saved_replies::create(tx, &name, &body).await
+            store::saved_replies::create(tx, &name, &body).await.map(drop)
         })
         .await;
     match made {
@@ -81,14 +85,14 @@ pub async fn show(context: &PageContext, org: &str, id: &str) -> Result<Response
 
 async fn show_with(context: &PageContext, org: &str, id: &str, form: &Form) -> Result<Response, Problem> {
     let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    let (shell, reply) = context.see(org, PERMISSION, async |tx| store::saved_replies::by_id(tx, id).await).await?;
+    let (shell, reply) = context.see(org, READ, async |tx| store::saved_replies::by_id(tx, id).await).await?;
     let shown = form.over(Form::of(&[("name", reply.name.clone()), ("body", reply.body.clone())]));
     form_page(&ReplyPage { shell, reply, form: &shown }, form)
 }
 
 pub async fn change(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {
     let reply: Uuid = id.parse().map_err(|_| Problem::not_found())?;
-    match context.act(org, PERMISSION, async |tx| apply(tx, reply, &context.form).await).await {
+    match context.act(org, EDIT, async |tx| apply(tx, reply, &context.form).await).await {
         Ok(done) => Ok(to(&format!("/dashboard/{org}/replies?done={done}"))),
         Err(problem) => show_with(context, org, id, &context.form.again(problem)?).await,
     }
@@ -98,7 +102,8 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
     match form.get("action") {
         "save" => {
             let (name, body) = read(form)?;
-            store::saved_replies::change(tx, id, &name, &body).await.map(|()| "saved")
+            let change = Change { name: Some(&name), body: Some(&body) };
+            store::saved_replies::change(tx, id, &change).await.map(|_| "saved")
         }
         "delete" if form.get("sure") == "yes" => store::saved_replies::delete(tx, id).await.map(|()| "deleted"),
         "delete" => Err(Problem::invalid_field("sure", "Tick the box to say that you mean it")),

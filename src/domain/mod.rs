@@ -4,6 +4,7 @@ pub mod files;
 pub mod keys;
 pub mod markdown;
 pub mod origins;
+pub mod permissions;
 pub mod problem;
 pub mod references;
 pub mod request_id;
