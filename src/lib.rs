@@ -1,28 +1,43 @@
 //! Vicket: a multi-tenant customer-support backend, isolated by PostgreSQL row-level security.
 //!
+//! # The layers
+//!
+//! Imports go down only; `tests/it/architecture.rs` holds that. From the ground:
+//!
+//! * `domain`: ids, keys, origins, permissions, checked text, Markdown, problems. No HTTP, no SQL.
+//! * `db`: pools, leases, the message that enters a tenant. The only way in.
+//! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
+//! * `limits`, `usage`, `response_cache`, `memory_budget`, `passwords`, `objects`, `jobs`: what the process has besides a
+//!   request; `state` holds one of each.
+//! * `http`: what poem and poem-openapi lack. `auth`: who asks.
+//! * `api`, `dashboard`, `pages`: what programs and people see. They do not know each other.
+//! * `migrations`, `audit`, `migrate`, `readiness`: the schema, and whether it holds.
+//! * `routes`, `server`, `cli`, `scaffold`, `commands`, `dev`: the roof.
+//!
 //! # A request in ten lines
 //!
-//! 1. `server.rs` accepts it; `app.rs` gives it an id and finds its surface.
+//! 1. `server.rs` accepts it; `routes.rs` gives it an id and finds its surface.
 //! 2. `api/support/surface.rs` answers preflights, reads the body under a cap, and hashes the key.
 //! 3. `db.rs` begins a transaction and calls `auth.enter_site` with the key's digest: that transaction is the site. For what
-//!    may be answered from what is kept (`kept.rs`) it asks `auth.enter` alone, which proves the key and opens nothing.
+//!    may be answered from the response cache it asks `auth.enter` alone, which proves the key and opens nothing.
 //! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
 //! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
-//!    For agents the same: the handler's first argument, `Org<ArticleWrite>`, enters the org by session or machine key and asks
-//!    for the permission (`auth/caller.rs`), and hands out the transaction.
+//!    For agents the same: the handler's first argument, `Org<ArticleWrite>`, enters the org by session or machine key, asks for
+//!    the permission, and hands out the transaction (`auth/caller.rs`).
 //! 6. It makes one call into `store/`, whose SQL never mentions the site.
 //! 7. The policies in `migrations/` filter every row.
-//! 8. COMMIT on success, ROLLBACK on a problem (`problem.rs`), and in the same message the question whether the session is
-//!    clean; anything else closes the connection.
+//! 8. COMMIT on success, ROLLBACK on a problem (`domain/problem.rs`), and in the same message the question whether the session
+//!    is clean; anything else closes the connection.
 //! 9. The typed answer is written; poem-openapi documented it.
-//! 10. `counts.rs` keeps what is written later: views, last use of keys, refused origins. `jobs.rs` does in batches what is
+//! 10. `usage.rs` keeps what is written later: views, last use of keys, refused origins. `jobs.rs` does in batches what is
 //!     too much for a request.
 //!
 //! # Where to put what
 //!
-//! A page of the dashboard is a handler and its template in `dashboard/`.
-//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test; `just openapi` and `just docs` write the rest. SQL stands in `store/` and `migrations/`
-//! only, HTTP in `api/` and `auth/`, pools and BEGIN in `db.rs`. What front-end developers get stands in `scaffold/kit/`.
+//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test; `just openapi` and `just docs` write what
+//! describes it. A page of the dashboard is a handler and its
+//! template in `dashboard/`. SQL stands in `store/` and `migrations/` only (and in `dev`, what serves the demo alone), HTTP in
+//! `api/`, `auth/` and `http/`. What front-end developers get stands in `scaffold/kit/`. The words: `docs/glossary.md`.
 
 pub mod api;
 pub mod audit;

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{operator, said, when};
+use super::{checked, operator, said, when};
 use crate::{
     cli::{AdminArgs, MachineKeyCommand},
     store::{
@@ -23,15 +23,9 @@ pub async fn run(admin: &AdminArgs, command: MachineKeyCommand) -> anyhow::Resul
                 .await
                 .map_err(said)?
                 .ok_or_else(|| anyhow::anyhow!("{creator} is no member of `{org}` [not_found]"))?;
-            for permission in &permissions {
-                anyhow::ensure!(
-                    members::role_may(&mut tx, creator.role, permission).await.map_err(said)?,
-                    "{} may not do `{permission}` in `{org}`, so neither may their machine key [permission_required]",
-                    creator.email
-                );
-            }
+            let name = checked("name", &name)?;
             let expires_at = expires_in.map(|days| OffsetDateTime::now_utc() + Duration::days(i64::from(days)));
-            let new = NewMachineKey { name: &name, permissions: &permissions, expires_at, creator: Some(creator.id) };
+            let new = NewMachineKey { name: &name, permissions: &permissions, expires_at, creator: Some(&creator) };
             let (_, key) = machine_keys::create(&mut tx, &new).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
             println!("{}", key.reveal());

@@ -16,7 +16,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     cli::{AdminArgs, SitePath},
     db::{Operator, OrgTx},
-    domain::problem::Problem,
+    domain::{problem::Problem, text::CheckedText},
     store::{self, sites::Site},
 };
 
@@ -29,6 +29,11 @@ async fn enter(admin: &AdminArgs, path: &SitePath) -> anyhow::Result<(OrgTx, Sit
     let mut tx = operator(admin).await?.enter(&path.org).await.map_err(said)?;
     let site = store::sites::by_slug(&mut tx, &path.site).await.map_err(said)?;
     Ok((tx, site))
+}
+
+/// Text of a command, checked as the API checks it.
+fn checked<T: CheckedText>(field: &str, text: &str) -> anyhow::Result<T> {
+    T::parse(text.to_owned()).map_err(|fault| said(Problem::invalid_field(field, fault)))
 }
 
 /// A problem as a person at a terminal reads it.

@@ -1,8 +1,9 @@
 //! `vicket org`.
 
-use super::{operator, said, when};
+use super::{checked, operator, said, when};
 use crate::{
     cli::{AdminArgs, OrgCommand},
+    domain::text::Slug,
     store,
 };
 
@@ -12,7 +13,9 @@ pub async fn run(admin: &AdminArgs, command: OrgCommand) -> anyhow::Result<()> {
     let mut tx = operator(admin).await?.begin().await.map_err(said)?;
     match command {
         OrgCommand::Create { slug, name } => {
-            store::orgs::create(&mut tx, &slug, name.as_deref().unwrap_or(&slug)).await.map_err(said)?;
+            let (slug, name) = (checked::<Slug>("slug", &slug)?, checked("name", name.as_deref().unwrap_or(&slug))?);
+            store::orgs::create(&mut tx, &slug, &name).await.map_err(said)?;
+            let slug = slug.as_str();
             tx.commit().await.map_err(said)?;
             eprintln!("Created the org `{slug}`. Next: vicket site create {slug}/SITE --origin https://...");
         }

@@ -1,9 +1,9 @@
 //! `vicket site`.
 
-use super::{enter, operator, said, when};
+use super::{checked, enter, operator, said, when};
 use crate::{
     cli::{AdminArgs, SiteCommand, SitePath},
-    domain::{origins::Origin, references::Prefix},
+    domain::{origins::Origin, problem::Problem, references::Prefix},
     store::{self, sites::SiteChanges},
 };
 
@@ -22,6 +22,7 @@ pub async fn run(admin: &AdminArgs, command: SiteCommand) -> anyhow::Result<()> 
         SiteCommand::Show { site } => show(admin, &site).await,
         SiteCommand::Update { site, name, prefix, reads, writes, network_reads, network_writes } => {
             let prefix = prefix_of(prefix)?;
+            let name = name.map(|name| checked("name", &name)).transpose()?;
             let changes = SiteChanges { name, prefix, origins: None, reads, writes, network_reads, network_writes };
             let (mut tx, _) = enter(admin, &site).await?;
             store::sites::update(&mut tx, &site.site, &changes).await.map_err(said)?;
@@ -56,12 +57,12 @@ pub async fn run(admin: &AdminArgs, command: SiteCommand) -> anyhow::Result<()> 
 }
 
 fn parse(origin: &str) -> anyhow::Result<Origin> {
-    Origin::parse(origin).map_err(|reason| anyhow::anyhow!("`{origin}`: {reason}"))
+    Origin::parse(origin).map_err(|reason| said(Problem::invalid_field("origin", format!("`{origin}`: {reason}"))))
 }
 
 fn prefix_of(text: Option<String>) -> anyhow::Result<Option<Prefix>> {
-    text.map(|text| Prefix::parse(&text).ok_or_else(|| anyhow::anyhow!("`{text}`: the prefix {}", Prefix::SHAPE)))
-        .transpose()
+    let refused = |text: &str| said(Problem::invalid_field("prefix", format!("`{text}` {}", Prefix::SHAPE)));
+    text.map(|text| Prefix::parse(&text).ok_or_else(|| refused(&text))).transpose()
 }
 
 async fn create(
@@ -74,8 +75,8 @@ async fn create(
     let prefix = prefix_of(prefix)?;
     let origins: Vec<Origin> = origins.iter().map(|origin| parse(origin)).collect::<Result<_, _>>()?;
     let mut tx = operator(admin).await?.enter(&path.org).await.map_err(said)?;
-    let name = name.as_deref().unwrap_or(&path.site);
-    let site = store::sites::create(&mut tx, &path.site, name, prefix.as_ref()).await.map_err(said)?;
+    let (slug, name) = (checked("slug", &path.site)?, checked("name", name.as_deref().unwrap_or(&path.site))?);
+    let site = store::sites::create(&mut tx, &slug, &name, prefix.as_ref()).await.map_err(said)?;
     for origin in &origins {
         store::sites::add_origin(&mut tx, site.id, origin).await.map_err(said)?;
     }

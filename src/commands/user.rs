@@ -1,6 +1,6 @@
 //! `vicket user`.
 
-use super::{operator, said, when};
+use super::{checked, operator, said, when};
 use crate::{
     cli::{AdminArgs, RoleName, UserCommand},
     db::OrgTx,
@@ -18,7 +18,7 @@ pub async fn run(admin: &AdminArgs, command: UserCommand) -> anyhow::Result<()> 
     let operator = operator(admin).await?;
     match command {
         UserCommand::Invite { org, email, role, public_url } => {
-            anyhow::ensure!(email.contains('@') && email.len() <= 254, "`{email}` is not an e-mail address");
+            let email = checked("email", &email)?;
             let mut tx = operator.enter(&org).await.map_err(said)?;
             let (invitation, token) = members::invite(&mut tx, &email, role.into()).await.map_err(said)?;
             tx.commit().await.map_err(said)?;

@@ -13,7 +13,7 @@ use crate::{
         keys::SessionToken,
         problem::{Code, Problem},
         request_id,
-        text::{Checked, EmailAddress, NAME_LENGTH, NewPassword, Text},
+        text::{Checked, EmailAddress, NewPassword, OrgName, PersonName, Slug},
     },
     passwords::Salt,
     store::{self, logins::FirstOrg},
@@ -62,24 +62,23 @@ pub async fn begin(context: &PageContext) -> Result<Response, Problem> {
 
 async fn try_to_begin(context: &PageContext) -> Result<(String, SessionToken), Problem> {
     let mut checked = Checked::default();
-    let org_name = context.form.take::<Text<NAME_LENGTH>>(&mut checked, "org");
-    let name = context.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let org_name = context.form.take::<OrgName>(&mut checked, "org");
+    let name = context.form.take::<PersonName>(&mut checked, "name");
     let email = context.form.take::<EmailAddress>(&mut checked, "email");
     let password = context.form.take::<NewPassword>(&mut checked, "password");
     let (Some(org_name), Some(name), Some(email), Some(password)) = (org_name, name, email, password) else {
         return Err(checked.problem());
     };
     let slug = match context.form.some("slug") {
-        Some(slug) => slug.to_owned(),
-        None => crate::domain::slugs::of(&org_name, 63),
+        Some(slug) => checked.text::<Slug>("slug", slug).ok_or_else(|| checked.problem())?,
+        None => Slug::derived(&org_name),
     };
-    store::orgs::check_new_slug(&slug)?;
     auth::login::limited(&context.app, context.network, &email).1?;
     let hash = context.app.hasher.hash(Salt::fresh(), password.into_string()).await?;
     let request_id = request_id::current();
     let first = FirstOrg { slug: &slug, org_name: &org_name, email: &email, name: &name, password_hash: &hash };
     let token = store::logins::begin_first_org(&context.app.agents, &first, &request_id).await?;
-    Ok((slug, token.ok_or_else(over)?))
+    Ok((slug.into_string(), token.ok_or_else(over)?))
 }
 
 /// `404`: somebody was first.

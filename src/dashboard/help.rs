@@ -12,12 +12,12 @@ use crate::{
     domain::{
         markdown,
         problem::Problem,
-        text::{Checked, PageSlug, Prose, Text},
+        text::{ArticleBody, ArticleTitle, Checked, FaqAnswer, FaqQuestion, PageSlug},
     },
     store::{
         self,
-        articles::agent::{Article, NewArticle},
-        faqs::agent::{Faq, NewFaq},
+        articles::agent::{self as articles, Article, NewArticle},
+        faqs::agent::{self as faqs, Faq, NewFaq},
         order::List,
         paging::PageRequest,
         publishing::{Filter, Status},
@@ -25,11 +25,6 @@ use crate::{
     },
 };
 
-/// The longest title or question, and the longest text, as the API has them.
-const TITLE: usize = 200;
-const BODY: usize = 200_000;
-const QUESTION: usize = 500;
-const ANSWER: usize = 20_000;
 /// Entries of a list.
 const PAGE: u32 = 100;
 
@@ -119,11 +114,11 @@ pub async fn list(context: &PageContext, org: &str) -> Result<Response, Problem>
     let (shell, (entries, next)) = context
         .see(org, "article:read", async |tx| match kind {
             Kind::Article => {
-                let (rows, next) = store::articles::agent::page(tx, page_request, &filter).await?;
+                let (rows, next) = articles::page(tx, page_request, &filter).await?;
                 Ok((rows.into_iter().map(Entry::from).collect::<Vec<_>>(), next))
             }
             Kind::Faq => {
-                let (rows, next) = store::faqs::agent::page(tx, page_request, &filter).await?;
+                let (rows, next) = faqs::page(tx, page_request, &filter).await?;
                 Ok((rows.into_iter().map(Entry::from).collect(), next))
             }
         })
@@ -173,8 +168,8 @@ async fn edit_with(context: &PageContext, org: &str, kind: Kind, id: &str, form:
 
 async fn one(tx: &mut OrgTx, kind: Kind, id: Uuid) -> Result<Entry, Problem> {
     match kind {
-        Kind::Article => store::articles::agent::by_id(tx, id).await.map(Entry::from),
-        Kind::Faq => store::faqs::agent::by_id(tx, id).await.map(Entry::from),
+        Kind::Article => articles::by_id(tx, id).await.map(Entry::from),
+        Kind::Faq => faqs::by_id(tx, id).await.map(Entry::from),
     }
 }
 
@@ -227,16 +222,16 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
         }
         "delete" => {
             match kind {
-                Kind::Article => store::articles::agent::delete(tx, id).await?,
-                Kind::Faq => store::faqs::agent::delete(tx, id).await?,
+                Kind::Article => articles::delete(tx, id).await?,
+                Kind::Faq => faqs::delete(tx, id).await?,
             }
             return Ok(("deleted", id));
         }
         _ => return Err(Problem::invalid_field("action", "is none that this page has")),
     };
     match kind {
-        Kind::Article => drop(store::articles::agent::set_status(tx, id, status).await.map_err(placed)?),
-        Kind::Faq => drop(store::faqs::agent::set_status(tx, id, status).await.map_err(placed)?),
+        Kind::Article => drop(articles::set_status(tx, id, status).await.map_err(placed)?),
+        Kind::Faq => drop(faqs::set_status(tx, id, status).await.map_err(placed)?),
     }
     let done = match status {
         Status::Published => "published",
@@ -247,44 +242,51 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
 }
 
 async fn save(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Result<Uuid, Problem> {
+    let saved = match kind {
+        Kind::Article => save_article(tx, id, form).await,
+        Kind::Faq => save_faq(tx, id, form).await,
+    };
+    saved.map_err(placed)
+}
+
+async fn save_article(tx: &mut OrgTx, id: Option<Uuid>, form: &Form) -> Result<Uuid, Problem> {
     let mut checked = Checked::default();
-    let title = match kind {
-        Kind::Article => form.take::<Text<TITLE>>(&mut checked, "title").map(|title| title.into_string()),
-        Kind::Faq => form.take::<Text<QUESTION>>(&mut checked, "title").map(|title| title.into_string()),
-    };
-    let slug = match form.some("slug") {
-        Some(_) if kind == Kind::Article => form.take::<PageSlug>(&mut checked, "slug"),
-        _ => None,
-    };
-    let body = match kind {
-        _ if form.get("body").is_empty() => Some(String::new()),
-        Kind::Article => form.take::<Prose<BODY>>(&mut checked, "body").map(|body| body.into_string()),
-        Kind::Faq => form.take::<Prose<ANSWER>>(&mut checked, "body").map(|body| body.into_string()),
-    };
+    let title = form.take::<ArticleTitle>(&mut checked, "title");
+    let slug = form.some("slug").and_then(|slug| checked.text::<PageSlug>("slug", slug));
+    let body = checked.text::<ArticleBody>("body", form.get("body"));
     let (Some(title), Some(body), true) = (title, body, checked.is_empty()) else {
         return Err(checked.problem());
     };
-    let (site, slug) = (form.some("site"), slug.as_deref());
-    let saved = match (kind, id) {
-        (Kind::Article, None) => {
-            let new = NewArticle { site, title: &title, body_markdown: &body, slug };
-            store::articles::agent::create(tx, &new).await.map(|row| row.id)
-        }
-        (Kind::Article, Some(id)) => {
-            let change = store::articles::agent::Change { title: Some(&title), body_markdown: Some(&body), slug };
-            store::articles::agent::change(tx, id, &change).await.map(|row| row.id)
-        }
-        (Kind::Faq, None) => {
-            let new = NewFaq { site, question: &title, answer_markdown: &body, position: None };
-            store::faqs::agent::create(tx, &new).await.map(|row| row.id)
-        }
-        (Kind::Faq, Some(id)) => {
-            let change =
-                store::faqs::agent::Change { question: Some(&title), answer_markdown: Some(&body), position: None };
-            store::faqs::agent::change(tx, id, &change).await.map(|row| row.id)
+    let (site, slug) = (form.some("site"), slug.as_ref());
+    let saved = match id {
+        None => articles::create(tx, &NewArticle { site, title: &title, body_markdown: Some(&body), slug }).await,
+        Some(id) => {
+            let change = articles::Change { title: Some(&title), body_markdown: Some(&body), slug };
+            articles::change(tx, id, &change).await
         }
     };
-    saved.map_err(placed)
+    saved.map(|row| row.id)
+}
+
+async fn save_faq(tx: &mut OrgTx, id: Option<Uuid>, form: &Form) -> Result<Uuid, Problem> {
+    let mut checked = Checked::default();
+    let question = form.take::<FaqQuestion>(&mut checked, "title");
+    let answer = checked.text::<FaqAnswer>("body", form.get("body"));
+    let (Some(question), Some(answer), true) = (question, answer, checked.is_empty()) else {
+        return Err(checked.problem());
+    };
+    let saved = match id {
+        None => {
+            let site = form.some("site");
+            let new = NewFaq { site, question: &question, answer_markdown: Some(&answer), position: None };
+            faqs::create(tx, &new).await
+        }
+        Some(id) => {
+            let change = faqs::Change { question: Some(&question), answer_markdown: Some(&answer), position: None };
+            faqs::change(tx, id, &change).await
+        }
+    };
+    saved.map(|row| row.id)
 }
 
 /// A problem whose field is called as the form calls it.

@@ -13,7 +13,7 @@ use crate::{
     db::OrgTx,
     domain::{
         problem::{Code, Problem},
-        text::{Checked, MESSAGE_LENGTH, Text},
+        text::{Checked, MessageBody},
     },
     store::{
         self,
@@ -190,7 +190,7 @@ async fn apply(tx: &mut OrgTx, ticket: Uuid, form: &Form) -> Result<&'static str
     match form.get("action") {
         kind @ ("reply" | "note") => {
             let mut checked = Checked::default();
-            let Some(body) = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, kind) else {
+            let Some(body) = form.take::<MessageBody>(&mut checked, kind) else {
                 return Err(checked.problem());
             };
             store::tickets::agent::answer(tx, ticket, &body, kind == "note").await?;

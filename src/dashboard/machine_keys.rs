@@ -14,7 +14,7 @@ use crate::{
     domain::{
         keys::MachineKey,
         problem::{Code, Problem},
-        text::{Checked, NAME_LENGTH, Text},
+        text::{Checked, MachineKeyName},
     },
     store::{
         self,
@@ -99,32 +99,34 @@ async fn apply(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
 
 async fn create(tx: &mut OrgTx, form: &Form) -> Result<Done, Problem> {
     let mut checked = Checked::default();
-    let name = form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let name = form.take::<MachineKeyName>(&mut checked, "name");
     let permissions: Vec<String> = form.all("permission").into_iter().map(str::to_owned).collect();
-    if permissions.is_empty() {
-        checked.fault("permission", "tick at least one: a key without any could do nothing".to_owned());
-    }
     let expires_at = form.some("last_day").map(after);
-    match expires_at {
-        Some(None) => checked.fault("last_day", "must be a day, YYYY-MM-DD".to_owned()),
-        Some(Some(at)) if at <= OffsetDateTime::now_utc() => {
-            checked.fault("last_day", "must not be over".to_owned());
-        }
-        _ => {}
+    if expires_at == Some(None) {
+        checked.fault("last_day", "must be a day, YYYY-MM-DD".to_owned());
     }
     let (Some(name), true) = (name, checked.is_empty()) else {
         return Err(checked.problem());
     };
-    if let Some(lacked) = permissions.iter().find(|permission| !tx.actor().is_some_and(|actor| actor.may(permission))) {
-        return Err(Problem::permission_required(lacked));
-    }
     if form.get("newest") != newest(tx).await? {
         let detail = "A key was made since this page was shown. Nothing was done: look at the list as it is now.";
         return Err(Problem::new(Code::EditConflict, detail));
     }
     let new = NewMachineKey { name: &name, permissions: &permissions, expires_at: expires_at.flatten(), creator: None };
-    let (row, key) = store::machine_keys::create(tx, &new).await?;
+    let (row, key) = store::machine_keys::create(tx, &new).await.map_err(placed)?;
     Ok(Done::Revealed(row.name, key))
+}
+
+/// A problem whose fields are called as the form calls them.
+fn placed(mut problem: Problem) -> Problem {
+    for error in &mut problem.errors {
+        match error.field.as_str() {
+            "permissions" => "permission".clone_into(&mut error.field),
+            "expires_at" => "last_day".clone_into(&mut error.field),
+            _ => {}
+        }
+    }
+    problem
 }
 
 /// The end of a day, UTC.

@@ -11,7 +11,7 @@ use crate::{
     db::OrgTx,
     domain::{
         problem::Problem,
-        text::{Checked, MESSAGE_LENGTH, Text},
+        text::{Checked, MessageBody, SavedReplyName},
     },
     store::{
         self,
@@ -20,8 +20,6 @@ use crate::{
     },
 };
 
-/// The longest name.
-const NAME: usize = 100;
 /// Saved replies of a page.
 const PAGE: u32 = 100;
 const READ: &str = "reply:read";
@@ -69,12 +67,12 @@ pub async fn create(context: &PageContext, org: &str) -> Result<Response, Proble
     }
 }
 
-fn read(form: &Form) -> Result<(String, String), Problem> {
+fn read(form: &Form) -> Result<(SavedReplyName, MessageBody), Problem> {
     let mut checked = Checked::default();
-    let name = form.take::<Text<NAME>>(&mut checked, "name");
-    let body = form.take::<Text<MESSAGE_LENGTH>>(&mut checked, "body");
+    let name = form.take(&mut checked, "name");
+    let body = form.take(&mut checked, "body");
     match (name, body) {
-        (Some(name), Some(body)) => Ok((name.into_string(), body.into_string())),
+        (Some(name), Some(body)) => Ok((name, body)),
         _ => Err(checked.problem()),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         origins::{self, Origin},
         problem::Problem,
         references::Prefix,
-        text::{Checked, NAME_LENGTH, SitePrefix, Text},
+        text::{Checked, SiteName, SitePrefix, Slug},
     },
     store::{
         self,
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Sites that the list shows, and origins that a site may list.
+/// Sites that the list shows.
 const MAX_SITES: u32 = 100;
 /// Refused origins that are shown.
 const MAX_REFUSED: u32 = 50;
@@ -66,11 +66,11 @@ async fn list_with(context: &PageContext, org: &str, form: &Form) -> Result<Resp
 
 pub async fn create(context: &PageContext, org: &str) -> Result<Response, Problem> {
     let mut checked = Checked::default();
-    let name = context.form.take::<Text<NAME_LENGTH>>(&mut checked, "name");
+    let name = context.form.take::<SiteName>(&mut checked, "name");
     let prefix = context.form.some("prefix").and_then(|_| prefix(&context.form, &mut checked));
     let made = match (name, checked.is_empty()) {
         (Some(name), true) => {
-            let slug = crate::domain::slugs::of(&name, 63);
+            let slug = Slug::derived(&name);
             context
                 .act(org, "site:create", async |tx| store::sites::create(tx, &slug, &name, prefix.as_ref()).await)
                 .await
@@ -148,9 +148,6 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
     match form.get("action") {
         "add" | "allow" => {
             let origin = origin()?;
-            if site.origins.len() >= MAX_SITES as usize {
-                return Err(Problem::invalid_field("origin", "a site lists 100 origins at the most"));
-            }
             store::sites::add_origin(tx, site.site.id, &origin).await?;
             Ok("allowed")
         }
@@ -164,11 +161,10 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
         }
         "name" => {
             let mut checked = Checked::default();
-            let Some(name) = form.take::<Text<NAME_LENGTH>>(&mut checked, "name") else {
+            let Some(name) = form.take::<SiteName>(&mut checked, "name") else {
                 return Err(checked.problem());
             };
-            store::sites::update(tx, slug, &SiteChanges { name: Some(name.into_string()), ..SiteChanges::default() })
-                .await?;
+            store::sites::update(tx, slug, &SiteChanges { name: Some(name), ..SiteChanges::default() }).await?;
             Ok("saved")
         }
         "prefix" => {

@@ -13,7 +13,7 @@ use crate::{
     db::OrgTx,
     domain::{
         problem::Problem,
-        text::{Checked, Text},
+        text::{Checked, TeamName},
     },
     store::{
         self,
@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// The longest name, as the API has it.
-const NAME: usize = 100;
 /// Teams of a page, and members that one statement reads.
 const PAGE: u32 = 100;
 
@@ -90,10 +88,9 @@ pub async fn create(context: &PageContext, org: &str) -> Result<Response, Proble
     }
 }
 
-fn name(form: &Form) -> Result<String, Problem> {
+fn name(form: &Form) -> Result<TeamName, Problem> {
     let mut checked = Checked::default();
-    let name = form.take::<Text<NAME>>(&mut checked, "name");
-    name.map(|name| name.into_string()).ok_or_else(|| checked.problem())
+    form.take(&mut checked, "name").ok_or_else(|| checked.problem())
 }
 
 pub async fn show(context: &PageContext, org: &str, id: &str) -> Result<Response, Problem> {

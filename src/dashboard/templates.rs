@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     db::{Access, OrgTx},
-    domain::problem::{Code, FieldError, Problem},
+    domain::{
+        problem::{Code, FieldError, Problem},
+        text::FormName,
+    },
     store::{
         self,
         paging::PageRequest,
@@ -290,7 +293,10 @@ async fn preview(tx: &mut OrgTx, id: Option<Uuid>, draft: &Draft) -> Result<Scor
             id
         }
         // A name that no other form has.
-        None => store::templates::create(tx, &Change { name: Some(Uuid::new_v4().to_string()), ..change }).await?,
+        None => {
+            store::templates::create(tx, &Change { name: Some(FormName::known(&Uuid::new_v4().to_string())), ..change })
+                .await?
+        }
     };
     score(tx, id, draft).await
 }

@@ -11,7 +11,7 @@ use crate::{
     db::OrgTx,
     domain::{
         problem::Problem,
-        text::{Checked, Text},
+        text::{Checked, StatusName},
     },
     store::{
         self,
@@ -22,8 +22,6 @@ use crate::{
     },
 };
 
-/// The longest name, as the API has it.
-const NAME: usize = 60;
 const PAGE: u32 = 100;
 
 /// What each category means, as its choice says.
@@ -237,16 +235,16 @@ async fn write(tx: &mut OrgTx, kind: Kind, id: Uuid, change: &Change<'_>) -> Res
 }
 
 /// The name, and the category of a status.
-fn typed(kind: Kind, form: &Form) -> Result<(String, Option<Category>), Problem> {
+fn typed(kind: Kind, form: &Form) -> Result<(StatusName, Option<Category>), Problem> {
     let mut checked = Checked::default();
-    let name = form.take::<Text<NAME>>(&mut checked, "name");
+    let name = form.take::<StatusName>(&mut checked, "name");
     let word = form.get("category");
     let category = CATEGORIES.iter().find(|(_, known, _)| *known == word).map(|(category, ..)| *category);
     if kind.is_status() && category.is_none() {
         checked.fault("category", "must be one of these".to_owned());
     }
     match name {
-        Some(name) if checked.is_empty() => Ok((name.into_string(), category.filter(|_| kind.is_status()))),
+        Some(name) if checked.is_empty() => Ok((name, category.filter(|_| kind.is_status()))),
         _ => Err(checked.problem()),
     }
 }

@@ -7,8 +7,12 @@ use uuid::Uuid;
 use super::random_text;
 use crate::{
     db::{Operator, OrgTx},
-    dev::content::{NewArticle, NewFaq, NewTicket},
-    domain::{origins::Origin, problem::Problem},
+    dev::content::{self, NewArticle, NewFaq, NewTicket},
+    domain::{
+        origins::Origin,
+        problem::Problem,
+        text::{FormDescription, FormName, OptionLabel, OrgName, PriorityName, QuestionLabel, SiteName, Slug},
+    },
     passwords,
     store::{
         self,
@@ -243,7 +247,7 @@ pub async fn seed(operator: &Operator, page: Option<&str>) -> anyhow::Result<(De
     let mut demo = Demo { users: Vec::new(), sites: Vec::new() };
     let mut tx = operator.begin().await.map_err(failed)?;
     for plan in ORGS {
-        store::orgs::create(&mut tx, plan.slug, plan.name).await.map_err(failed)?;
+        store::orgs::create(&mut tx, &Slug::known(plan.slug), &OrgName::known(plan.name)).await.map_err(failed)?;
         tx.enter(plan.slug).await.map_err(failed)?;
         people(&mut tx, plan, &mut demo).await?;
         let (slug, title, body) = plan.article;
@@ -274,7 +278,8 @@ async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Resu
 async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<&str>) -> anyhow::Result<DemoSite> {
     let mut origins: Vec<String> = plan.origins.iter().map(|origin| (*origin).to_owned()).collect();
     origins.extend(page.filter(|page| !plan.origins.contains(page)).map(str::to_owned));
-    let site = store::sites::create(tx, plan.slug, plan.name, None).await.map_err(failed)?;
+    let site =
+        store::sites::create(tx, &Slug::known(plan.slug), &SiteName::known(plan.name), None).await.map_err(failed)?;
     for origin in &origins {
         store::sites::add_origin(tx, site.id, &Origin::parse(origin)?).await.map_err(failed)?;
     }
@@ -283,7 +288,7 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<
     }
     for (position, (question, answer_markdown, published)) in (1..).zip(plan.faqs) {
         let faq = NewFaq { site_id: Some(site.id), question, answer_markdown, position, published: *published };
-        crate::dev::content::insert_faq(tx, &faq).await.map_err(failed)?;
+        content::insert_faq(tx, &faq).await.map_err(failed)?;
     }
     if let Some(form) = plan.form {
         store::templates::create(tx, &form_of(form, plan.slug)).await.map_err(failed)?;
@@ -306,23 +311,23 @@ async fn article(
     site_id: Option<Uuid>,
     (slug, title, body_markdown, published): (&str, &str, &str, bool),
 ) -> Result<(), Problem> {
-    crate::dev::content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
+    content::insert_article(tx, &NewArticle { site_id, slug, title, body_markdown, published }).await
 }
 
 /// A form of one question that tells how urgent a ticket is, and two that help.
 fn form_of((name, description): (&str, &str), site: &str) -> Change {
     let question = |label: &str, kind, required, points, choices: &[(&str, i32)]| NewQuestion {
         id: None,
-        label: label.to_owned(),
+        label: QuestionLabel::known(label),
         kind,
         required,
         points,
-        choices: choices.iter().map(|(label, points)| (None, (*label).to_owned(), *points)).collect(),
+        choices: choices.iter().map(|(label, points)| (None, OptionLabel::known(label), *points)).collect(),
     };
     let bad = [("I cannot work", 8), ("It is in my way", 3), ("It is only ugly", 1)];
     Change {
-        name: Some(name.to_owned()),
-        description: Some(description.to_owned()),
+        name: Some(FormName::known(name)),
+        description: Some(FormDescription::known(description)),
         sites: Some(vec![site.to_owned()]),
         questions: Some(vec![
             question("How bad is it?", Type::Select, true, 0, &bad),
@@ -330,21 +335,21 @@ fn form_of((name, description): (&str, &str), site: &str) -> Change {
             question("Since when?", Type::Date, false, 0, &[]),
             question("What did you do before?", Type::Textarea, false, 0, &[]),
         ]),
-        thresholds: Some(vec![(5, "High".to_owned()), (10, "Urgent".to_owned())]),
+        thresholds: Some(vec![(5, PriorityName::known("High")), (10, PriorityName::known("Urgent"))]),
         seen: None,
     }
 }
 
 async fn ticket(tx: &mut OrgTx, site_id: Uuid, plan: &TicketPlan) -> Result<(), Problem> {
     let new = NewTicket { site_id, email: plan.email, name: plan.name, subject: plan.subject, message: plan.message };
-    let id = crate::dev::content::insert_ticket(tx, &new).await?;
+    let id = content::insert_ticket(tx, &new).await?;
     if let Some(note) = plan.note {
-        crate::dev::content::insert_agent_message(tx, site_id, id, "Agnes Agent", note, true).await?;
+        content::insert_agent_message(tx, site_id, id, "Agnes Agent", note, true).await?;
     }
     if let Some(answer) = plan.answer {
-        crate::dev::content::insert_agent_message(tx, site_id, id, "Agnes Agent", answer, false).await?;
+        content::insert_agent_message(tx, site_id, id, "Agnes Agent", answer, false).await?;
     }
-    crate::dev::content::set_ticket_status(tx, site_id, id, plan.status).await
+    content::set_ticket_status(tx, site_id, id, plan.status).await
 }
 
 fn failed(problem: Problem) -> anyhow::Error {

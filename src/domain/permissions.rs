@@ -1,5 +1,7 @@
 //! What somebody may be allowed to do in an org. Which role has what, `migrations/0001_context.sql` says.
 
+use std::fmt;
+
 /// What a call needs of a member of its org, as a type: so it can stand in a handler's signature.
 pub trait Needed: Send + Sync + 'static {
     /// As documents say it: the permission's name, or `member`.
@@ -37,6 +39,12 @@ macro_rules! permissions {
             /// The permission of this name.
             pub fn parse(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|permission| permission.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for Permission {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
             }
         }
 

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use super::{
     problem::{FieldError, Problem},
     references::Prefix,
+    slugs,
 };
 
 /// Text of 1 to `MAX` characters, not blank, without U+0000.
@@ -53,6 +54,27 @@ pub const SUBJECT_LENGTH: usize = 200;
 /// The longest message or reply, characters.
 pub const MESSAGE_LENGTH: usize = 20_000;
 
+/// What people name and write, each with its length.
+pub type OrgName = Text<NAME_LENGTH>;
+pub type SiteName = Text<NAME_LENGTH>;
+pub type PersonName = Text<NAME_LENGTH>;
+pub type MachineKeyName = Text<NAME_LENGTH>;
+pub type TeamName = Text<100>;
+pub type StatusName = Text<60>;
+pub type PriorityName = Text<60>;
+pub type ArticleTitle = Text<200>;
+pub type ArticleBody = Prose<200_000>;
+pub type FaqQuestion = Text<500>;
+pub type FaqAnswer = Prose<20_000>;
+pub type SavedReplyName = Text<100>;
+pub type FormName = Text<200>;
+pub type FormDescription = Prose<2000>;
+pub type QuestionLabel = Text<500>;
+pub type OptionLabel = Text<200>;
+pub type TicketSubject = Text<SUBJECT_LENGTH>;
+/// Of a ticket, an answer, a note, a saved reply.
+pub type MessageBody = Text<MESSAGE_LENGTH>;
+
 impl<const MAX: usize> Text<MAX> {
     fn fault(text: &str) -> Option<String> {
         if text.contains('\0') {
@@ -74,6 +96,13 @@ impl Slug {
 impl SitePrefix {
     fn fault(text: &str) -> Option<String> {
         Prefix::parse(text).is_none().then(|| Prefix::SHAPE.to_owned())
+    }
+}
+
+impl Slug {
+    /// Made of a name.
+    pub fn derived(name: &str) -> Self {
+        Self(slugs::of(name, 63))
     }
 }
 
@@ -221,6 +250,11 @@ impl Checked {
     /// The field's value, or `None` and a fault to report.
     pub fn take<T>(&mut self, field: &str, input: impl Into<Result<T, String>>) -> Option<T> {
         input.into().map_err(|message| self.errors.push(FieldError { field: field.to_owned(), message })).ok()
+    }
+
+    /// A field that is text, as a form or a command has it.
+    pub fn text<T: CheckedText>(&mut self, field: &str, text: &str) -> Option<T> {
+        self.take(field, T::parse(text.to_owned()))
     }
 
     /// A fault that shows only when values are looked at together.

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         keys::{InvitationToken, SessionToken, Sha256Digest},
         problem::{Code, Problem},
+        text::{EmailAddress, OrgName, PersonName, Slug},
     },
 };
 
@@ -81,14 +82,14 @@ pub async fn invitation(gate: &AgentGate, token: Sha256Digest) -> Result<Invited
 pub async fn accept_invitation(
     gate: &AgentGate,
     token: Sha256Digest,
-    name: &str,
+    name: &PersonName,
     hash: &str,
     request_id: &str,
 ) -> Result<SessionToken, Problem> {
     let session = SessionToken::mint();
     let query = sqlx::query("select auth.accept_invitation($1, $2, $3, $4, $5)")
         .bind(bytes(token))
-        .bind(name)
+        .bind(name.as_str())
         .bind(hash)
         .bind(bytes(session.digest()))
         .bind(request_id);
@@ -109,10 +110,10 @@ pub async fn first_run(gate: &AgentGate) -> Result<bool, Problem> {
 
 /// The first org, and its owner.
 pub struct FirstOrg<'a> {
-    pub slug: &'a str,
-    pub org_name: &'a str,
-    pub email: &'a str,
-    pub name: &'a str,
+    pub slug: &'a Slug,
+    pub org_name: &'a OrgName,
+    pub email: &'a EmailAddress,
+    pub name: &'a PersonName,
     /// argon2id in PHC form.
     pub password_hash: &'a str,
 }
@@ -120,18 +121,19 @@ pub struct FirstOrg<'a> {
 /// Makes the first org with its owner, and opens a session for them; `None` when the server has an org or a user.
 ///
 /// # Errors
-/// `5xx` only.
+/// `400 invalid_request` for a slug that is the address of a page.
 pub async fn begin_first_org(
     gate: &AgentGate,
     first: &FirstOrg<'_>,
     request_id: &str,
 ) -> Result<Option<SessionToken>, Problem> {
+    super::orgs::check_new_slug(first.slug)?;
     let session = SessionToken::mint();
     let query = sqlx::query("select auth.begin_first_org($1, $2, $3, $4, $5, $6, $7)")
-        .bind(first.slug)
-        .bind(first.org_name)
-        .bind(first.email)
-        .bind(first.name)
+        .bind(first.slug.as_str())
+        .bind(first.org_name.as_str())
+        .bind(first.email.as_str())
+        .bind(first.name.as_str())
         .bind(first.password_hash)
         .bind(bytes(session.digest()))
         .bind(request_id);

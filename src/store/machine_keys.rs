@@ -1,13 +1,21 @@
 //! Machine keys: made once, listed, revoked. What one may do now is the database's to say (`ctx.actor`).
 
 use sqlx::FromRow;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::paging::{self, Keyset, PageRequest};
+use super::{
+    members::{self, Member},
+    paging::{self, Keyset, PageRequest},
+};
 use crate::{
     db::OrgTx,
-    domain::{keys::MachineKey, problem::Problem},
+    domain::{
+        keys::MachineKey,
+        permissions::Permission,
+        problem::Problem,
+        text::{Checked, MachineKeyName},
+    },
 };
 
 /// What may be shown of a machine key.
@@ -27,11 +35,12 @@ pub struct MachineKeyRow {
 /// A machine key to make.
 #[derive(Debug)]
 pub struct NewMachineKey<'a> {
-    pub name: &'a str,
+    pub name: &'a MachineKeyName,
+    /// One at least, as somebody named them.
     pub permissions: &'a [String],
     pub expires_at: Option<OffsetDateTime>,
     /// Whose permissions bound it: `None` for whoever acts, whose name administration has to give.
-    pub creator: Option<Uuid>,
+    pub creator: Option<&'a Member>,
 }
 
 macro_rules! select {
@@ -74,8 +83,38 @@ pub async fn page(
 /// Creates a machine key.
 ///
 /// # Errors
-/// `5xx` only: the caller has checked that the creator has these permissions.
+/// `400 invalid_request` without a permission, or with an end that is over or beyond the year 9999; `422 unprocessable`
+/// for a permission that there is not; `403 permission_required` for one that its creator has not.
 pub async fn create(tx: &mut OrgTx, new: &NewMachineKey<'_>) -> Result<(MachineKeyRow, MachineKey), Problem> {
+    let mut checked = Checked::default();
+    if new.permissions.is_empty() {
+        checked.fault("permissions", "needs at least one: a key without any could do nothing".to_owned());
+    }
+    match new.expires_at {
+        Some(at) if at <= OffsetDateTime::now_utc() => {
+            checked.fault("expires_at", "must be in the future".to_owned());
+        }
+        Some(at) if at.checked_to_offset(UtcOffset::UTC).is_none_or(|at| at.year() > 9999) => {
+            checked.fault("expires_at", "must be before the year 10000".to_owned())
+        }
+        _ => {}
+    }
+    checked.done()?;
+    let mut permissions = Vec::new();
+    for text in new.permissions {
+        let permission = Permission::parse(text)
+            .ok_or_else(|| Problem::unprocessable("permissions", format!("there is no permission `{text}`")))?;
+        let held = match new.creator {
+            None => tx.actor().is_some_and(|actor| actor.may(permission.as_str())),
+            Some(creator) => members::role_may(tx, creator.role, permission.as_str()).await?,
+        };
+        if !held {
+            return Err(Problem::permission_required(permission.as_str()));
+        }
+        permissions.push(permission.as_str());
+    }
+    permissions.sort_unstable();
+    permissions.dedup();
     let key = MachineKey::mint();
     let sql = match new.creator {
         None => {
@@ -91,12 +130,12 @@ pub async fn create(tx: &mut OrgTx, new: &NewMachineKey<'_>) -> Result<(MachineK
     };
     let digest = key.digest();
     let query = sqlx::query_scalar(sql)
-        .bind(new.name)
+        .bind(new.name.as_str())
         .bind(digest.as_bytes().as_slice())
         .bind(key.hint())
-        .bind(new.permissions)
+        .bind(permissions)
         .bind(new.expires_at);
-    let query = if new.creator.is_some() { query.bind(new.creator) } else { query };
+    let query = if let Some(creator) = new.creator { query.bind(creator.id) } else { query };
     let id: Uuid = query.fetch_one(tx.connection()).await?;
     let row = sqlx::query_as(select!("where k.id = $1")).bind(id).fetch_one(tx.connection()).await?;
     Ok((row, key))

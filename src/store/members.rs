@@ -14,6 +14,7 @@ use crate::{
     domain::{
         keys::InvitationToken,
         problem::{Code, Problem},
+        text::EmailAddress,
     },
 };
 
@@ -196,7 +197,11 @@ pub struct Invitation {
 ///
 /// # Errors
 /// `409 email_taken` when they are a member or are invited already; `403 permission_required` for an owner, by another.
-pub async fn invite(tx: &mut OrgTx, email: &str, role: Role) -> Result<(Invitation, InvitationToken), Problem> {
+pub async fn invite(
+    tx: &mut OrgTx,
+    email: &EmailAddress,
+    role: Role,
+) -> Result<(Invitation, InvitationToken), Problem> {
     let taken = |detail: &'static str| Problem::new(Code::EmailTaken, detail);
     let email = email.to_lowercase();
     if tx.actor().is_some() && !may_grant(tx, role).await? {

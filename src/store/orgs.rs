@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use crate::{
     db::OrgTx,
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::{OrgName, Slug},
+    },
 };
 
 #[derive(Debug, FromRow)]
@@ -28,26 +31,27 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<Org>, Problem> {
 ///
 /// # Errors
 /// `409 slug_taken`; `400 invalid_request` when the slug or the name is not acceptable.
-pub async fn create(tx: &mut OrgTx, slug: &str, name: &str) -> Result<(), Problem> {
+pub async fn create(tx: &mut OrgTx, slug: &Slug, name: &OrgName) -> Result<(), Problem> {
     check_new_slug(slug)?;
-    check_name(name)?;
-    sqlx::query("select admin.create_org($1, $2)").bind(slug).bind(name).execute(tx.connection()).await.map_err(
-        |error| {
+    sqlx::query("select admin.create_org($1, $2)")
+        .bind(slug.as_str())
+        .bind(name.as_str())
+        .execute(tx.connection())
+        .await
+        .map_err(|error| {
             Problem::on_constraint(error, "orgs_slug_unique", || {
-                Problem::new(Code::SlugTaken, format!("There is an org `{slug}` already."))
+                Problem::new(Code::SlugTaken, format!("There is an org `{}` already.", slug.as_str()))
             })
-        },
-    )?;
+        })?;
     Ok(())
 }
 
 /// Gives the org of this transaction another name.
 ///
 /// # Errors
-/// `404 not_found`; `400 invalid_request` when the name is not acceptable.
-pub async fn rename(tx: &mut OrgTx, name: &str) -> Result<(), Problem> {
-    check_name(name)?;
-    let renamed = sqlx::query("update vicket.orgs set name = $1").bind(name).execute(tx.connection()).await?;
+/// `404 not_found`.
+pub async fn rename(tx: &mut OrgTx, name: &OrgName) -> Result<(), Problem> {
+    let renamed = sqlx::query("update vicket.orgs set name = $1").bind(name.as_str()).execute(tx.connection()).await?;
     super::one_row(renamed.rows_affected())
 }
 
@@ -121,40 +125,16 @@ pub async fn add_member(tx: &mut OrgTx, user_id: Uuid, role: &str) -> Result<(),
     Ok(())
 }
 
-/// Slugs of orgs and sites: 1 to 63 of a-z, 0-9 and inner hyphens, as in a host name.
-///
-/// # Errors
-/// `400 invalid_request`.
-pub fn check_slug(slug: &str) -> Result<(), Problem> {
-    let allowed = slug.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
-    if allowed && (1..=63).contains(&slug.len()) && !slug.starts_with('-') && !slug.ends_with('-') {
-        return Ok(());
-    }
-    Err(Problem::invalid_field("slug", format!("`{slug}` is not 1 to 63 of a-z, 0-9 and hyphens in between")))
-}
-
 /// Slugs that no org may have: pages of the dashboard are there.
 const RESERVED: [&str; 3] = ["login", "logout", "setup"];
 
-/// The slug of a new org.
+/// Refuses the slug of a new org that is the address of a page.
 ///
 /// # Errors
 /// `400 invalid_request`.
-pub fn check_new_slug(slug: &str) -> Result<(), Problem> {
-    check_slug(slug)?;
-    match RESERVED.contains(&slug) {
-        true => Err(Problem::invalid_field("slug", format!("`{slug}` is the address of a page"))),
+pub(super) fn check_new_slug(slug: &Slug) -> Result<(), Problem> {
+    match RESERVED.contains(&slug.as_str()) {
+        true => Err(Problem::invalid_field("slug", format!("`{}` is the address of a page", slug.as_str()))),
         false => Ok(()),
     }
-}
-
-/// Names of orgs and sites: 1 to 200 characters, not blank.
-///
-/// # Errors
-/// `400 invalid_request`.
-pub fn check_name(name: &str) -> Result<(), Problem> {
-    if !name.trim().is_empty() && name.chars().count() <= 200 && !name.contains('\0') {
-        return Ok(());
-    }
-    Err(Problem::invalid_field("name", "must be 1 to 200 characters and not blank"))
 }

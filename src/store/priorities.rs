@@ -7,13 +7,16 @@ use uuid::Uuid;
 use super::paging::{self, Keyset, PageRequest};
 use crate::{
     db::OrgTx,
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::PriorityName,
+    },
 };
 
 /// Changes of a priority; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    pub name: Option<&'a str>,
+    pub name: Option<&'a PriorityName>,
     pub position: Option<i32>,
     /// Makes it the default in place of the one that is.
     pub make_default: bool,
@@ -66,7 +69,7 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Priority, Problem> {
 ///
 /// # Errors
 /// `409 name_taken` when there is one of this name.
-pub async fn create(tx: &mut OrgTx, name: &str, position: Option<i32>) -> Result<Priority, Problem> {
+pub async fn create(tx: &mut OrgTx, name: &PriorityName, position: Option<i32>) -> Result<Priority, Problem> {
     sqlx::query_as(
         "insert into vicket.ticket_priorities (name, position)
         values ($1, coalesce($2, (
@@ -74,7 +77,7 @@ pub async fn create(tx: &mut OrgTx, name: &str, position: Option<i32>) -> Result
         ), 1))
         returning id, name, position, is_default",
     )
-    .bind(name)
+    .bind(name.as_str())
     .bind(position)
     .fetch_one(tx.connection())
     .await
@@ -100,7 +103,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Pri
         where id = $1",
     )
     .bind(id)
-    .bind(change.name)
+    .bind(change.name.map(PriorityName::as_str))
     .bind(change.position)
     .bind(change.make_default)
     .execute(tx.connection())

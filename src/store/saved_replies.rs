@@ -7,7 +7,10 @@ use uuid::Uuid;
 use super::paging::{self, PageRequest};
 use crate::{
     db::OrgTx,
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::{MessageBody, SavedReplyName},
+    },
 };
 
 /// A saved reply.
@@ -24,8 +27,8 @@ pub struct Reply {
 /// What changes of a saved reply; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    pub name: Option<&'a str>,
-    pub body: Option<&'a str>,
+    pub name: Option<&'a SavedReplyName>,
+    pub body: Option<&'a MessageBody>,
 }
 
 /// The saved replies of the org, by name.
@@ -82,13 +85,13 @@ pub async fn choice(tx: &mut OrgTx, id: Uuid) -> Result<Option<Reply>, Problem> 
 ///
 /// # Errors
 /// `409 name_taken`.
-pub async fn create(tx: &mut OrgTx, name: &str, body: &str) -> Result<Reply, Problem> {
+pub async fn create(tx: &mut OrgTx, name: &SavedReplyName, body: &MessageBody) -> Result<Reply, Problem> {
     sqlx::query_as(
         "insert into vicket.saved_replies (name, body) values ($1, $2)
         returning id, name, body, created_at, updated_at, updated_by",
     )
-    .bind(name)
-    .bind(body)
+    .bind(name.as_str())
+    .bind(body.as_str())
     .fetch_one(tx.connection())
     .await
     .map_err(name_taken)
@@ -104,8 +107,8 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Rep
         returning id, name, body, created_at, updated_at, updated_by",
     )
     .bind(id)
-    .bind(change.name)
-    .bind(change.body)
+    .bind(change.name.map(SavedReplyName::as_str))
+    .bind(change.body.map(MessageBody::as_str))
     .fetch_optional(tx.connection())
     .await
     .map_err(name_taken)?

@@ -11,6 +11,7 @@ use crate::{
         origins::Origin,
         problem::{Code, FieldError, Problem},
         references::Prefix,
+        text::{CheckedText, SiteName, Slug},
     },
 };
 
@@ -68,13 +69,15 @@ pub struct SiteWithOrigins {
     pub origins: Vec<String>,
 }
 
+/// The most origins that a site may list.
+pub const MAX_ORIGINS: i64 = 100;
 /// The largest limit, requests a minute.
 pub const MAX_PER_MINUTE: u32 = 10_000_000;
 
 /// Changes of a site; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct SiteChanges {
-    pub name: Option<String>,
+    pub name: Option<SiteName>,
     /// Its tickets have other references from then on, the old ones among them.
     pub prefix: Option<Prefix>,
     /// The whole list.
@@ -156,7 +159,7 @@ pub async fn with_origins(tx: &mut OrgTx, slug: &str) -> Result<SiteWithOrigins,
 /// `404 not_found`.
 pub async fn by_slug(tx: &mut OrgTx, slug: &str) -> Result<Site, Problem> {
     // What can be no slug is none, and need not be text that PostgreSQL takes.
-    if super::orgs::check_slug(slug).is_err() {
+    if Slug::parse(slug.to_owned()).is_err() {
         return Err(no_site(tx, slug));
     }
     let sql = concat!("select ", columns!("from vicket.sites where slug = $1"));
@@ -175,15 +178,19 @@ fn no_site(tx: &OrgTx, slug: &str) -> Problem {
 /// Creates a site. The database proposes a prefix where none is given.
 ///
 /// # Errors
-/// `409 slug_taken`, `409 name_taken` for the prefix; `400 invalid_request` when the slug or the name is not acceptable.
-pub async fn create(tx: &mut OrgTx, slug: &str, name: &str, prefix: Option<&Prefix>) -> Result<Site, Problem> {
-    super::orgs::check_slug(slug)?;
-    super::orgs::check_name(name)?;
+/// `409 slug_taken`, `409 name_taken` for the prefix.
+pub async fn create(tx: &mut OrgTx, slug: &Slug, name: &SiteName, prefix: Option<&Prefix>) -> Result<Site, Problem> {
     let sql = concat!("insert into vicket.sites (slug, name, prefix) values ($1, $2, $3) returning ", columns!(""));
-    let made =
-        sqlx::query_as(sql).bind(slug).bind(name).bind(prefix.map(Prefix::as_str)).fetch_one(tx.connection()).await;
+    let made = sqlx::query_as(sql)
+        .bind(slug.as_str())
+        .bind(name.as_str())
+        .bind(prefix.map(Prefix::as_str))
+        .fetch_one(tx.connection())
+        .await;
     made.map_err(|error| match super::constraint(&error) {
-        "sites_slug_unique" => Problem::new(Code::SlugTaken, format!("The org has a site `{slug}` already.")),
+        "sites_slug_unique" => {
+            Problem::new(Code::SlugTaken, format!("The org has a site `{}` already.", slug.as_str()))
+        }
         _ => prefix_taken(error),
     })
 }
@@ -204,7 +211,7 @@ fn prefix_taken(error: sqlx::Error) -> Problem {
 /// # Errors
 /// `404 not_found`; `409 name_taken` for the prefix; `400 invalid_request` when a value is not acceptable.
 pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result<SiteWithOrigins, Problem> {
-    if super::orgs::check_slug(slug).is_err() {
+    if Slug::parse(slug.to_owned()).is_err() {
         return Err(no_site(tx, slug));
     }
     // First of all, because it takes the org's turn: what is read from here on nobody changes meanwhile.
@@ -214,11 +221,10 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
         .await?;
     let site = by_slug(tx, slug).await?;
     if let Some(name) = &changes.name {
-        super::orgs::check_name(name)?;
         // A statement of its own, so that a change of limits alone does not invalidate kept answers.
         let renamed = sqlx::query("update vicket.sites set name = $2, updated_at = now() where id = $1")
             .bind(site.id)
-            .bind(name)
+            .bind(name.as_str())
             .execute(tx.connection())
             .await?;
         super::one_row(renamed.rows_affected())?;
@@ -239,8 +245,9 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
             super::one_row(take_off(tx, site.id, gone).await?)?;
         }
         for origin in wanted.iter().filter(|wanted| !kept.iter().any(|origin| origin == wanted.as_str())) {
-            add_origin(tx, site.id, origin).await?;
+            insert_origin(tx, site.id, origin).await?;
         }
+        few_enough(tx, site.id).await?;
     }
     with_origins(tx, slug).await
 }
@@ -287,8 +294,24 @@ pub async fn delete(tx: &mut OrgTx, slug: &str) -> Result<(), Problem> {
 /// Lists an origin for a site; listing one twice changes nothing.
 ///
 /// # Errors
-/// `5xx` only.
+/// `400 invalid_request` beyond [`MAX_ORIGINS`].
 pub async fn add_origin(tx: &mut OrgTx, site_id: Uuid, origin: &Origin) -> Result<(), Problem> {
+    insert_origin(tx, site_id, origin).await?;
+    few_enough(tx, site_id).await
+}
+
+async fn few_enough(tx: &mut OrgTx, site_id: Uuid) -> Result<(), Problem> {
+    let listed: i64 = sqlx::query_scalar("select count(*) from vicket.site_origins where site_id = $1")
+        .bind(site_id)
+        .fetch_one(tx.connection())
+        .await?;
+    if listed > MAX_ORIGINS {
+        return Err(Problem::invalid_field("origins", format!("a site lists at most {MAX_ORIGINS} origins")));
+    }
+    Ok(())
+}
+
+async fn insert_origin(tx: &mut OrgTx, site_id: Uuid, origin: &Origin) -> Result<(), Problem> {
     sqlx::query("insert into vicket.site_origins (site_id, origin) values ($1, $2) on conflict do nothing")
         .bind(site_id)
         .bind(origin.as_str())

@@ -7,7 +7,10 @@ use uuid::Uuid;
 use super::paging::{self, Keyset, PageRequest};
 use crate::{
     db::OrgTx,
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::StatusName,
+    },
 };
 
 /// What a status means for what happens to a ticket.
@@ -24,7 +27,7 @@ pub enum Category {
 /// Changes of a status; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    pub name: Option<&'a str>,
+    pub name: Option<&'a StatusName>,
     pub category: Option<Category>,
     pub position: Option<i32>,
     /// Makes it the default in place of the one that is.
@@ -79,7 +82,12 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Status, Problem> {
 ///
 /// # Errors
 /// `409 name_taken` when there is one of this name.
-pub async fn create(tx: &mut OrgTx, name: &str, category: Category, position: Option<i32>) -> Result<Status, Problem> {
+pub async fn create(
+    tx: &mut OrgTx,
+    name: &StatusName,
+    category: Category,
+    position: Option<i32>,
+) -> Result<Status, Problem> {
     sqlx::query_as(
         "insert into vicket.ticket_statuses (name, category, position)
         values ($1, $2, coalesce($3, (
@@ -87,7 +95,7 @@ pub async fn create(tx: &mut OrgTx, name: &str, category: Category, position: Op
         ), 1))
         returning id, name, category, position, is_default",
     )
-    .bind(name)
+    .bind(name.as_str())
     .bind(category)
     .bind(position)
     .fetch_one(tx.connection())
@@ -115,7 +123,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Sta
         where id = $1",
     )
     .bind(id)
-    .bind(change.name)
+    .bind(change.name.map(StatusName::as_str))
     .bind(change.category)
     .bind(change.position)
     .bind(change.make_default)

@@ -6,7 +6,10 @@ use uuid::Uuid;
 use super::paging::{self, PageRequest};
 use crate::{
     db::OrgTx,
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::TeamName,
+    },
 };
 
 /// A team, with its people and its sites.
@@ -23,7 +26,7 @@ pub struct Team {
 /// What a team is to be; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    pub name: Option<&'a str>,
+    pub name: Option<&'a TeamName>,
     pub members: Option<&'a [Uuid]>,
     pub sites: Option<&'a [String]>,
 }
@@ -71,7 +74,7 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Team, Problem> {
 /// `409 name_taken`; `422 unprocessable` for people or sites that are not there.
 pub async fn create(tx: &mut OrgTx, change: &Change<'_>) -> Result<Team, Problem> {
     let id: Uuid = sqlx::query_scalar("insert into vicket.teams (name) values ($1) returning id")
-        .bind(change.name)
+        .bind(change.name.map(TeamName::as_str))
         .fetch_one(tx.connection())
         .await
         .map_err(name_taken)?;
@@ -86,7 +89,7 @@ pub async fn create(tx: &mut OrgTx, change: &Change<'_>) -> Result<Team, Problem
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Team, Problem> {
     let named = sqlx::query("update vicket.teams set name = coalesce($2, name) where id = $1")
         .bind(id)
-        .bind(change.name)
+        .bind(change.name.map(TeamName::as_str))
         .execute(tx.connection())
         .await
         .map_err(name_taken)?;

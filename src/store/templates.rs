@@ -10,7 +10,10 @@ pub use self::answers::{Filled, Score, check, fitting, no_form, score, try_out};
 use super::paging::{self, PageRequest};
 use crate::{
     db::{OrgTx, SiteTx},
-    domain::problem::{Code, Problem},
+    domain::{
+        problem::{Code, Problem},
+        text::{Checked, FormDescription, FormName, OptionLabel, PriorityName, QuestionLabel},
+    },
 };
 
 /// How a question is answered.
@@ -207,27 +210,28 @@ async fn with_all(tx: &mut OrgTx, templates: Vec<Template>) -> Result<Forms, Pro
 pub struct NewQuestion {
     /// That of a question of this form keeps its place in what customers have begun to fill in.
     pub id: Option<Uuid>,
-    pub label: String,
+    pub label: QuestionLabel,
     pub kind: Type,
     pub required: bool,
+    /// For `checkbox` only.
     pub points: i32,
     /// For `select` only.
     pub choices: Vec<NewChoice>,
 }
 
 /// Id, label and points of what may be chosen.
-pub type NewChoice = (Option<Uuid>, String, i32);
+pub type NewChoice = (Option<Uuid>, OptionLabel, i32);
 
 /// What a form is to be; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change {
-    pub name: Option<String>,
-    pub description: Option<String>,
+    pub name: Option<FormName>,
+    pub description: Option<FormDescription>,
     /// Slugs.
     pub sites: Option<Vec<String>>,
     pub questions: Option<Vec<NewQuestion>>,
     /// Points, and the name of a priority.
-    pub thresholds: Option<Vec<(i32, String)>>,
+    pub thresholds: Option<Vec<(i32, PriorityName)>>,
     /// When the form was changed last that this change was made of; refused when it was changed since.
     pub seen: Option<OffsetDateTime>,
 }
@@ -238,7 +242,7 @@ pub struct Change {
 /// `409 name_taken`; `422 unprocessable` for a site or a priority that is not there.
 pub async fn create(tx: &mut OrgTx, change: &Change) -> Result<Uuid, Problem> {
     let id: Uuid = sqlx::query_scalar("insert into vicket.templates (name, description) values ($1, $2) returning id")
-        .bind(&change.name)
+        .bind(change.name.as_deref())
         .bind(change.description.as_deref().unwrap_or_default())
         .fetch_one(tx.connection())
         .await
@@ -258,8 +262,8 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change) -> Result<(), Pro
         where id = $1 and ($4::timestamptz is null or updated_at = $4)",
     )
     .bind(id)
-    .bind(&change.name)
-    .bind(&change.description)
+    .bind(change.name.as_deref())
+    .bind(change.description.as_deref())
     .bind(change.seen)
     .execute(tx.connection())
     .await
@@ -324,7 +328,24 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change, fresh: Fresh) -> Result
     Ok(())
 }
 
+/// What does not fit the type of its question.
+fn fit(questions: &[NewQuestion]) -> Result<(), Problem> {
+    let mut checked = Checked::default();
+    for (number, question) in questions.iter().enumerate() {
+        if (question.kind == Type::Select) == question.choices.is_empty() {
+            let fault = "a select has options, and nothing else has".to_owned();
+            checked.fault(&format!("questions[{number}].options"), fault);
+        }
+        if question.kind != Type::Checkbox && question.points != 0 {
+            let fault = "only a checkbox has points of its own".to_owned();
+            checked.fault(&format!("questions[{number}].points"), fault);
+        }
+    }
+    checked.done()
+}
+
 async fn ask(tx: &mut OrgTx, id: Uuid, questions: &[NewQuestion], fresh: Fresh) -> Result<(), Problem> {
+    fit(questions)?;
     let known: Vec<Uuid> = match fresh {
         Fresh::Yes => Vec::new(),
         Fresh::No => {

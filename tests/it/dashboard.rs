@@ -13,7 +13,7 @@ use reqwest::Method;
 use crate::harness::{Answer, Person, Running, World};
 
 /// The token in the forms of a page.
-fn token(page: &str) -> String {
+pub fn token(page: &str) -> String {
     let (_, rest) = page.split_once("name=\"form_token\" value=\"").expect("the page has a form");
     rest[..64].to_owned()
 }
@@ -25,7 +25,7 @@ fn hidden(page: &str, name: &str) -> String {
 }
 
 /// A request that follows no redirection.
-fn ask(running: &Running, method: Method, path: &str) -> reqwest::RequestBuilder {
+pub fn ask(running: &Running, method: Method, path: &str) -> reqwest::RequestBuilder {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     client.request(method, format!("{}{path}", running.base))
 }

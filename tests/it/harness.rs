@@ -29,6 +29,7 @@ use vicket::{
         keys::{PublishableKey, SessionToken, Sha256Digest},
         origins::Origin,
         problem::Problem,
+        text::{OrgName, SiteName, Slug},
     },
     limits::Limits,
     migrate::{self, Passwords, Patience},
@@ -356,14 +357,14 @@ pub fn url(login: Option<&str>, database: &str) -> String {
 }
 
 async fn org(tx: &mut OrgTx, slug: &str) {
-    store::orgs::create(tx, slug, slug).await.expect("an org");
+    store::orgs::create(tx, &Slug::known(slug), &OrgName::known(slug)).await.expect("an org");
     tx.enter(slug).await.expect("entered");
     article(tx, None, "for-all-sites", &format!("For all sites of {slug}"), "For **all** sites.", true).await;
     faq(tx, None, &format!("A question for all sites of {slug}?"), true).await;
 }
 
 async fn site(tx: &mut OrgTx, org: &'static str, slug: &'static str, origin: &'static str) -> Site {
-    let site = store::sites::create(tx, slug, slug, None).await.expect("a site");
+    let site = store::sites::create(tx, &Slug::known(slug), &SiteName::known(slug), None).await.expect("a site");
     store::sites::add_origin(tx, site.id, &Origin::parse(origin).expect("an origin")).await.expect("listed");
     let key: PublishableKey = store::site_keys::create(tx, site.id).await.expect("a key");
     article(tx, Some(site.id), &format!("{slug}-published"), &format!("Published on {slug}"), "Hello *you*.", true)

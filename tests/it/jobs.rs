@@ -8,6 +8,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use vicket::{
     db::{Access, AgentVerdict, Pool, Start, Worker},
+    domain::text::{SiteName, Slug, StatusName},
     store,
 };
 
@@ -126,7 +127,9 @@ async fn the_tickets_of_a_status_that_goes_or_moves_follow_in_batches() {
     let gate = world.agent_gate();
     let mut tx = world.agent(&gate, &owner, "acme").await;
     let status =
-        store::statuses::create(&mut tx, "Waiting", store::statuses::Category::Pending, None).await.expect("made");
+        store::statuses::create(&mut tx, &StatusName::known("Waiting"), store::statuses::Category::Pending, None)
+            .await
+            .expect("made");
     sqlx::query("update vicket.tickets set status_id = $1")
         .bind(status.id)
         .execute(tx.connection())
@@ -147,7 +150,9 @@ async fn the_tickets_of_a_status_that_goes_or_moves_follow_in_batches() {
     store::statuses::delete(&mut tx, status.id).await.expect("deleted");
     store::statuses::by_id(&mut tx, status.id).await.expect_err("it is out of sight");
     // Its name is free at once.
-    store::statuses::create(&mut tx, "Waiting", store::statuses::Category::Pending, None).await.expect("made");
+    store::statuses::create(&mut tx, &StatusName::known("Waiting"), store::statuses::Category::Pending, None)
+        .await
+        .expect("made");
     tx.commit().await.expect("commit");
     assert_eq!(to_the_end(&world, "remove_status").await, 4);
     assert_eq!(world.look::<i64>(&of("open")).await, MANY);
@@ -217,7 +222,8 @@ async fn a_sites_deletion_and_its_counters_do_not_wait_for_each_other_in_a_circl
     for turn in 0..4 {
         let slug = format!("turn-{turn}");
         let mut tx = world.agent(&gate, &owner, "acme").await;
-        let site = store::sites::create(&mut tx, &slug, &slug, None).await.expect("a site");
+        let site =
+            store::sites::create(&mut tx, &Slug::known(&slug), &SiteName::known(&slug), None).await.expect("a site");
         store::site_keys::create(&mut tx, site.id).await.expect("a key");
         tx.commit().await.expect("commit");
         for article in 0..5 {

@@ -22,6 +22,7 @@ mod pooler;
 mod processes;
 mod recovery;
 mod round_trips;
+mod rules;
 mod secrets;
 mod support_surface;
 mod tickets;

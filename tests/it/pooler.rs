@@ -16,7 +16,10 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection as _};
-use vicket::db::{AgentGate, Pool, Start};
+use vicket::{
+    db::{AgentGate, Pool, Start},
+    domain::text::{OrgName, SiteName, Slug},
+};
 
 use crate::{
     harness::{Answer, Options, World, article, connect, ticket},
@@ -331,11 +334,13 @@ async fn through_two_connections_two_servers_serve_many_tenants_their_own_rows_w
     for org in 0..orgs {
         let slug = format!("org-{org}");
         let mut tx = world.operator.begin().await.expect("begin");
-        vicket::store::orgs::create(&mut tx, &slug, &slug).await.expect("an org");
+        vicket::store::orgs::create(&mut tx, &Slug::known(&slug), &OrgName::known(&slug)).await.expect("an org");
         tx.enter(&slug).await.expect("entered");
         for site in ["one", "two"] {
             let name = format!("{slug}-{site}");
-            let made = vicket::store::sites::create(&mut tx, &name, &name, None).await.expect("a site");
+            let made = vicket::store::sites::create(&mut tx, &Slug::known(&name), &SiteName::known(&name), None)
+                .await
+                .expect("a site");
             let key = vicket::store::site_keys::create(&mut tx, made.id).await.expect("a key");
             article(&mut tx, Some(made.id), &format!("of-{name}"), &name, "Hello.", true).await;
             keys.push((name, key.reveal().to_owned()));

@@ -14,7 +14,7 @@ use crate::{
     auth::caller::{Caller, Org},
     domain::{
         permissions::{ArticlePublish, ArticleRead, ArticleWrite},
-        text::{Checked, PageSlug, Prose, Text},
+        text::{ArticleBody, ArticleTitle, Checked, PageSlug, Prose, Text},
     },
     http::{
         answers::{self, Page},
@@ -30,10 +30,6 @@ use crate::{
 
 pub struct ArticlesApi;
 
-/// The longest title, characters.
-const TITLE_LENGTH: usize = 200;
-/// The longest text, characters.
-const BODY_LENGTH: usize = 200_000;
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x7c9e_6679_7425_40de_944b_e07f_c1f9_0ae7);
 
 /// What a list and one article begin with.
@@ -156,9 +152,9 @@ impl Example for Article {
 #[oai(rename = "NewArticle", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct NewArticleBody {
     /// Its title.
-    title: Input<Text<TITLE_LENGTH>>,
+    title: Input<ArticleTitle>,
     /// The text, Markdown; may be empty until it is published.
-    body_markdown: Option<Input<Prose<BODY_LENGTH>>>,
+    body_markdown: Option<Input<ArticleBody>>,
     /// The slug of its site; for all sites of the org when `null` or absent.
     site: Option<Input<Text<63>>>,
     /// Its name in URLs; made of the title when absent, with a number where that is in use.
@@ -181,9 +177,9 @@ impl Example for NewArticleBody {
 #[oai(rename = "ArticleChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct ArticleChangeBody {
     /// Its new title. The slug stays.
-    title: Option<Input<Text<TITLE_LENGTH>>>,
+    title: Option<Input<ArticleTitle>>,
     /// The new text, Markdown.
-    body_markdown: Option<Input<Prose<BODY_LENGTH>>>,
+    body_markdown: Option<Input<ArticleBody>>,
     /// Its new name in URLs; links to the old one break.
     slug: Option<Input<PageSlug>>,
 }
@@ -243,8 +239,8 @@ impl ArticlesApi {
         let new = NewArticle {
             site: site.as_deref(),
             title: &title,
-            body_markdown: body_markdown.as_deref().unwrap_or_default(),
-            slug: slug.as_deref(),
+            body_markdown: body_markdown.as_ref(),
+            slug: slug.as_ref(),
         };
         let article = org.run(async |tx| agent::create(tx, &new).await).await?;
         Ok(answers::Created(article.into()))
@@ -280,7 +276,7 @@ impl ArticlesApi {
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let slug = checked.take_optional("slug", body.0.slug);
         checked.done()?;
-        let change = Change { title: title.as_deref(), body_markdown: body_markdown.as_deref(), slug: slug.as_deref() };
+        let change = Change { title: title.as_ref(), body_markdown: body_markdown.as_ref(), slug: slug.as_ref() };
         let article = org.run(async |tx| agent::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(article.into()))
     }

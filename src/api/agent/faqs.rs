@@ -14,7 +14,7 @@ use crate::{
     auth::caller::{Caller, Org},
     domain::{
         permissions::{ArticlePublish, ArticleRead, ArticleWrite},
-        text::{Checked, Prose, Text},
+        text::{Checked, FaqAnswer, FaqQuestion, Prose, Text},
     },
     http::{
         answers::{self, Page},
@@ -29,11 +29,6 @@ use crate::{
 };
 
 pub struct FaqsApi;
-
-/// The longest question, characters.
-const QUESTION_LENGTH: usize = 500;
-/// The longest answer, characters.
-const ANSWER_LENGTH: usize = 20_000;
 
 /// A frequently asked question.
 #[derive(Object)]
@@ -104,9 +99,9 @@ impl Example for Faq {
 #[oai(rename = "NewFaq", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct NewFaqBody {
     /// The question.
-    question: Input<Text<QUESTION_LENGTH>>,
+    question: Input<FaqQuestion>,
     /// The answer, Markdown; may be empty until it is published.
-    answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
+    answer_markdown: Option<Input<FaqAnswer>>,
     /// The slug of its site; for all sites of the org when `null` or absent.
     site: Option<Input<Text<63>>>,
     /// Its place on the page, ascending; after the last one when absent.
@@ -130,9 +125,9 @@ impl Example for NewFaqBody {
 #[oai(rename = "FaqChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct FaqChangeBody {
     /// The new question.
-    question: Option<Input<Text<QUESTION_LENGTH>>>,
+    question: Option<Input<FaqQuestion>>,
     /// The new answer, Markdown.
-    answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
+    answer_markdown: Option<Input<FaqAnswer>>,
     /// Its new place.
     #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
@@ -190,12 +185,8 @@ impl FaqsApi {
         let (Some(question), true) = (question, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let new = NewFaq {
-            site: site.as_deref(),
-            question: &question,
-            answer_markdown: answer_markdown.as_deref().unwrap_or_default(),
-            position,
-        };
+        let new =
+            NewFaq { site: site.as_deref(), question: &question, answer_markdown: answer_markdown.as_ref(), position };
         let faq = org.run(async |tx| agent::create(tx, &new).await).await?;
         Ok(answers::Created(faq.into()))
     }
@@ -230,7 +221,7 @@ impl FaqsApi {
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let position = checked.take_optional("position", body.0.position);
         checked.done()?;
-        let change = Change { question: question.as_deref(), answer_markdown: answer_markdown.as_deref(), position };
+        let change = Change { question: question.as_ref(), answer_markdown: answer_markdown.as_ref(), position };
         let faq = org.run(async |tx| agent::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(faq.into()))
     }

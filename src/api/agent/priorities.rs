@@ -8,7 +8,7 @@ use crate::{
     auth::caller::Org,
     domain::{
         permissions::{PriorityEdit, PriorityRead},
-        text::{Checked, Text},
+        text::{Checked, PriorityName, Text},
     },
     http::{
         answers::{self, Page},
@@ -20,9 +20,6 @@ use crate::{
 };
 
 pub struct PrioritiesApi;
-
-/// The longest name, characters.
-const NAME_LENGTH: usize = 60;
 
 /// How urgent a ticket can be.
 #[derive(Object)]
@@ -60,7 +57,7 @@ impl Example for PriorityBody {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct NewPriority {
     /// How to call it.
-    name: Input<Text<NAME_LENGTH>>,
+    name: Input<PriorityName>,
     /// Its place in the order; the last one when absent.
     #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
@@ -77,7 +74,7 @@ impl Example for NewPriority {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct PriorityChange {
     /// Its new name.
-    name: Option<Input<Text<NAME_LENGTH>>>,
+    name: Option<Input<PriorityName>>,
     /// Its new place.
     #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
@@ -137,7 +134,7 @@ impl PrioritiesApi {
         let position = checked.take_optional("position", body.0.position);
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
-        let change = Change { name: name.as_deref(), position, make_default: default == Some(true) };
+        let change = Change { name: name.as_ref(), position, make_default: default == Some(true) };
         let row = org.run(async |tx| priorities::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(row.into()))
     }

@@ -9,7 +9,7 @@ use crate::{
     auth::caller::Org,
     domain::{
         permissions::{ReplyEdit, ReplyRead},
-        text::{Checked, MESSAGE_LENGTH, Text},
+        text::{Checked, MessageBody, SavedReplyName, Text},
     },
     http::{
         answers::{self, Page},
@@ -21,9 +21,6 @@ use crate::{
 };
 
 pub struct SavedRepliesApi;
-
-/// The longest name, characters.
-const NAME_LENGTH: usize = 100;
 
 /// A text that agents put into an answer.
 #[derive(Object)]
@@ -67,9 +64,9 @@ impl Example for SavedReply {
 #[oai(deny_unknown_fields, example)]
 struct NewSavedReply {
     /// Its name.
-    name: Input<Text<NAME_LENGTH>>,
+    name: Input<SavedReplyName>,
     /// The text, plain, with `{customer}`, `{ticket}` and `{agent}` where they are to stand.
-    body: Input<Text<MESSAGE_LENGTH>>,
+    body: Input<MessageBody>,
 }
 
 impl Example for NewSavedReply {
@@ -86,9 +83,9 @@ impl Example for NewSavedReply {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct SavedReplyChange {
     /// Its new name.
-    name: Option<Input<Text<NAME_LENGTH>>>,
+    name: Option<Input<SavedReplyName>>,
     /// The new text.
-    body: Option<Input<Text<MESSAGE_LENGTH>>>,
+    body: Option<Input<MessageBody>>,
 }
 
 impl Example for SavedReplyChange {
@@ -153,7 +150,7 @@ impl SavedRepliesApi {
         let name = checked.take_optional("name", body.0.name);
         let text = checked.take_optional("body", body.0.body);
         checked.done()?;
-        let change = Change { name: name.as_deref(), body: text.as_deref() };
+        let change = Change { name: name.as_ref(), body: text.as_ref() };
         let reply = org.run(async |tx| saved_replies::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(reply.into()))
     }

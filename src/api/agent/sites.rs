@@ -274,7 +274,7 @@ impl SitesApi {
         let (Some(name), true) = (name, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
-        let slug = slug.map_or_else(|| crate::domain::slugs::of(&name, 63), |slug| slug.into_string());
+        let slug = slug.unwrap_or_else(|| Slug::derived(&name));
         let site = org
             .run(async |tx| {
                 store::sites::create(tx, &slug, &name, prefix.as_ref()).await?;
@@ -318,7 +318,7 @@ impl SitesApi {
         checked.done()?;
         let limit = |of: fn(&LimitsChange) -> Option<u32>| limits.as_ref().and_then(of);
         let changes = SiteChanges {
-            name: name.map(|name| name.into_string()),
+            name,
             prefix,
             origins,
             reads: limit(|limits| limits.reads_per_minute),

@@ -8,7 +8,7 @@ use crate::{
     auth::caller::Org,
     domain::{
         permissions::{StatusEdit, StatusRead},
-        text::{Checked, Text},
+        text::{Checked, StatusName, Text},
     },
     http::{
         answers::{self, Page},
@@ -20,9 +20,6 @@ use crate::{
 };
 
 pub struct StatusesApi;
-
-/// The longest name, characters.
-const NAME_LENGTH: usize = 60;
 
 /// What a status means for what happens to a ticket.
 #[derive(Enum, Clone, Copy)]
@@ -109,7 +106,7 @@ impl Example for StatusBody {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct NewStatus {
     /// How to call it.
-    name: Input<Text<NAME_LENGTH>>,
+    name: Input<StatusName>,
     /// What it means.
     category: Input<Category>,
     /// Its place in the order; the last one when absent.
@@ -132,7 +129,7 @@ impl Example for NewStatus {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct StatusChange {
     /// Its new name.
-    name: Option<Input<Text<NAME_LENGTH>>>,
+    name: Option<Input<StatusName>>,
     /// What it means from now on; its tickets go along.
     category: Option<Input<Category>>,
     /// Its new place.
@@ -197,7 +194,7 @@ impl StatusesApi {
         let default = checked.take_optional("default", body.0.default);
         checked.done()?;
         let change = Change {
-            name: name.as_deref(),
+            name: name.as_ref(),
             category: category.map(Into::into),
             position,
             make_default: default == Some(true),

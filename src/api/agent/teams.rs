@@ -165,8 +165,7 @@ impl TeamsApi {
         let members = checked.take_optional("members", body.0.members);
         let sites = slugs(checked.take_optional("sites", body.0.sites));
         checked.done()?;
-        let name = name.as_deref();
-        let change = teams::Change { name, members: members.as_deref(), sites: sites.as_deref() };
+        let change = teams::Change { name: name.as_ref(), members: members.as_deref(), sites: sites.as_deref() };
         let team = org.run(async |tx| store::teams::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(team.into()))
     }

@@ -300,46 +300,32 @@ impl Example for TemplateChange {
     }
 }
 
-/// Questions as the store takes them; what does not fit their type is a fault.
-fn asked(checked: &mut Checked, questions: Vec<NewQuestionBody>) -> Vec<NewQuestion> {
-    let mut asked = Vec::new();
-    for (number, question) in questions.into_iter().enumerate() {
-        let field = format!("questions[{number}]");
-        let options = question.options.unwrap_or_default();
-        if (question.kind == Type::Select) == options.is_empty() {
-            checked.fault(&format!("{field}.options"), "a select has options, and nothing else has".to_owned());
-        }
-        if question.kind != Type::Checkbox && question.points.is_some_and(|points| points != 0) {
-            checked.fault(&format!("{field}.points"), "only a checkbox has points of its own".to_owned());
-        }
-        asked.push(NewQuestion {
-            id: question.id,
-            label: question.label.into_string(),
-            kind: question.kind.into(),
-            required: question.required.unwrap_or_default(),
-            points: question.points.unwrap_or_default(),
-            choices: options
-                .into_iter()
-                .map(|option| (option.id, option.label.into_string(), option.points.unwrap_or_default()))
-                .collect(),
-        });
+/// A question as the store takes it.
+fn asked(question: NewQuestionBody) -> NewQuestion {
+    let options = question.options.unwrap_or_default().into_iter();
+    NewQuestion {
+        id: question.id,
+        label: question.label,
+        kind: question.kind.into(),
+        required: question.required.unwrap_or_default(),
+        points: question.points.unwrap_or_default(),
+        choices: options.map(|option| (option.id, option.label, option.points.unwrap_or_default())).collect(),
     }
-    asked
 }
 
 fn change(checked: &mut Checked, body: TemplateChange) -> templates::Change {
-    let name = checked.take_optional("name", body.name).map(|text| text.into_string());
-    let description = checked.take_optional("description", body.description).map(|text| text.into_string());
+    let name = checked.take_optional("name", body.name);
+    let description = checked.take_optional("description", body.description);
     let sites = checked.take_optional("sites", body.sites);
-    let questions = checked.take_optional("questions", body.questions).map(|questions| asked(checked, questions));
+    let questions =
+        checked.take_optional("questions", body.questions).map(|questions| questions.into_iter().map(asked).collect());
     let thresholds = checked.take_optional("thresholds", body.thresholds);
     templates::Change {
         name,
         description,
         sites: sites.map(|sites| sites.into_iter().map(|slug| slug.into_string()).collect()),
         questions,
-        thresholds: thresholds
-            .map(|thresholds| thresholds.into_iter().map(|row| (row.points, row.priority.into_string())).collect()),
+        thresholds: thresholds.map(|thresholds| thresholds.into_iter().map(|row| (row.points, row.priority)).collect()),
         seen: None,
     }
 }

@@ -160,13 +160,7 @@ impl NewTicket {
             None if answers.is_empty() => None,
             None => return Err(Problem::unprocessable("answers", "answers need the `template_id` of their form")),
         };
-        let new = store::tickets::public::NewTicket {
-            email: email.into_string(),
-            name: name.map(|name| name.into_string()),
-            subject: subject.into_string(),
-            message: message.into_string(),
-            form,
-        };
+        let new = store::tickets::public::NewTicket { email, name, subject, message, form };
         let name = new.name.as_deref();
         let form = new.form.as_ref().map(|form| format!("{} {:?}", form.template_id, form.answers)).unwrap_or_default();
         let digest = Sha256Digest::of_parts(&[

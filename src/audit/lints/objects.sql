@@ -8,6 +8,16 @@ left join relation r on r.name = s.of
 where s.kind <> 'function' and not exists (select from newer)
   and not exists (select from object o where (o.kind, o.of, o.name) = (s.kind, s.of, s.name))
 union all
+-- PostgreSQL passes on to partitions what a trigger does for each row, and not what it does for a statement.
+select 'object-missing', r.oid, format('trigger %s on %s', t.tgname, r.name),
+  'is on the partitioned table, and not or not so on its partition',
+  replace(pg_get_triggerdef(t.oid), ' ON ' || t.tgrelid::regclass, ' ON ' || r.name) || ';'
+from pg_trigger t
+join pg_inherits i on i.inhparent = t.tgrelid
+join relation r on r.oid = i.inhrelid
+where not t.tgisinternal and t.tgtype & 1 = 0 and not exists (select from pg_trigger o
+  where (o.tgrelid, o.tgname, o.tgtype, o.tgfoid) = (r.oid, t.tgname, t.tgtype, t.tgfoid))
+union all
 select case s.kind when 'function' then 'function-body' else 'object-changed' end, o.relation,
   case s.kind when 'function' then format('%s.%s', s.of, s.name) else format('%s %s on %s', s.kind, s.name, s.of) end,
   case s.kind when 'function' then 'its arguments or its result are not those of the migrations'

@@ -15,6 +15,7 @@ use crate::{
     domain::{
         keys::{Sha256Digest, TicketToken},
         problem::Problem,
+        text::{EmailAddress, MessageBody, PersonName, TicketSubject},
     },
     store::{
         articles::{
@@ -158,10 +159,10 @@ impl Customer<'_> {
         })
         .await?;
         let new = NewTicket {
-            email: "ada@example.com".to_owned(),
-            name: Some("Ada".to_owned()),
-            subject: "Help".to_owned(),
-            message: "Please help.".to_owned(),
+            email: EmailAddress::known("ada@example.com"),
+            name: Some(PersonName::known("Ada")),
+            subject: TicketSubject::known("Help"),
+            message: MessageBody::known("Please help."),
             form: None,
         };
         let submission = || {
@@ -173,7 +174,10 @@ impl Customer<'_> {
             tickets::public::create(tx, &new, submission(), &token).await
         })
         .await?;
-        self.run("reply", Visit::Answers, async |tx| tickets::public::reply(tx, "Thanks.", submission()).await).await
+        self.run("reply", Visit::Answers, async |tx| {
+            tickets::public::reply(tx, &MessageBody::known("Thanks."), submission()).await
+        })
+        .await
     }
 }
 
@@ -234,7 +238,10 @@ impl Agent<'_> {
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
         self.run("whether news came", Access::Read, async |tx| agent::latest_change(tx).await).await?;
         self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket).await).await?;
-        self.run("answer", Access::Write, async |tx| agent::answer(tx, ticket, "Like this.", false).await).await?;
+        self.run("answer", Access::Write, async |tx| {
+            agent::answer(tx, ticket, &MessageBody::known("Like this."), false).await
+        })
+        .await?;
         let pending = Change { status: Some("pending"), ..Change::default() };
         self.run("change a ticket", Access::Write, async |tx| agent::change(tx, ticket, &pending).await).await
     }

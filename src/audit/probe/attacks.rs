@@ -3,7 +3,7 @@
 //!
 //! What tells others' rows is no row of a table here, but an answer that differs from what nobody's row would be answered.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::{
     Leak, Planted, Probes, plant,
@@ -240,8 +240,9 @@ pub(super) async fn session(
             what: what.to_owned(),
         });
     };
-    const CLEAN: &str = "select auth.session_is_clean()";
-    if !answer(connection, CLEAN).await?.unwrap_or_default() {
+    // In one message: a session that is not clean ends as soon as it is idle.
+    const CLEAN: &str = "select auth.session_is_clean(); reset idle_session_timeout";
+    if !said(connection, CLEAN).await?.unwrap_or_default() {
         probes
             .failures
             .push(format!("{name}: its session is never clean, so nothing was proved of what is left on it"));
@@ -250,7 +251,7 @@ pub(super) async fn session(
         probes.gates.tried += 1;
         let leave = leave.replace("%role", role);
         if run(connection, &leave).await? {
-            if answer(connection, CLEAN).await? == Some(true) {
+            if said(connection, CLEAN).await? == Some(true) {
                 probes.gates.leaked += 1;
                 leak(&leave, "left something for the next tenant of the connection");
             } else {
@@ -289,6 +290,15 @@ async fn run(connection: &mut PgConnection, sql: &str) -> anyhow::Result<bool> {
 async fn answer(connection: &mut PgConnection, sql: &'static str) -> anyhow::Result<Option<bool>> {
     match sqlx::query_scalar(sql).fetch_one(connection).await {
         Ok(answer) => Ok(Some(answer)),
+        Err(sqlx::Error::Database(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As [`answer`], of the first statement of a message.
+async fn said(connection: &mut PgConnection, message: &'static str) -> anyhow::Result<Option<bool>> {
+    match sqlx::raw_sql(message).fetch_one(connection).await {
+        Ok(row) => Ok(Some(row.try_get(0)?)),
         Err(sqlx::Error::Database(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -4,25 +4,17 @@ mod rows;
 
 use std::collections::HashSet;
 
-use poem_openapi::types::ParseFromJSON as _;
 use uuid::Uuid;
 
 use crate::{
     dashboard::form::Form,
     domain::{
         problem::Problem,
-        text::{Checked, Prose, Text},
+        text::{Checked, PriorityName},
     },
-    http::text::Input,
     store::templates::{Change, Forms, NewQuestion, Type},
 };
 
-/// The longest of each, as the API has them.
-const NAME: usize = 200;
-const DESCRIPTION: usize = 2000;
-const LABEL: usize = 500;
-const OPTION: usize = 200;
-const PRIORITY: usize = 60;
 /// The most that one answer is worth, either way, and the highest threshold.
 const POINTS: i32 = 1000;
 const SCORE: i32 = 1_000_000;
@@ -241,14 +233,13 @@ impl Draft {
     /// `400 invalid_request` with what is wrong, by field.
     pub fn check(&self) -> Result<Change, Problem> {
         let mut checked = Checked::default();
-        let name = text::<NAME>(&mut checked, "name", &self.name);
-        let description = Input::<Prose<DESCRIPTION>>::parse_from_json(Some(self.description.as_str().into()));
-        let description = description.ok().and_then(|input| checked.take("description", input));
+        let name = checked.text("name", &self.name);
+        let description = checked.text("description", &self.description);
         let (questions, thresholds) = self.asked(&mut checked);
         checked.done()?;
         Ok(Change {
-            name: Some(name),
-            description: description.map(|text| text.into_string()),
+            name,
+            description,
             sites: Some(self.sites.clone()),
             questions: Some(questions),
             thresholds: Some(thresholds),
@@ -267,9 +258,9 @@ impl Draft {
         Ok(Change { questions: Some(questions), thresholds: Some(thresholds), ..Change::default() })
     }
 
-    fn asked(&self, checked: &mut Checked) -> (Vec<NewQuestion>, Vec<(i32, String)>) {
+    fn asked(&self, checked: &mut Checked) -> (Vec<NewQuestion>, Vec<(i32, PriorityName)>) {
         let questions =
-            self.questions.iter().enumerate().map(|(place, question)| question.check(checked, place)).collect();
+            self.questions.iter().enumerate().filter_map(|(place, question)| question.check(checked, place)).collect();
         let mut seen = HashSet::new();
         let mut thresholds = Vec::new();
         for (place, threshold) in self.thresholds.iter().enumerate() {
@@ -279,7 +270,7 @@ impl Draft {
                 checked.fault(&field, "another threshold has these points".to_owned());
             }
             let field = format!("thresholds[{place}].priority");
-            thresholds.push((points, text::<PRIORITY>(checked, &field, &threshold.priority)));
+            thresholds.extend(checked.text(&field, &threshold.priority).map(|priority| (points, priority)));
         }
         (questions, thresholds)
     }
@@ -308,7 +299,7 @@ impl Question {
     }
 
     /// What its kind has no use for was hidden from whoever filled it in, and is left out.
-    fn check(&self, checked: &mut Checked, place: usize) -> NewQuestion {
+    fn check(&self, checked: &mut Checked, place: usize) -> Option<NewQuestion> {
         let row = format!("questions[{place}]");
         let kind = kind(&self.kind).unwrap_or_else(|| {
             checked.fault(&format!("{row}.kind"), "is none that there is".to_owned());
@@ -321,22 +312,17 @@ impl Question {
         let mut choices = Vec::new();
         if kind == Type::Select {
             for (number, choice) in self.options.iter().enumerate() {
-                let label = text::<OPTION>(checked, &format!("{row}.options[{number}].label"), &choice.label);
+                let label = checked.text(&format!("{row}.options[{number}].label"), &choice.label);
                 let points = figure(checked, &format!("{row}.options[{number}].points"), &choice.points, POINTS);
-                choices.push((Some(choice.id), label, points));
+                choices.extend(label.map(|label| (Some(choice.id), label, points)));
             }
-            if choices.is_empty() {
+            if self.options.is_empty() {
                 checked.fault(&format!("{row}.kind"), "needs options to choose from".to_owned());
             }
         }
-        let label = text::<LABEL>(checked, &format!("{row}.label"), &self.label);
-        NewQuestion { id: self.id.parse().ok(), label, kind, required: self.required, points, choices }
+        let label = checked.text(&format!("{row}.label"), &self.label)?;
+        Some(NewQuestion { id: self.id.parse().ok(), label, kind, required: self.required, points, choices })
     }
-}
-
-fn text<const MAX: usize>(checked: &mut Checked, field: &str, typed: &str) -> String {
-    let input = Input::<Text<MAX>>::parse_from_json(Some(typed.into()));
-    input.ok().and_then(|input| checked.take(field, input)).map_or_else(String::new, |text| text.into_string())
 }
 
 /// Points; none are 0.

@@ -16,6 +16,7 @@ use crate::{
         markdown,
         problem::{Code, Problem},
         slugs,
+        text::{ArticleBody, ArticleTitle, PageSlug},
     },
 };
 
@@ -103,10 +104,11 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Article, Problem> {
 pub struct NewArticle<'a> {
     /// The site's slug; `None` for all sites of the org.
     pub site: Option<&'a str>,
-    pub title: &'a str,
-    pub body_markdown: &'a str,
+    pub title: &'a ArticleTitle,
+    /// Empty when `None`.
+    pub body_markdown: Option<&'a ArticleBody>,
     /// Derived from the title when `None`.
-    pub slug: Option<&'a str>,
+    pub slug: Option<&'a PageSlug>,
 }
 
 /// Writes an article. A slug that was derived and is in use gets a number.
@@ -115,8 +117,9 @@ pub struct NewArticle<'a> {
 /// `409 slug_taken` for a slug that was given; `422 unprocessable` for a site that is not there.
 pub async fn create(tx: &mut OrgTx, new: &NewArticle<'_>) -> Result<Article, Problem> {
     let site = sites::id_of(tx, new.site).await?;
-    let base = new.slug.map_or_else(|| slugs::of(new.title, SLUG_LENGTH), str::to_owned);
-    let html = markdown::render(new.body_markdown);
+    let base = new.slug.map_or_else(|| slugs::of(new.title, SLUG_LENGTH), |slug| slug.as_str().to_owned());
+    let body = new.body_markdown.map_or("", ArticleBody::as_str);
+    let html = markdown::render(body);
     let tries = if new.slug.is_some() { 1 } else { TRIES };
     for number in 1..=tries {
         let slug = if number == 1 { base.clone() } else { slugs::numbered(&base, number, SLUG_LENGTH) };
@@ -128,9 +131,9 @@ pub async fn create(tx: &mut OrgTx, new: &NewArticle<'_>) -> Result<Article, Pro
         )
         .bind(site)
         .bind(slug)
-        .bind(new.title)
-        .bind(markdown::excerpt(new.body_markdown))
-        .bind(new.body_markdown)
+        .bind(new.title.as_str())
+        .bind(markdown::excerpt(body))
+        .bind(body)
         .bind(&html)
         .fetch_optional(tx.connection())
         .await?;
@@ -148,9 +151,9 @@ fn slug_taken() -> Problem {
 /// Changes of an article; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    pub title: Option<&'a str>,
-    pub body_markdown: Option<&'a str>,
-    pub slug: Option<&'a str>,
+    pub title: Option<&'a ArticleTitle>,
+    pub body_markdown: Option<&'a ArticleBody>,
+    pub slug: Option<&'a PageSlug>,
 }
 
 /// Changes an article; a published one shows it in the next request.
@@ -168,11 +171,11 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Art
         where id = $1",
     )
     .bind(id)
-    .bind(change.title)
-    .bind(change.slug)
-    .bind(change.body_markdown)
-    .bind(change.body_markdown.map(markdown::render))
-    .bind(change.body_markdown.map(markdown::excerpt))
+    .bind(change.title.map(ArticleTitle::as_str))
+    .bind(change.slug.map(PageSlug::as_str))
+    .bind(change.body_markdown.map(ArticleBody::as_str))
+    .bind(change.body_markdown.map(|body| markdown::render(body)))
+    .bind(change.body_markdown.map(|body| markdown::excerpt(body)))
     .execute(tx.connection())
     .await
     .map_err(|error| match super::super::constraint(&error) {

@@ -11,7 +11,11 @@ use super::super::{
 };
 use crate::{
     db::OrgTx,
-    domain::{markdown, problem::Problem},
+    domain::{
+        markdown,
+        problem::Problem,
+        text::{FaqAnswer, FaqQuestion},
+    },
 };
 
 /// A FAQ, as agents see it.
@@ -88,8 +92,9 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Faq, Problem> {
 pub struct NewFaq<'a> {
     /// The site's slug; `None` for all sites of the org.
     pub site: Option<&'a str>,
-    pub question: &'a str,
-    pub answer_markdown: &'a str,
+    pub question: &'a FaqQuestion,
+    /// Empty when `None`.
+    pub answer_markdown: Option<&'a FaqAnswer>,
     /// After the last one of its site when `None`.
     pub position: Option<i32>,
 }
@@ -100,6 +105,7 @@ pub struct NewFaq<'a> {
 /// `422 unprocessable` for a site that is not there.
 pub async fn create(tx: &mut OrgTx, new: &NewFaq<'_>) -> Result<Faq, Problem> {
     let site = sites::id_of(tx, new.site).await?;
+    let answer = new.answer_markdown.map_or("", FaqAnswer::as_str);
     let id: Uuid = sqlx::query_scalar(
         "insert into vicket.faqs (site_id, question, answer_markdown, answer_html, position)
         values (
@@ -113,9 +119,9 @@ pub async fn create(tx: &mut OrgTx, new: &NewFaq<'_>) -> Result<Faq, Problem> {
         returning id",
     )
     .bind(site)
-    .bind(new.question)
-    .bind(new.answer_markdown)
-    .bind(markdown::render(new.answer_markdown))
+    .bind(new.question.as_str())
+    .bind(answer)
+    .bind(markdown::render(answer))
     .bind(new.position)
     .fetch_one(tx.connection())
     .await?;
@@ -125,8 +131,8 @@ pub async fn create(tx: &mut OrgTx, new: &NewFaq<'_>) -> Result<Faq, Problem> {
 /// Changes of a FAQ; what is `None` stays.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    pub question: Option<&'a str>,
-    pub answer_markdown: Option<&'a str>,
+    pub question: Option<&'a FaqQuestion>,
+    pub answer_markdown: Option<&'a FaqAnswer>,
     pub position: Option<i32>,
 }
 
@@ -144,9 +150,9 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Faq
         where id = $1",
     )
     .bind(id)
-    .bind(change.question)
-    .bind(change.answer_markdown)
-    .bind(change.answer_markdown.map(markdown::render))
+    .bind(change.question.map(FaqQuestion::as_str))
+    .bind(change.answer_markdown.map(FaqAnswer::as_str))
+    .bind(change.answer_markdown.map(|answer| markdown::render(answer)))
     .bind(change.position)
     .execute(tx.connection())
     .await

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         problem::{Code, Problem},
         references::{Prefix, Sought},
+        text::MessageBody,
     },
 };
 
@@ -303,14 +304,14 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
 ///
 /// # Errors
 /// `404 not_found`; `409 ticket_closed` for an answer to a closed one.
-pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &str, internal: bool) -> Result<Message, Problem> {
+pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, internal: bool) -> Result<Message, Problem> {
     let message = sqlx::query_as(
         "insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
         select t.site_id, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
         returning id, author, author_id, author_name, body, internal, created_at",
     )
     .bind(ticket_id)
-    .bind(body)
+    .bind(body.as_str())
     .bind(internal)
     .fetch_optional(tx.connection())
     .await

@@ -11,16 +11,17 @@ use crate::{
     domain::{
         keys::{Sha256Digest, TicketToken},
         problem::{Code, Problem},
+        text::{EmailAddress, MessageBody, PersonName, TicketSubject},
     },
 };
 
 /// What a customer submits, checked.
 #[derive(Debug)]
 pub struct NewTicket {
-    pub email: String,
-    pub name: Option<String>,
-    pub subject: String,
-    pub message: String,
+    pub email: EmailAddress,
+    pub name: Option<PersonName>,
+    pub subject: TicketSubject,
+    pub message: MessageBody,
     /// The form that was filled in.
     pub form: Option<Filled>,
 }
@@ -114,11 +115,11 @@ pub async fn create(
     }
     let ticket = sqlx::query_as(INSERT_TICKET)
         .bind(ticket_id)
-        .bind(&new.email)
-        .bind(&new.name)
-        .bind(&new.subject)
+        .bind(new.email.as_str())
+        .bind(new.name.as_deref())
+        .bind(new.subject.as_str())
         .bind(message_id)
-        .bind(&new.message)
+        .bind(new.message.as_str())
         .fetch_one(tx.connection())
         .await?;
     if let Some((template_id, answers)) = &answers {
@@ -161,7 +162,7 @@ pub async fn messages(tx: &mut SiteTx) -> Result<Vec<Message>, Problem> {
 ///
 /// # Errors
 /// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`.
-pub async fn reply(tx: &mut SiteTx, body: &str, submission: Option<Submission>) -> Result<Message, Problem> {
+pub async fn reply(tx: &mut SiteTx, body: &MessageBody, submission: Option<Submission>) -> Result<Message, Problem> {
     let mut message_id = Uuid::new_v4();
     if let Some(submission) = submission {
         let ticket = mine(tx).await?;
@@ -181,7 +182,7 @@ pub async fn reply(tx: &mut SiteTx, body: &str, submission: Option<Submission>) 
         returning id, author, author_name, body, created_at",
     )
     .bind(message_id)
-    .bind(body)
+    .bind(body.as_str())
     .fetch_optional(tx.connection())
     .await
     .map_err(|error| {

@@ -39,7 +39,7 @@ async fn an_org_gets_its_first_owner_machine_key_and_audit_log_from_the_command_
     let create = ["machine-key", "create", "initech", "robot", "--as", "bill@initech.com", "--permission"];
     let key = fine(&[&create[..], &["org:edit", "--expires-in", "7"]].concat());
     assert!(vicket::domain::keys::MachineKey::is_well_formed(&key), "{key}");
-    refused(&[&create[..], &["org:fly"]].concat(), "permission_required");
+    refused(&[&create[..], &["org:fly"]].concat(), "unprocessable");
     server.call_with(&key, Method::GET, "/v1/orgs/initech").await.ok(200);
     let listed = fine(&["machine-key", "list", "initech"]);
     assert!(listed.contains("robot") && !listed.contains(&key), "{listed}");
