@@ -24,6 +24,10 @@ openapi:
     cargo run --quiet -- openapi support > openapi/new.json && mv openapi/new.json openapi/support.v1.json
     cargo run --quiet -- openapi agent > openapi/new.json && mv openapi/new.json openapi/agent.v1.json
 
+# Regenerate the tables of calls in docs/api-endpoints.md, from the documents
+docs:
+    VICKET_BLESS=1 cargo test --test it the_committed_tables
+
 # Regenerate what is generated of the front-end kit in src/scaffold/kit, from openapi/support.v1.json and its TypeScript
 client:
     .ci/spec/check client

@@ -46,14 +46,14 @@ create table vicket.role_permissions (
   constraint role_permissions_shape check (permission ~ '^[a-z]+:[a-z_]+$')
 );
 insert into vicket.role_permissions (role, permission)
-  select m.role, unnest(string_to_array(m.permissions, ' '))
-  from (values
+  select m.role, unnest(string_to_array(m.permissions, ' ')) from (values
     ('viewer', 'ticket:read status:read priority:read article:read'),
-    ('agent', 'ticket:read ticket:write ticket:assign status:read priority:read article:read article:write'),
+    ('agent', 'ticket:read ticket:write ticket:assign status:read priority:read article:read article:write '
+      'reply:read reply:edit'),
     ('owner', 'org:edit org:delete billing:manage member:invite member:role_set site:create site:edit site:delete '
       'apikey:rotate machinekey:edit audit:read article:read article:write article:publish ticket:read ticket:write '
-      'ticket:assign ticket:delete template:edit status:read status:edit priority:read priority:edit team:edit')
-  ) as m (role, permissions);
+      'ticket:assign ticket:delete template:edit status:read status:edit priority:read priority:edit team:edit '
+      'reply:read reply:edit')) as m (role, permissions);
 insert into vicket.role_permissions (role, permission)
   select 'admin', o.permission from vicket.role_permissions o
   where o.role = 'owner' and o.permission not in ('billing:manage', 'org:delete', 'site:delete');

@@ -19,18 +19,18 @@ create table vicket.saved_replies (
 alter table vicket.saved_replies enable row level security, force row level security;
 
 create policy agent_select on vicket.saved_replies for select to vicket_agent
-  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+  using (org_id = (select ctx.org_id()) and (select ctx.may('reply:read')));
 create policy agent_insert on vicket.saved_replies for insert to vicket_agent
-  with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')));
 create policy agent_update on vicket.saved_replies for update to vicket_agent
-  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
-  with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+  using (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')));
 create policy operator_all on vicket.saved_replies for all to vicket_operator
   using (org_id = (select ctx.org_id())) with check (org_id = (select ctx.org_id()));
 create policy definer_select on vicket.saved_replies for select to vicket_definer
   using (org_id = (select ctx.org_id()));
 create policy definer_delete on vicket.saved_replies for delete to vicket_definer
-  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+  using (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')));
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name, body)
   on vicket.saved_replies to vicket_agent;
@@ -41,10 +41,10 @@ grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
 comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in on use.';
 comment on column vicket.saved_replies.updated_by is 'Who changed it last (ctx.actor_name); by trigger, as updated_at.';
-comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
+comment on policy agent_select on vicket.saved_replies is 'reply:read: whoever answers.';
 comment on policy operator_all on vicket.saved_replies is 'vicket person erase.';
 comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
-comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';
+comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: reply:edit.';
 
 create function vicket.saved_reply_touched() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$

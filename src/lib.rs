@@ -22,8 +22,8 @@
 //!    may be answered from the response cache it asks `auth.enter` alone, which proves the key and opens nothing.
 //! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
 //! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
-//!    For agents the same: the org is entered by session or machine key, and the permission that the handler's signature names
-//!    is asked for; the handler in `api/agent/` takes the transaction from there.
+//!    For agents the same: the handler's first argument, `Org<ArticleWrite>`, enters the org by session or machine key, asks for
+//!    the permission, and hands out the transaction (`auth/caller.rs`).
 //! 6. It makes one call into `store/`, whose SQL never mentions the site.
 //! 7. The policies in `migrations/` filter every row.
 //! 8. COMMIT on success, ROLLBACK on a problem (`domain/problem.rs`), and in the same message the question whether the session
@@ -34,7 +34,8 @@
 //!
 //! # Where to put what
 //!
-//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test. A page of the dashboard is a handler and its
+//! A new endpoint touches `api/<surface>/<noun>.rs`, `store/<noun>.rs` and a test; `just openapi` and `just docs` write what
+//! describes it. A page of the dashboard is a handler and its
 //! template in `dashboard/`. SQL stands in `store/` and `migrations/` only (and in `dev`, what serves the demo alone), HTTP in
 //! `api/`, `auth/` and `http/`. What front-end developers get stands in `scaffold/kit/`. The words: `docs/glossary.md`.
 

@@ -7,10 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, Request, Response,
+    Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    middleware::CatchPanic,
 };
 use poem_openapi::{OpenApi, OpenApiService};
 use tokio::sync::Mutex;
@@ -80,18 +79,13 @@ impl Root {
     /// # Errors
     /// When the documented surface is not complete.
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
-        let panics = || CatchPanic::new().with_handler(|_| failure::response(&Problem::internal("a handler panicked")));
         let (document, service) = (support::document()?, support::service());
         let docs = docs(&service, &document);
-        let handlers = service.into_endpoint().with(panics()).map_to_response();
-        let surface = support::Surface::new(handlers, Arc::clone(&app), &document);
-        let support = Documented::new(surface.boxed(), docs, document);
+        let support = Documented::new(support::endpoint(Arc::clone(&app)).boxed(), docs, document);
 
         let (document, service) = (agent::document()?, agent::service());
         let docs = self::docs(&service, &document);
-        let handlers = service.into_endpoint().with(panics()).map_to_response();
-        let surface = agent::Surface::new(handlers, Arc::clone(&app), &document);
-        let agent = Documented::new(surface.boxed(), docs, document);
+        let agent = Documented::new(agent::endpoint(Arc::clone(&app)).boxed(), docs, document);
         let dashboard = dashboard::Dashboard::new(Arc::clone(&app));
         Ok(Self { app, support, agent, dashboard, files: pages::files(), ready: Mutex::new(None) })
     }

@@ -1,18 +1,7 @@
-//! Who asks on the agent surface: a person with a session, or a program with a machine key. Read from the headers here,
-//! entered by `api/agent/surface.rs`, handed to the handler as an [`Agent`].
+//! The credential of the agent surface, a person's session or a program's machine key: read from the headers, and entered.
 
-use std::{result::Result, sync::Arc};
+use poem::http::{HeaderMap, header};
 
-use poem::{
-    Request, RequestBody,
-    http::{HeaderMap, header},
-};
-use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaSecurityScheme, Registry},
-};
-
-use super::Slot;
 use crate::{
     db::{Access, Actor, AgentEntryRequest, AgentVerdict, Credential, OrgTx},
     domain::{
@@ -119,104 +108,6 @@ pub fn note_use(app: &App, actor: Option<&Actor>) {
         Some((Credential::Session(digest), _)) => app.usage.session_used(digest),
         Some((Credential::MachineKey(_), id)) => app.usage.machine_key_used(id),
         None => {}
-    }
-}
-
-/// A session or a machine key, and the transaction that it entered.
-pub struct Agent(Arc<Slot<OrgTx>>);
-
-impl Agent {
-    /// Of a transaction that was entered otherwise than by this request's credential: after a log-in.
-    pub fn of(tx: OrgTx) -> Self {
-        Self(Arc::new(Slot::new(tx)))
-    }
-
-    /// Does the work of a request in the transaction that its credential entered: commits when it is good.
-    ///
-    /// # Errors
-    /// Those of `work`; `5xx` when the commit fails.
-    pub async fn run<T>(self, work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>) -> Result<T, Problem> {
-        let mut tx = self.0.take().expect("the surface fills the slot, and this takes it once");
-        let worked = work(&mut tx).await;
-        tx.finish(worked).await
-    }
-
-    /// As [`Agent::run`], for what is about the caller and not about an org: the transaction ends here.
-    ///
-    /// # Errors
-    /// `5xx` when the transaction cannot be ended.
-    pub async fn into_actor(self) -> Result<Actor, Problem> {
-        let tx = self.0.take().expect("the surface fills the slot, and this takes it once");
-        let actor = tx.actor().cloned();
-        tx.finish(Ok(())).await?;
-        actor.ok_or_else(|| Problem::internal("a transaction of the agent surface has no actor"))
-    }
-}
-
-/// A session only: what a person does about their own log-in.
-pub struct Person(pub Agent);
-
-impl Person {
-    /// The digest of the session's token; the transaction ends here.
-    ///
-    /// # Errors
-    /// `5xx` when the transaction cannot be ended.
-    pub async fn token(self) -> Result<Sha256Digest, Problem> {
-        match self.0.into_actor().await?.credential {
-            Credential::Session(token) => Ok(token),
-            Credential::MachineKey(_) => Err(Problem::internal("a machine key passed for a session")),
-        }
-    }
-}
-
-macro_rules! credential {
-    ($type:ident, $make:expr, [$($scheme:literal),*]) => {
-        impl<'a> ApiExtractor<'a> for $type {
-            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-            type ParamType = ();
-            type ParamRawType = ();
-
-            fn register(registry: &mut Registry) {
-                $(registry.create_security_scheme($scheme, scheme($scheme));)*
-            }
-
-            fn security_schemes() -> Vec<&'static str> {
-                vec![$($scheme),*]
-            }
-
-            async fn from_request(
-                request: &'a Request,
-                _body: &mut RequestBody,
-                _options: ExtractParamOptions<()>,
-            ) -> poem::Result<Self> {
-                let slot = request.data::<Arc<Slot<OrgTx>>>().map(Arc::clone);
-                let slot = slot.ok_or_else(|| Problem::internal("a handler ran outside the agent surface"))?;
-                Ok($make(Agent(slot)))
-            }
-        }
-    };
-}
-
-credential!(Agent, std::convert::identity, ["Session", "MachineKey"]);
-credential!(Person, Person, ["Session"]);
-
-fn scheme(name: &str) -> MetaSecurityScheme {
-    let cookie = name == "Session";
-    MetaSecurityScheme {
-        ty: if cookie { "apiKey" } else { "http" },
-        description: Some(if cookie {
-            "A person's session, from `POST /v1/auth/login`: 14 days from the last use, 90 at most. Unsafe calls with it \
-             need a same-origin `Origin` or `Sec-Fetch-Site`."
-        } else {
-            "A machine key: `sk_`, 43 characters, `_` and 6 of checksum. It may do what it was given and what its creator \
-             may do now, in its org. Never from a browser."
-        }),
-        name: cookie.then_some(COOKIE),
-        key_in: cookie.then_some("cookie"),
-        scheme: (!cookie).then_some("bearer"),
-        bearer_format: None,
-        flows: None,
-        openid_connect_url: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! enters its site, a session or a machine key the org that the request names.
 
 pub mod agent;
+pub mod caller;
 pub mod csrf;
 pub mod login;
 pub mod site_key;
@@ -19,6 +20,10 @@ impl<T> Slot<T> {
     /// Of a request whose handler enters by itself.
     pub fn empty() -> Self {
         Self(Mutex::new(None))
+    }
+
+    pub fn put(&self, tx: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tx);
     }
 
     /// The transaction, once.

@@ -1,52 +1,104 @@
-//! What somebody may do in an org: the words of the role matrix, which is a table of the database
-//! (`migrations/0001_context.sql`).
+//! What somebody may be allowed to do in an org. Which role has what, `migrations/0001_context.sql` says.
 
 use std::fmt;
 
-/// A permission that there is, `ticket:write`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Permission(&'static str);
-
-impl Permission {
-    /// Every permission, as the matrix gives them to an owner.
-    pub const ALL: &[Self] = &[
-        Self("apikey:rotate"),
-        Self("article:publish"),
-        Self("article:read"),
-        Self("article:write"),
-        Self("audit:read"),
-        Self("billing:manage"),
-        Self("machinekey:edit"),
-        Self("member:invite"),
-        Self("member:role_set"),
-        Self("org:delete"),
-        Self("org:edit"),
-        Self("priority:edit"),
-        Self("priority:read"),
-        Self("site:create"),
-        Self("site:delete"),
-        Self("site:edit"),
-        Self("status:edit"),
-        Self("status:read"),
-        Self("team:edit"),
-        Self("template:edit"),
-        Self("ticket:assign"),
-        Self("ticket:delete"),
-        Self("ticket:read"),
-        Self("ticket:write"),
-    ];
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|permission| permission.0 == text)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        self.0
-    }
+/// What a call needs of a member of its org, as a type: so it can stand in a handler's signature.
+pub trait Needed: Send + Sync + 'static {
+    /// As documents say it: the permission's name, or `member`.
+    const NAME: &'static str;
+    /// `None` where belonging to the org is enough.
+    const PERMISSION: Option<Permission>;
 }
 
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+/// Belonging to the org is enough.
+pub struct AnyMember;
+
+impl Needed for AnyMember {
+    const NAME: &'static str = "member";
+    const PERMISSION: Option<Permission> = None;
+}
+
+macro_rules! permissions {
+    ($($name:ident = $text:literal,)*) => {
+        /// Every permission that there is, as `vicket.role_permissions` gives them to an owner.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Permission {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Permission {
+            /// By name.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// The permission of this name.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|permission| permission.as_str() == text)
+            }
+        }
+
+        impl fmt::Display for Permission {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        $(
+            #[doc = $text]
+            pub struct $name;
+
+            impl Needed for $name {
+                const NAME: &'static str = $text;
+                const PERMISSION: Option<Permission> = Some(Permission::$name);
+            }
+        )*
+    };
+}
+
+permissions! {
+    ApikeyRotate = "apikey:rotate",
+    ArticlePublish = "article:publish",
+    ArticleRead = "article:read",
+    ArticleWrite = "article:write",
+    AuditRead = "audit:read",
+    BillingManage = "billing:manage",
+    MachinekeyEdit = "machinekey:edit",
+    MemberInvite = "member:invite",
+    MemberRoleSet = "member:role_set",
+    OrgDelete = "org:delete",
+    OrgEdit = "org:edit",
+    PriorityEdit = "priority:edit",
+    PriorityRead = "priority:read",
+    ReplyEdit = "reply:edit",
+    ReplyRead = "reply:read",
+    SiteCreate = "site:create",
+    SiteDelete = "site:delete",
+    SiteEdit = "site:edit",
+    StatusEdit = "status:edit",
+    StatusRead = "status:read",
+    TeamEdit = "team:edit",
+    TemplateEdit = "template:edit",
+    TicketAssign = "ticket:assign",
+    TicketDelete = "ticket:delete",
+    TicketRead = "ticket:read",
+    TicketWrite = "ticket:write",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permission_is_read_back_from_its_name_and_they_are_in_order() {
+        for permission in Permission::ALL {
+            assert_eq!(Permission::parse(permission.as_str()), Some(*permission));
+        }
+        assert!(Permission::ALL.is_sorted_by_key(|permission| permission.as_str()));
+        assert_eq!(Permission::parse("ticket:fly"), None);
     }
 }

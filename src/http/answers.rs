@@ -1,4 +1,4 @@
-//! Successful answers: what is read, with an `ETag`, and what was made.
+//! Successful answers. [`Ok`] is written `answers::Ok`, so that no `Result` takes it for its own.
 
 use std::marker::PhantomData;
 
@@ -8,35 +8,152 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
-    ApiResponse,
+    ApiResponse, Object,
     registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
-    types::{ToJSON, Type},
+    types::{IsObjectType, ParseFromJSON, ToJSON, Type},
 };
 
 use crate::{
     http::{
         failure::{every_answer, meta_header},
         headers::IfNoneMatch,
+        text::Nullable,
     },
     response_cache::CachedResponse,
 };
 
-/// A `T` as JSON: 200 with it, or 304 when the client has it. The document shows `T`.
-pub struct Read<T> {
+/// 200 with what was asked for, or with what it is now.
+pub struct Ok<T>(pub T);
+
+/// 201 with what was made, its secret included, once.
+pub struct Created<T>(pub T);
+
+/// 204.
+pub struct NoContent;
+
+impl<T: ToJSON> IntoResponse for Ok<T> {
+    fn into_response(self) -> Response {
+        unstored(StatusCode::OK).content_type("application/json").body(self.0.to_json_string())
+    }
+}
+
+impl<T: ToJSON> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        unstored(StatusCode::CREATED).content_type("application/json").body(self.0.to_json_string())
+    }
+}
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        unstored(StatusCode::NO_CONTENT).finish()
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Ok<T> {
+    fn meta() -> MetaResponses {
+        unstored_meta(StatusCode::OK, "What was asked for, or what it is now.", vec![json_of::<T>()])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Created<T> {
+    /// Its description is that of its surface.
+    fn meta() -> MetaResponses {
+        unstored_meta(StatusCode::CREATED, "What was made.", vec![json_of::<T>()])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl ApiResponse for NoContent {
+    fn meta() -> MetaResponses {
+        unstored_meta(StatusCode::NO_CONTENT, "Done.", vec![])
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+/// An answer that nobody stores on the way: it may show a secret.
+fn unstored(status: StatusCode) -> poem::ResponseBuilder {
+    Response::builder().status(status).header(header::CACHE_CONTROL, "no-store")
+}
+
+fn unstored_meta(status: StatusCode, description: &'static str, content: Vec<MetaMediaType>) -> MetaResponses {
+    let mut headers = every_answer();
+    headers.push(meta_header::<String>("Cache-Control", "`no-store`.", true));
+    let status = Some(status.as_u16());
+    MetaResponses { responses: vec![MetaResponse { description, status, status_range: None, content, headers }] }
+}
+
+fn json_of<T: Type>() -> MetaMediaType {
+    MetaMediaType { content_type: "application/json", schema: T::schema_ref() }
+}
+
+/// An answer that also sets or clears the session's cookie.
+pub struct WithCookie<T> {
+    pub answer: T,
+    /// The whole value of `Set-Cookie`.
+    pub cookie: String,
+}
+
+impl<T: IntoResponse> IntoResponse for WithCookie<T> {
+    fn into_response(self) -> Response {
+        self.answer.with_header("set-cookie", self.cookie).into_response()
+    }
+}
+
+impl<T: ApiResponse> ApiResponse for WithCookie<T> {
+    fn meta() -> MetaResponses {
+        let mut meta = T::meta();
+        for response in &mut meta.responses {
+            response.headers.push(meta_header::<String>("Set-Cookie", "The session: set, or cleared.", true));
+        }
+        meta
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// A page of a list.
+#[derive(Object)]
+pub struct Page<T: Type + ParseFromJSON + ToJSON + IsObjectType + Send + Sync> {
+    /// The entries.
+    data: Vec<T>,
+    /// Pass it as `cursor` for the next page; `null` on the last one.
+    next_cursor: Nullable<String>,
+}
+
+impl<T: Type + ParseFromJSON + ToJSON + IsObjectType + Send + Sync> Page<T> {
+    /// Rows of the store as entries of the answer.
+    pub fn of<R>((rows, next): (Vec<R>, Option<String>), entry: impl Fn(R) -> T) -> Self {
+        Self { data: rows.into_iter().map(entry).collect(), next_cursor: Nullable(next) }
+    }
+}
+
+/// A `T` that clients keep and ask for again by its entity tag: 200 with it, or 304 when the client has it. The document
+/// shows `T`.
+pub struct Cached<T> {
     etag: String,
     /// `None` when the client has it.
     body: Option<Bytes>,
     of: PhantomData<fn() -> T>,
 }
 
-impl<T: ToJSON> Read<T> {
+impl<T: ToJSON> Cached<T> {
     /// `value` made ready to be sent, and kept.
     pub fn representation(value: &T) -> CachedResponse {
         CachedResponse::new(value.to_json_string().into_bytes())
     }
 }
 
-impl<T> Read<T> {
+impl<T> Cached<T> {
     /// `answer` must be the representation of a `T`.
     pub fn of(answer: &CachedResponse, asked: &IfNoneMatch) -> Self {
         let body = (!asked.matches(&answer.etag)).then(|| answer.body());
@@ -44,7 +161,7 @@ impl<T> Read<T> {
     }
 }
 
-impl<T: Send> IntoResponse for Read<T> {
+impl<T: Send> IntoResponse for Cached<T> {
     fn into_response(self) -> Response {
         let mut response = match self.body {
             None => Response::builder().status(StatusCode::NOT_MODIFIED).finish(),
@@ -58,26 +175,18 @@ impl<T: Send> IntoResponse for Read<T> {
     }
 }
 
-impl<T: Type> ApiResponse for Read<T> {
+impl<T: Type> ApiResponse for Cached<T> {
     fn meta() -> MetaResponses {
-        MetaResponses {
-            responses: vec![
-                MetaResponse {
-                    description: "What was asked for.",
-                    status: Some(200),
-                    status_range: None,
-                    content: vec![json_of::<T>()],
-                    headers: read_headers(),
-                },
-                MetaResponse {
-                    description: "The client has it already: its `ETag` stands in If-None-Match.",
-                    status: Some(304),
-                    status_range: None,
-                    content: vec![],
-                    headers: read_headers(),
-                },
-            ],
-        }
+        let answer = |status, description, content| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content,
+            headers: cached_headers(),
+        };
+        let known = "The client has it already: its `ETag` stands in If-None-Match.";
+        let responses = vec![answer(200, "What was asked for.", vec![json_of::<T>()]), answer(304, known, vec![])];
+        MetaResponses { responses }
     }
 
     fn register(registry: &mut Registry) {
@@ -85,7 +194,7 @@ impl<T: Type> ApiResponse for Read<T> {
     }
 }
 
-fn read_headers() -> Vec<MetaHeader> {
+fn cached_headers() -> Vec<MetaHeader> {
     let mut headers = every_answer();
     headers.extend([
         meta_header::<String>("ETag", "Names this content; send it back in If-None-Match.", true),
@@ -97,41 +206,4 @@ fn read_headers() -> Vec<MetaHeader> {
         meta_header::<String>("Vary", "The request headers that the answer depends on.", true),
     ]);
     headers
-}
-
-fn json_of<T: Type>() -> MetaMediaType {
-    MetaMediaType { content_type: "application/json", schema: T::schema_ref() }
-}
-
-/// 201 with what was made. Stored by nobody on the way, since it may show a secret once.
-pub struct Created<T>(pub T);
-
-impl<T: ToJSON> IntoResponse for Created<T> {
-    fn into_response(self) -> Response {
-        Response::builder()
-            .status(StatusCode::CREATED)
-            .content_type("application/json")
-            .header(header::CACHE_CONTROL, "no-store")
-            .body(self.0.to_json_string())
-    }
-}
-
-impl<T: ToJSON> ApiResponse for Created<T> {
-    fn meta() -> MetaResponses {
-        let mut headers = every_answer();
-        headers.push(meta_header::<String>("Cache-Control", "`no-store`.", true));
-        MetaResponses {
-            responses: vec![MetaResponse {
-                description: "What was made.",
-                status: Some(201),
-                status_range: None,
-                content: vec![json_of::<T>()],
-                headers,
-            }],
-        }
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
 }

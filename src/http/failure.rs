@@ -1,8 +1,6 @@
 //! Errors on the wire: `application/problem+json`, for our own problems and the framework's alike, and how operations
 //! say in the document which errors they have.
 
-use std::marker::PhantomData;
-
 use poem::{
     Response,
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
@@ -174,86 +172,27 @@ fn body_problem(reason: &str) -> Problem {
     }
 }
 
-/// Which errors a kind of operation has.
-pub trait Statuses: Send + Sync + 'static {
-    const STATUSES: &'static [u16];
-    /// What each of them means here.
-    const MEANINGS: fn(u16) -> &'static str = meaning_on_support;
-    /// The headers of each.
-    const HEADERS: fn() -> Vec<MetaHeader> = every_answer;
-}
-
-/// A read that always has an answer.
+/// The error half of a handler's `Result`, with the statuses that are its own; those that every operation of its surface has,
+/// `described.rs` adds. `?` makes it of any [`Problem`].
 #[derive(Debug)]
-pub struct Reading;
+pub struct Failure<const A: u16 = 0, const B: u16 = 0, const C: u16 = 0>(Problem);
 
-impl Statuses for Reading {
-    const STATUSES: &'static [u16] = &[400, 401, 403, 429, 500, 503];
-}
-
-/// A read that any origin may make.
-#[derive(Debug)]
-pub struct Checking;
-
-impl Statuses for Checking {
-    const STATUSES: &'static [u16] = &[400, 401, 429, 500, 503];
-}
-
-/// A read of one thing, which may not be there.
-#[derive(Debug)]
-pub struct ReadingOne;
-
-impl Statuses for ReadingOne {
-    const STATUSES: &'static [u16] = &[400, 401, 403, 404, 429, 500, 503];
-}
-
-/// A call that makes something.
-#[derive(Debug)]
-pub struct Submitting;
-
-impl Statuses for Submitting {
-    const STATUSES: &'static [u16] = &[400, 401, 403, 409, 413, 415, 422, 429, 500, 503];
-}
-
-/// A call that adds to something, which may not be there.
-#[derive(Debug)]
-pub struct Replying;
-
-impl Statuses for Replying {
-    const STATUSES: &'static [u16] = &[400, 401, 403, 404, 409, 413, 415, 429, 500, 503];
-}
-
-/// A call that adds files, to what may not be there.
-#[derive(Debug)]
-pub struct Uploading;
-
-impl Statuses for Uploading {
-    const STATUSES: &'static [u16] = &[400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503];
-}
-
-/// The error half of a handler's `Result`. `?` makes it of any [`Problem`].
-#[derive(Debug)]
-pub struct Failure<S> {
-    problem: Problem,
-    of: PhantomData<S>,
-}
-
-impl<S> From<Problem> for Failure<S> {
+impl<const A: u16, const B: u16, const C: u16> From<Problem> for Failure<A, B, C> {
     fn from(problem: Problem) -> Self {
-        Self { problem, of: PhantomData }
+        Self(problem)
     }
 }
 
-impl<S: Statuses> From<Failure<S>> for poem::Error {
-    fn from(failure: Failure<S>) -> Self {
-        failure.problem.into()
+impl<const A: u16, const B: u16, const C: u16> From<Failure<A, B, C>> for poem::Error {
+    fn from(failure: Failure<A, B, C>) -> Self {
+        failure.0.into()
     }
 }
 
-impl<S: Statuses> ApiResponse for Failure<S> {
+impl<const A: u16, const B: u16, const C: u16> ApiResponse for Failure<A, B, C> {
     fn meta() -> MetaResponses {
-        let of = |status: &u16| problem_meta(*status, (S::MEANINGS)(*status), (S::HEADERS)());
-        MetaResponses { responses: S::STATUSES.iter().map(of).collect() }
+        let own = [A, B, C].into_iter().filter(|status| *status != 0);
+        MetaResponses { responses: own.map(|status| problem_meta(status, "", Vec::new())).collect() }
     }
 
     fn register(registry: &mut Registry) {
@@ -261,27 +200,8 @@ impl<S: Statuses> ApiResponse for Failure<S> {
     }
 }
 
-fn meaning_on_support(status: u16) -> &'static str {
-    match status {
-        400 => {
-            "`invalid_request`: `errors` says which input is not acceptable. `invalid_cursor`: the cursor is not one of this list."
-        }
-        401 => "`key_missing`: there is no X-Vicket-Key. `key_invalid`: it is unknown or revoked.",
-        403 => "`origin_not_allowed`: the page's origin is not in the site's list. Nothing was done.",
-        404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
-        409 => {
-            "`idempotency_conflict`: the Idempotency-Key was used for another request. `ticket_closed`: a closed ticket takes no replies."
-        }
-        413 => "`body_too_large`: the body is over 128 KiB; with files over 25 MiB, or one of them over 10 MiB.",
-        415 => "`unsupported_media_type`: the body is not `application/json`, or files are not `multipart/form-data`.",
-        422 => "`unprocessable`: well-formed, but it names something that does not exist; see `errors`.",
-        429 => "`rate_limited`: the site or the client's network sent too much; `detail` says which.",
-        500 => "`internal_error`: our mistake; the request id finds it in the server's log.",
-        _ => "`overloaded` or `database_unavailable`: try again after `Retry-After` seconds.",
-    }
-}
-
-fn problem_meta(status: u16, description: &'static str, mut headers: Vec<MetaHeader>) -> MetaResponse {
+/// How the document shows errors of a status.
+pub fn problem_meta(status: u16, description: &'static str, mut headers: Vec<MetaHeader>) -> MetaResponse {
     match status {
         429 | 503 => headers.push(meta_header::<u32>("Retry-After", "Seconds to wait before the next try.", true)),
         401 => headers.push(meta_header::<String>("WWW-Authenticate", "How to say who is asking.", true)),

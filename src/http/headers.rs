@@ -7,7 +7,10 @@ use poem_openapi::{
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
 };
 
-use crate::domain::problem::Problem;
+use crate::{
+    domain::{keys::Sha256Digest, problem::Problem},
+    store::tickets::public::Submission,
+};
 
 macro_rules! header_extractor {
     ($name:ident, required: $required:expr, schema: $schema:expr) => {
@@ -54,6 +57,11 @@ impl IdempotencyKey {
             ));
         }
         Ok(Self(Some(value.iter().map(|byte| char::from(*byte)).collect())))
+    }
+
+    /// What a repeat of `request` is known by; `None` without a key.
+    pub fn of(self, request: Sha256Digest) -> Option<Submission> {
+        self.0.map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request })
     }
 }
 

@@ -2,10 +2,13 @@
 //! name every fault, a document that says what the server does.
 
 pub mod answers;
+pub mod described;
 pub mod download;
 pub mod failure;
 pub mod headers;
 pub mod openapi;
+pub mod paging;
 pub mod request;
+pub mod router;
 pub mod text;
 pub mod upload;

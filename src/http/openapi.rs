@@ -2,13 +2,12 @@
 //!
 //! poem-openapi's own output is close but not right: tools refuse parts of it, and other parts say less than the server
 //! does. [`finished`] corrects what it can and refuses what only the author of a handler can correct, so that a
-//! forgotten doc comment fails a test, not a reader. [`Routes`] answers which methods a path has, for `Allow`.
+//! forgotten doc comment fails a test, not a reader.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use anyhow::{Context as _, bail, ensure};
-use http::Method;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
@@ -41,8 +40,9 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
     if document["servers"].as_array().is_none_or(Vec::is_empty) {
         document["servers"] = json!([{"url": "/", "description": "The server that served this document"}]);
     }
+    let schemes = document["components"]["securitySchemes"].as_object().cloned().unwrap_or_default();
     for operation in operations_mut(&mut document) {
-        finish_operation(operation);
+        finish_operation(operation, &schemes);
     }
     close_request_schemas(&mut document);
     list_codes(&mut document);
@@ -166,7 +166,7 @@ fn complain(document: &Value) -> anyhow::Result<()> {
 }
 
 /// Path, method and operation, in the document's order.
-fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
+pub fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths.flat_map(|(path, item)| {
         let operations = item.as_object().into_iter().flatten();
@@ -223,9 +223,13 @@ fn drop_repeated_annotations(schema: &mut Object) {
     schema.insert("allOf".to_owned(), members.into());
 }
 
-fn finish_operation(operation: &mut Object) {
+fn finish_operation(operation: &mut Object, schemes: &Object) {
+    let needs = take_needs(operation, schemes);
     // Without it an operation inherits the document's security; `[]` says that it needs none.
     operation.entry("security").or_insert_with(|| json!([]));
+    if let Some(needs) = needs {
+        operation.insert("x-permission".to_owned(), needs.into());
+    }
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         finish_parameter(parameter);
     }
@@ -243,6 +247,23 @@ fn finish_operation(operation: &mut Object) {
             headers.insert(header_name(&name), header);
         }
     }
+}
+
+/// What an operation needs of its caller besides a credential. An extractor says it as a scheme that is not declared, the only
+/// place where poem-openapi lets it say something.
+fn take_needs(operation: &mut Object, schemes: &Object) -> Option<String> {
+    let security = operation.get_mut("security")?.as_array_mut()?;
+    let mut needs = None;
+    security.retain(|requirement| {
+        let undeclared =
+            requirement.as_object().into_iter().flat_map(Object::keys).find(|name| !schemes.contains_key(*name));
+        needs = undeclared.cloned().or(needs.take());
+        undeclared.is_none()
+    });
+    if security.is_empty() {
+        operation.shift_remove("security");
+    }
+    needs
 }
 
 fn finish_parameter(parameter: &mut Value) {
@@ -412,94 +433,6 @@ fn make_nullable(property: &mut Object, types: &Object) {
         property.entry("type").or_insert(ty.clone());
     }
     property.insert("nullable".to_owned(), json!(true));
-}
-
-/// Which methods each path of a document has, and the operations behind them.
-pub struct Routes(Vec<Route>);
-
-struct Route {
-    template: Vec<Segment>,
-    methods: Vec<Method>,
-    operations: Vec<(Method, Operation)>,
-}
-
-/// What the document says of an operation, for those who stand before its handler.
-#[derive(Debug)]
-pub struct Operation {
-    /// `operationId`.
-    pub id: String,
-    /// `x-permission`; empty where the document has none.
-    pub permission: String,
-}
-
-/// Ordered so that the literal sorts before the parameter: `/tickets/thread` wins over `/tickets/{id}`, as in the
-/// router.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
-    Literal(String),
-    Parameter,
-}
-
-/// The routes of a document that [`finished`] made.
-pub fn routes(document: &str) -> Routes {
-    let document: Value = serde_json::from_str(document).expect("`finished` wrote this document, so it is JSON");
-    let mut routes: Vec<Route> = Vec::new();
-    for (path, method, operation) in operations(&document) {
-        let method = Method::from_bytes(method.to_uppercase().as_bytes())
-            .expect("`operations` yields the methods in METHODS only");
-        let template: Vec<_> = path.split('/').map(Segment::parse).collect();
-        let text = |key: &str| operation[key].as_str().unwrap_or_default().to_owned();
-        let operation = Operation { id: text("operationId"), permission: text("x-permission") };
-        match routes.iter_mut().find(|route| route.template == template) {
-            Some(route) => route.operations.push((method, operation)),
-            None => routes.push(Route { template, methods: Vec::new(), operations: vec![(method, operation)] }),
-        }
-    }
-    for route in &mut routes {
-        route.methods = route.operations.iter().map(|(method, _)| method.clone()).collect();
-        // poem answers HEAD wherever there is a GET; OPTIONS is the preflight's, which every path answers.
-        for (method, also) in [(Method::GET, Method::HEAD), (Method::OPTIONS, Method::OPTIONS)] {
-            if (route.methods.contains(&method) || method == also) && !route.methods.contains(&also) {
-                route.methods.push(also);
-            }
-        }
-    }
-    routes.sort_by(|a, b| a.template.cmp(&b.template));
-    Routes(routes)
-}
-
-impl Routes {
-    /// The methods that a path answers, `OPTIONS` always among them; `None` when there is no such path.
-    pub fn allowed(&self, path: &str) -> Option<Vec<Method>> {
-        Some(self.route(path)?.methods.clone())
-    }
-
-    /// The operation that answers this method on this path; that of GET for HEAD.
-    pub fn operation(&self, path: &str, method: &Method) -> Option<&Operation> {
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let (_, operation) = self.route(path)?.operations.iter().find(|(of, _)| of == method)?;
-        Some(operation)
-    }
-
-    fn route(&self, path: &str) -> Option<&Route> {
-        let segments: Vec<_> = path.split('/').collect();
-        self.0.iter().find(|Route { template, .. }| {
-            template.len() == segments.len() && template.iter().zip(&segments).all(|(part, text)| part.matches(text))
-        })
-    }
-}
-
-impl Segment {
-    fn parse(text: &str) -> Self {
-        if text.starts_with('{') && text.ends_with('}') { Self::Parameter } else { Self::Literal(text.to_owned()) }
-    }
-
-    fn matches(&self, text: &str) -> bool {
-        match self {
-            Self::Literal(literal) => literal == text,
-            Self::Parameter => !text.is_empty(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -754,9 +687,18 @@ mod tests {
     fn an_operation_without_security_says_that_it_needs_none() {
         let mut document = finish(|_| ()).unwrap();
         assert_eq!(operation(&mut document)["security"], json!([]));
-        let secured = json!([{"SiteKey": []}]);
-        let mut document = finish(|document| operation(document)["security"] = secured.clone()).unwrap();
-        assert_eq!(operation(&mut document)["security"], secured);
+        let secured = |security: Value| {
+            let mut document = finish(|document| {
+                document["components"]["securitySchemes"] = json!({"SiteKey": {}});
+                operation(document)["security"] = security;
+            });
+            let operation = operation(document.as_mut().unwrap()).take();
+            (operation["security"].clone(), operation["x-permission"].clone())
+        };
+        let key = json!([{"SiteKey": []}]);
+        assert_eq!(secured(key.clone()), (key.clone(), Value::Null));
+        assert_eq!(secured(json!([{"SiteKey": []}, {"site:edit": []}])), (key, json!("site:edit")));
+        assert_eq!(secured(json!([{"none": []}])), (json!([]), json!("none")));
     }
 
     #[test]
@@ -784,35 +726,5 @@ mod tests {
             operation(document)["operationId"] = Value::Null;
         });
         assert_eq!(error.lines().count(), 2, "{error}");
-    }
-
-    fn allowed(path: &str) -> Option<String> {
-        let routes = routes(
-            r#"{"paths": {
-                "/tickets/{id}": {"parameters": [], "patch": {}, "get": {}},
-                "/tickets/thread": {"get": {}},
-                "/tickets": {"post": {}}
-            }}"#,
-        );
-        let methods = routes.allowed(path)?;
-        Some(methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
-    }
-
-    #[test]
-    fn a_path_allows_its_methods_and_options_and_head_where_there_is_a_get() {
-        assert_eq!(allowed("/tickets").unwrap(), "POST, OPTIONS");
-        assert_eq!(allowed("/tickets/7").unwrap(), "PATCH, GET, HEAD, OPTIONS");
-    }
-
-    #[test]
-    fn a_literal_segment_wins_over_a_parameter() {
-        assert_eq!(allowed("/tickets/thread").unwrap(), "GET, HEAD, OPTIONS");
-    }
-
-    #[test]
-    fn a_path_that_is_not_there_allows_nothing() {
-        for path in ["/", "", "/ticket", "/tickets/", "/tickets/7/", "/tickets/7/messages", "tickets"] {
-            assert_eq!(allowed(path), None, "{path}");
-        }
     }
 }

@@ -1,20 +1,16 @@
 //! What both surfaces do with a request before a handler sees it.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use poem::{
-    Body, Endpoint, Request, Response,
-    http::{HeaderMap, HeaderValue, Method, header},
+    Body, Request,
+    http::{HeaderMap, HeaderValue, header},
     web::RemoteAddr,
 };
 
 use crate::{
     domain::problem::{Code, Problem},
-    http::{
-        failure,
-        openapi::{Operation, Routes},
-        upload,
-    },
+    http::upload,
     limits::{self, Network, Standing},
     memory_budget::Reservation,
     state::App,
@@ -24,21 +20,6 @@ use crate::{
 const BODY_TIME: Duration = Duration::from_secs(20);
 /// How long files may take: 25 MiB at 2 Mbit/s.
 const UPLOAD_TIME: Duration = Duration::from_secs(120);
-/// How long a handler may take; its statements have shorter bounds of their own.
-const HANDLER_TIME: Duration = Duration::from_secs(30);
-
-/// The operation that a path and a method name.
-///
-/// # Errors
-/// `404 not_found`; `405 method_not_allowed` with what the path takes.
-pub fn routed<'a>(routes: &'a Routes, path: &str, method: &Method) -> Result<&'a Operation, Problem> {
-    let allowed = routes.allowed(path).ok_or_else(Problem::not_found)?;
-    routes.operation(path, method).ok_or_else(|| {
-        let allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        let problem = Problem::new(Code::MethodNotAllowed, format!("This path takes {allow}."));
-        Problem { allow: Some(allow), ..problem }
-    })
-}
 
 /// The body, of at most `most` bytes.
 ///
@@ -87,21 +68,6 @@ async fn read(request: &mut Request, most: usize, time: Duration) -> Result<Body
         Ok(Err(_)) => Err(Problem::new(Code::InvalidRequest, "The body could not be read.")),
         Err(_) => Err(Problem::new(Code::InvalidRequest, "The body did not arrive in time.")),
     }
-}
-
-/// Lets a handler answer, in bounded time.
-///
-/// # Errors
-/// What it refused, the framework's own refusals included.
-pub async fn handle(
-    handlers: &impl Endpoint<Output = Response>,
-    app: &Arc<App>,
-    mut request: Request,
-) -> Result<Response, Problem> {
-    request.set_data(Arc::clone(app));
-    let handled = tokio::time::timeout(HANDLER_TIME, handlers.call(request)).await;
-    let answered = handled.unwrap_or_else(|_| Err(Problem::overloaded("the handler took too long").into()));
-    answered.map_err(failure::problem_of)
 }
 
 /// The client's network, as seen past the configured proxies.

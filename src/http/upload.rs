@@ -18,9 +18,6 @@ use crate::domain::{
 pub const BODY: usize = 25 * 1024 * 1024;
 const PART: &str = "file";
 
-/// Operations whose bodies are files; see [`BODY`].
-pub const OPERATIONS: &[&str] = &["uploadAttachments", "uploadTicketAttachments"];
-
 /// The files of a body: one to ten parts named `file`.
 pub struct Files(pub Vec<File>);
 

@@ -19,8 +19,16 @@ pub struct Reply {
     pub id: Uuid,
     pub name: String,
     pub body: String,
+    pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     pub updated_by: String,
+}
+
+/// What changes of a saved reply; what is `None` stays.
+#[derive(Debug, Default)]
+pub struct Change<'a> {
+    pub name: Option<&'a SavedReplyName>,
+    pub body: Option<&'a MessageBody>,
 }
 
 /// The saved replies of the org, by name.
@@ -29,7 +37,7 @@ pub struct Reply {
 /// `400 invalid_cursor`.
 pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<Reply>, Option<String>), Problem> {
     let rows: Vec<Reply> = sqlx::query_as(
-        "select r.id, r.name, r.body, r.updated_at, r.updated_by
+        "select r.id, r.name, r.body, r.created_at, r.updated_at, r.updated_by
         from vicket.saved_replies r
         where $1::text is null or r.name > $1
         order by r.name
@@ -65,7 +73,7 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Reply, Problem> {
 /// `5xx` only.
 pub async fn choice(tx: &mut OrgTx, id: Uuid) -> Result<Option<Reply>, Problem> {
     let row = sqlx::query_as(
-        "select r.id, r.name, r.body, r.updated_at, r.updated_by from vicket.saved_replies r where r.id = $1",
+        "select r.id, r.name, r.body, r.created_at, r.updated_at, r.updated_by from vicket.saved_replies r where r.id = $1",
     )
     .bind(id)
     .fetch_optional(tx.connection())
@@ -77,29 +85,34 @@ pub async fn choice(tx: &mut OrgTx, id: Uuid) -> Result<Option<Reply>, Problem> 
 ///
 /// # Errors
 /// `409 name_taken`.
-pub async fn create(tx: &mut OrgTx, name: &SavedReplyName, body: &MessageBody) -> Result<(), Problem> {
-    sqlx::query("insert into vicket.saved_replies (name, body) values ($1, $2)")
-        .bind(name.as_str())
-        .bind(body.as_str())
-        .execute(tx.connection())
-        .await
-        .map_err(name_taken)?;
-    Ok(())
+pub async fn create(tx: &mut OrgTx, name: &SavedReplyName, body: &MessageBody) -> Result<Reply, Problem> {
+    sqlx::query_as(
+        "insert into vicket.saved_replies (name, body) values ($1, $2)
+        returning id, name, body, created_at, updated_at, updated_by",
+    )
+    .bind(name.as_str())
+    .bind(body.as_str())
+    .fetch_one(tx.connection())
+    .await
+    .map_err(name_taken)
 }
 
 /// Changes a saved reply.
 ///
 /// # Errors
 /// `404 not_found`; `409 name_taken`.
-pub async fn change(tx: &mut OrgTx, id: Uuid, name: &SavedReplyName, body: &MessageBody) -> Result<(), Problem> {
-    let changed = sqlx::query("update vicket.saved_replies set name = $2, body = $3 where id = $1")
-        .bind(id)
-        .bind(name.as_str())
-        .bind(body.as_str())
-        .execute(tx.connection())
-        .await
-        .map_err(name_taken)?;
-    super::one_row(changed.rows_affected())
+pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Reply, Problem> {
+    sqlx::query_as(
+        "update vicket.saved_replies set name = coalesce($2, name), body = coalesce($3, body) where id = $1
+        returning id, name, body, created_at, updated_at, updated_by",
+    )
+    .bind(id)
+    .bind(change.name.map(SavedReplyName::as_str))
+    .bind(change.body.map(MessageBody::as_str))
+    .fetch_optional(tx.connection())
+    .await
+    .map_err(name_taken)?
+    .ok_or_else(Problem::not_found)
 }
 
 /// Deletes a saved reply. What was sent stays.

@@ -10,6 +10,7 @@ mod machine_keys;
 mod members;
 mod permissions;
 mod references;
+mod saved_replies;
 mod sites;
 mod surface;
 mod templates;

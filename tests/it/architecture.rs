@@ -112,7 +112,10 @@ fn imports(module: &Module, text: &str, all: &BTreeMap<Module, (PathBuf, String)
     for root in ["crate::", "super::"] {
         for (start, _) in code.match_indices(root) {
             let path: String = code[start..].chars().take_while(|c| c.is_alphanumeric() || "_:".contains(*c)).collect();
-            paths.push(path);
+            // What stands in the braces of a `use` was opened above.
+            if !code[start + path.len()..].starts_with('{') {
+                paths.push(path);
+            }
         }
     }
     // A parent calls its children by their names alone.

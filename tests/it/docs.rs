@@ -8,71 +8,12 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _};
 use reqwest::Method;
-use vicket::{
-    api::{agent, support},
-    cli::Cli,
-    domain::problem::Code,
-};
+use vicket::{api::support, cli::Cli, domain::problem::Code};
 
 use crate::{
     harness::{Answer, World, ticket},
     migrations::changes::{QUICK, migrate, with},
 };
-
-#[test]
-fn every_operation_is_documented_with_its_credential_and_no_other_is() {
-    let document: serde_json::Value = serde_json::from_str(&support::document().expect("complete")).expect("JSON");
-    let paths = document["paths"].as_object().expect("paths");
-    let mut offered = BTreeSet::new();
-    for (path, methods) in paths {
-        for (method, operation) in methods.as_object().expect("methods") {
-            let keyed = operation["security"][0]["PublishableKey"].is_array();
-            let parameters = operation["parameters"].as_array().map_or(&[][..], Vec::as_slice);
-            let with_ticket = parameters.iter().any(|parameter| parameter["name"] == "X-Vicket-Ticket");
-            let credential = match (keyed, with_ticket) {
-                (true, false) => "key",
-                (true, true) => "key and ticket token",
-                _ => "none",
-            };
-            let answers = operation["responses"].as_object().expect("responses").keys();
-            let success: Vec<&str> = answers.map(String::as_str).filter(|status| *status < "400").collect();
-            let call = format!("{} {path}", method.to_uppercase());
-            offered.insert((call, credential.to_owned(), success.join(", ")));
-        }
-    }
-    let rows = rows("docs/api-endpoints.md", "## The support surface");
-    let documented = rows.into_iter().map(|row| (code(&row[0]), row[1].clone(), row[2].clone())).collect();
-    assert_eq!(offered, documented, "left: the document; right: docs/api-endpoints.md");
-}
-
-#[test]
-fn every_operation_of_agents_is_documented_with_its_credential_and_permission_and_no_other_is() {
-    let document: serde_json::Value = serde_json::from_str(&agent::document().expect("complete")).expect("JSON");
-    let mut offered = BTreeSet::new();
-    for (path, methods) in document["paths"].as_object().expect("paths") {
-        for (method, operation) in methods.as_object().expect("methods") {
-            let schemes = operation["security"].as_array().expect("security").iter();
-            let schemes: Vec<&str> =
-                schemes.flat_map(|one| one.as_object().expect("a scheme").keys()).map(String::as_str).collect();
-            let credential = match schemes.as_slice() {
-                [] => "none",
-                ["Session"] => "session",
-                ["Session", "MachineKey"] => "session or machine key",
-                other => panic!("{other:?}"),
-            };
-            let needs = operation["x-permission"].as_str().expect("a permission");
-            let needs = if ["none", "session", "credential"].contains(&needs) { "" } else { needs };
-            let answers = operation["responses"].as_object().expect("responses").keys();
-            let success: Vec<&str> = answers.map(String::as_str).filter(|status| *status < "400").collect();
-            let call = format!("{} {path}", method.to_uppercase());
-            offered.insert((call, credential.to_owned(), needs.to_owned(), success.join(", ")));
-        }
-    }
-    let rows = rows("docs/api-endpoints.md", "## The agent surface");
-    let plain = |cell: &str| cell.replace('`', "");
-    let documented = rows.iter().map(|row| (code(&row[0]), row[1].clone(), plain(&row[2]), row[3].clone())).collect();
-    assert_eq!(offered, documented, "left: the document; right: docs/api-endpoints.md");
-}
 
 #[test]
 fn the_role_matrix_is_documented_as_it_is() {

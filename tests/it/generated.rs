@@ -2,6 +2,8 @@
 //!
 //! With `VICKET_BLESS=1` the tests write what they would have compared.
 
+mod tables;
+
 use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -27,6 +29,16 @@ fn the_committed_openapi_documents_are_the_generated_ones() {
     compare("openapi/support.v1.json", &document, "just openapi");
     let document = vicket::api::agent::document().expect("a complete document");
     compare("openapi/agent.v1.json", &document, "just openapi");
+}
+
+#[test]
+fn the_committed_tables_of_operations_are_those_of_the_documents() {
+    let file = "docs/api-endpoints.md";
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("the guide");
+    let support = tables::support(&vicket::api::support::document().expect("a complete document"));
+    let agent = tables::agent(&vicket::api::agent::document().expect("a complete document"));
+    let text = tables::put(&text, "support operations", &support);
+    compare(file, &tables::put(&text, "agent operations", &agent), "just docs");
 }
 
 /// A connection as who deploys, which is all that the two files need.

@@ -1,7 +1,7 @@
 //! Articles, as agents write them.
 
 use poem_openapi::{
-    Enum, Object, OpenApi,
+    Object, OpenApi,
     param::{Path, Query},
     payload::Json,
     types::Example,
@@ -9,134 +9,101 @@ use poem_openapi::{
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Finding, Made, Moving, Page, Reading, Shown, Writing},
-};
+use super::{publishing::Status, tags::Tag};
 use crate::{
-    auth::agent::Agent,
-    domain::text::{Checked, PageSlug, Prose, Text},
-    http::text::{Input, Nullable},
+    auth::caller::{Caller, Org},
+    domain::{
+        permissions::{ArticlePublish, ArticleRead, ArticleWrite},
+        text::{ArticleBody, ArticleTitle, Checked, PageSlug, Prose, Text},
+    },
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::{Input, Nullable},
+    },
     store::{
-        self,
-        articles::agent::{Change, NewArticle},
-        paging::PageRequest,
-        publishing::Filter,
+        articles::agent::{self, Change, NewArticle},
+        publishing::{self, Filter},
     },
 };
 
 pub struct ArticlesApi;
 
-/// The longest title, characters.
-const TITLE_LENGTH: usize = 200;
-/// The longest text, characters.
-const BODY_LENGTH: usize = 200_000;
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x7c9e_6679_7425_40de_944b_e07f_c1f9_0ae7);
 
-/// Where content stands.
-#[derive(Enum, Clone, Copy)]
-#[oai(rename = "ContentStatus", rename_all = "snake_case")]
-pub(super) enum Status {
-    /// Only agents see it.
-    Draft,
-    /// Customers see it.
-    Published,
-    /// Put away; only agents see it.
-    Archived,
+/// What a list and one article begin with.
+#[derive(Object)]
+#[oai(rename = "ArticleHead")]
+struct Head {
+    /// Its id.
+    id: Uuid,
+    /// The slug of its site; `null` for all sites of the org.
+    site: Nullable<String>,
+    /// Its name in URLs.
+    slug: String,
+    /// Its title, plain text.
+    title: String,
+    /// Its beginning, plain text.
+    excerpt: String,
 }
 
-impl From<crate::store::publishing::Status> for Status {
-    fn from(status: crate::store::publishing::Status) -> Self {
-        match status {
-            crate::store::publishing::Status::Draft => Self::Draft,
-            crate::store::publishing::Status::Published => Self::Published,
-            crate::store::publishing::Status::Archived => Self::Archived,
-        }
-    }
-}
-
-impl From<Status> for crate::store::publishing::Status {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Draft => Self::Draft,
-            Status::Published => Self::Published,
-            Status::Archived => Self::Archived,
-        }
-    }
+/// What they end with.
+#[derive(Object)]
+#[oai(rename = "ArticleTail")]
+struct Tail {
+    /// Where it stands.
+    status: Status,
+    /// How often it was read; a few seconds late.
+    view_count: i64,
+    /// When it was first published.
+    published_at: Nullable<OffsetDateTime>,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// Who made it.
+    created_by: String,
+    /// When it was last changed.
+    updated_at: OffsetDateTime,
+    /// Who changed it last.
+    updated_by: String,
 }
 
 /// An article in a list.
 #[derive(Object)]
 #[oai(rename = "ArticleSummary", example)]
 struct Summary {
-    /// Its id.
-    id: Uuid,
-    /// The slug of its site; `null` for all sites of the org.
-    site: Nullable<String>,
-    /// Its name in URLs.
-    slug: String,
-    /// Its title, plain text.
-    title: String,
-    /// Its beginning, plain text.
-    excerpt: String,
-    /// Where it stands.
-    status: Status,
-    /// How often it was read; a few seconds late.
-    view_count: i64,
-    /// When it was first published.
-    published_at: Nullable<OffsetDateTime>,
-    /// When it was made.
-    created_at: OffsetDateTime,
-    /// Who made it.
-    created_by: String,
-    /// When it was last changed.
-    updated_at: OffsetDateTime,
-    /// Who changed it last.
-    updated_by: String,
+    #[oai(flatten)]
+    head: Head,
+    #[oai(flatten)]
+    tail: Tail,
 }
 
 /// An article with its text.
 #[derive(Object)]
 #[oai(example)]
 struct Article {
-    /// Its id.
-    id: Uuid,
-    /// The slug of its site; `null` for all sites of the org.
-    site: Nullable<String>,
-    /// Its name in URLs.
-    slug: String,
-    /// Its title, plain text.
-    title: String,
-    /// Its beginning, plain text.
-    excerpt: String,
+    #[oai(flatten)]
+    head: Head,
     /// The text, Markdown.
     body_markdown: String,
     /// The text rendered and sanitised.
     body_html: String,
-    /// Where it stands.
-    status: Status,
-    /// How often it was read; a few seconds late.
-    view_count: i64,
-    /// When it was first published.
-    published_at: Nullable<OffsetDateTime>,
-    /// When it was made.
-    created_at: OffsetDateTime,
-    /// Who made it.
-    created_by: String,
-    /// When it was last changed.
-    updated_at: OffsetDateTime,
-    /// Who changed it last.
-    updated_by: String,
+    #[oai(flatten)]
+    tail: Tail,
 }
 
-impl From<crate::store::articles::agent::Article> for Summary {
-    fn from(row: crate::store::articles::agent::Article) -> Self {
-        Self {
-            id: row.id,
-            site: Nullable(row.site),
-            slug: row.slug,
-            title: row.title,
-            excerpt: row.excerpt,
+impl From<agent::Article> for Summary {
+    fn from(row: agent::Article) -> Self {
+        let Article { head, tail, .. } = row.into();
+        Self { head, tail }
+    }
+}
+
+impl From<agent::Article> for Article {
+    fn from(row: agent::Article) -> Self {
+        let head =
+            Head { id: row.id, site: Nullable(row.site), slug: row.slug, title: row.title, excerpt: row.excerpt };
+        let tail = Tail {
             status: row.status.into(),
             view_count: row.view_count,
             published_at: Nullable(row.published_at),
@@ -144,33 +111,13 @@ impl From<crate::store::articles::agent::Article> for Summary {
             created_by: row.created_by,
             updated_at: row.updated_at,
             updated_by: row.updated_by,
-        }
+        };
+        Self { head, body_markdown: row.body_markdown, body_html: row.body_html, tail }
     }
 }
 
-impl From<crate::store::articles::agent::Article> for Article {
-    fn from(row: crate::store::articles::agent::Article) -> Self {
-        Self {
-            id: row.id,
-            site: Nullable(row.site),
-            slug: row.slug,
-            title: row.title,
-            excerpt: row.excerpt,
-            body_markdown: row.body_markdown,
-            body_html: row.body_html,
-            status: row.status.into(),
-            view_count: row.view_count,
-            published_at: Nullable(row.published_at),
-            created_at: row.created_at,
-            created_by: row.created_by,
-            updated_at: row.updated_at,
-            updated_by: row.updated_by,
-        }
-    }
-}
-
-fn example() -> crate::store::articles::agent::Article {
-    crate::store::articles::agent::Article {
+fn example() -> agent::Article {
+    agent::Article {
         id: EXAMPLE_ID,
         site: Some("acme-app".to_owned()),
         slug: "getting-started".to_owned(),
@@ -178,7 +125,7 @@ fn example() -> crate::store::articles::agent::Article {
         excerpt: "Create an account, and open your first project.".to_owned(),
         body_markdown: "Create an account, and **open your first project**.".to_owned(),
         body_html: "<p>Create an account, and <strong>open your first project</strong>.</p>\n".to_owned(),
-        status: crate::store::publishing::Status::Published,
+        status: publishing::Status::Published,
         view_count: 128,
         published_at: Some(datetime!(2026-01-15 09:30 UTC)),
         created_at: datetime!(2026-01-14 08:00 UTC),
@@ -205,9 +152,9 @@ impl Example for Article {
 #[oai(rename = "NewArticle", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct NewArticleBody {
     /// Its title.
-    title: Input<Text<TITLE_LENGTH>>,
+    title: Input<ArticleTitle>,
     /// The text, Markdown; may be empty until it is published.
-    body_markdown: Option<Input<Prose<BODY_LENGTH>>>,
+    body_markdown: Option<Input<ArticleBody>>,
     /// The slug of its site; for all sites of the org when `null` or absent.
     site: Option<Input<Text<63>>>,
     /// Its name in URLs; made of the title when absent, with a number where that is in use.
@@ -227,12 +174,12 @@ impl Example for NewArticleBody {
 
 /// What changes of an article; what is absent stays.
 #[derive(Object)]
-#[oai(rename = "Change", deny_unknown_fields, skip_serializing_if_is_none, example)]
+#[oai(rename = "ArticleChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct ArticleChangeBody {
     /// Its new title. The slug stays.
-    title: Option<Input<Text<TITLE_LENGTH>>>,
+    title: Option<Input<ArticleTitle>>,
     /// The new text, Markdown.
-    body_markdown: Option<Input<Prose<BODY_LENGTH>>>,
+    body_markdown: Option<Input<ArticleBody>>,
     /// Its new name in URLs; links to the old one break.
     slug: Option<Input<PageSlug>>,
 }
@@ -243,49 +190,44 @@ impl Example for ArticleChangeBody {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Help")]
+/// Moves an article to where it is to stand.
+async fn move_to(org: &Caller, id: Uuid, status: publishing::Status) -> Result<answers::Ok<Article>, Failure<422>> {
+    let article = org.run(async |tx| agent::set_status(tx, id, status).await).await?;
+    Ok(answers::Ok(article.into()))
+}
+
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Help")]
 impl ArticlesApi {
     /// List articles
     ///
     /// The org's articles, drafts and archived ones too, the last made first. With `q` those that a full-text search finds.
-    #[oai(path = "/orgs/:org/articles", method = "get", operation_id = "listArticles")]
+    #[oai(path = "/articles", method = "get", operation_id = "listArticles")]
     #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn articles(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
+        org: Org<ArticleRead>,
+        paging: Paging,
         /// Only those of the site of this slug.
         site: Query<Option<Text<63>>>,
         /// Only those that stand here.
         status: Query<Option<Status>>,
         /// What to search for, in the syntax of web search engines.
         q: Query<Option<Text<200>>>,
-    ) -> Result<Shown<Page<Summary>>, Failure<Finding>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+    ) -> Result<answers::Ok<Page<Summary>>, Failure<422>> {
         let filter = Filter { site: site.0.as_deref(), status: status.0.map(Into::into), search: q.0.as_deref() };
-        let page = agent.run(async |tx| store::articles::agent::page(tx, page_request, &filter).await).await?;
-        Ok(Shown(Page::of(page, Summary::from)))
+        let page = org.run(async |tx| agent::page(tx, paging.request(), &filter).await).await?;
+        Ok(answers::Ok(Page::of(page, Summary::from)))
     }
 
     /// Write an article
     ///
     /// A draft, until it is published. Its slug is made of its title.
-    #[oai(path = "/orgs/:org/articles", method = "post", operation_id = "createArticle")]
+    #[oai(path = "/articles", method = "post", operation_id = "createArticle")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleWrite>,
         body: Json<NewArticleBody>,
-    ) -> Result<Made<Article>, Failure<Writing>> {
+    ) -> Result<answers::Created<Article>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let title = checked.take("title", body.0.title);
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
@@ -300,126 +242,95 @@ impl ArticlesApi {
             body_markdown: body_markdown.as_ref(),
             slug: slug.as_ref(),
         };
-        let article = agent.run(async |tx| store::articles::agent::create(tx, &new).await).await?;
-        Ok(Made(article.into()))
+        let article = org.run(async |tx| agent::create(tx, &new).await).await?;
+        Ok(answers::Created(article.into()))
     }
 
     /// Read an article
     ///
     /// With its text, wherever it stands.
-    #[oai(path = "/orgs/:org/articles/:id", method = "get", operation_id = "getArticle")]
+    #[oai(path = "/articles/:id", method = "get", operation_id = "getArticle")]
     async fn article(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleRead>,
         /// The article's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Article>, Failure<Reading>> {
-        let article = agent.run(async |tx| store::articles::agent::by_id(tx, id.0).await).await?;
-        Ok(Shown(article.into()))
+    ) -> Result<answers::Ok<Article>, Failure> {
+        let article = org.run(async |tx| agent::by_id(tx, id.0).await).await?;
+        Ok(answers::Ok(article.into()))
     }
 
     /// Change an article
     ///
     /// A published one shows the change in the next request, so its text must not become blank.
-    #[oai(path = "/orgs/:org/articles/:id", method = "patch", operation_id = "updateArticle")]
+    #[oai(path = "/articles/:id", method = "patch", operation_id = "updateArticle")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleWrite>,
         /// The article's id.
         id: Path<Uuid>,
         body: Json<ArticleChangeBody>,
-    ) -> Result<Shown<Article>, Failure<Writing>> {
+    ) -> Result<answers::Ok<Article>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let title = checked.take_optional("title", body.0.title);
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let slug = checked.take_optional("slug", body.0.slug);
         checked.done()?;
         let change = Change { title: title.as_ref(), body_markdown: body_markdown.as_ref(), slug: slug.as_ref() };
-        let article = agent.run(async |tx| store::articles::agent::change(tx, id.0, &change).await).await?;
-        Ok(Shown(article.into()))
+        let article = org.run(async |tx| agent::change(tx, id.0, &change).await).await?;
+        Ok(answers::Ok(article.into()))
     }
 
     /// Delete an article
     ///
     /// For good, wherever it stands.
-    #[oai(path = "/orgs/:org/articles/:id", method = "delete", operation_id = "deleteArticle")]
+    #[oai(path = "/articles/:id", method = "delete", operation_id = "deleteArticle")]
     async fn delete(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleWrite>,
         /// The article's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::articles::agent::delete(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| agent::delete(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// Publish an article
     ///
     /// Customers see it in the next request. Its text must not be blank.
-    #[oai(path = "/orgs/:org/articles/:id/publish", method = "post", operation_id = "publishArticle")]
+    #[oai(path = "/articles/:id/publish", method = "post", operation_id = "publishArticle")]
     async fn publish(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticlePublish>,
         /// The article's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Article>, Failure<Moving>> {
-        let article = agent
-            .run(async |tx| {
-                store::articles::agent::set_status(tx, id.0, crate::store::publishing::Status::Published).await
-            })
-            .await?;
-        Ok(Shown(article.into()))
+    ) -> Result<answers::Ok<Article>, Failure<422>> {
+        move_to(&org, *id, publishing::Status::Published).await
     }
 
     /// Take an article back
     ///
     /// It becomes a draft; customers no longer see it in the next request.
-    #[oai(path = "/orgs/:org/articles/:id/unpublish", method = "post", operation_id = "unpublishArticle")]
+    #[oai(path = "/articles/:id/unpublish", method = "post", operation_id = "unpublishArticle")]
     async fn unpublish(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticlePublish>,
         /// The article's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Article>, Failure<Moving>> {
-        let article = agent
-            .run(async |tx| store::articles::agent::set_status(tx, id.0, crate::store::publishing::Status::Draft).await)
-            .await?;
-        Ok(Shown(article.into()))
+    ) -> Result<answers::Ok<Article>, Failure<422>> {
+        move_to(&org, *id, publishing::Status::Draft).await
     }
 
     /// Archive an article
     ///
     /// Puts it away; customers no longer see it in the next request.
-    #[oai(path = "/orgs/:org/articles/:id/archive", method = "post", operation_id = "archiveArticle")]
+    #[oai(path = "/articles/:id/archive", method = "post", operation_id = "archiveArticle")]
     async fn archive(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticlePublish>,
         /// The article's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Article>, Failure<Moving>> {
-        let article = agent
-            .run(async |tx| {
-                store::articles::agent::set_status(tx, id.0, crate::store::publishing::Status::Archived).await
-            })
-            .await?;
-        Ok(Shown(article.into()))
+    ) -> Result<answers::Ok<Article>, Failure<422>> {
+        move_to(&org, *id, publishing::Status::Archived).await
     }
 }

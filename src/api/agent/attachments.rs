@@ -7,14 +7,16 @@ use poem_openapi::{Object, OpenApi, param::Path, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Failure, Made, Page, Reading, Uploading},
-    surface::{EntryRequest, RequestInfo},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
-    http::{download::Download, upload::Files},
+    auth::caller::Org,
+    domain::permissions::{TicketRead, TicketWrite},
+    http::{
+        answers::{self, Page},
+        download::Download,
+        failure::Failure,
+        upload::Files,
+    },
     objects,
     state::App,
     store::{self, attachments::NewAttachment},
@@ -57,72 +59,57 @@ impl Example for Attachment {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Tickets")]
 impl AttachmentsApi {
     /// Attach files
     ///
     /// Adds files to an answer or a note that the caller wrote in the last hour; those of a note are never the customer's to
     /// see. At the most 10 MiB a file, 25 MiB a request, 10 files a message and 100 MiB a ticket; none may be empty.
     #[oai(
-        path = "/orgs/:org/tickets/:id/messages/:message_id/attachments",
+        path = "/tickets/:id/messages/:message_id/attachments",
         method = "post",
         operation_id = "uploadTicketAttachments"
     )]
-    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn upload(
         &self,
-        agent: Agent,
+        org: Org<TicketWrite>,
         app: Data<&Arc<App>>,
-        entry_request: Data<&EntryRequest>,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
         /// The ticket's id.
         id: Path<Uuid>,
         /// The message's id.
         message_id: Path<Uuid>,
         sent: Files,
-    ) -> Result<Made<Page<Attachment>>, Failure<Uploading>> {
+    ) -> Result<answers::Created<Page<Attachment>>, Failure<409, 422>> {
         let (ticket_id, message_id) = (id.0, message_id.0);
-        let mut agent = agent;
         let mut keys = Vec::new();
         if let Some(objects) = &app.objects {
             // No transaction is open while the store is written to.
             let count = sent.0.len();
-            keys = agent.run(async |tx| store::attachments::reserve(tx, ticket_id, message_id, count).await).await?;
+            keys = org.run(async |tx| store::attachments::reserve(tx, ticket_id, message_id, count).await).await?;
             objects.put_all(&keys, &sent.0).await?;
-            agent = Agent::of(entry_request.again(&app, "ticket:write").await?);
         }
         let files = NewAttachment::of(sent.0, keys);
-        let added = agent.run(async |tx| store::attachments::add(tx, ticket_id, message_id, &files).await).await?;
-        Ok(Made(Page::of((added, None), Attachment::from)))
+        let added = org.run(async |tx| store::attachments::add(tx, ticket_id, message_id, &files).await).await?;
+        Ok(answers::Created(Page::of((added, None), Attachment::from)))
     }
 
     /// Download a file
     ///
     /// Of a message or a note of this ticket; whatever it is, as a download.
-    #[oai(
-        path = "/orgs/:org/tickets/:id/attachments/:attachment_id",
-        method = "get",
-        operation_id = "getTicketAttachment"
-    )]
+    #[oai(path = "/tickets/:id/attachments/:attachment_id", method = "get", operation_id = "getTicketAttachment")]
     async fn download(
         &self,
-        agent: Agent,
+        org: Org<TicketRead>,
         app: Data<&Arc<App>>,
-        info: Data<&RequestInfo>,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
         /// The ticket's id.
         id: Path<Uuid>,
         /// The file's id.
         attachment_id: Path<Uuid>,
-    ) -> Result<Download, Failure<Reading>> {
-        let found = agent
+    ) -> Result<Download, Failure> {
+        let found = org
             .run(async |tx| {
                 let file = store::attachments::one(tx, id.0, attachment_id.0).await?;
-                let reservation = app.downloads.take(info.network, file.size.unsigned_abs())?;
+                let reservation = app.downloads.take(org.info().network, file.size.unsigned_abs())?;
                 Ok((store::attachments::content(tx, &file).await?, file, reservation))
             })
             .await?;

@@ -1,26 +1,23 @@
 //! The audit log: who changed what, from what to what.
 
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Path, Query},
-    types::Example,
-};
+use poem_openapi::{Enum, Object, OpenApi, param::Query, types::Example};
 use serde_json::json;
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Failure, Page, Reading, Shown},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
-    domain::text::Text,
-    http::text::{AnyObject, Nullable},
+    auth::caller::Org,
+    domain::{permissions::AuditRead, text::Text},
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::{AnyObject, Nullable},
+    },
     store::{
         self,
         audit_log::{Entry, Filter},
-        paging::PageRequest,
     },
 };
 
@@ -183,32 +180,24 @@ impl Example for AuditEntry {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Administration")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Administration")]
 impl AuditLogApi {
     /// Read the audit log
     ///
     /// Every change to the org, its members, sites, origins, keys, content and settings, the last one first. Nobody can change
     /// or delete an entry; each is chained to the one before. What names a person can be erased from it, and an entry says so.
-    #[oai(path = "/orgs/:org/audit-log", method = "get", operation_id = "listAuditLog")]
+    #[oai(path = "/audit-log", method = "get", operation_id = "listAuditLog")]
     async fn audit_log(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
+        org: Org<AuditRead>,
+        paging: Paging,
         /// Only changes of this kind of object.
         object: Query<Option<ObjectKind>>,
         /// Only changes by this actor: an e-mail address, `machine key NAME`, or `cli`.
         actor: Query<Option<Text<254>>>,
-    ) -> Result<Shown<Page<AuditEntry>>, Failure<Reading>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+    ) -> Result<answers::Ok<Page<AuditEntry>>, Failure> {
         let filter = Filter { object_kind: object.0.map(ObjectKind::as_str), actor: actor.0.as_deref() };
-        let page = agent.run(async |tx| store::audit_log::page(tx, page_request, &filter).await).await?;
-        Ok(Shown(Page::of(page, AuditEntry::from)))
+        let page = org.run(async |tx| store::audit_log::page(tx, paging.request(), &filter).await).await?;
+        Ok(answers::Ok(Page::of(page, AuditEntry::from)))
     }
 }

@@ -6,25 +6,25 @@ use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Accepting, Changing, Done, Failure, Leaving, LoggingIn, Looking, Shown, WithCookie},
-    orgs::OrgBody,
-    surface::RequestInfo,
-};
+use super::{orgs::OrgBody, tags::Tag};
 use crate::{
     auth::{
-        agent::{self, Agent, Person},
+        agent,
+        caller::{Anyone, Caller, Person, RequestInfo},
         login,
     },
-    db::{Access, Actor, Credential},
+    db::{Access, Actor, Credential, OrgTx},
     domain::{
         keys::SessionToken,
         problem::Problem,
         request_id,
         text::{Checked, EMAIL_LENGTH, MAX_PASSWORD_LENGTH, NAME_LENGTH, NewPassword, Prose, Text},
     },
-    http::text::{Input, Nullable},
+    http::{
+        answers::{self, WithCookie},
+        failure::Failure,
+        text::{Input, Nullable},
+    },
     passwords::Salt,
     state::App,
     store::{self, paging::PageRequest},
@@ -94,14 +94,10 @@ pub(super) struct Me {
 }
 
 impl Me {
-    async fn of(agent: Agent) -> Result<Self, Problem> {
-        agent
-            .run(async |tx| {
-                let actor = tx.actor().cloned().ok_or_else(|| Problem::internal("nobody acts"))?;
-                let (orgs, _) = store::members::memberships(tx, PageRequest { limit: MAX_ORGS, cursor: None }).await?;
-                Ok(Self::new(actor, orgs.into_iter().map(OrgBody::from).collect()))
-            })
-            .await
+    async fn of(tx: &mut OrgTx) -> Result<Self, Problem> {
+        let actor = tx.actor().cloned().ok_or_else(|| Problem::internal("nobody acts"))?;
+        let (orgs, _) = store::members::memberships(tx, PageRequest { limit: MAX_ORGS, cursor: None }).await?;
+        Ok(Self::new(actor, orgs.into_iter().map(OrgBody::from).collect()))
     }
 
     fn new(actor: Actor, orgs: Vec<OrgBody>) -> Self {
@@ -158,10 +154,11 @@ fn limited(app: &App, info: &RequestInfo, account: &str) -> Result<(), Problem> 
 }
 
 /// Who the session that was just opened belongs to.
-async fn opened(app: &App, token: &SessionToken) -> Result<WithCookie<Shown<Me>>, Problem> {
-    let tx = agent::enter(app, Access::Read, Credential::Session(token.digest()), None).await?;
-    let me = Me::of(Agent::of(tx)).await?;
-    Ok(WithCookie { answer: Shown(me), cookie: login::cookie(token) })
+async fn opened(app: &App, token: &SessionToken) -> Result<WithCookie<answers::Ok<Me>>, Problem> {
+    let mut tx = agent::enter(app, Access::Read, Credential::Session(token.digest()), None).await?;
+    let me = Me::of(&mut tx).await;
+    let me = tx.finish(me).await?;
+    Ok(WithCookie { answer: answers::Ok(me), cookie: login::cookie(token) })
 }
 
 #[OpenApi(prefix_path = "/v1/auth", tag = "Tag::Login")]
@@ -173,17 +170,17 @@ impl AuthApi {
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
+        anyone: Anyone,
         app: Data<&Arc<App>>,
-        info: Data<&RequestInfo>,
         body: Json<Login>,
-    ) -> Result<WithCookie<Shown<Me>>, Failure<LoggingIn>> {
+    ) -> Result<WithCookie<answers::Ok<Me>>, Failure<429>> {
         let mut checked = Checked::default();
         let email = checked.take("email", body.0.email);
         let password = checked.take("password", body.0.password);
         let (Some(email), Some(password)) = (email, password) else {
             return Err(checked.problem().into());
         };
-        limited(&app, &info, &email)?;
+        limited(&app, anyone.info(), &email)?;
         let token = login::open(&app, &email, password.into_string()).await?;
         Ok(opened(&app, &token).await?)
     }
@@ -192,18 +189,22 @@ impl AuthApi {
     ///
     /// Ends this session and clears its cookie.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<Done>, Failure<Leaving>> {
+    async fn logout(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<answers::NoContent>, Failure> {
         store::logins::close_session(&app.agents, person.token().await?).await?;
-        Ok(WithCookie { answer: Done, cookie: login::no_cookie() })
+        Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie() })
     }
 
     /// Log out everywhere
     ///
     /// Ends every session of the person, this one included.
     #[oai(path = "/logout-all", method = "post", operation_id = "logoutEverywhere")]
-    async fn logout_all(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<Done>, Failure<Leaving>> {
+    async fn logout_all(
+        &self,
+        person: Person,
+        app: Data<&Arc<App>>,
+    ) -> Result<WithCookie<answers::NoContent>, Failure> {
         store::logins::close_sessions(&app.agents, person.token().await?).await?;
-        Ok(WithCookie { answer: Done, cookie: login::no_cookie() })
+        Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie() })
     }
 
     /// Change one's password
@@ -214,25 +215,24 @@ impl AuthApi {
         &self,
         person: Person,
         app: Data<&Arc<App>>,
-        info: Data<&RequestInfo>,
         body: Json<PasswordChange>,
-    ) -> Result<Done, Failure<Changing>> {
+    ) -> Result<answers::NoContent, Failure<429>> {
         let mut checked = Checked::default();
         let current = checked.take("current_password", body.0.current_password);
         let new = checked.take("new_password", body.0.new_password);
         let (Some(current), Some(new)) = (current, new) else {
             return Err(checked.problem().into());
         };
-        let actor = person.0.into_actor().await?;
+        let actor = person.actor().await?;
         let (Some(email), Credential::Session(token)) = (actor.email, actor.credential) else {
             return Err(Problem::internal("a session without a person").into());
         };
-        limited(&app, &info, &email)?;
+        limited(&app, person.info(), &email)?;
         let salt = Salt::stored(store::logins::password_salt(&app.agents, &email).await?);
         let old = app.hasher.hash(salt, current.into_string()).await?;
         let new = app.hasher.hash(Salt::fresh(), new.into_string()).await?;
         if store::logins::change_password(&app.agents, token, &old, &new).await? {
-            Ok(Done)
+            Ok(answers::NoContent)
         } else {
             Err(store::logins::wrong_password().into())
         }
@@ -245,10 +245,10 @@ impl AuthApi {
     #[oai(path = "/invitations/accept", method = "post", operation_id = "acceptInvitation")]
     async fn accept(
         &self,
+        anyone: Anyone,
         app: Data<&Arc<App>>,
-        info: Data<&RequestInfo>,
         body: Json<Acceptance>,
-    ) -> Result<WithCookie<Shown<Me>>, Failure<Accepting>> {
+    ) -> Result<WithCookie<answers::Ok<Me>>, Failure<404, 429>> {
         let mut checked = Checked::default();
         let token = checked.take("token", body.0.token);
         let name = checked.take("name", body.0.name);
@@ -257,12 +257,12 @@ impl AuthApi {
             return Err(checked.problem().into());
         };
         let token = store::logins::invitation_digest(&token);
-        limited(&app, &info, &token.to_hex())?;
+        limited(&app, anyone.info(), &token.to_hex())?;
         let invited = store::logins::invitation(&app.agents, token).await?;
         let salt = match invited.known {
             // The account's own limit too: an invitation must not be a second way to guess its password.
             true => {
-                limited(&app, &info, &invited.email)?;
+                limited(&app, anyone.info(), &invited.email)?;
                 Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?)
             }
             false => Salt::fresh(),
@@ -277,7 +277,7 @@ impl AuthApi {
     ///
     /// The person of the session, or the machine key, with their orgs, roles and permissions as they are now.
     #[oai(path = "/me", method = "get", operation_id = "getMe")]
-    async fn me(&self, agent: Agent) -> Result<Shown<Me>, Failure<Looking>> {
-        Ok(Shown(Me::of(agent).await?))
+    async fn me(&self, caller: Caller) -> Result<answers::Ok<Me>, Failure> {
+        Ok(answers::Ok(caller.run(Me::of).await?))
     }
 }

@@ -9,29 +9,26 @@ use poem_openapi::{
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    articles::Status,
-    listing::{Doing, Done, Failure, Finding, Made, Moving, Page, Reading, Shown, Writing},
-};
+use super::{publishing::Status, tags::Tag};
 use crate::{
-    auth::agent::Agent,
-    domain::text::{Checked, Prose, Text},
-    http::text::{Input, Nullable},
+    auth::caller::{Caller, Org},
+    domain::{
+        permissions::{ArticlePublish, ArticleRead, ArticleWrite},
+        text::{Checked, FaqAnswer, FaqQuestion, Prose, Text},
+    },
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::{Input, Nullable},
+    },
     store::{
-        self,
-        faqs::agent::{Change, NewFaq},
-        paging::PageRequest,
-        publishing::Filter,
+        faqs::agent::{self, Change, NewFaq},
+        publishing::{self, Filter},
     },
 };
 
 pub struct FaqsApi;
-
-/// The longest question, characters.
-const QUESTION_LENGTH: usize = 500;
-/// The longest answer, characters.
-const ANSWER_LENGTH: usize = 20_000;
 
 /// A frequently asked question.
 #[derive(Object)]
@@ -61,8 +58,8 @@ struct Faq {
     updated_by: String,
 }
 
-impl From<crate::store::faqs::agent::Faq> for Faq {
-    fn from(row: crate::store::faqs::agent::Faq) -> Self {
+impl From<agent::Faq> for Faq {
+    fn from(row: agent::Faq) -> Self {
         Self {
             id: row.id,
             site: Nullable(row.site),
@@ -102,9 +99,9 @@ impl Example for Faq {
 #[oai(rename = "NewFaq", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct NewFaqBody {
     /// The question.
-    question: Input<Text<QUESTION_LENGTH>>,
+    question: Input<FaqQuestion>,
     /// The answer, Markdown; may be empty until it is published.
-    answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
+    answer_markdown: Option<Input<FaqAnswer>>,
     /// The slug of its site; for all sites of the org when `null` or absent.
     site: Option<Input<Text<63>>>,
     /// Its place on the page, ascending; after the last one when absent.
@@ -125,12 +122,12 @@ impl Example for NewFaqBody {
 
 /// What changes of a FAQ; what is absent stays.
 #[derive(Object)]
-#[oai(rename = "Change", deny_unknown_fields, skip_serializing_if_is_none, example)]
+#[oai(rename = "FaqChange", deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct FaqChangeBody {
     /// The new question.
-    question: Option<Input<Text<QUESTION_LENGTH>>>,
+    question: Option<Input<FaqQuestion>>,
     /// The new answer, Markdown.
-    answer_markdown: Option<Input<Prose<ANSWER_LENGTH>>>,
+    answer_markdown: Option<Input<FaqAnswer>>,
     /// Its new place.
     #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     position: Option<Input<i32>>,
@@ -142,49 +139,44 @@ impl Example for FaqChangeBody {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Help")]
+/// Moves a FAQ to where it is to stand.
+async fn move_to(org: &Caller, id: Uuid, status: publishing::Status) -> Result<answers::Ok<Faq>, Failure<422>> {
+    let faq = org.run(async |tx| agent::set_status(tx, id, status).await).await?;
+    Ok(answers::Ok(faq.into()))
+}
+
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Help")]
 impl FaqsApi {
     /// List FAQs
     ///
     /// The org's FAQs in their order, drafts and archived ones too. With `q` those that contain it.
-    #[oai(path = "/orgs/:org/faqs", method = "get", operation_id = "listFaqs")]
+    #[oai(path = "/faqs", method = "get", operation_id = "listFaqs")]
     #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn faqs(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
+        org: Org<ArticleRead>,
+        paging: Paging,
         /// Only those of the site of this slug.
         site: Query<Option<Text<63>>>,
         /// Only those that stand here.
         status: Query<Option<Status>>,
         /// What question or answer contain.
         q: Query<Option<Text<200>>>,
-    ) -> Result<Shown<Page<Faq>>, Failure<Finding>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+    ) -> Result<answers::Ok<Page<Faq>>, Failure<422>> {
         let filter = Filter { site: site.0.as_deref(), status: status.0.map(Into::into), search: q.0.as_deref() };
-        let page = agent.run(async |tx| store::faqs::agent::page(tx, page_request, &filter).await).await?;
-        Ok(Shown(Page::of(page, Faq::from)))
+        let page = org.run(async |tx| agent::page(tx, paging.request(), &filter).await).await?;
+        Ok(answers::Ok(Page::of(page, Faq::from)))
     }
 
     /// Write a FAQ
     ///
     /// A draft, until it is published.
-    #[oai(path = "/orgs/:org/faqs", method = "post", operation_id = "createFaq")]
+    #[oai(path = "/faqs", method = "post", operation_id = "createFaq")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleWrite>,
         body: Json<NewFaqBody>,
-    ) -> Result<Made<Faq>, Failure<Writing>> {
+    ) -> Result<answers::Created<Faq>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let question = checked.take("question", body.0.question);
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
@@ -195,122 +187,95 @@ impl FaqsApi {
         };
         let new =
             NewFaq { site: site.as_deref(), question: &question, answer_markdown: answer_markdown.as_ref(), position };
-        let faq = agent.run(async |tx| store::faqs::agent::create(tx, &new).await).await?;
-        Ok(Made(faq.into()))
+        let faq = org.run(async |tx| agent::create(tx, &new).await).await?;
+        Ok(answers::Created(faq.into()))
     }
 
     /// Read a FAQ
     ///
     /// With its answer, wherever it stands.
-    #[oai(path = "/orgs/:org/faqs/:id", method = "get", operation_id = "getFaq")]
+    #[oai(path = "/faqs/:id", method = "get", operation_id = "getFaq")]
     async fn faq(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleRead>,
         /// The FAQ's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Faq>, Failure<Reading>> {
-        let faq = agent.run(async |tx| store::faqs::agent::by_id(tx, id.0).await).await?;
-        Ok(Shown(faq.into()))
+    ) -> Result<answers::Ok<Faq>, Failure> {
+        let faq = org.run(async |tx| agent::by_id(tx, id.0).await).await?;
+        Ok(answers::Ok(faq.into()))
     }
 
     /// Change a FAQ
     ///
     /// A published one shows the change in the next request, so its answer must not become blank.
-    #[oai(path = "/orgs/:org/faqs/:id", method = "patch", operation_id = "updateFaq")]
+    #[oai(path = "/faqs/:id", method = "patch", operation_id = "updateFaq")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleWrite>,
         /// The FAQ's id.
         id: Path<Uuid>,
         body: Json<FaqChangeBody>,
-    ) -> Result<Shown<Faq>, Failure<Writing>> {
+    ) -> Result<answers::Ok<Faq>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let question = checked.take_optional("question", body.0.question);
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let position = checked.take_optional("position", body.0.position);
         checked.done()?;
         let change = Change { question: question.as_ref(), answer_markdown: answer_markdown.as_ref(), position };
-        let faq = agent.run(async |tx| store::faqs::agent::change(tx, id.0, &change).await).await?;
-        Ok(Shown(faq.into()))
+        let faq = org.run(async |tx| agent::change(tx, id.0, &change).await).await?;
+        Ok(answers::Ok(faq.into()))
     }
 
     /// Delete a FAQ
     ///
     /// For good, wherever it stands.
-    #[oai(path = "/orgs/:org/faqs/:id", method = "delete", operation_id = "deleteFaq")]
+    #[oai(path = "/faqs/:id", method = "delete", operation_id = "deleteFaq")]
     async fn delete(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticleWrite>,
         /// The FAQ's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::faqs::agent::delete(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| agent::delete(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// Publish a FAQ
     ///
     /// Customers see it in the next request. Its answer must not be blank.
-    #[oai(path = "/orgs/:org/faqs/:id/publish", method = "post", operation_id = "publishFaq")]
+    #[oai(path = "/faqs/:id/publish", method = "post", operation_id = "publishFaq")]
     async fn publish(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticlePublish>,
         /// The FAQ's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Faq>, Failure<Moving>> {
-        let faq = agent
-            .run(async |tx| store::faqs::agent::set_status(tx, id.0, crate::store::publishing::Status::Published).await)
-            .await?;
-        Ok(Shown(faq.into()))
+    ) -> Result<answers::Ok<Faq>, Failure<422>> {
+        move_to(&org, *id, publishing::Status::Published).await
     }
 
     /// Take a FAQ back
     ///
     /// It becomes a draft; customers no longer see it in the next request.
-    #[oai(path = "/orgs/:org/faqs/:id/unpublish", method = "post", operation_id = "unpublishFaq")]
+    #[oai(path = "/faqs/:id/unpublish", method = "post", operation_id = "unpublishFaq")]
     async fn unpublish(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticlePublish>,
         /// The FAQ's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Faq>, Failure<Moving>> {
-        let faq = agent
-            .run(async |tx| store::faqs::agent::set_status(tx, id.0, crate::store::publishing::Status::Draft).await)
-            .await?;
-        Ok(Shown(faq.into()))
+    ) -> Result<answers::Ok<Faq>, Failure<422>> {
+        move_to(&org, *id, publishing::Status::Draft).await
     }
 
     /// Archive a FAQ
     ///
     /// Puts it away; customers no longer see it in the next request.
-    #[oai(path = "/orgs/:org/faqs/:id/archive", method = "post", operation_id = "archiveFaq")]
+    #[oai(path = "/faqs/:id/archive", method = "post", operation_id = "archiveFaq")]
     async fn archive(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ArticlePublish>,
         /// The FAQ's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Faq>, Failure<Moving>> {
-        let faq = agent
-            .run(async |tx| store::faqs::agent::set_status(tx, id.0, crate::store::publishing::Status::Archived).await)
-            .await?;
-        Ok(Shown(faq.into()))
+    ) -> Result<answers::Ok<Faq>, Failure<422>> {
+        move_to(&org, *id, publishing::Status::Archived).await
     }
 }

@@ -1,23 +1,23 @@
 //! Machine keys: made once, listed, revoked.
 
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
-    domain::text::{Checked, NAME_LENGTH, Text},
-    http::text::{Input, Nullable},
-    store::{self, machine_keys::MachineKeyRow, paging::PageRequest},
+    auth::caller::Org,
+    domain::{
+        permissions::MachinekeyEdit,
+        text::{Checked, NAME_LENGTH, Text},
+    },
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::{Input, Nullable},
+    },
+    store::{self, machine_keys::MachineKeyRow},
 };
 
 pub struct MachineKeysApi;
@@ -131,41 +131,30 @@ impl Example for NewMachineKey {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Administration")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Administration")]
 impl MachineKeysApi {
     /// List machine keys
     ///
     /// The org's machine keys, revoked ones too, the newest first; never a key.
-    #[oai(path = "/orgs/:org/machine-keys", method = "get", operation_id = "listMachineKeys")]
+    #[oai(path = "/machine-keys", method = "get", operation_id = "listMachineKeys")]
     async fn keys(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
-    ) -> Result<Shown<Page<MachineKeyBody>>, Failure<Reading>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::machine_keys::page(tx, page_request).await).await?;
-        Ok(Shown(Page::of(page, MachineKeyBody::from)))
+        org: Org<MachinekeyEdit>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<MachineKeyBody>>, Failure> {
+        let page = org.run(async |tx| store::machine_keys::page(tx, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, MachineKeyBody::from)))
     }
 
     /// Create a machine key
     ///
     /// Shows it once. It gets some of the permissions that its creator has: another is refused with `permission_required`.
-    #[oai(path = "/orgs/:org/machine-keys", method = "post", operation_id = "createMachineKey")]
+    #[oai(path = "/machine-keys", method = "post", operation_id = "createMachineKey")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<MachinekeyEdit>,
         body: Json<NewMachineKey>,
-    ) -> Result<Made<RevealedKey>, Failure<Writing>> {
+    ) -> Result<answers::Created<RevealedKey>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take("name", body.0.name);
         let permissions = checked.take("permissions", body.0.permissions);
@@ -176,26 +165,23 @@ impl MachineKeysApi {
         let permissions: Vec<String> = permissions.into_iter().map(Text::into_string).collect();
         let new =
             store::machine_keys::NewMachineKey { name: &name, permissions: &permissions, expires_at, creator: None };
-        let (row, key) = agent.run(async |tx| store::machine_keys::create(tx, &new).await).await?;
+        let (row, key) = org.run(async |tx| store::machine_keys::create(tx, &new).await).await?;
         let MachineKeyBody { id, name, hint, permissions, created_by, created_at, expires_at, .. } = row.into();
         let key = key.reveal().to_owned();
-        Ok(Made(RevealedKey { id, name, hint, permissions, created_by, created_at, expires_at, key }))
+        Ok(answers::Created(RevealedKey { id, name, hint, permissions, created_by, created_at, expires_at, key }))
     }
 
     /// Revoke a machine key
     ///
     /// It is dead in the next request, and stays in the list.
-    #[oai(path = "/orgs/:org/machine-keys/:id", method = "delete", operation_id = "revokeMachineKey")]
+    #[oai(path = "/machine-keys/:id", method = "delete", operation_id = "revokeMachineKey")]
     async fn revoke(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<MachinekeyEdit>,
         /// The machine key's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::machine_keys::revoke(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::machine_keys::revoke(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 }

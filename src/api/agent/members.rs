@@ -1,26 +1,23 @@
 //! Members of an org, and who is invited.
 
-use poem::web::Data;
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
-    orgs::Role,
-    surface::RequestInfo,
-};
+use super::{orgs::Role, tags::Tag};
 use crate::{
-    auth::agent::Agent,
-    domain::text::{Checked, EmailAddress, Text},
-    http::text::Input,
-    store::{self, paging::PageRequest},
+    auth::caller::Org,
+    domain::{
+        permissions::{AnyMember, MemberInvite, MemberRoleSet},
+        text::{Checked, EmailAddress},
+    },
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::Input,
+    },
+    store::{self},
 };
 
 pub struct MembersApi;
@@ -125,18 +122,8 @@ impl Example for Invitation {
 #[derive(Object)]
 #[oai(example)]
 struct MadeInvitation {
-    /// Its id.
-    id: Uuid,
-    /// Who is invited.
-    email: String,
-    /// The role that they get.
-    role: Role,
-    /// Who invited them.
-    invited_by: String,
-    /// When.
-    created_at: OffsetDateTime,
-    /// Until when it can be accepted.
-    expires_at: OffsetDateTime,
+    #[oai(flatten)]
+    invitation: Invitation,
     /// The token for `POST /v1/auth/invitations/accept`: `vi_` and 43 characters. Shown once.
     token: String,
     /// The link to send them; it holds the token. Shown once.
@@ -145,14 +132,8 @@ struct MadeInvitation {
 
 impl Example for MadeInvitation {
     fn example() -> Self {
-        let Invitation { id, email, role, invited_by, created_at, expires_at } = Invitation::example();
         Self {
-            id,
-            email,
-            role,
-            invited_by,
-            created_at,
-            expires_at,
+            invitation: Invitation::example(),
             token: "vi_SHOWN_ONCE".to_owned(),
             link: "https://support.acme.com/invitation#vi_SHOWN_ONCE".to_owned(),
         }
@@ -173,151 +154,111 @@ impl Example for MemberChange {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Orgs")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Orgs")]
 impl MembersApi {
     /// List members
     ///
     /// Who works for the org, by e-mail address.
-    #[oai(path = "/orgs/:org/members", method = "get", operation_id = "listMembers")]
-    async fn members(
-        &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
-    ) -> Result<Shown<Page<Member>>, Failure<Reading>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::members::page(tx, page_request).await).await?;
-        Ok(Shown(Page::of(page, Member::from)))
+    #[oai(path = "/members", method = "get", operation_id = "listMembers")]
+    async fn members(&self, org: Org<AnyMember>, paging: Paging) -> Result<answers::Ok<Page<Member>>, Failure> {
+        let page = org.run(async |tx| store::members::page(tx, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, Member::from)))
     }
 
     /// Invite somebody
     ///
     /// Makes an invitation whose link is shown once; send it to them. Only an owner invites an owner. `email_taken` when
     /// they are a member or are invited already.
-    #[oai(path = "/orgs/:org/members", method = "post", operation_id = "inviteMember")]
+    #[oai(path = "/members", method = "post", operation_id = "inviteMember")]
     async fn invite(
         &self,
-        agent: Agent,
-        info: Data<&RequestInfo>,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<MemberInvite>,
         body: Json<NewInvitation>,
-    ) -> Result<Made<MadeInvitation>, Failure<Writing>> {
+    ) -> Result<answers::Created<MadeInvitation>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let email = checked.take("email", body.0.email);
         let role = checked.take("role", body.0.role);
         let (Some(email), Some(role)) = (email, role) else {
             return Err(checked.problem().into());
         };
-        let (row, token) = agent.run(async |tx| store::members::invite(tx, &email, role.into()).await).await?;
-        let Invitation { id, email, role, invited_by, created_at, expires_at } = row.into();
-        let link = store::members::link(&info.public_url, &token);
+        let (row, token) = org.run(async |tx| store::members::invite(tx, &email, role.into()).await).await?;
+        let link = store::members::link(&org.info().public_url, &token);
         let token = token.reveal().to_owned();
-        Ok(Made(MadeInvitation { id, email, role, invited_by, created_at, expires_at, token, link }))
+        Ok(answers::Created(MadeInvitation { invitation: row.into(), token, link }))
     }
 
     /// List invitations
     ///
     /// Who is invited and has not joined, by e-mail address.
-    #[oai(path = "/orgs/:org/invitations", method = "get", operation_id = "listInvitations")]
+    #[oai(path = "/invitations", method = "get", operation_id = "listInvitations")]
     async fn invitations(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
-    ) -> Result<Shown<Page<Invitation>>, Failure<Reading>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::members::invitations(tx, page_request).await).await?;
-        Ok(Shown(Page::of(page, Invitation::from)))
+        org: Org<MemberInvite>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<Invitation>>, Failure> {
+        let page = org.run(async |tx| store::members::invitations(tx, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, Invitation::from)))
     }
 
     /// Revoke all invitations
     ///
     /// No invitation that waits can be accepted any more. Those of owners stay unless an owner asks.
-    #[oai(path = "/orgs/:org/invitations", method = "delete", operation_id = "revokeInvitations")]
-    async fn revoke_all(
-        &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::members::revoke_invitations(tx, None).await).await?;
-        Ok(Done)
+    #[oai(path = "/invitations", method = "delete", operation_id = "revokeInvitations")]
+    async fn revoke_all(&self, org: Org<MemberInvite>) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::members::revoke_invitations(tx, None).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// Revoke an invitation
     ///
     /// It can no longer be accepted.
-    #[oai(path = "/orgs/:org/invitations/:id", method = "delete", operation_id = "revokeInvitation")]
+    #[oai(path = "/invitations/:id", method = "delete", operation_id = "revokeInvitation")]
     async fn revoke(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<MemberInvite>,
         /// The invitation's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::members::revoke_invitations(tx, Some(id.0)).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::members::revoke_invitations(tx, Some(id.0)).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// Change a member's role
     ///
     /// Acts on their next request. `last_owner` when the org would be without an owner. Nobody changes their own role, and
     /// only an owner makes or changes an owner: `permission_required`.
-    #[oai(path = "/orgs/:org/members/:id", method = "patch", operation_id = "updateMember")]
+    #[oai(path = "/members/:id", method = "patch", operation_id = "updateMember")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<MemberRoleSet>,
         /// The member's user id.
         id: Path<Uuid>,
         body: Json<MemberChange>,
-    ) -> Result<Shown<Member>, Failure<Writing>> {
+    ) -> Result<answers::Ok<Member>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let role = checked.take("role", body.0.role);
         let Some(role) = role else { return Err(checked.problem().into()) };
-        let member = agent
+        let member = org
             .run(async |tx| {
                 store::members::set_role(tx, id.0, role.into()).await?;
                 store::members::by_id(tx, id.0).await
             })
             .await?;
-        Ok(Shown(member.into()))
+        Ok(answers::Ok(member.into()))
     }
 
     /// Remove a member
     ///
     /// Acts on their next request; their machine keys of this org die with their membership. `last_owner` when the org would
     /// be without an owner. Only an owner removes an owner.
-    #[oai(path = "/orgs/:org/members/:id", method = "delete", operation_id = "removeMember")]
+    #[oai(path = "/members/:id", method = "delete", operation_id = "removeMember")]
     async fn remove(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<MemberRoleSet>,
         /// The member's user id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::members::remove(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::members::remove(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 }

@@ -1,45 +1,39 @@
 //! The agent surface, `/v1`: what the dashboard and programs of an org call, with a session or a machine key.
 
-mod access;
 mod articles;
 mod attachments;
 mod audit_log;
 mod auth;
 mod faqs;
-mod listing;
 mod machine_keys;
 mod members;
 mod orgs;
+mod priorities;
+mod publishing;
+mod responses;
+mod saved_replies;
 mod site_keys;
 mod sites;
+mod statuses;
 mod surface;
+mod tags;
 mod teams;
 mod templates;
 mod tickets;
-mod workflow;
 
-use poem_openapi::{LicenseObject, OpenApiService, Tags};
+use std::sync::Arc;
 
-use crate::http::openapi;
+use anyhow::ensure;
+use poem::Route;
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
+use serde_json::Value;
 
-pub use surface::Surface;
+use crate::{
+    http::{described::Described, openapi, router::router},
+    state::App,
+};
+
 pub(super) use templates::Type as QuestionType;
-
-#[derive(Tags)]
-enum Tag {
-    /// Logging in and out, and who is asking.
-    Login,
-    /// Orgs, their members and invitations.
-    Orgs,
-    /// Sites, their origins and their publishable keys.
-    Sites,
-    /// Articles and FAQs: drafts, published, archived.
-    Help,
-    /// The inbox, statuses, priorities, ticket forms and teams.
-    Tickets,
-    /// Machine keys and the audit log.
-    Administration,
-}
 
 const DESCRIPTION: &str = "What agents and programs of an org call.
 
@@ -49,29 +43,10 @@ permissions, and a machine key has at most those of its creator. An org that the
 that does not exist. Errors are `application/problem+json` with a stable `code`. Lists are paged: pass `next_cursor` as
 `cursor` until it is `null`. Times are RFC 3339 in UTC.";
 
-type Apis = (
-    auth::AuthApi,
-    orgs::OrgsApi,
-    members::MembersApi,
-    sites::SitesApi,
-    site_keys::SiteKeysApi,
-    articles::ArticlesApi,
-    faqs::FaqsApi,
-    tickets::TicketsApi,
-    attachments::AttachmentsApi,
-    workflow::StatusesApi,
-    workflow::PrioritiesApi,
-    templates::TemplatesApi,
-    teams::TeamsApi,
-    machine_keys::MachineKeysApi,
-    audit_log::AuditLogApi,
-);
-
-/// The typed handlers; [`Surface`] stands before them.
-pub fn service() -> OpenApiService<Apis, ()> {
-    let apis = (
-        auth::AuthApi,
-        orgs::OrgsApi,
+/// The typed handlers; [`surface::Surface`] stands before them.
+fn apis() -> impl OpenApi {
+    (
+        (auth::AuthApi, orgs::OrgsApi, orgs::OrgApi),
         members::MembersApi,
         sites::SitesApi,
         site_keys::SiteKeysApi,
@@ -79,14 +54,24 @@ pub fn service() -> OpenApiService<Apis, ()> {
         faqs::FaqsApi,
         tickets::TicketsApi,
         attachments::AttachmentsApi,
-        workflow::StatusesApi,
-        workflow::PrioritiesApi,
+        statuses::StatusesApi,
+        priorities::PrioritiesApi,
+        saved_replies::SavedRepliesApi,
         templates::TemplatesApi,
         teams::TeamsApi,
         machine_keys::MachineKeysApi,
         audit_log::AuditLogApi,
-    );
-    OpenApiService::new(apis, "Vicket agent API", "1.0.0")
+    )
+}
+
+/// All that this surface serves.
+pub fn endpoint(app: Arc<App>) -> Route {
+    router(apis(), surface::Surface::new(app))
+}
+
+/// What describes it.
+pub fn service() -> OpenApiService<impl OpenApi, ()> {
+    OpenApiService::new(Described::<responses::Agents, _>::new(apis()), "Vicket agent API", "1.0.0")
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
         .server("/")
@@ -95,7 +80,15 @@ pub fn service() -> OpenApiService<Apis, ()> {
 /// The document of this surface, as it is served and committed.
 ///
 /// # Errors
-/// When a handler lacks what a reader of the document needs.
+/// When a handler lacks what a reader of the document needs, or a first argument that says who may call it.
 pub fn document() -> anyhow::Result<String> {
-    access::describe(&openapi::finished(&service().spec())?)
+    let text = openapi::finished(&service().spec())?;
+    let document: Value = serde_json::from_str(&text)?;
+    for (path, method, operation) in openapi::operations(&document) {
+        ensure!(
+            operation["x-permission"].is_string(),
+            "{method} {path} does not say who may call it; see auth/caller.rs"
+        );
+    }
+    Ok(text)
 }

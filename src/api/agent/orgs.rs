@@ -1,29 +1,29 @@
 //! Orgs: those of the caller, and one of them.
 
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Looking, Page, Reading, Shown, Writing},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
-    domain::text::{Checked, NAME_LENGTH, Text},
-    http::text::Input,
+    auth::caller::{Caller, Org},
+    domain::{
+        permissions::{AnyMember, OrgDelete, OrgEdit},
+        text::{Checked, NAME_LENGTH, Text},
+    },
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::Input,
+    },
     store::{
         self,
         members::{self, Membership},
-        paging::PageRequest,
     },
 };
 
 pub struct OrgsApi;
+pub struct OrgApi;
 
 /// What a member may do, in one word.
 #[derive(Enum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,51 +121,36 @@ impl OrgsApi {
     ///
     /// The orgs that the caller belongs to, by slug.
     #[oai(path = "/orgs", method = "get", operation_id = "listOrgs")]
-    async fn orgs(
-        &self,
-        agent: Agent,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
-    ) -> Result<Shown<Page<OrgBody>>, Failure<Looking>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::members::memberships(tx, page_request).await).await?;
-        Ok(Shown(Page::of(page, OrgBody::from)))
+    async fn orgs(&self, caller: Caller, paging: Paging) -> Result<answers::Ok<Page<OrgBody>>, Failure> {
+        let page = caller.run(async |tx| store::members::memberships(tx, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, OrgBody::from)))
     }
+}
 
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Orgs")]
+impl OrgApi {
     /// Read an org
     ///
     /// The org, with the caller's role and permissions in it.
-    #[oai(path = "/orgs/:org", method = "get", operation_id = "getOrg")]
-    async fn org(
-        &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-    ) -> Result<Shown<OrgBody>, Failure<Reading>> {
-        let org = agent.run(async |tx| store::members::own_org(tx).await).await?;
-        Ok(Shown(org.into()))
+    #[oai(path = "/", method = "get", operation_id = "getOrg")]
+    async fn org(&self, org: Org<AnyMember>) -> Result<answers::Ok<OrgBody>, Failure> {
+        let row = org.run(async |tx| store::members::own_org(tx).await).await?;
+        Ok(answers::Ok(row.into()))
     }
 
     /// Change an org
     ///
     /// Its name; a slug never changes.
-    #[oai(path = "/orgs/:org", method = "patch", operation_id = "updateOrg")]
+    #[oai(path = "/", method = "patch", operation_id = "updateOrg")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<OrgEdit>,
         body: Json<OrgChange>,
-    ) -> Result<Shown<OrgBody>, Failure<Writing>> {
+    ) -> Result<answers::Ok<OrgBody>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take_optional("name", body.0.name);
         checked.done()?;
-        let org = agent
+        let row = org
             .run(async |tx| {
                 if let Some(name) = &name {
                     store::orgs::rename(tx, name).await?;
@@ -173,22 +158,16 @@ impl OrgsApi {
                 store::members::own_org(tx).await
             })
             .await?;
-        Ok(Shown(org.into()))
+        Ok(answers::Ok(row.into()))
     }
 
     /// Delete an org
     ///
     /// With its sites, their keys and content, its tickets and memberships. What was written to its audit log stays in
     /// the database.
-    #[oai(path = "/orgs/:org", method = "delete", operation_id = "deleteOrg")]
-    async fn delete(
-        &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::orgs::delete(tx).await).await?;
-        Ok(Done)
+    #[oai(path = "/", method = "delete", operation_id = "deleteOrg")]
+    async fn delete(&self, org: Org<OrgDelete>) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::orgs::delete(tx).await).await?;
+        Ok(answers::NoContent)
     }
 }

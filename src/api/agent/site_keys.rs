@@ -2,16 +2,22 @@
 
 use poem_openapi::{Enum, Object, OpenApi, param::Path, types::Example};
 use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Made, Reading, Shown},
-};
+use super::{sites::of_site, tags::Tag};
 use crate::{
-    auth::agent::Agent,
+    auth::caller::{Caller, Org},
     db::OrgTx,
-    domain::{keys::PublishableKey, problem::Problem},
-    http::text::Nullable,
+    domain::{
+        keys::PublishableKey,
+        permissions::{AnyMember, ApikeyRotate},
+        problem::Problem,
+    },
+    http::{
+        answers::{self},
+        failure::Failure,
+        text::Nullable,
+    },
     store::{
         self,
         site_keys::{KeyRow, SiteKeys},
@@ -129,138 +135,103 @@ impl Example for RevealedKey {
 
 /// Makes a key of the site in one transaction, and shows how its keys stand then.
 async fn make(
-    agent: Agent,
+    org: &Caller,
     site: &str,
-    change: impl AsyncFnOnce(&mut OrgTx, uuid::Uuid) -> Result<Option<PublishableKey>, Problem>,
+    change: impl AsyncFnOnce(&mut OrgTx, Uuid) -> Result<Option<PublishableKey>, Problem>,
 ) -> Result<RevealedKey, Problem> {
-    let (keys, key) = agent
-        .run(async |tx| {
-            let site = store::sites::by_slug(tx, site).await?;
-            let key = change(tx, site.id).await?;
-            Ok((store::site_keys::of_site(tx, site.id).await?, key))
-        })
-        .await?;
+    let work = async |tx: &mut OrgTx, site| {
+        let key = change(tx, site).await?;
+        Ok((store::site_keys::of_site(tx, site).await?, key))
+    };
+    let (keys, key) = of_site(org, site, work).await?;
     Ok(RevealedKey::new(keys, key.as_ref()))
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Sites")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Sites")]
 impl SiteKeysApi {
     /// Read a site's key
     ///
     /// Its state, its hint, when it was made and last used; never the key.
-    #[oai(path = "/orgs/:org/sites/:site/key", method = "get", operation_id = "getSiteKey")]
+    #[oai(path = "/sites/:site/key", method = "get", operation_id = "getSiteKey")]
     async fn key(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<AnyMember>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Shown<KeyBody>, Failure<Reading>> {
-        let keys = agent
-            .run(async |tx| {
-                let site = store::sites::by_slug(tx, &site.0).await?;
-                store::site_keys::of_site(tx, site.id).await
-            })
-            .await?;
-        Ok(Shown(keys.into()))
+    ) -> Result<answers::Ok<KeyBody>, Failure> {
+        let keys = of_site(&org, &site, async |tx, site| store::site_keys::of_site(tx, site).await).await?;
+        Ok(answers::Ok(keys.into()))
     }
 
     /// Create a site's key
     ///
     /// Shows it once. `key_exists` when the site has one.
-    #[oai(path = "/orgs/:org/sites/:site/key", method = "post", operation_id = "createSiteKey")]
+    #[oai(path = "/sites/:site/key", method = "post", operation_id = "createSiteKey")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ApikeyRotate>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Made<RevealedKey>, Failure<Doing>> {
-        let made = make(agent, &site.0, async |tx, site| store::site_keys::create(tx, site).await.map(Some)).await?;
-        Ok(Made(made))
+    ) -> Result<answers::Created<RevealedKey>, Failure<409>> {
+        let made = make(&org, &site, async |tx, site| store::site_keys::create(tx, site).await.map(Some)).await?;
+        Ok(answers::Created(made))
     }
 
     /// Stage the next key
     ///
     /// Shows it once. It works at once beside the active one, until a rotation promotes it. `no_active_key` when there is
     /// none beside which it could, `staged_key_exists` when one is staged.
-    #[oai(path = "/orgs/:org/sites/:site/key/stage", method = "post", operation_id = "stageSiteKey")]
+    #[oai(path = "/sites/:site/key/stage", method = "post", operation_id = "stageSiteKey")]
     async fn stage(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ApikeyRotate>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Made<RevealedKey>, Failure<Doing>> {
-        let made = make(agent, &site.0, async |tx, site| store::site_keys::stage(tx, site).await.map(Some)).await?;
-        Ok(Made(made))
+    ) -> Result<answers::Created<RevealedKey>, Failure<409>> {
+        let made = make(&org, &site, async |tx, site| store::site_keys::stage(tx, site).await.map(Some)).await?;
+        Ok(answers::Created(made))
     }
 
     /// Rotate a site's key
     ///
     /// Promotes the staged key, or makes a new one and shows it once; the old key is dead in the next request. Of two
     /// rotations at once one gets `rotation_conflict`. `no_active_key` when there is none to rotate.
-    #[oai(path = "/orgs/:org/sites/:site/key/rotate", method = "post", operation_id = "rotateSiteKey")]
+    #[oai(path = "/sites/:site/key/rotate", method = "post", operation_id = "rotateSiteKey")]
     async fn rotate(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ApikeyRotate>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Shown<RevealedKey>, Failure<Doing>> {
-        let made = make(agent, &site.0, async |tx, site| store::site_keys::rotate(tx, site).await).await?;
-        Ok(Shown(made))
+    ) -> Result<answers::Ok<RevealedKey>, Failure<409>> {
+        let made = make(&org, &site, async |tx, site| store::site_keys::rotate(tx, site).await).await?;
+        Ok(answers::Ok(made))
     }
 
     /// Revoke a site's key
     ///
     /// The active key and a staged one are dead in the next request: nobody can use the site until a key is created.
-    #[oai(path = "/orgs/:org/sites/:site/key", method = "delete", operation_id = "revokeSiteKey")]
+    #[oai(path = "/sites/:site/key", method = "delete", operation_id = "revokeSiteKey")]
     async fn revoke(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ApikeyRotate>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent
-            .run(async |tx| {
-                let site = store::sites::by_slug(tx, &site.0).await?;
-                store::site_keys::revoke(tx, site.id).await
-            })
-            .await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| store::site_keys::revoke(tx, site).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// Revoke the staged key
     ///
     /// It is dead in the next request; the active key goes on.
-    #[oai(path = "/orgs/:org/sites/:site/key/staged", method = "delete", operation_id = "revokeStagedSiteKey")]
+    #[oai(path = "/sites/:site/key/staged", method = "delete", operation_id = "revokeStagedSiteKey")]
     async fn revoke_staged(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<ApikeyRotate>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent
-            .run(async |tx| {
-                let site = store::sites::by_slug(tx, &site.0).await?;
-                store::site_keys::unstage(tx, site.id).await
-            })
-            .await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| store::site_keys::unstage(tx, site).await).await?;
+        Ok(answers::NoContent)
     }
 }

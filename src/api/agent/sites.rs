@@ -1,30 +1,28 @@
 //! Sites: names, limits, origins, and the origins that were refused.
 
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
-    db::SiteLimits,
+    auth::caller::{Caller, Org},
+    db::{OrgTx, SiteLimits},
     domain::{
         origins::Origin,
+        permissions::{AnyMember, SiteCreate, SiteDelete, SiteEdit},
+        problem::Problem,
         references::Prefix,
         text::{Checked, NAME_LENGTH, SitePrefix, Slug, Text},
     },
-    http::text::Input,
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::Input,
+    },
     store::{
         self,
-        paging::PageRequest,
         sites::{MAX_PER_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
     },
 };
@@ -186,6 +184,19 @@ impl Example for SiteChange {
     }
 }
 
+/// Does something about a site, by its slug.
+pub(super) async fn of_site<T>(
+    org: &Caller,
+    site: &str,
+    work: impl AsyncFnOnce(&mut OrgTx, Uuid) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    org.run(async |tx| {
+        let site = store::sites::by_slug(tx, site).await?;
+        work(tx, site.id).await
+    })
+    .await
+}
+
 /// The prefix of a body.
 fn prefix(checked: &mut Checked, input: Option<Input<SitePrefix>>) -> Option<Prefix> {
     checked.take_optional("prefix", input).and_then(|prefix| Prefix::parse(&prefix))
@@ -235,41 +246,26 @@ impl Example for RefusedOriginBody {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Sites")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Sites")]
 impl SitesApi {
     /// List sites
     ///
     /// The org's sites, by slug.
-    #[oai(path = "/orgs/:org/sites", method = "get", operation_id = "listSites")]
-    async fn sites(
-        &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
-    ) -> Result<Shown<Page<SiteBody>>, Failure<Reading>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent.run(async |tx| store::sites::page(tx, page_request).await).await?;
-        Ok(Shown(Page::of(page, SiteBody::from)))
+    #[oai(path = "/sites", method = "get", operation_id = "listSites")]
+    async fn sites(&self, org: Org<AnyMember>, paging: Paging) -> Result<answers::Ok<Page<SiteBody>>, Failure> {
+        let page = org.run(async |tx| store::sites::page(tx, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, SiteBody::from)))
     }
 
     /// Create a site
     ///
     /// It has no publishable key yet: `createSiteKey` makes one.
-    #[oai(path = "/orgs/:org/sites", method = "post", operation_id = "createSite")]
+    #[oai(path = "/sites", method = "post", operation_id = "createSite")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<SiteCreate>,
         body: Json<NewSite>,
-    ) -> Result<Made<SiteBody>, Failure<Writing>> {
+    ) -> Result<answers::Created<SiteBody>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take("name", body.0.name);
         let slug = checked.take_optional("slug", body.0.slug);
@@ -279,47 +275,41 @@ impl SitesApi {
             return Err(checked.problem().into());
         };
         let slug = slug.unwrap_or_else(|| Slug::derived(&name));
-        let site = agent
+        let site = org
             .run(async |tx| {
                 store::sites::create(tx, &slug, &name, prefix.as_ref()).await?;
                 let changes = SiteChanges { origins, ..SiteChanges::default() };
                 store::sites::update(tx, &slug, &changes).await
             })
             .await?;
-        Ok(Made(site.into()))
+        Ok(answers::Created(site.into()))
     }
 
     /// Read a site
     ///
     /// Its settings: name, prefix, origins, limits.
-    #[oai(path = "/orgs/:org/sites/:site", method = "get", operation_id = "getSite")]
+    #[oai(path = "/sites/:site", method = "get", operation_id = "getSite")]
     async fn site(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<AnyMember>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Shown<SiteBody>, Failure<Reading>> {
-        let site = agent.run(async |tx| store::sites::with_origins(tx, &site.0).await).await?;
-        Ok(Shown(site.into()))
+    ) -> Result<answers::Ok<SiteBody>, Failure> {
+        let site = org.run(async |tx| store::sites::with_origins(tx, &site.0).await).await?;
+        Ok(answers::Ok(site.into()))
     }
 
     /// Change a site
     ///
     /// Name, prefix, origins and limits; they act on the next request. Listing an origin takes it off the refused ones.
-    #[oai(path = "/orgs/:org/sites/:site", method = "patch", operation_id = "updateSite")]
+    #[oai(path = "/sites/:site", method = "patch", operation_id = "updateSite")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<SiteEdit>,
         /// The site's slug.
         site: Path<String>,
         body: Json<SiteChange>,
-    ) -> Result<Shown<SiteBody>, Failure<Writing>> {
+    ) -> Result<answers::Ok<SiteBody>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take_optional("name", body.0.name);
         let prefix = prefix(&mut checked, body.0.prefix);
@@ -336,75 +326,52 @@ impl SitesApi {
             network_reads: limit(|limits| limits.network_reads_per_minute),
             network_writes: limit(|limits| limits.network_writes_per_minute),
         };
-        let site = agent.run(async |tx| store::sites::update(tx, &site.0, &changes).await).await?;
-        Ok(Shown(site.into()))
+        let site = org.run(async |tx| store::sites::update(tx, &site.0, &changes).await).await?;
+        Ok(answers::Ok(site.into()))
     }
 
     /// Delete a site
     ///
     /// With its key, which dies at once, its articles, FAQs and tickets.
-    #[oai(path = "/orgs/:org/sites/:site", method = "delete", operation_id = "deleteSite")]
+    #[oai(path = "/sites/:site", method = "delete", operation_id = "deleteSite")]
     async fn delete(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<SiteDelete>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::sites::delete(tx, &site.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::sites::delete(tx, &site.0).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// List refused origins
     ///
     /// Pages that tried the site's key from an origin that it does not list, the most recent first; 200 are kept.
-    #[oai(path = "/orgs/:org/sites/:site/refused-origins", method = "get", operation_id = "listRefusedOrigins")]
+    #[oai(path = "/sites/:site/refused-origins", method = "get", operation_id = "listRefusedOrigins")]
     async fn refused_origins(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<SiteEdit>,
         /// The site's slug.
         site: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
-    ) -> Result<Shown<Page<RefusedOriginBody>>, Failure<Reading>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
-        let page = agent
-            .run(async |tx| {
-                let site = store::sites::by_slug(tx, &site.0).await?;
-                store::sites::refused_page(tx, site.id, page_request).await
-            })
-            .await?;
-        Ok(Shown(Page::of(page, RefusedOriginBody::from)))
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<RefusedOriginBody>>, Failure> {
+        let work = async |tx: &mut OrgTx, site| store::sites::refused_page(tx, site, paging.request()).await;
+        let page = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(Page::of(page, RefusedOriginBody::from)))
     }
 
     /// Clear refused origins
     ///
     /// Forgets them all; what is refused from now on is listed again.
-    #[oai(path = "/orgs/:org/sites/:site/refused-origins", method = "delete", operation_id = "clearRefusedOrigins")]
+    #[oai(path = "/sites/:site/refused-origins", method = "delete", operation_id = "clearRefusedOrigins")]
     async fn clear_refused_origins(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<SiteEdit>,
         /// The site's slug.
         site: Path<String>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent
-            .run(async |tx| {
-                let site = store::sites::by_slug(tx, &site.0).await?;
-                store::sites::clear_refused(tx, site.id).await
-            })
-            .await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| store::sites::clear_refused(tx, site).await).await?;
+        Ok(answers::NoContent)
     }
 }
 

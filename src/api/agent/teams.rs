@@ -1,22 +1,22 @@
 //! Teams: who takes care of which sites.
 
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
-    domain::text::{Checked, Text},
-    http::text::Input,
-    store::{self, paging::PageRequest, teams},
+    auth::caller::Org,
+    domain::{
+        permissions::{AnyMember, TeamEdit},
+        text::{Checked, Text},
+    },
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::Input,
+    },
+    store::{self, teams},
 };
 
 pub struct TeamsApi;
@@ -103,41 +103,26 @@ fn slugs(sites: Option<Vec<Text<63>>>) -> Option<Vec<String>> {
     sites.map(|sites| sites.into_iter().map(|slug| slug.into_string()).collect())
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Tickets")]
 impl TeamsApi {
     /// List teams
     ///
     /// By name, with their members and sites.
-    #[oai(path = "/orgs/:org/teams", method = "get", operation_id = "listTeams")]
-    async fn teams(
-        &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<600>>>,
-    ) -> Result<Shown<Page<Team>>, Failure<Reading>> {
-        let page_request = PageRequest { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_deref() };
-        let page = agent.run(async |tx| store::teams::page(tx, page_request).await).await?;
-        Ok(Shown(Page::of(page, Team::from)))
+    #[oai(path = "/teams", method = "get", operation_id = "listTeams")]
+    async fn teams(&self, org: Org<AnyMember>, paging: Paging<600>) -> Result<answers::Ok<Page<Team>>, Failure> {
+        let page = org.run(async |tx| store::teams::page(tx, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, Team::from)))
     }
 
     /// Make a team
     ///
     /// Its members see the tickets of its sites, and of their other teams' sites, from their next request on.
-    #[oai(path = "/orgs/:org/teams", method = "post", operation_id = "createTeam")]
+    #[oai(path = "/teams", method = "post", operation_id = "createTeam")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TeamEdit>,
         body: Json<NewTeam>,
-    ) -> Result<Made<Team>, Failure<Writing>> {
+    ) -> Result<answers::Created<Team>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take("name", body.0.name);
         let members = checked.take_optional("members", body.0.members);
@@ -146,65 +131,56 @@ impl TeamsApi {
             return Err(checked.problem().into());
         };
         let change = teams::Change { name: Some(&name), members: members.as_deref(), sites: sites.as_deref() };
-        let team = agent.run(async |tx| store::teams::create(tx, &change).await).await?;
-        Ok(Made(team.into()))
+        let team = org.run(async |tx| store::teams::create(tx, &change).await).await?;
+        Ok(answers::Created(team.into()))
     }
 
     /// Read a team
     ///
     /// With its members and sites.
-    #[oai(path = "/orgs/:org/teams/:id", method = "get", operation_id = "getTeam")]
+    #[oai(path = "/teams/:id", method = "get", operation_id = "getTeam")]
     async fn team(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<AnyMember>,
         /// The team's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Team>, Failure<Reading>> {
-        let team = agent.run(async |tx| store::teams::by_id(tx, id.0).await).await?;
-        Ok(Shown(team.into()))
+    ) -> Result<answers::Ok<Team>, Failure> {
+        let team = org.run(async |tx| store::teams::by_id(tx, id.0).await).await?;
+        Ok(answers::Ok(team.into()))
     }
 
     /// Change a team
     ///
     /// Acts on the next request of its members.
-    #[oai(path = "/orgs/:org/teams/:id", method = "patch", operation_id = "updateTeam")]
+    #[oai(path = "/teams/:id", method = "patch", operation_id = "updateTeam")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TeamEdit>,
         /// The team's id.
         id: Path<Uuid>,
         body: Json<TeamChange>,
-    ) -> Result<Shown<Team>, Failure<Writing>> {
+    ) -> Result<answers::Ok<Team>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take_optional("name", body.0.name);
         let members = checked.take_optional("members", body.0.members);
         let sites = slugs(checked.take_optional("sites", body.0.sites));
         checked.done()?;
         let change = teams::Change { name: name.as_ref(), members: members.as_deref(), sites: sites.as_deref() };
-        let team = agent.run(async |tx| store::teams::change(tx, id.0, &change).await).await?;
-        Ok(Shown(team.into()))
+        let team = org.run(async |tx| store::teams::change(tx, id.0, &change).await).await?;
+        Ok(answers::Ok(team.into()))
     }
 
     /// Delete a team
     ///
     /// Who is in no other team sees all tickets again.
-    #[oai(path = "/orgs/:org/teams/:id", method = "delete", operation_id = "deleteTeam")]
+    #[oai(path = "/teams/:id", method = "delete", operation_id = "deleteTeam")]
     async fn delete(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TeamEdit>,
         /// The team's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::teams::delete(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::teams::delete(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 }

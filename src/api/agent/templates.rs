@@ -1,27 +1,24 @@
 //! Ticket forms, as agents make them: with points, and from which score on a ticket gets which priority.
 
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::Example,
-};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Example};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    listing::{Doing, Done, Failure, Made, Page, Reading, Shown, Writing},
-};
+use super::tags::Tag;
 use crate::{
-    auth::agent::Agent,
+    auth::caller::Org,
     domain::{
+        permissions::{AnyMember, TemplateEdit},
         problem::Problem,
         text::{Checked, Prose, Text},
     },
-    http::text::Input,
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::Input,
+    },
     store::{
         self,
-        paging::PageRequest,
         templates::{self, Forms, NewQuestion},
     },
 };
@@ -333,112 +330,92 @@ fn change(checked: &mut Checked, body: TemplateChange) -> templates::Change {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Tickets")]
 impl TemplatesApi {
     /// List ticket forms
     ///
     /// By name, with their questions, points and thresholds.
-    #[oai(path = "/orgs/:org/templates", method = "get", operation_id = "listTemplates")]
+    #[oai(path = "/templates", method = "get", operation_id = "listTemplates")]
     async fn templates(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<1200>>>,
-    ) -> Result<Shown<Page<Template>>, Failure<Reading>> {
-        let page_request = PageRequest { limit: limit.0.unwrap_or(20), cursor: cursor.0.as_deref() };
-        let (forms, next) = agent.run(async |tx| store::templates::page(tx, page_request, None).await).await?;
-        Ok(Shown(Page::of((all(forms), next), std::convert::identity)))
+        org: Org<AnyMember>,
+        paging: Paging<1200>,
+    ) -> Result<answers::Ok<Page<Template>>, Failure> {
+        let (forms, next) = org.run(async |tx| store::templates::page(tx, paging.request(), None).await).await?;
+        Ok(answers::Ok(Page::of((all(forms), next), std::convert::identity)))
     }
 
     /// Make a ticket form
     ///
     /// A site offers it to its customers when `sites` names it.
-    #[oai(path = "/orgs/:org/templates", method = "post", operation_id = "createTemplate")]
+    #[oai(path = "/templates", method = "post", operation_id = "createTemplate")]
     async fn create(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TemplateEdit>,
         body: Json<NewTemplate>,
-    ) -> Result<Made<Template>, Failure<Writing>> {
+    ) -> Result<answers::Created<Template>, Failure<409, 422>> {
         let NewTemplate { name, description, sites, questions, thresholds } = body.0;
         let mut checked = Checked::default();
         let body = TemplateChange { name: Some(name), description, sites, questions, thresholds };
         let change = change(&mut checked, body);
         checked.done()?;
-        let forms = agent
+        let forms = org
             .run(async |tx| {
                 let id = store::templates::create(tx, &change).await?;
                 store::templates::by_id(tx, id).await
             })
             .await?;
-        Ok(Made(one(forms)?))
+        Ok(answers::Created(one(forms)?))
     }
 
     /// Read a ticket form
     ///
     /// With its questions, points and thresholds.
-    #[oai(path = "/orgs/:org/templates/:id", method = "get", operation_id = "getTemplate")]
+    #[oai(path = "/templates/:id", method = "get", operation_id = "getTemplate")]
     async fn template(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<AnyMember>,
         /// The form's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Template>, Failure<Reading>> {
-        let forms = agent.run(async |tx| store::templates::by_id(tx, id.0).await).await?;
-        Ok(Shown(one(forms)?))
+    ) -> Result<answers::Ok<Template>, Failure> {
+        let forms = org.run(async |tx| store::templates::by_id(tx, id.0).await).await?;
+        Ok(answers::Ok(one(forms)?))
     }
 
     /// Change a ticket form
     ///
     /// Shows in the next request of the sites that offer it. Tickets that were submitted with it keep their answers and score.
-    #[oai(path = "/orgs/:org/templates/:id", method = "patch", operation_id = "updateTemplate")]
+    #[oai(path = "/templates/:id", method = "patch", operation_id = "updateTemplate")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TemplateEdit>,
         /// The form's id.
         id: Path<Uuid>,
         body: Json<TemplateChange>,
-    ) -> Result<Shown<Template>, Failure<Writing>> {
+    ) -> Result<answers::Ok<Template>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let change = change(&mut checked, body.0);
         checked.done()?;
-        let forms = agent
+        let forms = org
             .run(async |tx| {
                 store::templates::change(tx, id.0, &change).await?;
                 store::templates::by_id(tx, id.0).await
             })
             .await?;
-        Ok(Shown(one(forms)?))
+        Ok(answers::Ok(one(forms)?))
     }
 
     /// Delete a ticket form
     ///
     /// Tickets that were submitted with it keep their answers and score.
-    #[oai(path = "/orgs/:org/templates/:id", method = "delete", operation_id = "deleteTemplate")]
+    #[oai(path = "/templates/:id", method = "delete", operation_id = "deleteTemplate")]
     async fn delete(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TemplateEdit>,
         /// The form's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::templates::delete(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| store::templates::delete(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 }

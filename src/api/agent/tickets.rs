@@ -9,27 +9,29 @@ use poem_openapi::{
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{
-    Tag,
-    attachments::Attachment,
-    listing::{Answering, Doing, Done, Failure, Finding, Made, Page, Reading, Shown, Writing},
-    workflow::Category,
-};
+use super::{attachments::Attachment, statuses::Category, tags::Tag};
 use crate::{
-    auth::agent::Agent,
+    auth::caller::Org,
     domain::{
+        permissions::{Permission, TicketDelete, TicketRead, TicketWrite},
         problem::Problem,
         text::{AssigneeName, Checked, MESSAGE_LENGTH, Text},
     },
-    http::text::{Input, Nullable},
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::{Input, Nullable},
+    },
     store::{
         self,
-        paging::PageRequest,
         tickets::agent::{self, Assignee, Filter, Whole},
     },
 };
 
 pub struct TicketsApi;
+
+const ASSIGN: &str = Permission::TicketAssign.as_str();
 
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_41f7_0c68_4e35_a1d9_56be_72f0_83c4);
 
@@ -76,10 +78,9 @@ struct Customer {
     name: Nullable<String>,
 }
 
-/// A ticket in the inbox.
+/// What a list and one ticket begin with.
 #[derive(Object)]
-#[oai(example)]
-struct TicketSummary {
+struct TicketHead {
     /// Its id.
     id: Uuid,
     /// The slug of its site.
@@ -99,6 +100,14 @@ struct TicketSummary {
     priority: Named,
     /// Who takes care of it.
     assignee: Nullable<TicketAssignee>,
+}
+
+/// A ticket in the inbox.
+#[derive(Object)]
+#[oai(example)]
+struct TicketSummary {
+    #[oai(flatten)]
+    head: TicketHead,
     /// The points of its answers; `null` without a form.
     score: Nullable<i32>,
     /// When it was submitted.
@@ -107,7 +116,7 @@ struct TicketSummary {
     updated_at: OffsetDateTime,
 }
 
-impl From<agent::Ticket> for TicketSummary {
+impl From<agent::Ticket> for TicketHead {
     fn from(row: agent::Ticket) -> Self {
         let assignee = row.assignee_id.zip(row.assignee).map(|(id, email)| TicketAssignee { id, email });
         Self {
@@ -120,10 +129,14 @@ impl From<agent::Ticket> for TicketSummary {
             status: TicketStatus { id: row.status_id, name: row.status, category: row.category.into() },
             priority: Named { id: row.priority_id, name: row.priority },
             assignee: Nullable(assignee),
-            score: Nullable(row.score),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
         }
+    }
+}
+
+impl From<agent::Ticket> for TicketSummary {
+    fn from(row: agent::Ticket) -> Self {
+        let (score, created_at, updated_at) = (Nullable(row.score), row.created_at, row.updated_at);
+        Self { head: row.into(), score, created_at, updated_at }
     }
 }
 
@@ -220,25 +233,8 @@ struct TicketAnswer {
 #[derive(Object)]
 #[oai(example)]
 struct Ticket {
-    /// Its id.
-    id: Uuid,
-    /// The slug of its site.
-    site: String,
-    /// Its number within the site.
-    number: i64,
-    /// Its reference: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org. It changes when the site's
-    /// prefix does.
-    reference: String,
-    /// Its subject.
-    subject: String,
-    /// Who submitted it.
-    customer: Customer,
-    /// Where it stands.
-    status: TicketStatus,
-    /// How urgent it is.
-    priority: Named,
-    /// Who takes care of it.
-    assignee: Nullable<TicketAssignee>,
+    #[oai(flatten)]
+    head: TicketHead,
     /// The form that was filled in, as it was called then.
     template: Nullable<String>,
     /// The points of its answers; `null` without a form.
@@ -255,23 +251,21 @@ struct Ticket {
     updated_at: OffsetDateTime,
 }
 
+impl Ticket {
+    fn of(
+        mut ticket: agent::Ticket,
+        answers: Vec<TicketAnswer>,
+        messages: Vec<Message>,
+        events: Vec<TicketEvent>,
+    ) -> Self {
+        let template = Nullable(ticket.template.take());
+        let TicketSummary { head, score, created_at, updated_at } = ticket.into();
+        Self { head, template, score, answers, messages, events, created_at, updated_at }
+    }
+}
+
 impl From<Whole> for Ticket {
     fn from(Whole { ticket, messages, files, events, answers }: Whole) -> Self {
-        let template = Nullable(ticket.template.clone());
-        let TicketSummary {
-            id,
-            site,
-            number,
-            reference,
-            subject,
-            customer,
-            status,
-            priority,
-            assignee,
-            score,
-            created_at,
-            updated_at,
-        } = ticket.into();
         let event = |event: agent::Event| TicketEvent {
             at: event.at,
             actor: event.actor,
@@ -281,90 +275,55 @@ impl From<Whole> for Ticket {
         };
         let answer =
             |answer: agent::Answer| TicketAnswer { label: answer.label, value: answer.value, points: answer.points };
-        Self {
-            id,
-            site,
-            number,
-            reference,
-            subject,
-            customer,
-            status,
-            priority,
-            assignee,
-            template,
-            score,
-            answers: answers.into_iter().map(answer).collect(),
-            messages: messages.into_iter().map(|message| Message::of(message, &files)).collect(),
-            events: events.into_iter().map(event).collect(),
-            created_at,
-            updated_at,
-        }
+        Self::of(
+            ticket,
+            answers.into_iter().map(answer).collect(),
+            messages.into_iter().map(|message| Message::of(message, &files)).collect(),
+            events.into_iter().map(event).collect(),
+        )
+    }
+}
+
+fn example() -> agent::Ticket {
+    agent::Ticket {
+        id: EXAMPLE_ID,
+        site: "acme-app".to_owned(),
+        number: 42,
+        reference: "APP-42".to_owned(),
+        subject: "The export never arrives".to_owned(),
+        email: "ada@example.com".to_owned(),
+        name: Some("Ada Lovelace".to_owned()),
+        status_id: other(1),
+        status: "Open".to_owned(),
+        category: store::statuses::Category::Open,
+        priority_id: other(2),
+        priority: "High".to_owned(),
+        assignee_id: Some(other(3)),
+        assignee: Some("agnes@acme.com".to_owned()),
+        template: Some("Something is broken".to_owned()),
+        score: Some(8),
+        created_at: datetime!(2026-02-01 15:58 UTC),
+        updated_at: datetime!(2026-02-01 16:05 UTC),
     }
 }
 
 impl Example for TicketSummary {
     fn example() -> Self {
-        Self {
-            id: EXAMPLE_ID,
-            site: "acme-app".to_owned(),
-            number: 42,
-            reference: "APP-42".to_owned(),
-            subject: "The export never arrives".to_owned(),
-            customer: Customer { email: "ada@example.com".to_owned(), name: Nullable(Some("Ada Lovelace".to_owned())) },
-            status: TicketStatus { id: other(1), name: "Open".to_owned(), category: Category::Open },
-            priority: Named { id: other(2), name: "High".to_owned() },
-            assignee: Nullable(Some(TicketAssignee { id: other(3), email: "agnes@acme.com".to_owned() })),
-            score: Nullable(Some(8)),
-            created_at: datetime!(2026-02-01 15:58 UTC),
-            updated_at: datetime!(2026-02-01 16:05 UTC),
-        }
+        example().into()
     }
 }
 
 impl Example for Ticket {
     fn example() -> Self {
-        let TicketSummary {
-            id,
-            site,
-            number,
-            reference,
-            subject,
-            customer,
-            status,
-            priority,
-            assignee,
-            score,
-            created_at,
-            updated_at,
-        } = TicketSummary::example();
-        Self {
-            id,
-            site,
-            number,
-            reference,
-            subject,
-            customer,
-            status,
-            priority,
-            assignee,
-            template: Nullable(Some("Something is broken".to_owned())),
-            score,
-            answers: vec![TicketAnswer {
-                label: "How bad is it?".to_owned(),
-                value: "I cannot work".to_owned(),
-                points: 8,
-            }],
-            messages: vec![Message::example()],
-            events: vec![TicketEvent {
-                at: datetime!(2026-02-01 16:00 UTC),
-                actor: "agnes@acme.com".to_owned(),
-                kind: "assignee".to_owned(),
-                before: Nullable(None),
-                after: Nullable(Some("agnes@acme.com".to_owned())),
-            }],
-            created_at,
-            updated_at,
-        }
+        let assigned = TicketEvent {
+            at: datetime!(2026-02-01 16:00 UTC),
+            actor: "agnes@acme.com".to_owned(),
+            kind: "assignee".to_owned(),
+            before: Nullable(None),
+            after: Nullable(Some("agnes@acme.com".to_owned())),
+        };
+        let answer = TicketAnswer { label: "How bad is it?".to_owned(), value: "I cannot work".to_owned(), points: 8 };
+        Self::of(example(), vec![answer], vec![Message::example()], vec![assigned])
     }
 }
 
@@ -410,25 +369,18 @@ fn assignee(name: &AssigneeName) -> Assignee {
     }
 }
 
-#[OpenApi(prefix_path = "/v1", tag = "Tag::Tickets")]
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Tickets")]
 impl TicketsApi {
     /// List tickets
     ///
     /// The inbox, the last submitted first; pages stay as they are while tickets arrive. A member of teams sees the tickets of
     /// their teams' sites; a member of no team, an owner and an admin see all.
-    #[oai(path = "/orgs/:org/tickets", method = "get", operation_id = "listTickets")]
+    #[oai(path = "/tickets", method = "get", operation_id = "listTickets")]
     #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn tickets(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
-        /// How many entries a page holds; 20 when absent.
-        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<Text<400>>>,
+        org: Org<TicketRead>,
+        paging: Paging,
         /// Only those of the site of this slug.
         site: Query<Option<Text<63>>>,
         /// Only those of this status: its name, or a category.
@@ -441,8 +393,7 @@ impl TicketsApi {
         /// Words of the subject, the address, the name or the conversation. A reference, `APP-21` or `app-21`, finds its ticket too,
         /// and `21` those of that number; `#21` finds nothing else. The references of a prefix that was changed are none.
         q: Query<Option<Text<200>>>,
-    ) -> Result<Shown<Page<TicketSummary>>, Failure<Finding>> {
-        let page_request = PageRequest::of(limit.0, cursor.0.as_ref());
+    ) -> Result<answers::Ok<Page<TicketSummary>>, Failure<422>> {
         let filter = Filter {
             site: site.0.as_deref(),
             status: status.0.as_deref(),
@@ -450,41 +401,35 @@ impl TicketsApi {
             assignee: of.0.as_ref().map(assignee),
             search: q.0.as_deref(),
         };
-        let page = agent.run(async |tx| store::tickets::agent::page(tx, page_request, &filter).await).await?;
-        Ok(Shown(Page::of(page, TicketSummary::from)))
+        let page = org.run(async |tx| agent::page(tx, paging.request(), &filter).await).await?;
+        Ok(answers::Ok(Page::of(page, TicketSummary::from)))
     }
 
     /// Read a ticket
     ///
     /// With its conversation, notes included, what changed, and what the customer answered in a form.
-    #[oai(path = "/orgs/:org/tickets/:id", method = "get", operation_id = "getTicket")]
+    #[oai(path = "/tickets/:id", method = "get", operation_id = "getTicket")]
     async fn ticket(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TicketRead>,
         /// The ticket's id.
         id: Path<Uuid>,
-    ) -> Result<Shown<Ticket>, Failure<Reading>> {
-        let ticket = agent.run(async |tx| store::tickets::agent::whole(tx, id.0).await).await?;
-        Ok(Shown(ticket.into()))
+    ) -> Result<answers::Ok<Ticket>, Failure> {
+        let ticket = org.run(async |tx| agent::whole(tx, id.0).await).await?;
+        Ok(answers::Ok(ticket.into()))
     }
 
     /// Change a ticket
     ///
     /// Status, priority, and who takes care of it; the last needs `ticket:assign` besides.
-    #[oai(path = "/orgs/:org/tickets/:id", method = "patch", operation_id = "updateTicket")]
+    #[oai(path = "/tickets/:id", method = "patch", operation_id = "updateTicket")]
     async fn update(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TicketWrite>,
         /// The ticket's id.
         id: Path<Uuid>,
         body: Json<TicketChangeBody>,
-    ) -> Result<Shown<Ticket>, Failure<Writing>> {
+    ) -> Result<answers::Ok<Ticket>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let status = checked.take_optional("status", body.0.status);
         let priority = checked.take_optional("priority", body.0.priority);
@@ -495,48 +440,42 @@ impl TicketsApi {
             MaybeUndefined::Value(id) => Some(Some(id)),
         };
         let change = agent::Change { status: status.as_deref(), priority: priority.as_deref(), assignee };
-        let ticket = agent
+        let ticket = org
             .run(async |tx| {
-                if assignee.is_some() && !tx.actor().is_some_and(|actor| actor.may("ticket:assign")) {
-                    return Err(Problem::permission_required("ticket:assign"));
+                if assignee.is_some() && !tx.actor().is_some_and(|actor| actor.may(ASSIGN)) {
+                    return Err(Problem::permission_required(ASSIGN));
                 }
-                store::tickets::agent::change(tx, id.0, &change).await
+                agent::change(tx, id.0, &change).await
             })
             .await?;
-        Ok(Shown(ticket.into()))
+        Ok(answers::Ok(ticket.into()))
     }
 
     /// Delete a ticket
     ///
     /// With its conversation; its customer's token opens nothing any more.
-    #[oai(path = "/orgs/:org/tickets/:id", method = "delete", operation_id = "deleteTicket")]
+    #[oai(path = "/tickets/:id", method = "delete", operation_id = "deleteTicket")]
     async fn delete(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TicketDelete>,
         /// The ticket's id.
         id: Path<Uuid>,
-    ) -> Result<Done, Failure<Doing>> {
-        agent.run(async |tx| store::tickets::agent::delete(tx, id.0).await).await?;
-        Ok(Done)
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx| agent::delete(tx, id.0).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// Answer a ticket
     ///
     /// Or note something that its customer never sees. A closed ticket takes notes only: `ticket_closed`.
-    #[oai(path = "/orgs/:org/tickets/:id/messages", method = "post", operation_id = "answerTicket")]
+    #[oai(path = "/tickets/:id/messages", method = "post", operation_id = "answerTicket")]
     async fn answer(
         &self,
-        agent: Agent,
-        /// The org's slug.
-        #[oai(name = "org")]
-        _org: Path<String>,
+        org: Org<TicketWrite>,
         /// The ticket's id.
         id: Path<Uuid>,
         body: Json<NewMessageBody>,
-    ) -> Result<Made<Message>, Failure<Answering>> {
+    ) -> Result<answers::Created<Message>, Failure<409>> {
         let mut checked = Checked::default();
         let text = checked.take("body", body.0.body);
         let internal = checked.take_optional("internal", body.0.internal);
@@ -544,7 +483,7 @@ impl TicketsApi {
             return Err(checked.problem().into());
         };
         let internal = internal.unwrap_or_default();
-        let message = agent.run(async |tx| store::tickets::agent::answer(tx, id.0, &text, internal).await).await?;
-        Ok(Made(Message::of(message, &[])))
+        let message = org.run(async |tx| agent::answer(tx, id.0, &text, internal).await).await?;
+        Ok(answers::Created(Message::of(message, &[])))
     }
 }

@@ -11,16 +11,11 @@ use poem_openapi::{
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{Tag, reading::serve};
+use super::{reading::serve, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
     domain::{problem::Problem, text::Text},
-    http::{
-        answers::Read,
-        failure::{Failure, Reading, ReadingOne},
-        headers::IfNoneMatch,
-        text::Nullable,
-    },
+    http::{answers::Cached, failure::Failure, headers::IfNoneMatch, text::Nullable},
     response_cache::{CachedResponse, ViewCounts},
     state::App,
     store::{
@@ -185,8 +180,8 @@ impl ArticlesApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-        method: Data<&Method>,
-    ) -> Result<Read<ArticlePage>, Failure<Reading>> {
+        method: Method,
+    ) -> Result<Cached<ArticlePage>, Failure> {
         let search = q.0.map(|text| text.into_string());
         let cursor = cursor.0.map(|text| text.into_string());
         let order = match (sort.0, &search) {
@@ -207,21 +202,21 @@ impl ArticlesApi {
             let (rows, next) = store::articles::public::page(tx, &wanted).await?;
             let is_empty = rows.is_empty();
             let data = rows.into_iter().map(ArticleSummary::from).collect();
-            let mut page = Read::representation(&ArticlePage { data, next_cursor: Nullable(next) });
+            let mut page = Cached::representation(&ArticlePage { data, next_cursor: Nullable(next) });
             page.is_empty = is_empty;
             Ok(page)
         })
         .await?;
         // What whoever writes the help center should know of.
-        if let (true, None, Some(search), true) = (*method.0 == Method::GET, &cursor, &search, answer.is_empty) {
+        if let (true, None, Some(search), true) = (method == Method::GET, &cursor, &search, answer.is_empty) {
             app.usage.search_missed(site, search);
         }
-        Ok(Read::of(&answer, &if_none_match))
+        Ok(Cached::of(&answer, &if_none_match))
     }
 
     /// Read an article
     ///
-    /// One published article, with its text as Markdown and as sanitised HTML. ViewCounts a view.
+    /// One published article, with its text as Markdown and as sanitised HTML. Counts a view.
     #[oai(path = "/help/articles/:slug", method = "get", operation_id = "getArticle")]
     async fn article(
         &self,
@@ -232,8 +227,8 @@ impl ArticlesApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-        method: Data<&Method>,
-    ) -> Result<Read<Article>, Failure<ReadingOne>> {
+        method: Method,
+    ) -> Result<Cached<Article>, Failure<404>> {
         let slug = slug.0;
         if slug.contains('\0') {
             return Err(Problem::invalid_field("slug", "must not contain U+0000").into());
@@ -245,9 +240,9 @@ impl ArticlesApi {
             Ok(CachedResponse::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))
         })
         .await?;
-        let read = Read::of(&answer, &if_none_match);
+        let read = Cached::of(&answer, &if_none_match);
         // A HEAD looks, it does not read.
-        if *method.0 == Method::GET
+        if method == Method::GET
             && let Some(article) = answer.view()
         {
             app.usage.viewed(org_id, article);

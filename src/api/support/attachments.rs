@@ -7,13 +7,13 @@ use poem_openapi::{Object, OpenApi, param::Path, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{Tag, tickets::submission};
+use super::tags::Tag;
 use crate::{
     auth::site_key::SiteKey,
     http::{
-        answers::Created,
+        answers,
         download::Download,
-        failure::{Failure, ReadingOne, Uploading},
+        failure::Failure,
         headers::{IdempotencyKey, TicketHeader},
         text::Nullable,
         upload::Files,
@@ -101,9 +101,9 @@ impl AttachmentsApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: IdempotencyKey,
         sent: Files,
-    ) -> Result<Created<AttachmentList>, Failure<Uploading>> {
+    ) -> Result<answers::Created<AttachmentList>, Failure<404, 409, 422>> {
         let message_id = message_id.0;
-        let submission = submission(idempotency_key, sent.digest());
+        let submission = idempotency_key.of(sent.digest());
         let mut tx = key.enter().await?;
         let mut keys = Vec::new();
         if let Some(objects) = &app.objects {
@@ -117,7 +117,7 @@ impl AttachmentsApi {
         let files = NewAttachment::of(sent.0, keys);
         let added = store::attachments::add_mine(&mut tx, message_id, &files, submission).await;
         let data = tx.finish(added).await?.into_iter().map(Attachment::from).collect();
-        Ok(Created(AttachmentList { data, next_cursor: Nullable(None) }))
+        Ok(answers::Created(AttachmentList { data, next_cursor: Nullable(None) }))
     }
 
     /// Download a file
@@ -135,7 +135,7 @@ impl AttachmentsApi {
         _ticket: TicketHeader,
         /// The file's id.
         id: Path<Uuid>,
-    ) -> Result<Download, Failure<ReadingOne>> {
+    ) -> Result<Download, Failure<404>> {
         let mut tx = key.enter().await?;
         let found = async {
             let file = store::attachments::my_own(&mut tx, id.0).await?;

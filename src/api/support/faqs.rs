@@ -6,15 +6,10 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, types::Example};
 use uuid::Uuid;
 
-use super::{Tag, reading::serve};
+use super::{reading::serve, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
-    http::{
-        answers::Read,
-        failure::{Failure, Reading},
-        headers::IfNoneMatch,
-        text::Nullable,
-    },
+    http::{answers::Cached, failure::Failure, headers::IfNoneMatch, text::Nullable},
     response_cache::ViewCounts,
     state::App,
     store,
@@ -85,13 +80,13 @@ impl FaqsApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-    ) -> Result<Read<FaqList>, Failure<Reading>> {
+    ) -> Result<Cached<FaqList>, Failure> {
         let answer = serve(&app, &key, "faqs".to_owned(), ViewCounts::Own, async |tx| {
             let rows = store::faqs::public::all(tx).await?;
             let data = rows.into_iter().map(Faq::from).collect();
-            Ok(Read::representation(&FaqList { data, next_cursor: Nullable(None) }))
+            Ok(Cached::representation(&FaqList { data, next_cursor: Nullable(None) }))
         })
         .await?;
-        Ok(Read::of(&answer, &if_none_match))
+        Ok(Cached::of(&answer, &if_none_match))
     }
 }

@@ -3,16 +3,11 @@
 use poem::{Request, http::header};
 use poem_openapi::{Enum, Object, OpenApi, types::Example};
 
-use super::Tag;
+use super::tags::Tag;
 use crate::{
     auth::site_key::SiteKey,
     domain::origins::{self, Part},
-    http::{
-        answers::Read,
-        failure::{Checking, Failure},
-        headers::IfNoneMatch,
-        text::Nullable,
-    },
+    http::{answers::Cached, failure::Failure, headers::IfNoneMatch, text::Nullable},
     store,
 };
 
@@ -101,7 +96,7 @@ impl KeyCheckApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
         request: &Request,
-    ) -> Result<Read<KeyCheck>, Failure<Checking>> {
+    ) -> Result<Cached<KeyCheck>, Failure> {
         let sent =
             request.headers().get(header::ORIGIN).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let mut tx = key.enter().await?;
@@ -121,6 +116,6 @@ impl KeyCheckApi {
             origin_listed: Nullable(origin_listed),
             differs: differs.into_iter().map(Difference::from).collect(),
         };
-        Ok(Read::of(&Read::representation(&check), &if_none_match))
+        Ok(Cached::of(&Cached::representation(&check), &if_none_match))
     }
 }

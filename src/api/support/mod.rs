@@ -5,26 +5,22 @@ mod attachments;
 mod faqs;
 pub mod key_check;
 mod reading;
+mod responses;
 mod site;
 mod surface;
+mod tags;
 mod templates;
 mod tickets;
 
-use poem_openapi::{LicenseObject, OpenApiService, Tags};
+use std::sync::Arc;
 
-use crate::http::openapi;
+use poem::Route;
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 
-pub use surface::Surface;
-
-#[derive(Tags)]
-enum Tag {
-    /// The site that the key speaks for, and whether the key works from here.
-    Site,
-    /// Published articles and FAQs.
-    Help,
-    /// What customers submit, and the conversation that follows.
-    Tickets,
-}
+use crate::{
+    http::{described::Described, openapi, router::router},
+    state::App,
+};
 
 const DESCRIPTION: &str = "What a support page calls from the browser, or a server on its behalf.
 
@@ -32,19 +28,9 @@ Every call carries the site's publishable key in `X-Vicket-Key`. The key says wh
 browser work from the origins that the site lists. Errors are `application/problem+json` with a stable `code`. Lists are
 paged: pass `next_cursor` as `cursor` until it is `null`. Times are RFC 3339 in UTC.";
 
-type Apis = (
-    site::SiteApi,
-    articles::ArticlesApi,
-    faqs::FaqsApi,
-    templates::TemplatesApi,
-    tickets::TicketsApi,
-    attachments::AttachmentsApi,
-    key_check::KeyCheckApi,
-);
-
-/// The typed handlers; [`Surface`] stands before them.
-pub fn service() -> OpenApiService<Apis, ()> {
-    let apis = (
+/// The typed handlers; [`surface::Surface`] stands before them.
+fn apis() -> impl OpenApi {
+    (
         site::SiteApi,
         articles::ArticlesApi,
         faqs::FaqsApi,
@@ -52,8 +38,17 @@ pub fn service() -> OpenApiService<Apis, ()> {
         tickets::TicketsApi,
         attachments::AttachmentsApi,
         key_check::KeyCheckApi,
-    );
-    OpenApiService::new(apis, "Vicket support API", "1.0.0")
+    )
+}
+
+/// All that this surface serves.
+pub fn endpoint(app: Arc<App>) -> Route {
+    router(apis(), surface::Surface::new(app))
+}
+
+/// What describes it.
+pub fn service() -> OpenApiService<impl OpenApi, ()> {
+    OpenApiService::new(Described::<responses::Support, _>::new(apis()), "Vicket support API", "1.0.0")
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
         .server("/")

@@ -5,15 +5,11 @@ use std::sync::Arc;
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, types::Example};
 
-use super::{Tag, reading::serve};
+use super::{reading::serve, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
     domain::text::{EMAIL_LENGTH, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH},
-    http::{
-        answers::Read,
-        failure::{Failure, Reading},
-        headers::IfNoneMatch,
-    },
+    http::{answers::Cached, failure::Failure, headers::IfNoneMatch},
     response_cache::ViewCounts,
     state::App,
     store,
@@ -83,10 +79,10 @@ impl SiteApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-    ) -> Result<Read<SiteBody>, Failure<Reading>> {
+    ) -> Result<Cached<SiteBody>, Failure> {
         let answer = serve(&app, &key, "site".to_owned(), ViewCounts::Own, async |tx| {
             let site = store::sites::own(tx).await?;
-            Ok(Read::representation(&SiteBody {
+            Ok(Cached::representation(&SiteBody {
                 name: site.name,
                 slug: site.slug,
                 org_name: site.org_name,
@@ -96,6 +92,6 @@ impl SiteApi {
             }))
         })
         .await?;
-        Ok(Read::of(&answer, &if_none_match))
+        Ok(Cached::of(&answer, &if_none_match))
     }
 }

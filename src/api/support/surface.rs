@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Instant};
 
 use poem::{
-    Body, Endpoint, Request, Response,
+    Body, Request, Response,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use quick_cache::sync::Cache;
@@ -24,9 +24,8 @@ use crate::{
     },
     http::{
         failure,
-        openapi::{self, Routes},
-        request::{client_network, handle, log, over, read_body, read_files, routed, say_limits},
-        upload,
+        request::{client_network, log, over, read_body, read_files, say_limits},
+        router::{self, Operation},
     },
     limits::{Bucket, Network, Policy, Standing},
     state::App,
@@ -48,11 +47,9 @@ const ALLOW_HEADERS: &str = "X-Vicket-Key, X-Vicket-Ticket, Idempotency-Key, Con
 const EXPOSE_HEADERS: &str = "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition";
 const MAX_AGE: &str = "7200";
 
-/// The support surface around its handlers.
-pub struct Surface<E> {
-    handlers: E,
+/// The support surface before its handlers.
+pub struct Surface {
     app: Arc<App>,
-    routes: Routes,
     /// Keys that were good lately: a network that guesses keys is refused early, and this keeps that from hitting its
     /// neighbours. Never a way in.
     good: Cache<Sha256Digest, ()>,
@@ -78,11 +75,9 @@ struct Caller {
     method: Method,
 }
 
-impl<E: Endpoint<Output = Response>> Surface<E> {
-    /// `document` tells which paths and methods there are.
-    pub fn new(handlers: E, app: Arc<App>, document: &str) -> Self {
-        let routes = openapi::routes(document);
-        Self { handlers, app, routes, good: Cache::new(100_000), known_origins: Cache::new(10_000) }
+impl Surface {
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app, good: Cache::new(100_000), known_origins: Cache::new(10_000) }
     }
 
     async fn preflight(&self, caller: &Caller) -> Result<Outcome, Problem> {
@@ -128,11 +123,9 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         matches!(key, Presented::Digest(digest, _) if self.good.get(&digest).is_some())
     }
 
-    async fn answer(&self, caller: &Caller, mut request: Request) -> Outcome {
-        let routed = routed(&self.routes, &caller.path, &caller.method);
-        let files = routed.as_ref().is_ok_and(|operation| upload::OPERATIONS.contains(&operation.id.as_str()));
-        let kept = routed.as_ref().is_ok_and(|operation| reading::OPERATIONS.contains(&operation.id.as_str()));
-        let routed = routed.map(drop);
+    async fn answered(&self, caller: &Caller, mut request: Request, routed: Result<&Operation, Problem>) -> Outcome {
+        let files = routed.as_ref().is_ok_and(|operation| operation.upload);
+        let kept = routed.as_ref().is_ok_and(|operation| reading::OPERATIONS.contains(&operation.id));
         // Held until the answer is given.
         let mut _reservation = None;
         let body = match caller.method {
@@ -193,14 +186,14 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
     }
 
     /// There is no key to look up: only the origin is asked for, so that its page can read the refusal.
-    async fn refuse_key(&self, caller: &Caller, routed: Result<(), Problem>) -> Outcome {
+    async fn refuse_key(&self, caller: &Caller, routed: Result<&Operation, Problem>) -> Outcome {
         match self.origin_known(caller).await {
             Ok(known) => self.refuse(caller, routed, known),
             Err(problem) => self.failed(caller, &problem),
         }
     }
 
-    fn refuse(&self, caller: &Caller, routed: Result<(), Problem>, origin_known: bool) -> Outcome {
+    fn refuse(&self, caller: &Caller, routed: Result<&Operation, Problem>, origin_known: bool) -> Outcome {
         let bucket = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
         let standings = self.app.limits.take(Instant::now(), &[(bucket, REFUSED_A_MINUTE)]);
         let refusal = over(&standings).or(routed.err()).unwrap_or_else(|| caller.key.refusal());
@@ -214,7 +207,7 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
         caller: &Caller,
         mut request: Request,
         admitted: Arc<Admitted>,
-        routed: Result<(), Problem>,
+        routed: Result<&Operation, Problem>,
         body: Result<Body, Problem>,
     ) -> Outcome {
         let entry = admitted.entry();
@@ -238,20 +231,17 @@ impl<E: Endpoint<Output = Response>> Surface<E> {
                 Problem::new(Code::OriginNotAllowed, detail)
             })
         });
-        let refusal = refusal.or(routed.err());
-        let body = match (refusal, body) {
-            (Some(refusal), _) | (None, Err(refusal)) => {
+        let (operation, body) = match (refusal, routed, body) {
+            (Some(refusal), ..) | (None, Err(refusal), _) | (None, Ok(_), Err(refusal)) => {
                 admitted.leave().await;
                 return Outcome { response: failure::response(&refusal), readable, standings };
             }
-            (None, Ok(body)) => body,
+            (None, Ok(operation), Ok(body)) => (operation, body),
         };
 
         request.set_data(Arc::clone(&admitted));
-        // The router turns a HEAD into a GET; who counts views asks here.
-        request.set_data(caller.method.clone());
         request.set_body(body);
-        let response = handle(&self.handlers, &self.app, request).await.unwrap_or_else(|problem| {
+        let response = operation.handle(&self.app, request).await.unwrap_or_else(|problem| {
             log(&problem);
             failure::response(&problem)
         });
@@ -319,16 +309,14 @@ fn decorate(caller: &Caller, outcome: Outcome) -> Response {
     response
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Surface<E> {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+impl router::Surface for Surface {
+    async fn answer(&self, request: Request, found: Result<&Operation, Problem>) -> Response {
         let caller = Caller::of(&request, &self.app);
         let outcome = if caller.is_preflight(request.headers()) {
             self.preflight(&caller).await.unwrap_or_else(|problem| self.failed(&caller, &problem))
         } else {
-            self.answer(&caller, request).await
+            self.answered(&caller, request, found).await
         };
-        Ok(decorate(&caller, outcome))
+        decorate(&caller, outcome)
     }
 }

@@ -6,16 +6,11 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, types::Example};
 use uuid::Uuid;
 
-use super::{Tag, reading::serve};
+use super::{reading::serve, tags::Tag};
 use crate::{
     api::agent::QuestionType,
     auth::site_key::SiteKey,
-    http::{
-        answers::Read,
-        failure::{Failure, Reading},
-        headers::IfNoneMatch,
-        text::Nullable,
-    },
+    http::{answers::Cached, failure::Failure, headers::IfNoneMatch, text::Nullable},
     response_cache::ViewCounts,
     state::App,
     store::{self, templates::Forms},
@@ -137,12 +132,12 @@ impl TemplatesApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-    ) -> Result<Read<TemplateList>, Failure<Reading>> {
+    ) -> Result<Cached<TemplateList>, Failure> {
         let answer = serve(&app, &key, "templates".to_owned(), ViewCounts::Own, async |tx| {
             let forms = store::templates::offered(tx, None).await?;
-            Ok(Read::representation(&TemplateList::from(forms)))
+            Ok(Cached::representation(&TemplateList::from(forms)))
         })
         .await?;
-        Ok(Read::of(&answer, &if_none_match))
+        Ok(Cached::of(&answer, &if_none_match))
     }
 }

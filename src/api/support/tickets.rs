@@ -6,7 +6,7 @@ use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{Tag, attachments::Attachment};
+use super::{attachments::Attachment, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
     domain::{
@@ -15,12 +15,12 @@ use crate::{
         text::{Checked, EmailAddress, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH, Text},
     },
     http::{
-        answers::{Created, Read},
-        failure::{Failure, ReadingOne, Replying, Submitting},
+        answers::{self, Cached},
+        failure::Failure,
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
         text::{AnswerValue, Input, Nullable},
     },
-    store::{self, templates::Filled, tickets::public::Submission},
+    store::{self, templates::Filled},
 };
 
 pub struct TicketsApi;
@@ -176,10 +176,6 @@ impl NewTicket {
     }
 }
 
-pub(super) fn submission(key: IdempotencyKey, request: Sha256Digest) -> Option<Submission> {
-    key.0.map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request })
-}
-
 impl TicketStatus {
     fn read(status: &str) -> Result<Self, Problem> {
         match status {
@@ -287,13 +283,13 @@ impl TicketsApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: IdempotencyKey,
         body: Json<NewTicket>,
-    ) -> Result<Created<SubmittedTicket>, Failure<Submitting>> {
+    ) -> Result<answers::Created<SubmittedTicket>, Failure<409, 422>> {
         let (new, request) = body.0.check()?;
         let mut tx = key.enter().await?;
         let token = tx.take_issued_token().ok_or_else(|| Problem::internal("entered without a token to issue"))?;
-        let created = store::tickets::public::create(&mut tx, &new, submission(idempotency_key, request), &token).await;
+        let created = store::tickets::public::create(&mut tx, &new, idempotency_key.of(request), &token).await;
         let store::tickets::public::Submitted { ticket, message_id } = tx.finish(created).await?;
-        Ok(Created(SubmittedTicket {
+        Ok(answers::Created(SubmittedTicket {
             id: ticket.id,
             number: ticket.number,
             reference: ticket.reference,
@@ -319,11 +315,11 @@ impl TicketsApi {
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
-    ) -> Result<Read<Thread>, Failure<ReadingOne>> {
+    ) -> Result<Cached<Thread>, Failure<404>> {
         let mut tx = key.enter().await?;
         let read = read_thread(&mut tx).await;
         let thread = tx.finish(read).await?;
-        Ok(Read::of(&Read::representation(&thread), &if_none_match))
+        Ok(Cached::of(&Cached::representation(&thread), &if_none_match))
     }
 
     /// Reply to a ticket
@@ -341,7 +337,7 @@ impl TicketsApi {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: IdempotencyKey,
         body: Json<NewMessage>,
-    ) -> Result<Created<Message>, Failure<Replying>> {
+    ) -> Result<answers::Created<Message>, Failure<404, 409>> {
         let mut checked = Checked::default();
         let Some(body) = checked.take("body", body.0.body) else {
             return Err(checked.problem().into());
@@ -349,12 +345,12 @@ impl TicketsApi {
         let request = Sha256Digest::of_parts(&[b"message", body.as_bytes()]);
         let mut tx = key.enter().await?;
         let replied = async {
-            let message = store::tickets::public::reply(&mut tx, &body, submission(idempotency_key, request)).await?;
+            let message = store::tickets::public::reply(&mut tx, &body, idempotency_key.of(request)).await?;
             // A repeat may find files that came after the first time.
             Ok(Message::of(message, &store::attachments::mine(&mut tx).await?))
         };
         let replied = replied.await;
-        Ok(Created(tx.finish(replied).await?))
+        Ok(answers::Created(tx.finish(replied).await?))
     }
 }
 

@@ -15,13 +15,17 @@ use crate::{
         problem::Problem,
         text::{Checked, MessageBody, SavedReplyName},
     },
-    store::{self, paging::PageRequest, saved_replies::Reply},
+    store::{
+        self,
+        paging::PageRequest,
+        saved_replies::{Change, Reply},
+    },
 };
 
 /// Saved replies of a page.
 const PAGE: u32 = 100;
-/// What whoever answers tickets may do.
-const PERMISSION: &str = "ticket:write";
+const READ: &str = "reply:read";
+const EDIT: &str = "reply:edit";
 
 #[derive(askama::Template)]
 #[template(path = "saved_replies/saved_replies.html")]
@@ -48,7 +52,7 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
 async fn list_with(context: &OrgContext, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: PAGE, cursor: context.query.filled("cursor") };
     let (shell, (replies, next)) =
-        context.read(PERMISSION, async |tx| store::saved_replies::page(tx, page_request).await).await?;
+        context.read(READ, async |tx| store::saved_replies::page(tx, page_request).await).await?;
     let next = next.map(|next| context.query.next_page(&[], &next));
     form_page(&SavedRepliesPage { shell, replies, next, form }, form)
 }
@@ -56,9 +60,9 @@ async fn list_with(context: &OrgContext, form: &Form) -> Result<Response, Proble
 #[handler]
 pub async fn create(context: OrgContext) -> Result<Response, Problem> {
     let created = context
-        .write(PERMISSION, async |tx| {
+        .write(EDIT, async |tx| {
             let (name, body) = name_and_body(&context.form)?;
-            store::saved_replies::create(tx, &name, &body).await
+            store::saved_replies::create(tx, &name, &body).await.map(drop)
         })
         .await;
     match created {
@@ -83,14 +87,14 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 }
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
-    let (shell, reply) = context.read(PERMISSION, async |tx| store::saved_replies::by_id(tx, id).await).await?;
+    let (shell, reply) = context.read(READ, async |tx| store::saved_replies::by_id(tx, id).await).await?;
     let shown = form.with_defaults(Form::of(&[("name", reply.name.clone()), ("body", reply.body.clone())]));
     form_page(&SavedReplyPage { shell, reply, form: &shown }, form)
 }
 
 #[handler]
 pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Response, Problem> {
-    match context.write(PERMISSION, async |tx| apply(tx, id, &context.form).await).await {
+    match context.write(EDIT, async |tx| apply(tx, id, &context.form).await).await {
         Ok(done) => Ok(context.redirect(&format!("replies?done={done}"))),
         Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,
     }
@@ -100,7 +104,8 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
     match form.get("action") {
         "save" => {
             let (name, body) = name_and_body(form)?;
-            store::saved_replies::change(tx, id, &name, &body).await.map(|()| "saved")
+            let change = Change { name: Some(&name), body: Some(&body) };
+            store::saved_replies::change(tx, id, &change).await.map(|_| "saved")
         }
         "delete" => {
             form.confirmed()?;
