@@ -232,7 +232,7 @@ end $$;
 
 -- The turn of an org is the row of its log's head, taken before any other row, so that two changes wait for each
 -- other in one order. Who is no member of the org in the context has nothing to change there and takes no turn.
-create function vicket.changes_take_turns() returns trigger
+create function vicket.serialize_org_writes() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if ctx.org_id() is null or ctx.needs_actor() and not ctx.is_member() then
@@ -344,13 +344,13 @@ end $$;
 
 comment on function ctx.actor_name is
   'Whoever acts, as people call them: an e-mail, `machine key NAME`, or `cli`. Definer: no request may read users.';
-comment on function vicket.changes_take_turns is
+comment on function vicket.serialize_org_writes is
   'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
 comment on function vicket.append_audit is 'Appends an entry to its org''s chain.';
 comment on function vicket.audited is
   'Trigger: appends what changed to the audit log, in the transaction of the change. Definer: no request may write there.';
 grant execute on function ctx.actor_name to vicket_agent, vicket_operator, vicket_owner;
-grant execute on function vicket.changes_take_turns, vicket.audited to vicket_owner;
+grant execute on function vicket.serialize_org_writes, vicket.audited to vicket_owner;
 reset role;
 
 -- Where months go that are taken out: nobody but their owner reaches it, and row-level security shows not even them a row.

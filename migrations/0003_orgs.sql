@@ -65,8 +65,8 @@ comment on policy definer_update on vicket.orgs is
 comment on policy definer_delete on vicket.orgs is 'ctx.remove.';
 comment on policy definer_delete_marked on vicket.orgs is 'worker.run_job ends what ctx.remove began.';
 
-create trigger changes_take_turns before update or delete on vicket.orgs
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before update or delete on vicket.orgs
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or update on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
 -- Who deletes an org is asked while they still belong to it: before the row goes.

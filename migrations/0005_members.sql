@@ -143,8 +143,8 @@ begin
   return case when leaves then old else new end;
 end $$;
 
-create trigger changes_take_turns before update or delete on vicket.members
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before update or delete on vicket.members
+  for each statement execute function vicket.serialize_org_writes();
 create trigger member_guarded before update of role or delete on vicket.members
   for each row execute function vicket.member_guarded();
 create trigger audited after insert or update on vicket.members
@@ -153,8 +153,8 @@ create trigger audited after insert or update on vicket.members
 -- never was.
 create trigger member_leaves before delete on vicket.members
   for each row execute function vicket.audited('member', 'user_id', 'user_id role');
-create trigger changes_take_turns before insert or update or delete on vicket.invitations
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.invitations
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or delete on vicket.invitations
   for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
 

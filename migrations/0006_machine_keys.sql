@@ -107,8 +107,8 @@ begin
   return null;
 end $$;
 
-create trigger changes_take_turns before insert or update of revoked_at or delete on vicket.machine_keys
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update of revoked_at or delete on vicket.machine_keys
+  for each statement execute function vicket.serialize_org_writes();
 create trigger bounded before insert on vicket.machine_keys
   for each row execute function vicket.machine_key_bounded();
 create trigger bounded_end after update of revoked_at on vicket.machine_keys

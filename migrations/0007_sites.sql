@@ -132,10 +132,10 @@ begin
   return new;
 end $$;
 
-create trigger changes_take_turns before insert or update of slug, name, prefix, reads_per_minute, writes_per_minute,
+create trigger serialize_org_writes before insert or update of slug, name, prefix, reads_per_minute, writes_per_minute,
     network_reads_per_minute, network_writes_per_minute, updated_at or delete
   on vicket.sites
-  for each statement execute function vicket.changes_take_turns();
+  for each statement execute function vicket.serialize_org_writes();
 create trigger site_changed before update of name, slug, prefix on vicket.sites
   for each row execute function vicket.site_changed();
 create trigger site_prefixed before insert on vicket.sites

@@ -98,8 +98,8 @@ comment on policy definer_update on vicket.refused_origins is 'worker.add_refuse
 comment on policy definer_delete on vicket.refused_origins is 'ctx.remove: site:edit.';
 comment on policy definer_delete_least on vicket.refused_origins is 'worker.add_refused_origins keeps 200.';
 
-create trigger changes_take_turns before insert or delete on vicket.site_origins
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete on vicket.site_origins
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or delete on vicket.site_origins
   for each row execute function vicket.audited('origin', 'origin', 'origin');
 

@@ -106,8 +106,8 @@ comment on policy definer_insert on vicket.site_key_origins is
   'Not narrowed: worker.touch_keys writes for many orgs at once.';
 comment on policy definer_update on vicket.site_key_origins is 'worker.touch_keys.';
 
-create trigger changes_take_turns before insert or update of state or delete on vicket.site_keys
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update of state or delete on vicket.site_keys
+  for each statement execute function vicket.serialize_org_writes();
 create trigger stays_revoked before update of state, revoked_at on vicket.site_keys
   for each row execute function vicket.stays_revoked();
 create trigger audited after insert or delete or update of state on vicket.site_keys

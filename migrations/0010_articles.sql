@@ -158,9 +158,9 @@ begin
 end $$;
 
 -- Triggers name their columns: none is asked when a batch of views is counted.
-create trigger changes_take_turns before insert or update of slug, title, excerpt, body_markdown, body_html, status or delete
+create trigger serialize_org_writes before insert or update of slug, title, excerpt, body_markdown, body_html, status or delete
   on vicket.articles
-  for each statement execute function vicket.changes_take_turns();
+  for each statement execute function vicket.serialize_org_writes();
 create trigger content_guarded before update of slug, title, excerpt, body_markdown, body_html, status on vicket.articles
   for each row execute function vicket.content_guarded('slug title excerpt body_markdown body_html');
 create trigger published before update of status on vicket.articles

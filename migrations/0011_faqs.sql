@@ -74,8 +74,8 @@ comment on policy agent_update on vicket.faqs is
   'article:write for the text, article:publish for the status (content_guarded).';
 comment on policy definer_delete on vicket.faqs is 'ctx.remove.';
 
-create trigger changes_take_turns before insert or update or delete on vicket.faqs
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.faqs
+  for each statement execute function vicket.serialize_org_writes();
 create trigger content_guarded before update on vicket.faqs
   for each row execute function vicket.content_guarded('question answer_markdown answer_html position');
 create trigger content_changed after insert or update or delete on vicket.faqs

@@ -71,7 +71,7 @@ comment on policy definer_delete on vicket.ticket_statuses is 'ctx.remove: statu
 comment on policy definer_delete_marked on vicket.ticket_statuses is 'worker.run_job ends what ctx.remove began.';
 
 -- What a new org begins with.
-create function vicket.org_begins() returns trigger
+create function vicket.seed_org_defaults() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into vicket.ticket_statuses (org_id, name, category, position, is_default)
@@ -92,12 +92,12 @@ begin
   return coalesce(new, old);
 end $$;
 
-create trigger org_begins after insert on vicket.orgs
-  for each row execute function vicket.org_begins();
+create trigger seed_org_defaults after insert on vicket.orgs
+  for each row execute function vicket.seed_org_defaults();
 create trigger default_stays before delete or update of deleted_at on vicket.ticket_statuses
   for each row execute function vicket.default_stays();
-create trigger changes_take_turns before insert or update or delete on vicket.ticket_statuses
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.ticket_statuses
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or update or delete on vicket.ticket_statuses
   for each row execute function vicket.audited('status', 'id', 'name category position is_default');
 reset role;

@@ -67,8 +67,8 @@ comment on policy definer_delete_marked on vicket.ticket_priorities is 'worker.r
 
 create trigger default_stays before delete or update of deleted_at on vicket.ticket_priorities
   for each row execute function vicket.default_stays();
-create trigger changes_take_turns before insert or update or delete on vicket.ticket_priorities
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.ticket_priorities
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or update or delete on vicket.ticket_priorities
   for each row execute function vicket.audited('priority', 'id', 'name position is_default');
 reset role;

@@ -116,12 +116,12 @@ comment on function ctx.sees_all_sites is
 comment on function ctx.team_site_ids is 'The sites of the teams of whoever acts.';
 grant execute on function ctx.sees_all_sites, ctx.team_site_ids to vicket_agent, vicket_definer;
 
-create trigger changes_take_turns before insert or update or delete on vicket.teams
-  for each statement execute function vicket.changes_take_turns();
-create trigger changes_take_turns before insert or update or delete on vicket.team_members
-  for each statement execute function vicket.changes_take_turns();
-create trigger changes_take_turns before insert or update or delete on vicket.team_sites
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.teams
+  for each statement execute function vicket.serialize_org_writes();
+create trigger serialize_org_writes before insert or update or delete on vicket.team_members
+  for each statement execute function vicket.serialize_org_writes();
+create trigger serialize_org_writes before insert or update or delete on vicket.team_sites
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or update or delete on vicket.teams
   for each row execute function vicket.audited('team', 'id', 'name');
 create trigger audited after insert or delete on vicket.team_members

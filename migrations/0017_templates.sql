@@ -362,16 +362,16 @@ create trigger changed_on_insert after insert on vicket.template_options
 create trigger changed_on_delete after delete on vicket.template_options
   referencing old table as changed for each statement execute function vicket.content_changed();
 
-create trigger changes_take_turns before insert or update or delete on vicket.templates
-  for each statement execute function vicket.changes_take_turns();
-create trigger changes_take_turns before insert or update or delete on vicket.template_sites
-  for each statement execute function vicket.changes_take_turns();
-create trigger changes_take_turns before insert or update or delete on vicket.template_questions
-  for each statement execute function vicket.changes_take_turns();
-create trigger changes_take_turns before insert or update or delete on vicket.template_options
-  for each statement execute function vicket.changes_take_turns();
-create trigger changes_take_turns before insert or update or delete on vicket.template_thresholds
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.templates
+  for each statement execute function vicket.serialize_org_writes();
+create trigger serialize_org_writes before insert or update or delete on vicket.template_sites
+  for each statement execute function vicket.serialize_org_writes();
+create trigger serialize_org_writes before insert or update or delete on vicket.template_questions
+  for each statement execute function vicket.serialize_org_writes();
+create trigger serialize_org_writes before insert or update or delete on vicket.template_options
+  for each statement execute function vicket.serialize_org_writes();
+create trigger serialize_org_writes before insert or update or delete on vicket.template_thresholds
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or update or delete on vicket.templates
   for each row execute function vicket.audited('template', 'id', 'name description updated_at');
 create trigger audited after insert or delete on vicket.template_sites

@@ -56,8 +56,8 @@ end $$;
 
 create trigger touched before update of name, body on vicket.saved_replies
   for each row execute function vicket.saved_reply_touched();
-create trigger changes_take_turns before insert or update or delete on vicket.saved_replies
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or update or delete on vicket.saved_replies
+  for each statement execute function vicket.serialize_org_writes();
 create trigger audited after insert or delete or update of name, body on vicket.saved_replies
   for each row execute function vicket.audited('saved_reply', 'id', 'name updated_at');
 reset role;

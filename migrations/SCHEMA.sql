@@ -1000,25 +1000,6 @@ comment on function vicket.audited() is
   'there.';
 grant execute on function vicket.audited() to vicket_owner;
 
-create function vicket.changes_take_turns() returns trigger
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if ctx.org_id() is null or ctx.needs_actor() and not ctx.is_member() then
-    return null;
-  end if;
-  insert into vicket.audit_heads (org_id)
-    select o.id from vicket.orgs o where o.id = ctx.org_id()
-    on conflict do nothing;
-  perform from vicket.audit_heads h where h.org_id = ctx.org_id() for update;
-  return null;
-end $$;
-alter function vicket.changes_take_turns() owner to vicket_definer;
-comment on function vicket.changes_take_turns() is
-  'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
-grant execute on function vicket.changes_take_turns() to vicket_owner;
-
 create function vicket.content_changed() returns trigger
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
@@ -1059,20 +1040,6 @@ comment on function vicket.content_changed() is
   'Trigger: readers of the row''s site, or of all its org''s, see something new. Definer: no request may write there.';
 grant execute on function vicket.content_changed() to vicket_owner;
 
-create function vicket.org_begins() returns trigger
-  language plpgsql
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  insert into vicket.ticket_statuses (org_id, name, category, position, is_default)
-    values (new.id, 'Open', 'open', 1, true), (new.id, 'Pending', 'pending', 2, false),
-      (new.id, 'Resolved', 'resolved', 3, false), (new.id, 'Closed', 'closed', 4, false);
-  insert into vicket.ticket_priorities (org_id, name, position, is_default)
-    values (new.id, 'Low', 1, false), (new.id, 'Normal', 2, true), (new.id, 'High', 3, false), (new.id, 'Urgent', 4, false);
-  return null;
-end $$;
-alter function vicket.org_begins() owner to vicket_owner;
-
 create function vicket.org_gone() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -1084,18 +1051,51 @@ begin
 end $$;
 alter function vicket.org_gone() owner to vicket_owner;
 
+create function vicket.seed_org_defaults() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.ticket_statuses (org_id, name, category, position, is_default)
+    values (new.id, 'Open', 'open', 1, true), (new.id, 'Pending', 'pending', 2, false),
+      (new.id, 'Resolved', 'resolved', 3, false), (new.id, 'Closed', 'closed', 4, false);
+  insert into vicket.ticket_priorities (org_id, name, position, is_default)
+    values (new.id, 'Low', 1, false), (new.id, 'Normal', 2, true), (new.id, 'High', 3, false), (new.id, 'Urgent', 4, false);
+  return null;
+end $$;
+alter function vicket.seed_org_defaults() owner to vicket_owner;
+
+create function vicket.serialize_org_writes() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if ctx.org_id() is null or ctx.needs_actor() and not ctx.is_member() then
+    return null;
+  end if;
+  insert into vicket.audit_heads (org_id)
+    select o.id from vicket.orgs o where o.id = ctx.org_id()
+    on conflict do nothing;
+  perform from vicket.audit_heads h where h.org_id = ctx.org_id() for update;
+  return null;
+end $$;
+alter function vicket.serialize_org_writes() owner to vicket_definer;
+comment on function vicket.serialize_org_writes() is
+  'Trigger: administrative changes of one org wait for each other. Definer: no request may write there.';
+grant execute on function vicket.serialize_org_writes() to vicket_owner;
+
 create trigger audited after insert or update on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
 create trigger audited_end before delete on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
-create trigger changes_take_turns before delete or update on vicket.orgs
-  for each statement execute function vicket.changes_take_turns();
 create trigger content_changed after update of name on vicket.orgs
   for each row execute function vicket.content_changed();
-create trigger org_begins after insert on vicket.orgs
-  for each row execute function vicket.org_begins();
 create trigger org_gone after delete on vicket.orgs
   for each row execute function vicket.org_gone();
+create trigger seed_org_defaults after insert on vicket.orgs
+  for each row execute function vicket.seed_org_defaults();
+create trigger serialize_org_writes before delete or update on vicket.orgs
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.users
@@ -1299,12 +1299,12 @@ alter function vicket.member_guarded() owner to vicket_owner;
 
 create trigger audited after insert or update on vicket.members
   for each row execute function vicket.audited('member', 'user_id', 'user_id role');
-create trigger changes_take_turns before delete or update on vicket.members
-  for each statement execute function vicket.changes_take_turns();
 create trigger member_guarded before delete or update of role on vicket.members
   for each row execute function vicket.member_guarded();
 create trigger member_leaves before delete on vicket.members
   for each row execute function vicket.audited('member', 'user_id', 'user_id role');
+create trigger serialize_org_writes before delete or update on vicket.members
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.invitations
@@ -1385,8 +1385,8 @@ grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at),
 
 create trigger audited after insert or delete on vicket.invitations
   for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
-create trigger changes_take_turns before insert or delete or update on vicket.invitations
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.invitations
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.machine_keys
@@ -1517,8 +1517,8 @@ create trigger bounded before insert on vicket.machine_keys
 create trigger bounded_end after update of revoked_at on vicket.machine_keys
   for each row when (old.revoked_at is null and new.revoked_at is not null) execute function
     vicket.machine_key_bounded();
-create trigger changes_take_turns before insert or delete or update of revoked_at on vicket.machine_keys
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update of revoked_at on vicket.machine_keys
+  for each statement execute function vicket.serialize_org_writes();
 create trigger stays_revoked before update of revoked_at on vicket.machine_keys
   for each row execute function vicket.stays_revoked();
 
@@ -1679,9 +1679,9 @@ create trigger audited after insert or delete or update of slug, name, prefix, r
   network_reads_per_minute, network_writes_per_minute, deleted_at on vicket.sites
   for each row execute function vicket.audited('site', 'slug',
     'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute');
-create trigger changes_take_turns before insert or delete or update of slug, name, prefix, reads_per_minute,
+create trigger serialize_org_writes before insert or delete or update of slug, name, prefix, reads_per_minute,
   writes_per_minute, network_reads_per_minute, network_writes_per_minute, updated_at on vicket.sites
-  for each statement execute function vicket.changes_take_turns();
+  for each statement execute function vicket.serialize_org_writes();
 create trigger site_changed before update of name, slug, prefix on vicket.sites
   for each row execute function vicket.site_changed();
 create trigger site_prefixed before insert on vicket.sites
@@ -1760,8 +1760,8 @@ grant select (org_id, site_id, origin, origin_hash), delete on vicket.site_origi
 
 create trigger audited after insert or delete on vicket.site_origins
   for each row execute function vicket.audited('origin', 'origin', 'origin');
-create trigger changes_take_turns before insert or delete on vicket.site_origins
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete on vicket.site_origins
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.refused_origins
@@ -1917,8 +1917,8 @@ grant select (org_id, site_id, id, key_hash, state, last_used_at), update (state
 
 create trigger audited after insert or delete or update of state on vicket.site_keys
   for each row execute function vicket.audited('site_key', 'hint', 'hint state');
-create trigger changes_take_turns before insert or delete or update of state on vicket.site_keys
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update of state on vicket.site_keys
+  for each statement execute function vicket.serialize_org_writes();
 create trigger stays_revoked before update of state, revoked_at on vicket.site_keys
   for each row execute function vicket.stays_revoked();
 
@@ -2149,9 +2149,6 @@ alter function vicket.article_published() owner to vicket_owner;
 create trigger audited after insert or delete or update of slug, title, excerpt, body_markdown, body_html, status on
   vicket.articles
   for each row execute function vicket.audited('article', 'id', 'site_id slug title status updated_at');
-create trigger changes_take_turns before insert or delete or update of slug, title, excerpt, body_markdown, body_html,
-  status on vicket.articles
-  for each statement execute function vicket.changes_take_turns();
 create trigger content_changed after insert or delete or update of slug, title, excerpt, body_markdown, body_html,
   status, published_at, updated_at on vicket.articles
   for each row execute function vicket.content_changed();
@@ -2160,6 +2157,9 @@ create trigger content_guarded before update of slug, title, excerpt, body_markd
   for each row execute function vicket.content_guarded('slug title excerpt body_markdown body_html');
 create trigger published before update of status on vicket.articles
   for each row when (new.status = 'published') execute function vicket.article_published();
+create trigger serialize_org_writes before insert or delete or update of slug, title, excerpt, body_markdown, body_html,
+  status on vicket.articles
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.faqs
@@ -2255,12 +2255,12 @@ grant select (org_id, id), delete on vicket.faqs to vicket_definer;
 create trigger audited after insert or delete or update of question, answer_markdown, answer_html, "position", status on
   vicket.faqs
   for each row execute function vicket.audited('faq', 'id', 'site_id question position status updated_at');
-create trigger changes_take_turns before insert or delete or update on vicket.faqs
-  for each statement execute function vicket.changes_take_turns();
 create trigger content_changed after insert or delete or update on vicket.faqs
   for each row execute function vicket.content_changed();
 create trigger content_guarded before update on vicket.faqs
   for each row execute function vicket.content_guarded('question answer_markdown answer_html position');
+create trigger serialize_org_writes before insert or delete or update on vicket.faqs
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.ticket_statuses
@@ -2390,10 +2390,10 @@ grant execute on function vicket.status_moved() to vicket_owner;
 
 create trigger audited after insert or delete or update on vicket.ticket_statuses
   for each row execute function vicket.audited('status', 'id', 'name category position is_default');
-create trigger changes_take_turns before insert or delete or update on vicket.ticket_statuses
-  for each statement execute function vicket.changes_take_turns();
 create trigger default_stays before delete or update of deleted_at on vicket.ticket_statuses
   for each row execute function vicket.default_stays();
+create trigger serialize_org_writes before insert or delete or update on vicket.ticket_statuses
+  for each statement execute function vicket.serialize_org_writes();
 create trigger status_moved after update of category on vicket.ticket_statuses
   for each row execute function vicket.status_moved();
 
@@ -2484,10 +2484,10 @@ grant select, insert (org_id, name, "position", is_default), update (deleted_at)
 
 create trigger audited after insert or delete or update on vicket.ticket_priorities
   for each row execute function vicket.audited('priority', 'id', 'name position is_default');
-create trigger changes_take_turns before insert or delete or update on vicket.ticket_priorities
-  for each statement execute function vicket.changes_take_turns();
 create trigger default_stays before delete or update of deleted_at on vicket.ticket_priorities
   for each row execute function vicket.default_stays();
+create trigger serialize_org_writes before insert or delete or update on vicket.ticket_priorities
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.teams
@@ -2536,8 +2536,8 @@ grant select (org_id, id), delete on vicket.teams to vicket_definer;
 
 create trigger audited after insert or delete or update on vicket.teams
   for each row execute function vicket.audited('team', 'id', 'name');
-create trigger changes_take_turns before insert or delete or update on vicket.teams
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.teams
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.team_members
@@ -2582,8 +2582,8 @@ grant select (org_id, team_id, user_id), delete on vicket.team_members to vicket
 
 create trigger audited after insert or delete on vicket.team_members
   for each row execute function vicket.audited('team_member', 'team_id', 'user_id');
-create trigger changes_take_turns before insert or delete or update on vicket.team_members
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.team_members
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.team_sites
@@ -2628,8 +2628,8 @@ grant select (org_id, team_id, site_id), delete on vicket.team_sites to vicket_d
 
 create trigger audited after insert or delete on vicket.team_sites
   for each row execute function vicket.audited('team_site', 'team_id', 'site_id');
-create trigger changes_take_turns before insert or delete or update on vicket.team_sites
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.team_sites
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.tickets
@@ -3306,8 +3306,8 @@ create trigger changed_on_delete after delete on vicket.templates referencing ol
   for each statement execute function vicket.content_changed();
 create trigger changed_on_update after update on vicket.templates referencing new table as changed
   for each statement execute function vicket.content_changed();
-create trigger changes_take_turns before insert or delete or update on vicket.templates
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.templates
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.template_sites
@@ -3377,8 +3377,8 @@ create trigger changed_on_delete after delete on vicket.template_sites referenci
   for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_sites referencing new table as changed
   for each statement execute function vicket.content_changed();
-create trigger changes_take_turns before insert or delete or update on vicket.template_sites
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.template_sites
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.template_questions
@@ -3457,8 +3457,8 @@ create trigger changed_on_delete after delete on vicket.template_questions refer
   for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_questions referencing new table as changed
   for each statement execute function vicket.content_changed();
-create trigger changes_take_turns before insert or delete or update on vicket.template_questions
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.template_questions
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.template_options
@@ -3526,8 +3526,8 @@ create trigger changed_on_delete after delete on vicket.template_options referen
   for each statement execute function vicket.content_changed();
 create trigger changed_on_insert after insert on vicket.template_options referencing new table as changed
   for each statement execute function vicket.content_changed();
-create trigger changes_take_turns before insert or delete or update on vicket.template_options
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.template_options
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.template_thresholds
@@ -3580,8 +3580,8 @@ grant select, delete on vicket.template_thresholds to vicket_definer;
 
 create trigger audited after insert or delete on vicket.template_thresholds
   for each row execute function vicket.audited('template_threshold', 'template_id', 'points priority_id');
-create trigger changes_take_turns before insert or delete or update on vicket.template_thresholds
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.template_thresholds
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.ticket_answers
@@ -3886,17 +3886,17 @@ alter table vicket.saved_replies force row level security;
 
 create policy agent_select on vicket.saved_replies
   for select to vicket_agent
-  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-comment on policy agent_select on vicket.saved_replies is 'ticket:write: whoever answers.';
+  using (org_id = (select ctx.org_id()) and (select ctx.may('reply:read')));
+comment on policy agent_select on vicket.saved_replies is 'reply:read: whoever answers.';
 
 create policy agent_insert on vicket.saved_replies
   for insert to vicket_agent
-  with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')));
 
 create policy agent_update on vicket.saved_replies
   for update to vicket_agent
-  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')))
-  with check (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
+  using (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')));
 
 create policy operator_all on vicket.saved_replies
   for all to vicket_operator
@@ -3911,8 +3911,8 @@ comment on policy definer_select on vicket.saved_replies is 'ctx.remove.';
 
 create policy definer_delete on vicket.saved_replies
   for delete to vicket_definer
-  using (org_id = (select ctx.org_id()) and (select ctx.may('ticket:write')));
-comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: ticket:write.';
+  using (org_id = (select ctx.org_id()) and (select ctx.may('reply:edit')));
+comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: reply:edit.';
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name,
   body) on vicket.saved_replies to vicket_agent;
@@ -3932,8 +3932,8 @@ alter function vicket.saved_reply_touched() owner to vicket_owner;
 
 create trigger audited after insert or delete or update of name, body on vicket.saved_replies
   for each row execute function vicket.audited('saved_reply', 'id', 'name updated_at');
-create trigger changes_take_turns before insert or delete or update on vicket.saved_replies
-  for each statement execute function vicket.changes_take_turns();
+create trigger serialize_org_writes before insert or delete or update on vicket.saved_replies
+  for each statement execute function vicket.serialize_org_writes();
 create trigger touched before update of name, body on vicket.saved_replies
   for each row execute function vicket.saved_reply_touched();
 

@@ -82,7 +82,7 @@ const DEFINERS: &[&str] = &[
     "vicket.agent_answered()",
     "vicket.attachment_added()",
     "vicket.audited()",
-    "vicket.changes_take_turns()",
+    "vicket.serialize_org_writes()",
     "vicket.content_changed()",
     "vicket.customer_replied()",
     "vicket.status_moved()",

@@ -10,7 +10,7 @@ select * from auth.enter_site($1, $2, $3)
 
 -- next message
 -- parameters: 
-select * from ctx.listed_origins()
+select origin from vicket.site_origins
 
 -- next message
 SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

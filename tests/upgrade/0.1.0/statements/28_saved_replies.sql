@@ -14,7 +14,7 @@ select r.id, r.name from vicket.saved_replies r order by r.name limit 500
 
 -- next message
 -- parameters: NULL, '21'
-select r.id, r.name, r.body, r.updated_at, r.updated_by
+select r.id, r.name, r.body, r.created_at, r.updated_at, r.updated_by
         from vicket.saved_replies r
         where $1::text is null or r.name > $1
         order by r.name
