@@ -239,6 +239,8 @@ pub async fn a_month_ends(world: &World, month: &str) {
               execute format('alter table vicket.%I owner to vicket_owner', present);
               execute format('alter table vicket.%I enable row level security', present);
               execute format('alter table vicket.%I force row level security', present);
+              execute format('create trigger never_truncated before truncate on vicket.%I
+                for each statement execute function vicket.audit_log_is_append_only()', present);
             end $$"
         ))
         .await;
@@ -350,7 +352,9 @@ async fn where_nobody_migrated_for_months_nothing_fails_and_the_next_migration_m
         create table vicket.audit_log_2020_03 partition of vicket.audit_log for values from (minvalue) to ('2020-04-01 00:00:00+00');
         alter table vicket.audit_log_2020_03 owner to vicket_owner;
         alter table vicket.audit_log_2020_03 enable row level security;
-        alter table vicket.audit_log_2020_03 force row level security";
+        alter table vicket.audit_log_2020_03 force row level security;
+        create trigger never_truncated before truncate on vicket.audit_log_2020_03
+          for each statement execute function vicket.audit_log_is_append_only()";
     sqlx::raw_sql(ended).execute(&mut superuser).await.expect("arranged");
     let late: i64 = sqlx::query_scalar("select count(*) from audit.findings where id = 'audit-months'")
         .fetch_one(&mut superuser)

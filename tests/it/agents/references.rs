@@ -205,7 +205,7 @@ async fn a_prefix_is_set_and_shown_on_the_command_line() {
     assert!(fine(&["site", "show", "acme/shop"]).contains("prefix    BUY: "));
     assert!(fine(&["site", "update", "acme/shop", "--prefix", "Sell"]).contains("prefix    SELL: "));
     refused(&["site", "update", "acme/shop", "--prefix", "APP"], "name_taken");
-    refused(&["site", "update", "acme/shop", "--prefix", "S1"], "`S1`: the prefix must be 2 to 8 letters A-Z");
+    refused(&["site", "update", "acme/shop", "--prefix", "S1"], "prefix: `S1` must be 2 to 8 letters A-Z");
     refused(&["site", "create", "acme/kiosk", "--prefix", "app"], "name_taken");
     refused(&["site", "create", "acme/kiosk", "--prefix", "X"], "must be 2 to 8 letters A-Z");
     assert_eq!(world.look::<i64>("select count(*) from vicket.sites where slug = 'kiosk'").await, 0);
