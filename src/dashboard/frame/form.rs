@@ -136,13 +136,13 @@ impl Form {
     pub fn confirmed(&self) -> Result<(), Problem> {
         match self.get("sure") {
             "yes" => Ok(()),
-            _ => Err(Problem::new(Code::InvalidRequest, "Nothing was done yet: tick the box to confirm.")),
+            _ => Err(Problem::new(Code::InvalidRequest, "Nothing was done. Tick the box to confirm.")),
         }
     }
 
-    /// `400`: a button that the page has not.
-    pub fn unknown_action(&self) -> Problem {
-        Problem::new(Code::InvalidRequest, format!("This page has no action `{}`.", self.get("action")))
+    /// `400`: it asks for what no button of the page does.
+    pub fn unknown_action() -> Problem {
+        Problem::new(Code::InvalidRequest, "This page has no such action.")
     }
 
     /// Where a row of a list goes: as its buttons say, or to the place of the one that it was dropped on.

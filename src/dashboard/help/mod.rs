@@ -39,6 +39,9 @@ enum Kind {
     Faqs,
 }
 
+/// What a path names.
+type Target = Path<RowOrNewOf<Kind>>;
+
 impl Kind {
     fn path(self) -> &'static str {
         if self.is_faqs() { "faqs" } else { "articles" }
@@ -138,10 +141,7 @@ struct EditPage<'a> {
 }
 
 #[handler]
-pub async fn show(
-    context: OrgContext,
-    Path(RowOrNewOf { kind, id }): Path<RowOrNewOf<Kind>>,
-) -> Result<Response, Problem> {
+pub async fn show(context: OrgContext, Path(RowOrNewOf { kind, id }): Target) -> Result<Response, Problem> {
     show_with(&context, kind, id, &Form::default()).await
 }
 
@@ -173,10 +173,7 @@ pub async fn preview(context: OrgContext) -> Result<Response, Problem> {
 }
 
 #[handler]
-pub async fn update(
-    context: OrgContext,
-    Path(RowOrNewOf { kind, id }): Path<RowOrNewOf<Kind>>,
-) -> Result<Response, Problem> {
+pub async fn update(context: OrgContext, Path(RowOrNewOf { kind, id }): Target) -> Result<Response, Problem> {
     let permission = match context.form.get("action") {
         "preview" => return show_with(&context, kind, id, &context.form).await,
         "publish" | "unpublish" | "archive" => "article:publish",
@@ -220,7 +217,7 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
             kind.delete(tx, id).await?;
             "deleted"
         }
-        _ => return Err(form.unknown_action()),
+        _ => return Err(Form::unknown_action()),
     };
     Ok((done, id))
 }

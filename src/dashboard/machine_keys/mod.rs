@@ -96,7 +96,7 @@ async fn apply(tx: &mut OrgTx, form: &Form) -> Result<Outcome, Problem> {
             form.confirmed()?;
             store::machine_keys::revoke(tx, form.id("id")?).await.map(|()| Outcome::Revoked)
         }
-        _ => Err(form.unknown_action()),
+        _ => Err(Form::unknown_action()),
     }
 }
 

@@ -77,7 +77,7 @@ async fn apply(tx: &mut OrgTx, context: &OrgContext) -> Result<Option<String>, P
             form.confirmed()?;
             store::members::remove(tx, form.id("id")?).await?;
         }
-        _ => return Err(form.unknown_action()),
+        _ => return Err(Form::unknown_action()),
     }
     Ok(None)
 }

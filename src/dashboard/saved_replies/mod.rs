@@ -111,7 +111,7 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
             form.confirmed()?;
             store::saved_replies::delete(tx, id).await.map(|()| "deleted")
         }
-        _ => Err(form.unknown_action()),
+        _ => Err(Form::unknown_action()),
     }
 }
 

@@ -104,6 +104,6 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<Outcome, Probl
         }
         "revoke" => store::site_keys::revoke(tx, site.id).await.map(|()| Outcome::Done("revoked")),
         "unstage" => store::site_keys::unstage(tx, site.id).await.map(|()| Outcome::Done("revoked")),
-        _ => Err(form.unknown_action()),
+        _ => Err(Form::unknown_action()),
     }
 }

@@ -165,7 +165,7 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
         }
         "prefix" => SiteChanges { prefix: prefix_of(form.take_one("prefix")?), ..SiteChanges::default() },
         "limits" => limits(form)?,
-        _ => return Err(form.unknown_action()),
+        _ => return Err(Form::unknown_action()),
     };
     store::sites::update(tx, slug, &changes).await.map(|_| "saved")
 }

@@ -136,6 +136,6 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
             form.confirmed()?;
             store::teams::delete(tx, id).await.map(|()| "deleted")
         }
-        _ => Err(form.unknown_action()),
+        _ => Err(Form::unknown_action()),
     }
 }

@@ -230,7 +230,7 @@ pub async fn update(context: OrgContext, Path(RowOrNew { id }): Path<RowOrNew>) 
         (action, _) => {
             context.require("template:edit").await?;
             if !draft.edit(action) {
-                return refused(&context, id, Some(draft), form.unknown_action()).await;
+                return refused(&context, id, Some(draft), Form::unknown_action()).await;
             }
             show_with(&context, id, Shown { draft: Some(draft), form: Some(form), score: None }).await
         }

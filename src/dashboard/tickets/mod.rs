@@ -209,7 +209,7 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
             let assignee = assignee.map_err(|_| Problem::invalid_field("assignee", "must be a member"))?;
             Change { assignee: Some(assignee), ..Change::default() }
         }
-        _ => return Err(form.unknown_action()),
+        _ => return Err(Form::unknown_action()),
     };
     store::tickets::agent::change(tx, id, &change).await.map(|_| "saved")
 }

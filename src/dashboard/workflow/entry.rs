@@ -8,8 +8,8 @@ use crate::store::statuses::Category;
 pub const CATEGORIES: [(Category, &str, &str); 5] = [
     (Category::Open, "open", "waiting for an agent"),
     (Category::Pending, "pending", "waiting for the customer"),
-    (Category::Resolved, "resolved", "solved; a reply opens it again"),
-    (Category::Closed, "closed", "over; takes no replies"),
+    (Category::Resolved, "resolved", "solved; a reply reopens it"),
+    (Category::Closed, "closed", "finished; takes no replies"),
     (Category::Custom, "custom", "your own; customers see it as open"),
 ];
 

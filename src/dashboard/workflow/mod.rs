@@ -32,6 +32,9 @@ enum Kind {
     Priorities,
 }
 
+/// What a path names.
+type Target = Path<RowOrNewOf<Kind>>;
+
 impl Kind {
     fn is_statuses(self) -> bool {
         self == Self::Statuses
@@ -126,10 +129,7 @@ struct EditPage<'a> {
 }
 
 #[handler]
-pub async fn show(
-    context: OrgContext,
-    Path(RowOrNewOf { kind, id }): Path<RowOrNewOf<Kind>>,
-) -> Result<Response, Problem> {
+pub async fn show(context: OrgContext, Path(RowOrNewOf { kind, id }): Target) -> Result<Response, Problem> {
     show_with(&context, kind, id, &Form::default()).await
 }
 
@@ -149,10 +149,7 @@ async fn show_with(context: &OrgContext, kind: Kind, id: Option<Uuid>, form: &Fo
 }
 
 #[handler]
-pub async fn update(
-    context: OrgContext,
-    Path(RowOrNewOf { kind, id }): Path<RowOrNewOf<Kind>>,
-) -> Result<Response, Problem> {
+pub async fn update(context: OrgContext, Path(RowOrNewOf { kind, id }): Target) -> Result<Response, Problem> {
     match context.write(kind.may_edit(), async |tx| apply(tx, kind, id, &context.form).await).await {
         Ok(done) => Ok(context.redirect(&format!("workflow?done={done}"))),
         Err(problem) => show_with(&context, kind, id, &context.form.with_problem(problem)?).await,
@@ -175,6 +172,6 @@ async fn apply(tx: &mut OrgTx, kind: Kind, id: Option<Uuid>, form: &Form) -> Res
             form.confirmed()?;
             kind.delete(tx, id).await.map(|()| "deleted")
         }
-        _ => Err(form.unknown_action()),
+        _ => Err(Form::unknown_action()),
     }
 }
