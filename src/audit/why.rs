@@ -165,7 +165,7 @@ fn reasons(table: &Table, command: Command, granted: bool, grant: &str, policies
             match of(true).map(fails).collect::<Vec<_>>() {
                 none if none.is_empty() => reasons.push(format!("no policy lets this role {}", asked_for.as_str())),
                 all => {
-                    reasons.push(format!("no permissive policy for {} passes: {}", asked_for.as_str(), all.join("; ")))
+                    reasons.push(format!("no permissive policy for {} passes: {}", asked_for.as_str(), all.join("; ")));
                 }
             }
         }

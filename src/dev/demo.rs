@@ -268,7 +268,7 @@ async fn people(tx: &mut OrgTx, plan: &OrgPlan, demo: &mut Demo) -> anyhow::Resu
     for (email, name, role) in plan.people {
         let password = random()?;
         let hash = passwords::hash(&password);
-        let user = store::orgs::create_user(tx, email, name, &hash.to_string()).await.map_err(failed)?;
+        let user = store::orgs::create_user(tx, email, name, &hash).await.map_err(failed)?;
         store::orgs::add_member(tx, user, role).await.map_err(failed)?;
         let user =
             DemoUser { email: (*email).to_owned(), password, org: plan.slug.to_owned(), role: (*role).to_owned() };

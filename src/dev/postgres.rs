@@ -168,7 +168,7 @@ async fn run_initdb(programs: &Programs, place: &Place, pwfile: &Path) -> Result
         if output.status.success() {
             return finish(&staging, &place.data());
         }
-        said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        String::from_utf8_lossy(&output.stderr).trim().clone_into(&mut said);
         let _ = fs::remove_dir_all(&staging);
         if !said.contains("invalid locale") {
             break;

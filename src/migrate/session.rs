@@ -129,6 +129,6 @@ pub fn is_of(error: &anyhow::Error, states: &[&str]) -> bool {
                 _ => None,
             },
         };
-        database.and_then(|error| error.code()).is_some_and(|code| states.contains(&code.as_ref()))
+        database.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| states.contains(&code.as_ref()))
     })
 }

@@ -163,6 +163,8 @@ fn slots(table: &Table) -> Vec<(Option<usize>, usize)> {
     sites.iter().flat_map(|site| (0..VARIANTS).map(move |variant| (*site, variant))).collect()
 }
 
+/// # Errors
+/// When the login may not become it.
 pub async fn become_role(connection: &mut PgConnection, role: Option<&str>) -> anyhow::Result<()> {
     let statement = role.map_or_else(|| "reset role".to_owned(), |role| format!("set local role {role}"));
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;

@@ -124,7 +124,7 @@ pub fn trials(table: &Table, planted: &Planted, subject: &Subject, grants: &Gran
         }
         // An own `id`, unless it is another row's that it names.
         if let Some(place) = columns.iter().position(|column| column == "id") {
-            values[place] = "gen_random_uuid()".to_owned();
+            "gen_random_uuid()".clone_into(&mut values[place]);
         }
         let copied = format!("insert into {name} ({}) select {}", columns.join(", "), values.join(", "));
         // A row in one's own org is one's own, since the tenant comes from the context. Some foreign keys wait for COMMIT.
@@ -149,9 +149,9 @@ pub fn trials(table: &Table, planted: &Planted, subject: &Subject, grants: &Gran
 fn removal(table: &Table, planted: &Planted, subject: &Subject) -> Option<Trial> {
     let bare = table.name.strip_prefix("vicket.")?;
     let key = match bare {
-        "articles" | "faqs" | "invitations" | "saved_replies" | "teams" | "templates" | "tickets" => "id",
+        "articles" | "faqs" | "invitations" | "orgs" | "saved_replies" | "sites" | "teams" | "templates"
+        | "ticket_priorities" | "ticket_statuses" | "tickets" => "id",
         "members" => "user_id",
-        "orgs" | "sites" | "ticket_statuses" | "ticket_priorities" => "id",
         _ => return None,
     };
     let rows = planted.of(&table.name).iter();

@@ -65,7 +65,7 @@ pub fn grants(granted: &[Granted], on: &str) -> String {
         .map(|(said, grantees, grantable)| {
             let option = if grantable { " with grant option" } else { "" };
             let statement = format!("grant {said} on {on} to {}{option};", grantees.join(", "));
-            format!("{}\n", sql::listed(&statement, 2))
+            sql::listed(&statement, 2) + "\n"
         })
         .collect()
 }

@@ -17,7 +17,7 @@ use super::place::{Account, command};
 const OLDEST: u32 = 15;
 /// Fixed, so that every machine gets the same, and that one request finds it.
 const DOWNLOADED: &str = "17.9.0";
-const DOWNLOAD_TIME: Duration = Duration::from_secs(180);
+const DOWNLOAD_TIME: Duration = Duration::from_mins(3);
 const NEEDED: [&str; 3] = ["initdb", "postgres", "pg_ctl"];
 
 /// Where PostgreSQL's programs are.
@@ -148,7 +148,7 @@ impl Search {
         match examine(bin).await {
             Ok(Found::Usable(programs)) => return Some(programs),
             Ok(Found::TooOld(major)) => {
-                self.note(format!("found PostgreSQL {major} in {}, {OLDEST} or newer is needed", bin.display()))
+                self.note(format!("found PostgreSQL {major} in {}, {OLDEST} or newer is needed", bin.display()));
             }
             Ok(Found::Nothing) => {}
             Err(error) => self.note(format!("{error:#}")),

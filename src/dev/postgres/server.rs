@@ -17,7 +17,7 @@ use super::{Durability, Programs};
 
 pub(super) const POLL: Duration = Duration::from_millis(10);
 /// Long, because a server that was killed first replays its log.
-const START_TIME: Duration = Duration::from_secs(60);
+const START_TIME: Duration = Duration::from_mins(1);
 const FAST_STOP_TIME: Duration = Duration::from_secs(10);
 const ORPHAN_STOP_TIME: Duration = Duration::from_secs(5);
 const IMMEDIATE_STOP_TIME: Duration = Duration::from_secs(5);

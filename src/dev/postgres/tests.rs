@@ -133,7 +133,7 @@ async fn owner_to_be_killed() {
     };
     let cluster = start(Path::new(&dir)).await.unwrap();
     fs::write(Path::new(&dir).join("started"), cluster.pid().to_string()).unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use crate::{harness::connect, migrations::cluster_of_its_own};
 async fn attempt(connection: &mut PgConnection, sql: &str) -> Result<(), String> {
     match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(error.as_database_error().and_then(|e| e.code()).expect("a SQLSTATE").into_owned()),
+        Err(error) => {
+            Err(error.as_database_error().and_then(sqlx::error::DatabaseError::code).expect("a SQLSTATE").into_owned())
+        }
     }
 }
 
