@@ -164,7 +164,7 @@ const QUERIES: &[(&str, &str, &str)] = &[
     ),
     (
         "functions", "session that is always clean",
-        "select null, replace(pg_get_functiondef(f.oid), 'return current_user', 'return true or current_user')
+        "select null, replace(pg_get_functiondef(f.oid), 'return clean', 'return true')
          from fun f where f.proname = 'session_is_clean'",
     ),
     (

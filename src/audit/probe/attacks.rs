@@ -3,7 +3,7 @@
 //!
 //! What tells others' rows is no row of a table here, but an answer that differs from what nobody's row would be answered.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::{
     outcome::{Leak, Probes},
@@ -33,6 +33,12 @@ pub(super) const LEFTOVERS: [(&str, &str); 5] = [
     ("set role none; set role %role", "reset role"),
     ("listen probe_leftover", "unlisten *"),
 ];
+
+/// It ends a session that is not clean as soon as that is idle: within one message it is not, and goes on.
+const CLEAN: &str = "select auth.session_is_clean(); reset idle_session_timeout";
+/// 64 hex digits: a SHA-256.
+const SEEN: &str = "select exists (select from pg_stat_activity
+    where usename = session_user and pid <> pg_backend_pid() and query ~ '[0-9a-fA-F]{64}')";
 
 /// Every attack of every subject.
 ///
@@ -241,7 +247,6 @@ pub(super) async fn session(
             what: what.to_owned(),
         });
     };
-    const CLEAN: &str = "select auth.session_is_clean()";
     if !answer(connection, CLEAN).await?.unwrap_or_default() {
         probes
             .failures
@@ -262,9 +267,6 @@ pub(super) async fn session(
             probes.gates.refused += 1;
         }
     }
-    // 64 hex digits: a SHA-256.
-    const SEEN: &str = "select exists (select from pg_stat_activity
-        where usename = session_user and pid <> pg_backend_pid() and query ~ '[0-9a-fA-F]{64}')";
     probes.gates.tried += 1;
     match answer(connection, SEEN).await? {
         None => probes.gates.refused += 1,
@@ -288,8 +290,8 @@ async fn run(connection: &mut PgConnection, sql: &str) -> anyhow::Result<bool> {
 
 /// `None` when PostgreSQL refuses to answer.
 async fn answer(connection: &mut PgConnection, sql: &'static str) -> anyhow::Result<Option<bool>> {
-    match sqlx::query_scalar(sql).fetch_one(connection).await {
-        Ok(answer) => Ok(Some(answer)),
+    match sqlx::raw_sql(sql).fetch_all(connection).await {
+        Ok(rows) => Ok(rows.first().map(|row| row.try_get(0)).transpose()?),
         Err(sqlx::Error::Database(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
