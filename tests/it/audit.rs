@@ -153,7 +153,11 @@ async fn the_views_are_the_text_that_the_server_asks_and_for_the_auditor_alone()
     for login in ["vicket_gate_widget", "vicket_gate_agent", "vicket_worker"] {
         let mut gate = connect(&world.url(login)).await;
         let error = sqlx::raw_sql("select from audit.findings").execute(&mut gate).await.expect_err(login);
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{login}");
+        assert_eq!(
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+            Some("42501"),
+            "{login}"
+        );
     }
 }
 

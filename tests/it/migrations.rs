@@ -282,7 +282,7 @@ async fn a_server_refuses_a_gate_that_could_do_more_than_become_the_widget() {
         (
             "create table public.theirs (x int); alter table public.theirs owner to {}",
             "drop table public.theirs",
-            "owns theirs",
+            "owns public.theirs",
         ),
     ] {
         check(url).await.expect("the twin: before the change");

@@ -34,6 +34,12 @@ pub(super) const LEFTOVERS: [(&str, &str); 5] = [
     ("listen probe_leftover", "unlisten *"),
 ];
 
+/// It ends a session that is not clean as soon as that is idle: within one message it is not, and goes on.
+const CLEAN: &str = "select auth.session_is_clean(); reset idle_session_timeout";
+/// 64 hex digits: a SHA-256.
+const SEEN: &str = "select exists (select from pg_stat_activity
+    where usename = session_user and pid <> pg_backend_pid() and query ~ '[0-9a-fA-F]{64}')";
+
 /// Every attack of every subject.
 ///
 /// # Errors
@@ -139,6 +145,14 @@ fn of(planted: &Planted, subject: &Subject) -> Vec<Trial> {
     });
     trials.push(Trial {
         sql: format!(
+            "select count(*) as foreign_rows from ctx.listed_origins() o (origin) where o.origin = any ({})",
+            array(&others("vicket.site_origins", "origin"), "text")
+        ),
+        verb: "listed",
+        reads: false,
+    });
+    trials.push(Trial {
+        sql: format!(
             "select count(*) filter (where c.verdict <> 'new' or c.ticket_id = any ({tickets})) as foreign_rows,
                 count(*) filter (where c.verdict = 'new') as own_rows
             from unnest({}, {}) s (key_hash, request_hash)
@@ -233,9 +247,7 @@ pub(super) async fn session(
             what: what.to_owned(),
         });
     };
-    // In one message: a session that is not clean ends as soon as it is idle.
-    const CLEAN: &str = "select auth.session_is_clean(); reset idle_session_timeout";
-    if !said(connection, CLEAN).await?.unwrap_or_default() {
+    if !answer(connection, CLEAN).await?.unwrap_or_default() {
         probes
             .failures
             .push(format!("{name}: its session is never clean, so nothing was proved of what is left on it"));
@@ -244,7 +256,7 @@ pub(super) async fn session(
         probes.gates.tried += 1;
         let leave = leave.replace("%role", role);
         if run(connection, &leave).await? {
-            if said(connection, CLEAN).await? == Some(true) {
+            if answer(connection, CLEAN).await? == Some(true) {
                 probes.gates.leaked += 1;
                 leak(&leave, "left something for the next tenant of the connection");
             } else {
@@ -255,9 +267,6 @@ pub(super) async fn session(
             probes.gates.refused += 1;
         }
     }
-    // 64 hex digits: a SHA-256.
-    const SEEN: &str = "select exists (select from pg_stat_activity
-        where usename = session_user and pid <> pg_backend_pid() and query ~ '[0-9a-fA-F]{64}')";
     probes.gates.tried += 1;
     match answer(connection, SEEN).await? {
         None => probes.gates.refused += 1,
@@ -281,17 +290,8 @@ async fn run(connection: &mut PgConnection, sql: &str) -> anyhow::Result<bool> {
 
 /// `None` when PostgreSQL refuses to answer.
 async fn answer(connection: &mut PgConnection, sql: &'static str) -> anyhow::Result<Option<bool>> {
-    match sqlx::query_scalar(sql).fetch_one(connection).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(sqlx::Error::Database(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// As [`answer`], of the first statement of a message.
-async fn said(connection: &mut PgConnection, message: &'static str) -> anyhow::Result<Option<bool>> {
-    match sqlx::raw_sql(message).fetch_one(connection).await {
-        Ok(row) => Ok(Some(row.try_get(0)?)),
+    match sqlx::raw_sql(sql).fetch_all(connection).await {
+        Ok(rows) => Ok(rows.first().map(|row| row.try_get(0)).transpose()?),
         Err(sqlx::Error::Database(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
