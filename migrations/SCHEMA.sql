@@ -2885,12 +2885,14 @@ begin
     (select s.last_number from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id),
     (select max(t.number) from vicket.tickets t where t.org_id = new.org_id and t.site_id = new.site_id)
   );
-  while not pg_try_advisory_xact_lock(hashtextextended(new.site_id::text, new.number))
-    or exists (
-      select from vicket.tickets t
-      where t.org_id = new.org_id and t.site_id = new.site_id and t.number = new.number
-    )
   loop
+    -- Two statements: what the lock's last holder committed, only a look that begins after it sees.
+    if pg_try_advisory_xact_lock(hashtextextended(new.site_id::text, new.number)) then
+      exit when not exists (
+        select from vicket.tickets t
+        where t.org_id = new.org_id and t.site_id = new.site_id and t.number = new.number
+      );
+    end if;
     new.number := new.number + 1;
   end loop;
   return new;
