@@ -42,7 +42,7 @@ impl Ways {
     async fn api(&self, method: Method, path: &str, body: &Value) -> (u16, String) {
         let request = self.running.request(method, path).header("cookie", &self.owner.cookie);
         let answer = Answer::of(request.header("origin", &self.running.base).json(body)).await;
-        (answer.status, answer.code())
+        (answer.status, if answer.status < 400 { String::new() } else { answer.code() })
     }
 
     async fn page(&self, path: &str, fields: &[(&str, &str)]) -> u16 {
@@ -100,7 +100,7 @@ async fn names_prefixes_and_limits_of_a_site() {
     let limits = [("writes", "60"), ("network_reads", "300"), ("network_writes", "10")];
     let fields = [&[("action", "limits"), ("reads", "10000001")][..], &limits].concat();
     let tried = Answers {
-        api: ways.api(Method::PATCH, site, &json!({ "limits": { "reads": 10_000_001 } })).await,
+        api: ways.api(Method::PATCH, site, &json!({ "limits": { "reads_per_minute": 10_000_001 } })).await,
         page: ways.page(page, &fields).await,
         command: ways.command(&["site", "update", "acme/site-a", "--reads", "10000001"]),
     };
