@@ -2880,6 +2880,9 @@ create function vicket.ticket_numbered() returns trigger
   set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if new.site_id is null then
+    return new; -- Outside a tenant: it is refused.
+  end if;
   new.number := 1 + greatest(
     0,
     (select s.last_number from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id),

@@ -350,8 +350,10 @@ async fn probes_reach_nothing_leave_nothing_and_try_every_table_one_that_somebod
         )
         .await;
     let before: i64 = world.look("select count(*) from vicket.orgs").await;
-    let (clean, probes) = probe(&world);
-    assert!(clean, "{probes:#}");
+    // Not clean: the lints say that no migration made the table's policy.
+    let (_, probes) = probe(&world);
+    let none = serde_json::json!([]);
+    assert!(probes["leaks"] == none && probes["failures"] == none, "{probes:#}");
     let tables = probes["tables"].as_object().expect("tables");
     assert!(tables.len() >= 33 && tables["vicket.x"]["own_rows"].as_i64() >= Some(3), "{probes:#}");
     for (table, tally) in tables {

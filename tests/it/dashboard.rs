@@ -268,7 +268,7 @@ async fn a_machine_key_is_in_one_answer_and_never_more_than_who_made_it() {
         (&[("action", "create"), ("name", "Export")][..], 400),
         (&[("action", "create"), ("name", " "), ("permission", "ticket:read")], 400),
         (&[("action", "create"), ("name", "Export"), ("permission", "ticket:read"), ("last_day", "2020-01-01")], 400),
-        (&[("action", "create"), ("name", "Export"), ("permission", "no:such")], 403),
+        (&[("action", "create"), ("name", "Export"), ("permission", "no:such")], 422),
     ] {
         assert_eq!(send(&owner, fields(fault)).await.status, status, "{fault:?}");
     }
