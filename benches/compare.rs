@@ -28,6 +28,7 @@ use vicket::{
     domain::{
         keys::{PublishableKey, Sha256Digest},
         problem::Problem,
+        text::{OrgName, SiteName, Slug},
     },
     migrate::{self, Passwords},
     store::{
@@ -152,11 +153,13 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
     for org in 0..ORGS {
         let slug = format!("org-{org}");
         let mut tx = operator.begin().await.map_err(failed)?;
-        store::orgs::create(&mut tx, &slug, &slug).await.map_err(failed)?;
+        store::orgs::create(&mut tx, &Slug::known(&slug), &OrgName::known(&slug)).await.map_err(failed)?;
         tx.enter(&slug).await.map_err(failed)?;
         for site in 0..SITES_AN_ORG {
             let slug = format!("site-{site}");
-            let made = store::sites::create(&mut tx, &slug, &slug, None).await.map_err(failed)?;
+            let made = store::sites::create(&mut tx, &Slug::known(&slug), &SiteName::known(&slug), None)
+                .await
+                .map_err(failed)?;
             let changes = SiteChanges {
                 name: None,
                 prefix: None,

@@ -26,11 +26,11 @@ test("the first to open the dashboard makes the org, a website and its key", asy
   await page.getByLabel("Password").fill("correct horse battery");
   await page.getByRole("button", { name: "Create org" }).click();
 
-  await page.waitForURL(/dashboard\/acme-soehne\/sites$/);
+  await page.waitForURL(/dashboard\/acme-sohne\/sites$/);
   await page.getByLabel("Name").fill("Acme App");
   await page.getByRole("button", { name: /Add|Create/ }).click();
   await page.waitForURL(/sites\/acme-app\?done=created$/);
-  await page.goto(`${server.dev.base_url}/dashboard/acme-soehne/sites/acme-app/key`);
+  await page.goto(`${server.dev.base_url}/dashboard/acme-sohne/sites/acme-app/key`);
   await page.getByRole("button", { name: "Create key" }).click();
   const key = await page.locator("#key").textContent();
   const answer = await fetch(`${server.dev.base_url}/support/v1/site`, { headers: { "X-Vicket-Key": key } });

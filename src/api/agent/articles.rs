@@ -202,7 +202,6 @@ impl ArticlesApi {
     ///
     /// The org's articles, drafts and archived ones too, the last made first. With `q` those that a full-text search finds.
     #[oai(path = "/articles", method = "get", operation_id = "listArticles")]
-    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn articles(
         &self,
         org: Org<ArticleRead>,

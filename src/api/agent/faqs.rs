@@ -151,7 +151,6 @@ impl FaqsApi {
     ///
     /// The org's FAQs in their order, drafts and archived ones too. With `q` those that contain it.
     #[oai(path = "/faqs", method = "get", operation_id = "listFaqs")]
-    #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn faqs(
         &self,
         org: Org<ArticleRead>,

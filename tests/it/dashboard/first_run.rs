@@ -43,10 +43,10 @@ async fn the_first_to_come_makes_the_org_and_owns_it() {
     assert_eq!(running.form(&nobody, SETUP, &bad).await.status, 400);
 
     let begun = running.form(&nobody, SETUP, &FORM).await;
-    assert_eq!((begun.status, begun.header("location")), (303, Some("/dashboard/acme-soehne/sites")), "{}", begun.text);
+    assert_eq!((begun.status, begun.header("location")), (303, Some("/dashboard/acme-sohne/sites")), "{}", begun.text);
     let cookie = begun.header("set-cookie").expect("a session");
     let owner = browser(cookie.split(';').next().unwrap_or_default());
-    let members = running.page(&owner, "/dashboard/acme-soehne/members").await;
+    let members = running.page(&owner, "/dashboard/acme-sohne/members").await;
     assert!(members.status == 200 && members.text.contains("ada@acme.example"), "{}", members.text);
     let audited = "select string_agg(distinct actor, ',') from vicket.audit_log where action = 'created'
         and org_id = (select id from vicket.orgs)";
