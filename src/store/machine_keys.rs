@@ -80,6 +80,23 @@ pub async fn page(
         .into_page(rows, |key| paging::write(b'k', Keyset { figure: paging::micros(key.created_at), id: key.id })))
 }
 
+/// What is wrong with the permissions and the end of a key, whoever makes it; [`create`] asks it, too. For who wants to name
+/// every fault at once.
+pub fn check(checked: &mut Checked, permissions: &[String], expires_at: Option<OffsetDateTime>) {
+    if permissions.is_empty() {
+        checked.fault("permissions", "must be at least one: a key without any can do nothing".to_owned());
+    }
+    match expires_at {
+        Some(at) if at <= OffsetDateTime::now_utc() => {
+            checked.fault("expires_at", "must be in the future".to_owned());
+        }
+        Some(at) if at.checked_to_offset(UtcOffset::UTC).is_none_or(|at| at.year() > 9999) => {
+            checked.fault("expires_at", "must be before the year 10000".to_owned());
+        }
+        _ => {}
+    }
+}
+
 /// Creates a machine key.
 ///
 /// # Errors
@@ -87,18 +104,7 @@ pub async fn page(
 /// for a permission that there is not; `403 permission_required` for one that its creator has not.
 pub async fn create(tx: &mut OrgTx, new: &NewMachineKey<'_>) -> Result<(MachineKeyRow, MachineKey), Problem> {
     let mut checked = Checked::default();
-    if new.permissions.is_empty() {
-        checked.fault("permissions", "needs at least one: a key without any could do nothing".to_owned());
-    }
-    match new.expires_at {
-        Some(at) if at <= OffsetDateTime::now_utc() => {
-            checked.fault("expires_at", "must be in the future".to_owned());
-        }
-        Some(at) if at.checked_to_offset(UtcOffset::UTC).is_none_or(|at| at.year() > 9999) => {
-            checked.fault("expires_at", "must be before the year 10000".to_owned())
-        }
-        _ => {}
-    }
+    check(&mut checked, new.permissions, new.expires_at);
     checked.done()?;
     let mut permissions = Vec::new();
     for text in new.permissions {

@@ -108,8 +108,9 @@ async fn create(tx: &mut OrgTx, form: &Form) -> Result<Outcome, Problem> {
     if expires_at == Some(None) {
         checked.fault("last_day", "must be a date such as 2031-12-31".to_owned());
     }
+    store::machine_keys::check(&mut checked, &permissions, expires_at.flatten());
     let (Some(name), true) = (name, checked.is_empty()) else {
-        return Err(checked.problem());
+        return Err(with_form_fields(checked.problem()));
     };
     if form.get("newest") != newest(tx).await? {
         let detail = "A key was made since this page was shown. Nothing was done: check the list as it is now.";
