@@ -15,7 +15,7 @@ test("a machine key is made, shown once, used and revoked", async () => {
   await page.getByRole("link", { name: "Machine keys" }).click();
   await page.getByRole("button", { name: "Create key" }).click();
   await page.locator("#name[aria-invalid=true]").waitFor();
-  await page.getByText("must be at least one").waitFor();
+  await page.getByText("must be at least one").first().waitFor();
   await page.getByLabel("Name").fill("Nightly <b>export</b>");
   await page.getByLabel("Last day").fill("2999-12-31");
   await page.getByLabel("ticket:read").check();
