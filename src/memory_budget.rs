@@ -37,7 +37,7 @@ struct Inner {
 }
 
 impl MemoryBudget {
-    /// Takes `bytes` until the reservation is dropped, as soon as there is budget.
+    /// Takes `bytes` until the reservation is dropped, as soon as there is room.
     ///
     /// # Errors
     /// `503 overloaded` when there is none for too long.
@@ -58,7 +58,7 @@ impl MemoryBudget {
     /// Takes `bytes` until the reservation is dropped.
     ///
     /// # Errors
-    /// `503 overloaded` when there is no budget now.
+    /// `503 overloaded` when there is no room now.
     pub fn take(&self, network: Network, bytes: u64) -> Result<Reservation, Problem> {
         let mut taken = self.lock();
         let of_network = taken.by_network.get(&network).copied().unwrap_or_default();

@@ -44,7 +44,7 @@ pub struct CachedResponse {
 struct Viewed {
     article: Uuid,
     /// Where the count stands in the body.
-    key: Range<usize>,
+    range: Range<usize>,
     count: i64,
     /// Views that this process counted since the page was made.
     since: Arc<AtomicI64>,
@@ -61,9 +61,9 @@ impl CachedResponse {
         let field = body.windows(COUNT_FIELD.len()).position(|window| window == COUNT_FIELD);
         let start = field.expect("an article's page has its view_count") + COUNT_FIELD.len();
         let length = body[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let key = start..start + length;
-        let etag = format!("W/{}", etag(&[&body[..key.start], &body[key.end..]]));
-        let viewed = Viewed { article, key, count, since: Arc::default() };
+        let range = start..start + length;
+        let etag = format!("W/{}", etag(&[&body[..range.start], &body[range.end..]]));
+        let viewed = Viewed { article, range, count, since: Arc::default() };
         Self { body: body.into(), etag, viewed: Some(viewed), is_empty: false }
     }
 
@@ -71,15 +71,15 @@ impl CachedResponse {
     pub fn body(&self) -> Bytes {
         let since = self.viewed.as_ref().map(|viewed| (viewed, viewed.since.load(Ordering::Relaxed)));
         match since {
-            Some((Viewed { key, count, .. }, since)) if since > 0 => {
+            Some((Viewed { range, count, .. }, since)) if since > 0 => {
                 let count = (count + since).to_string();
-                [&self.body[..key.start], count.as_bytes(), &self.body[key.end..]].concat().into()
+                [&self.body[..range.start], count.as_bytes(), &self.body[range.end..]].concat().into()
             }
             _ => self.body.clone(),
         }
     }
 
-    /// ViewCounts a view when this is the page of an article, and says of which.
+    /// Counts a view when this is the page of an article, and says of which.
     pub fn view(&self) -> Option<Uuid> {
         let viewed = self.viewed.as_ref()?;
         viewed.since.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What requests leave behind besides their answer: views, searches that found nothing, when keys and sessions were last
 //! used and from where, refused origins.
 //!
-//! Pending in memory, off the read path, and written in batches by the worker login every two seconds and once more
+//! Gathered in memory, off the read path, and written in batches by the worker login every two seconds and once more
 //! at shutdown. A batch that could not be written stays and is tried again. Memory is bounded: past a bound, further
 //! news of that kind are dropped until the next batch.
 
@@ -28,13 +28,13 @@ use crate::{
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Rounds of [`FLUSH_EVERY`] between two purges of expired idempotency keys.
 const ROUNDS_PER_PURGE: u32 = 30;
-/// How many different articles, keys or origins are pending between two batches.
+/// How many different articles, keys or origins are gathered between two batches.
 const MAX_ENTRIES: usize = 50_000;
-/// Refused origins pending of one site between two batches: what the table keeps of it.
+/// Refused origins gathered of one site between two batches: what the table keeps of it.
 const MAX_ORIGINS_PER_SITE: usize = 200;
 /// Characters of an origin that are kept.
 const ORIGIN_LENGTH: usize = 255;
-/// Searches without result pending of one site between two batches, and characters of one that are kept.
+/// Searches without result gathered of one site between two batches, and characters of one that are kept.
 const MAX_SEARCHES_PER_SITE: usize = 1_000;
 const SEARCH_LENGTH: usize = 100;
 
@@ -49,7 +49,7 @@ struct Pending {
     machine_keys: HashMap<Uuid, OffsetDateTime>,
 }
 
-/// The usage of this process.
+/// What is to be written of this process.
 #[derive(Default)]
 pub struct UsageBuffer {
     pending: Mutex<Pending>,
@@ -108,7 +108,7 @@ impl UsageBuffer {
         add_refusals(&mut self.lock().origins, site, origin, Refusals { times: 1, first: now, last: now });
     }
 
-    /// Writes what was pending. What could not be written is kept for the next call.
+    /// Writes what was gathered. What could not be written is kept for the next call.
     ///
     /// # Errors
     /// The first of the errors that kept something from being written.

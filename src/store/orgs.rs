@@ -32,7 +32,7 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<Org>, Problem> {
 /// Creates an org. Its slug never changes.
 ///
 /// # Errors
-/// `409 slug_taken`; `400 invalid_request` when the slug or the name is not acceptable.
+/// `409 slug_taken`; `400 invalid_request` for a slug that is the address of a page.
 pub async fn create(tx: &mut OrgTx, slug: &Slug, name: &OrgName) -> Result<(), Problem> {
     check_new_slug(slug)?;
     sqlx::query("select admin.create_org($1, $2)")
