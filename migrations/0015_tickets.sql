@@ -472,5 +472,5 @@ create trigger ticket_changed after update on vicket.tickets
 create trigger ticket_gone after delete on vicket.tickets
   referencing old table as gone_rows for each statement execute function vicket.ticket_gone();
 create trigger audited after delete on vicket.tickets
-  for each row execute function vicket.audited('ticket', 'id', 'site_id number status');
+  referencing old table as gone_rows for each statement execute function vicket.audited('ticket', 'id', 'site_id number status');
 reset role;

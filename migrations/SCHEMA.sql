@@ -938,60 +938,58 @@ create function vicket.audited() returns trigger
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  kind constant text := tg_argv[0];
-  id_column constant text := tg_argv[1];
   recorded constant text[] := string_to_array(tg_argv[2], ' ');
-  old_row constant jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
-  new_row constant jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
-  whole constant jsonb := coalesce(new_row, old_row);
-  tenant constant uuid := (case when kind = 'org' then whole ->> 'id' else whole ->> 'org_id' end)::uuid;
-  of_site constant uuid := (case when kind = 'site' then whole ->> 'id' else whole ->> 'site_id' end)::uuid;
-  -- An org or a site that is too large to go at once is marked first.
-  ends constant boolean := tg_op = 'DELETE' or new_row ->> 'deleted_at' is not null;
-  who record := ctx.actor();
-  -- Also when they are no member any more: whoever leaves an org did that.
-  person uuid := coalesce(who.user_id, ctx.session_user_id(ctx.digest('session')));
+  entries vicket.audit_log[];
   entry vicket.audit_log;
+  who record;
+  person uuid;
+  actor text;
+  org uuid;
 begin
-  -- What goes because something else went needs no entry of its own: the org, its site, or whose machine key it was.
-  if tg_op <> 'INSERT' and old_row ->> 'deleted_at' is not null
-    or kind <> 'org' and not exists (select from vicket.orgs o where o.id = tenant and o.deleted_at is null)
-    or kind not in ('org', 'site') and ends and of_site is not null and not exists (
-      select from vicket.sites s where s.org_id = tenant and s.id = of_site and s.deleted_at is null)
-  then
+  if tg_level = 'STATEMENT' then
+    entries := array(
+      select e
+      from gone_rows g
+      cross join lateral vicket.audit_entry(tg_argv[0], tg_argv[1], recorded, to_jsonb(g), null) e
+      where e.org_id is not null
+    );
+  else
+    entry := vicket.audit_entry(tg_argv[0], tg_argv[1], recorded,
+      case when tg_op <> 'INSERT' then to_jsonb(old) end, case when tg_op <> 'DELETE' then to_jsonb(new) end);
+    if entry.org_id is not null then
+      entries := array[entry];
+    end if;
+  end if;
+  if entries is null or entries = '{}' then
     return coalesce(new, old);
   end if;
+
+  who := ctx.actor();
+  -- Also when they are no member any more: whoever leaves an org did that.
+  person := coalesce(who.user_id, ctx.session_user_id(ctx.digest('session')));
   -- Through the agents' gate somebody acts, always. What a foreign key takes along is the doing of the same statement.
   if person is null and ctx.needs_actor() and pg_trigger_depth() = 1 then
     raise exception 'nobody acts' using errcode = 'insufficient_privilege';
   end if;
-  entry.before := (select jsonb_object_agg(f.key, f.value) from jsonb_each(old_row) f where f.key = any (recorded));
-  if not ends then
-    entry.after := (select jsonb_object_agg(f.key, f.value) from jsonb_each(new_row) f where f.key = any (recorded));
-  end if;
-  if tg_op = 'UPDATE' and entry.before = entry.after then
-    return new;
-  end if;
-
-  entry.org_id := tenant;
-  entry.actor_kind := case
-    when who.machine_key_id is not null then 'machine_key'
-    when person is not null then 'user'
-    when ctx.needs_actor() then 'machine_key'
-    else 'cli'
-  end;
-  entry.actor_id := coalesce(who.machine_key_id, person);
-  entry.actor := case
+  actor := case
     when who.machine_key_id is null and person is not null
       then (select u.email from vicket.users u where u.id = person)
     when who.machine_key_id is null and ctx.needs_actor() then 'machine key that is gone'
     else ctx.actor_name()
   end;
-  entry.action := case when ends then 'deleted' when tg_op = 'INSERT' then 'created' else 'updated' end;
-  entry.object_kind := kind;
-  entry.object_id := whole ->> id_column;
-  entry.site_id := of_site;
-  perform vicket.append_audit(entry);
+  for i in 1 .. cardinality(entries) loop
+    entries[i].actor_kind := case
+      when who.machine_key_id is not null then 'machine_key'
+      when person is not null then 'user'
+      when ctx.needs_actor() then 'machine_key'
+      else 'cli'
+    end;
+    entries[i].actor_id := coalesce(who.machine_key_id, person);
+    entries[i].actor := actor;
+  end loop;
+  for org in select distinct e.org_id from unnest(entries) e loop
+    perform vicket.append_audit(variadic array(select e from unnest(entries) e where e.org_id = org));
+  end loop;
   return coalesce(new, old);
 end $$;
 alter function vicket.audited() owner to vicket_definer;
@@ -2905,8 +2903,8 @@ comment on function vicket.ticket_numbered() is
   'Trigger: numbers a ticket within its site. Definer: customers may not read there.';
 grant execute on function vicket.ticket_numbered() to vicket_owner;
 
-create trigger audited after delete on vicket.tickets
-  for each row execute function vicket.audited('ticket', 'id', 'site_id number status');
+create trigger audited after delete on vicket.tickets referencing old table as gone_rows
+  for each statement execute function vicket.audited('ticket', 'id', 'site_id number status');
 create trigger status_kept before insert or update of status, status_id, priority_id on vicket.tickets
   for each row execute function vicket.ticket_status_kept();
 create trigger ticket_changed after update on vicket.tickets
@@ -4121,43 +4119,92 @@ alter function vicket.add_audit_months() owner to vicket_owner;
 comment on function vicket.add_audit_months() is
   'Makes the partitions of the audit log for the next 13 months, where they are missing.';
 
-create function vicket.append_audit(p_entry vicket.audit_log) returns void
+create function vicket.append_audit(variadic p_entries vicket.audit_log[]) returns void
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  entry vicket.audit_log := p_entry;
+  org constant uuid := p_entries[1].org_id;
+  request_id constant text := nullif(current_setting('app.request_id', true), '');
+  entries vicket.audit_log[];
+  entry vicket.audit_log;
   head record;
 begin
-  insert into vicket.audit_heads (org_id) values (entry.org_id) on conflict do nothing;
+  if p_entries = '{}' then
+    return;
+  end if;
+  insert into vicket.audit_heads (org_id) values (org) on conflict do nothing;
   select h.last_seq, h.last_hash, h.last_at
     into strict head
     from vicket.audit_heads h
-    where h.org_id = entry.org_id
+    where h.org_id = org
     for update;
-  entry.seq := head.last_seq + 1;
-  -- Whatever the clock does: the rows of an org's month follow each other.
-  entry.at := greatest(clock_timestamp(), head.last_at);
-  entry.request_id := nullif(current_setting('app.request_id', true), '');
-  entry.actor_salt := uuid_send(gen_random_uuid());
-  entry.actor_digest := sha256(
-    entry.actor_salt || convert_to(jsonb_build_array(entry.actor_id, entry.actor)::text, 'UTF8'));
-  entry.object_salt := uuid_send(gen_random_uuid());
-  entry.object_digest := sha256(
-    entry.object_salt || convert_to(jsonb_build_array(entry.object_id, entry.before, entry.after)::text, 'UTF8'));
-  entry.prev_hash := head.last_hash;
-  entry.hash := sha256(entry.prev_hash || convert_to(
-    jsonb_build_array(
-      entry.org_id, entry.seq, extract(epoch from entry.at), entry.actor_kind, encode(entry.actor_digest, 'hex'), entry.action,
-      entry.object_kind, encode(entry.object_digest, 'hex'), entry.site_id, entry.request_id
-    )::text, 'UTF8'));
-  insert into vicket.audit_log values (entry.*);
+  foreach entry in array p_entries loop
+    entry.seq := head.last_seq + 1;
+    -- Whatever the clock does: the rows of an org's month follow each other.
+    entry.at := greatest(clock_timestamp(), head.last_at);
+    entry.request_id := request_id;
+    entry.actor_salt := uuid_send(gen_random_uuid());
+    entry.actor_digest := sha256(
+      entry.actor_salt || convert_to(jsonb_build_array(entry.actor_id, entry.actor)::text, 'UTF8'));
+    entry.object_salt := uuid_send(gen_random_uuid());
+    entry.object_digest := sha256(
+      entry.object_salt || convert_to(jsonb_build_array(entry.object_id, entry.before, entry.after)::text, 'UTF8'));
+    entry.prev_hash := head.last_hash;
+    entry.hash := sha256(entry.prev_hash || convert_to(
+      jsonb_build_array(
+        entry.org_id, entry.seq, extract(epoch from entry.at), entry.actor_kind, encode(entry.actor_digest, 'hex'),
+        entry.action, entry.object_kind, encode(entry.object_digest, 'hex'), entry.site_id, entry.request_id
+      )::text, 'UTF8'));
+    head.last_seq := entry.seq;
+    head.last_hash := entry.hash;
+    head.last_at := entry.at;
+    entries := entries || entry;
+  end loop;
+  insert into vicket.audit_log select e.* from unnest(entries) e;
   update vicket.audit_heads h
-    set last_seq = entry.seq, last_hash = entry.hash, last_at = entry.at
-    where h.org_id = entry.org_id;
+    set last_seq = head.last_seq, last_hash = head.last_hash, last_at = head.last_at
+    where h.org_id = org;
 end $$;
-alter function vicket.append_audit(vicket.audit_log) owner to vicket_definer;
-comment on function vicket.append_audit(vicket.audit_log) is 'Appends an entry to its org''s chain.';
+alter function vicket.append_audit(vicket.audit_log[]) owner to vicket_definer;
+comment on function vicket.append_audit(vicket.audit_log[]) is 'Appends entries to their org''s chain.';
+
+create function vicket.audit_entry(p_kind text, p_id_column text, p_recorded text[], p_old jsonb,
+  p_new jsonb) returns vicket.audit_log
+  language plpgsql stable
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  whole constant jsonb := coalesce(p_new, p_old);
+  -- An org or a site that is too large to go at once is marked first.
+  ends constant boolean := p_new is null or p_new ->> 'deleted_at' is not null;
+  entry vicket.audit_log;
+begin
+  entry.org_id := (case when p_kind = 'org' then whole ->> 'id' else whole ->> 'org_id' end)::uuid;
+  entry.site_id := (case when p_kind = 'site' then whole ->> 'id' else whole ->> 'site_id' end)::uuid;
+  -- What goes because something else went needs no entry of its own: the org, its site, or whose machine key it was.
+  if p_old ->> 'deleted_at' is not null
+    or p_kind <> 'org' and not exists (select from vicket.orgs o where o.id = entry.org_id and o.deleted_at is null)
+    or p_kind not in ('org', 'site') and ends and entry.site_id is not null and not exists (
+      select from vicket.sites s where s.org_id = entry.org_id and s.id = entry.site_id and s.deleted_at is null)
+  then
+    return null;
+  end if;
+  entry.before := (select jsonb_object_agg(f.key, f.value) from jsonb_each(p_old) f where f.key = any (p_recorded));
+  if not ends then
+    entry.after := (select jsonb_object_agg(f.key, f.value) from jsonb_each(p_new) f where f.key = any (p_recorded));
+  end if;
+  if entry.before = entry.after then
+    return null;
+  end if;
+  entry.action := case when ends then 'deleted' when p_old is null then 'created' else 'updated' end;
+  entry.object_kind := p_kind;
+  entry.object_id := whole ->> p_id_column;
+  return entry;
+end $$;
+alter function vicket.audit_entry(text,text,text[],jsonb,jsonb) owner to vicket_definer;
+comment on function vicket.audit_entry(text,text,text[],jsonb,jsonb) is
+  'What the audit log says of a change, but for who made it; NULL is no news.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of auth

@@ -24,10 +24,17 @@ struct Cli {
 enum Command {
     /// Weaken a scratch database in every way that its catalog offers, one at a time, and demand that a lint or a probe of
     /// `vicket audit` notices
-    Mutate,
+    Mutate(MutateArgs),
     /// Run the server's hot statements on many tenants' rows in a scratch database, and demand that each plan reads the
     /// context once and rows by an index that a tenant leads
     Plans(PlansArgs),
+}
+
+#[derive(Args)]
+struct MutateArgs {
+    /// Try one mutant in N, of each kind, where there is no time for all
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    one_in: u16,
 }
 
 #[derive(Args)]
@@ -57,8 +64,8 @@ async fn main() -> ExitCode {
 /// Prints the outcome, and judges it.
 async fn run(Cli { command, format }: Cli) -> anyhow::Result<()> {
     match command {
-        Command::Mutate => {
-            let score = mutate::run().await?;
+        Command::Mutate(MutateArgs { one_in }) => {
+            let score = mutate::run(one_in).await?;
             match format {
                 Shape::Text => print!("{}", score.text()),
                 Shape::Json => println!("{}", serde_json::to_string_pretty(&score)?),

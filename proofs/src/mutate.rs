@@ -35,6 +35,8 @@ pub struct Survivor {
 
 #[derive(Clone, Default, Debug, Serialize)]
 pub struct Score {
+    /// What share of the mutants was tried.
+    pub one_in: u16,
     pub total: usize,
     pub killed_by_lints: usize,
     pub killed_by_probes: usize,
@@ -55,11 +57,12 @@ impl Score {
         }
         let _ = writeln!(
             out,
-            "{} of {} mutants killed: {} by lints, {} by probes",
+            "{} of {} mutants killed: {} by lints, {} by probes{}",
             self.killed_by_lints + self.killed_by_probes,
             self.total,
             self.killed_by_lints,
-            self.killed_by_probes
+            self.killed_by_probes,
+            if self.one_in == 1 { String::new() } else { format!("; one in {} was tried", self.one_in) }
         );
         out
     }
@@ -67,21 +70,21 @@ impl Score {
     /// # Errors
     /// When a mutant survived, or when there were too few.
     pub fn judge(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.total >= AT_LEAST, "only {} mutants: the catalog was not read", self.total);
+        anyhow::ensure!(self.total >= AT_LEAST / usize::from(self.one_in), "only {} mutants: the catalog was not read", self.total);
         anyhow::ensure!(self.survivors.is_empty(), "{} of {} mutants survived", self.survivors.len(), self.total);
         Ok(())
     }
 }
 
-/// Makes the scratch database, and scores.
+/// Makes the scratch database, and scores one mutant in `one_in` (1 is all of them), of every kind that has as many.
 ///
 /// # Errors
 /// When it cannot be made, and when it is not clean before anything is weakened.
-pub async fn run() -> anyhow::Result<Score> {
+pub async fn run(one_in: u16) -> anyhow::Result<Score> {
     let scratch = Scratch::start().await?;
     let outcome = async {
         let mut connection = PgConnection::connect(&scratch.superuser_url()).await?;
-        let score = score(&mut connection).await?;
+        let score = score(&mut connection, one_in).await?;
         connection.close().await?;
         anyhow::Ok(score)
     }
@@ -94,7 +97,7 @@ pub async fn run() -> anyhow::Result<Score> {
 ///
 /// # Errors
 /// When it is not clean before anything is weakened.
-pub async fn score(connection: &mut PgConnection) -> anyhow::Result<Score> {
+pub async fn score(connection: &mut PgConnection, one_in: u16) -> anyhow::Result<Score> {
     sqlx::raw_sql("set jit = off; set search_path = pg_catalog").execute(&mut *connection).await?;
     let mut tx = connection.begin().await?;
     probe::begin(&mut tx).await?;
@@ -105,8 +108,9 @@ pub async fn score(connection: &mut PgConnection) -> anyhow::Result<Score> {
     let worst = sound.iter().find(|finding| finding.severity == Severity::Error);
     anyhow::ensure!(worst.is_none(), "the scratch database has a finding before anything is weakened: {worst:?}");
     let known: BTreeSet<String> = sound.iter().map(named).collect();
-    let mut score = Score::default();
-    for mutant in mutants {
+    let mut score = Score { one_in, ..Score::default() };
+    // In the order of their kinds, so that each kind has its share.
+    for mutant in mutants.into_iter().step_by(one_in.into()) {
         sqlx::raw_sql("savepoint mutant").execute(&mut *tx).await?;
         // What cannot be done, a NOT NULL of a primary key dropped, is no weakening.
         if sqlx::raw_sql(AssertSqlSafe(mutant.sql.as_str())).execute(&mut *tx).await.is_ok() {

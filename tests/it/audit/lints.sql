@@ -604,7 +604,7 @@ drop trigger audited on vicket.tickets; create trigger audited after delete on v
   for each row execute function vicket.audited('ticket', 'id', 'number');
 -- good
 drop trigger audited on vicket.tickets; create trigger audited after delete on vicket.tickets
-  for each row execute function vicket.audited('ticket', 'id', 'site_id number status');
+  referencing old table as gone_rows for each statement execute function vicket.audited('ticket', 'id', 'site_id number status');
 
 -- lint: object-changed
 -- bad
