@@ -140,13 +140,12 @@ impl Root {
         }
         let mut ready = self.ready.lock().await;
         let fresh = ready.as_ref().filter(|(asked, _)| asked.elapsed() < READY_FOR).map(|(_, reasons)| reasons.clone());
-        let reasons = match fresh {
-            Some(reasons) => reasons,
-            None => {
-                let reasons = self.reasons().await;
-                *ready = Some((Instant::now(), reasons.clone()));
-                reasons
-            }
+        let reasons = if let Some(reasons) = fresh {
+            reasons
+        } else {
+            let reasons = self.reasons().await;
+            *ready = Some((Instant::now(), reasons.clone()));
+            reasons
         };
         if !reasons.is_empty() {
             return unready(&reasons);

@@ -20,7 +20,7 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long requests in flight may take at the end.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 const MAX_HEADERS: usize = 64;
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: u32 = 64 * 1024;
 
 /// Serves `root` on `listener` until `stop` is ready; then drains. At most `connections` at once: more wait to be
 /// accepted.
@@ -35,13 +35,13 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
+        .max_buf_size(MAX_HEAD as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
         .max_concurrent_streams(100)
-        .max_header_list_size(MAX_HEAD as u32);
+        .max_header_list_size(MAX_HEAD);
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(connections));
     let mut stop = std::pin::pin!(stop);

@@ -70,7 +70,11 @@ impl Score {
     /// # Errors
     /// When a mutant survived, or when there were too few.
     pub fn judge(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.total >= AT_LEAST / usize::from(self.one_in), "only {} mutants: the catalog was not read", self.total);
+        anyhow::ensure!(
+            self.total >= AT_LEAST / usize::from(self.one_in),
+            "only {} mutants: the catalog was not read",
+            self.total
+        );
         anyhow::ensure!(self.survivors.is_empty(), "{} of {} mutants survived", self.survivors.len(), self.total);
         Ok(())
     }

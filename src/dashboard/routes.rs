@@ -86,12 +86,13 @@ impl Endpoint for Methods {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        self.route.call(request).await.map_err(|error| match error.is::<MethodNotAllowedError>() {
-            true => {
+        self.route.call(request).await.map_err(|error| {
+            if error.is::<MethodNotAllowedError>() {
                 let problem = Problem::new(Code::MethodNotAllowed, format!("This page takes {}.", self.allow));
                 Problem { allow: Some(self.allow.to_owned()), ..problem }.into()
+            } else {
+                error
             }
-            false => error,
         })
     }
 }
@@ -110,10 +111,10 @@ impl Dashboard {
     async fn answer(&self, mut request: Request) -> Result<Response, Problem> {
         let context = PageContext::read(&self.app, &mut request).await?;
         request.set_data(Arc::new(context));
-        self.pages.call(request).await.map_err(|error| match error.is::<ParsePathError>() {
-            true => Problem::not_found(),
-            false => problem_of(error),
-        })
+        self.pages
+            .call(request)
+            .await
+            .map_err(|error| if error.is::<ParsePathError>() { Problem::not_found() } else { problem_of(error) })
     }
 }
 

@@ -34,7 +34,7 @@ impl Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        let state = error.as_database_error().and_then(|e| e.code()).map(Cow::into_owned);
+        let state = error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
         match (&error, state.as_deref()) {
             // Cancelled by statement_timeout, lock_timeout, or a deadlock: a retry may go through.
             (_, Some("57014" | "55P03" | "40001" | "40P01" | "53300")) => Self::overloaded(error),

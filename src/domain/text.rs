@@ -132,7 +132,7 @@ impl NewPassword {
             return Some("must not contain U+0000".to_owned());
         }
         let fits = (MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH).contains(&text.chars().count());
-        (!fits).then(|| format!("must have {} to {} characters", MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH))
+        (!fits).then(|| format!("must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"))
     }
 }
 

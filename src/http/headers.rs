@@ -82,7 +82,7 @@ impl IfNoneMatch {
     }
 
     pub fn of(headers: &HeaderMap) -> Self {
-        let values: Vec<_> = headers.get_all("if-none-match").iter().map(|value| value.as_bytes()).collect();
+        let values: Vec<_> = headers.get_all("if-none-match").iter().map(object_store::HeaderValue::as_bytes).collect();
         Self(values.join(&b","[..]))
     }
 

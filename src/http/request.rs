@@ -19,7 +19,7 @@ use crate::{
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
 /// How long files may take: 25 MiB at 2 Mbit/s.
-const UPLOAD_TIME: Duration = Duration::from_secs(120);
+const UPLOAD_TIME: Duration = Duration::from_mins(2);
 
 /// The body, of at most `most` bytes.
 ///

@@ -135,8 +135,9 @@ const RESERVED: [&str; 3] = ["login", "logout", "setup"];
 /// # Errors
 /// `400 invalid_request`.
 pub(super) fn check_new_slug(slug: &Slug) -> Result<(), Problem> {
-    match RESERVED.contains(&slug.as_str()) {
-        true => Err(Problem::invalid_field("slug", format!("`{}` is the address of a page", slug.as_str()))),
-        false => Ok(()),
+    if RESERVED.contains(&slug.as_str()) {
+        Err(Problem::invalid_field("slug", format!("`{}` is the address of a page", slug.as_str())))
+    } else {
+        Ok(())
     }
 }

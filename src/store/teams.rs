@@ -156,7 +156,8 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<(), Probl
 }
 
 fn distinct<T: Eq + std::hash::Hash>(items: &[T]) -> i64 {
-    items.iter().collect::<std::collections::HashSet<_>>().len() as i64
+    let distinct = items.iter().collect::<std::collections::HashSet<_>>().len();
+    distinct.try_into().unwrap_or(i64::MAX)
 }
 
 /// Deletes a team.

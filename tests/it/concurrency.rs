@@ -176,16 +176,15 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
     let mut done = [0, 0];
     for most in 0..=60 {
         for (lane, done) in done.iter_mut().enumerate() {
-            let finished = match lane {
-                0 => abandoned(gate.prove(&entry_a), most).await,
-                _ => {
-                    let whole = async {
-                        let Ok(Verdict::Entered(mut tx)) = gate.enter(&entry_a).await else { panic!("not entered") };
-                        let site = store::sites::own(&mut tx).await;
-                        tx.finish(site).await.expect("commit");
-                    };
-                    abandoned(whole, most).await
-                }
+            let finished = if lane == 0 {
+                abandoned(gate.prove(&entry_a), most).await
+            } else {
+                let whole = async {
+                    let Ok(Verdict::Entered(mut tx)) = gate.enter(&entry_a).await else { panic!("not entered") };
+                    let site = store::sites::own(&mut tx).await;
+                    tx.finish(site).await.expect("commit");
+                };
+                abandoned(whole, most).await
             };
             *done += u32::from(finished);
             let rows = gate
@@ -277,12 +276,11 @@ async fn no_request_that_starts_after_a_rotation_is_served_with_the_old_key() {
     let (mut good, mut dead) = (0, 0);
     while let Some(done) = tasks.join_next().await {
         let (started, ended, answer) = done.expect("an answer");
-        match answer.status {
-            200 => assert!(started < after, "served with a dead key"),
-            _ => {
-                answer.refused(401, "key_invalid");
-                assert!(ended > before, "refused with a good key");
-            }
+        if answer.status == 200 {
+            assert!(started < after, "served with a dead key");
+        } else {
+            answer.refused(401, "key_invalid");
+            assert!(ended > before, "refused with a good key");
         }
         good += u32::from(ended < before);
         dead += u32::from(started > after);

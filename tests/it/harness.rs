@@ -571,7 +571,11 @@ impl Answer {
 
     /// Every header of the CORS protocol that the answer has.
     pub fn cors(&self) -> Vec<&str> {
-        self.headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("access-control-")).collect()
+        self.headers
+            .keys()
+            .map(reqwest::header::HeaderName::as_str)
+            .filter(|name| name.starts_with("access-control-"))
+            .collect()
     }
 
     /// All that a caller could tell two answers apart by, without what differs from one request to the next anyway.

@@ -88,7 +88,7 @@ async fn raw(connection: &mut PgConnection, sql: &str) {
 }
 
 fn sqlstate(error: &sqlx::Error) -> String {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.unwrap_or_else(|| panic!("not PostgreSQL's error: {error}")).into_owned()
 }
 

@@ -192,7 +192,7 @@ async fn six_migrations_at_once_of_a_fresh_cluster_make_the_roles_once_and_set_t
     drop(connect(&login("vicket_gate_agent", "first-agent")).await);
     let old = db::connect_options(&login("vicket_gate_widget", "first-widget")).expect("a URL");
     let refused = PgConnection::connect_with(&old).await.map(drop).expect_err("the old password");
-    assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("28P01"));
+    assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("28P01"));
     let stored: Vec<String> =
         sqlx::query_scalar("select rolpassword from pg_authid where rolname ~ '^vicket_(gate|worker)'")
             .fetch_all(&mut superuser)

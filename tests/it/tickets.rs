@@ -309,7 +309,7 @@ async fn an_idempotency_key_is_forgotten_after_24_hours() {
     let site = &world.site_a;
     let first = submit(&server, site, "daily", &ticket()).await.ok(201).json();
     let age = async |by: &str| {
-        world.arrange(&format!("update vicket.submissions set created_at = created_at - interval '{by}'")).await
+        world.arrange(&format!("update vicket.submissions set created_at = created_at - interval '{by}'")).await;
     };
     age("23 hours 59 minutes").await;
     assert_eq!(submit(&server, site, "daily", &ticket()).await.ok(201).json()["id"], first["id"]);

@@ -259,13 +259,11 @@ impl AuthApi {
         let token = store::logins::invitation_digest(&token);
         limited(&app, anyone.info(), &token.to_hex())?;
         let invited = store::logins::invitation(&app.agents, token).await?;
-        let salt = match invited.known {
-            // The account's own limit too: an invitation must not be a second way to guess its password.
-            true => {
-                limited(&app, anyone.info(), &invited.email)?;
-                Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?)
-            }
-            false => Salt::fresh(),
+        let salt = if invited.known {
+            limited(&app, anyone.info(), &invited.email)?;
+            Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?)
+        } else {
+            Salt::fresh()
         };
         let hash = app.hasher.hash(salt, password.into_string()).await?;
         let request_id = request_id::current();

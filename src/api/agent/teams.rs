@@ -100,7 +100,7 @@ impl Example for TeamChange {
 }
 
 fn slugs(sites: Option<Vec<Text<63>>>) -> Option<Vec<String>> {
-    sites.map(|sites| sites.into_iter().map(|slug| slug.into_string()).collect())
+    sites.map(|sites| sites.into_iter().map(crate::domain::text::Text::into_string).collect())
 }
 
 #[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Tickets")]

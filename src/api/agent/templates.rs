@@ -323,7 +323,7 @@ fn change(checked: &mut Checked, body: TemplateChange) -> templates::Change {
     templates::Change {
         name,
         description,
-        sites: sites.map(|sites| sites.into_iter().map(|slug| slug.into_string()).collect()),
+        sites: sites.map(|sites| sites.into_iter().map(crate::domain::text::Text::into_string).collect()),
         questions,
         thresholds: thresholds.map(|thresholds| thresholds.into_iter().map(|row| (row.points, row.priority)).collect()),
         seen: None,

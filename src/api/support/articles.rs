@@ -182,8 +182,8 @@ impl ArticlesApi {
         if_none_match: IfNoneMatch,
         method: Method,
     ) -> Result<Cached<ArticlePage>, Failure> {
-        let search = q.0.map(|text| text.into_string());
-        let cursor = cursor.0.map(|text| text.into_string());
+        let search = q.0.map(crate::domain::text::Text::into_string);
+        let cursor = cursor.0.map(crate::domain::text::Text::into_string);
         let order = match (sort.0, &search) {
             (Some(Sort::Popular), _) => Order::Popular,
             (None, Some(_)) => Order::Relevant,

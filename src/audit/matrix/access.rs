@@ -72,6 +72,8 @@ fn asked(select: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("{prelude}\n{select}"))
 }
 
+type PolicyRow = (String, bool, String, Vec<String>, Option<String>, Option<String>);
+
 /// All relations that are not PostgreSQL's or an extension's, by name.
 ///
 /// # Errors
@@ -106,7 +108,6 @@ pub async fn read(connection: &mut PgConnection) -> anyhow::Result<Vec<Relation>
             relation.grants.push(Grant { grantee, privilege, column, grantable });
         });
     }
-    type PolicyRow = (String, bool, String, Vec<String>, Option<String>, Option<String>);
     let policies: Vec<PolicyRow> = sqlx::query_as(asked(
         "select of, permissive, command::text, role_names, using_text, check_text from policy order by of, name",
     ))
@@ -147,7 +148,7 @@ pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
 
 /// A role begins where another ends, when its name and its first commands fit there; else it begins a line.
 fn entry(names: &str, items: &[String]) -> String {
-    let (mut out, mut line, mut gap) = (String::new(), format!("{names:<width$}", width = NAME), "  ");
+    let (mut out, mut line, mut gap) = (String::new(), format!("{names:<NAME$}"), "  ");
     for (place, item) in items.iter().enumerate() {
         let first: usize = item.split(' ').take(2).map(|word| word.chars().count() + 1).sum();
         if place > 0 && line.chars().count() + gap.len() + first > sql::WIDTH {

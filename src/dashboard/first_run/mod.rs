@@ -39,10 +39,7 @@ pub async fn is_due(context: &PageContext) -> Result<bool, Problem> {
 
 #[handler]
 pub async fn show(context: &PageContext) -> Result<Response, Problem> {
-    match is_due(context).await? {
-        true => show_with(context, &Form::default()),
-        false => Ok(redirect("/dashboard")),
-    }
+    if is_due(context).await? { show_with(context, &Form::default()) } else { Ok(redirect("/dashboard")) }
 }
 
 fn show_with(context: &PageContext, form: &Form) -> Result<Response, Problem> {

@@ -87,6 +87,7 @@ fn role(form: &Form) -> Result<Role, Problem> {
     role.ok_or_else(|| Problem::invalid_field("role", "must be owner, admin, agent or viewer"))
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // a template passes what its loop lends
 fn role_name(role: &Role) -> &'static str {
     ROLES.iter().find(|(known, _)| known == role).map_or("", |(_, name)| name)
 }

@@ -110,6 +110,7 @@ impl<'a> Faults<'a> {
 }
 
 /// A row of a list of the form, as its fields begin.
+#[allow(clippy::trivially_copy_pass_by_ref)] // a template passes what its loop lends
 fn row(rows: impl AsRef<str>, place: &usize) -> String {
     format!("{}[{place}]", rows.as_ref())
 }

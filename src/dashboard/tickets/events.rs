@@ -80,9 +80,10 @@ impl Listener {
     async fn latest_change(&self) -> Result<Option<i64>, Problem> {
         let mut tx = agent::enter(&self.app, Access::Read, Credential::Session(self.session), Some(self.org)).await?;
         let may = tx.actor().is_some_and(|actor| actor.may("ticket:read"));
-        let latest = match may {
-            true => store::tickets::agent::latest_change(&mut tx).await,
-            false => Err(Problem::permission_required("ticket:read")),
+        let latest = if may {
+            store::tickets::agent::latest_change(&mut tx).await
+        } else {
+            Err(Problem::permission_required("ticket:read"))
         };
         tx.finish(latest).await
     }

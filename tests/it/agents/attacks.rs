@@ -101,9 +101,9 @@ async fn where_the_database_is_not_hardened_emptying_the_context_in_mid_statemen
     ] {
         let mut tx = world.agent(&gate, &people.admin, "acme").await;
         let outcome = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(tx.connection()).await;
-        let code = outcome
-            .map(|done| done.rows_affected())
-            .map_err(|error| error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned());
+        let code = outcome.map(|done| done.rows_affected()).map_err(|error| {
+            error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned()
+        });
         if sql.starts_with("insert") {
             // The row itself is what it may insert; what must not happen is that the log names somebody else.
             let actor: Option<String> = sqlx::query_scalar(
@@ -141,7 +141,11 @@ async fn where_the_database_is_hardened_a_gate_sees_and_ends_no_other_session() 
             "select pg_logical_emit_message(false, 'x', 'x')",
         ] {
             let refused = sqlx::raw_sql(sql).execute(&mut gate).await.expect_err(sql);
-            assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"), "{login}: {sql}");
+            assert_eq!(
+                refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+                Some("42501"),
+                "{login}: {sql}"
+            );
         }
     }
     assert!(world.look::<bool>("select count(*) > 0 from pg_stat_activity").await, "the twin: a superuser does");

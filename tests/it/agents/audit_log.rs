@@ -111,7 +111,9 @@ async fn nobody_writes_changes_or_deletes_what_happened() {
         "update vicket.audit_heads set last_seq = 0",
         "delete from vicket.audit_heads",
     ];
-    let code = |error: sqlx::Error| error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
+    let code = |error: sqlx::Error| {
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned()
+    };
     for sql in statements {
         let mut owner = world.agent(&gate, &people.owner, "acme").await;
         let refused = sqlx::raw_sql(sql).execute(owner.connection()).await.map_err(code);

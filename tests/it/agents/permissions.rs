@@ -134,7 +134,9 @@ async fn try_out(tx: &mut OrgTx, sql: &str) -> Result<u64, String> {
     sqlx::raw_sql("savepoint trial").execute(tx.connection()).await.expect("a savepoint");
     let outcome = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(tx.connection()).await;
     sqlx::raw_sql("rollback to savepoint trial").execute(tx.connection()).await.expect("rolled back");
-    let code = |error: sqlx::Error| error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
+    let code = |error: sqlx::Error| {
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned()
+    };
     outcome.map(|done| done.rows_affected()).map_err(code)
 }
 

@@ -242,7 +242,11 @@ async fn the_widget_reads_no_points_and_scores_no_ticket_but_the_one_it_submits(
     ] {
         sqlx::raw_sql("savepoint s").execute(&mut gate).await.expect("a savepoint");
         let refused = sqlx::raw_sql(sql).execute(&mut gate).await.expect_err(sql);
-        assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"), "{sql}");
+        assert_eq!(
+            refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+            Some("42501"),
+            "{sql}"
+        );
         sqlx::raw_sql("rollback to savepoint s").execute(&mut gate).await.expect("rolled back");
     }
     let labels: i64 = sqlx::query_scalar("select count(label) from vicket.template_options")

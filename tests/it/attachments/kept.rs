@@ -24,9 +24,10 @@ impl Directory {
         let mut left = vec![self.0.clone()];
         while let Some(directory) = left.pop() {
             for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
-                match entry.file_type().expect("a type").is_dir() {
-                    true => left.push(entry.path()),
-                    false => found.push(entry.path().strip_prefix(&self.0).expect("below").to_owned()),
+                if entry.file_type().expect("a type").is_dir() {
+                    left.push(entry.path());
+                } else {
+                    found.push(entry.path().strip_prefix(&self.0).expect("below").to_owned());
                 }
             }
         }

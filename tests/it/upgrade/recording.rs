@@ -229,17 +229,16 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Of the first message that fails; its connection is not used again.
     pub async fn send(&mut self, request: &Request) -> anyhow::Result<()> {
-        let (mut connection, mut prepared) = match self.connections.remove(&request.login) {
-            Some(connection) => connection,
-            None => {
-                let options = db::connect_options(&(self.url)(&request.login))?;
-                let mut connection = PgConnection::connect_with(&options).await?;
-                if request.messages.iter().any(|message| message.sql.contains(CLEAN)) {
-                    let rows = execute(&mut connection, CLEAN).await?;
-                    ensure!(rows.len() == 1 && rows[0].try_get::<bool, _>(0)?, "a new session is not clean");
-                }
-                (connection, HashMap::new())
+        let (mut connection, mut prepared) = if let Some(connection) = self.connections.remove(&request.login) {
+            connection
+        } else {
+            let options = db::connect_options(&(self.url)(&request.login))?;
+            let mut connection = PgConnection::connect_with(&options).await?;
+            if request.messages.iter().any(|message| message.sql.contains(CLEAN)) {
+                let rows = execute(&mut connection, CLEAN).await?;
+                ensure!(rows.len() == 1 && rows[0].try_get::<bool, _>(0)?, "a new session is not clean");
             }
+            (connection, HashMap::new())
         };
         let mut drawn = HashMap::new();
         for message in &request.messages {
@@ -284,16 +283,13 @@ fn filled(text: &str, drawn: &mut HashMap<String, String>) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         out += before;
         let place = after.split_once('}').and_then(|(place, rest)| Some((place, draw(place)?, rest)));
-        match place {
-            Some((place, value, after)) => {
-                out += drawn.entry(place.to_owned()).or_insert(value);
-                rest = after;
-            }
+        if let Some((place, value, after)) = place {
+            out += drawn.entry(place.to_owned()).or_insert(value);
+            rest = after;
+        } else {
             // An array's literal has braces of its own.
-            None => {
-                out.push('{');
-                rest = after;
-            }
+            out.push('{');
+            rest = after;
         }
     }
     out + rest

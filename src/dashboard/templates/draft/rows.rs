@@ -79,10 +79,12 @@ fn shift<T>(list: &mut [T], place: usize, up: bool) -> Option<usize> {
     })
 }
 
-/// The row that is where the removed one was, or the one before.
-fn remove<T>(list: &mut Vec<T>, place: usize) -> Option<Option<usize>> {
+/// The row that is where the removed one was, or the one before: none where none is left.
+fn remove<T>(list: &mut Vec<T>, place: usize) -> Option<Neighbour> {
     (place < list.len()).then(|| {
         list.remove(place);
         list.len().checked_sub(1).map(|last| place.min(last))
     })
 }
+
+type Neighbour = Option<usize>;
