@@ -29,8 +29,8 @@ create table vicket.tickets (
   constraint tickets_pkey primary key (org_id, site_id, id),
   constraint tickets_number_unique unique (org_id, site_id, number),
   constraint tickets_site_fkey foreign key (org_id, site_id) references vicket.sites (org_id, id) on delete cascade,
-  constraint tickets_status_fkey foreign key (org_id, status_id) references vicket.ticket_statuses (org_id, id),
-  constraint tickets_priority_fkey foreign key (org_id, priority_id) references vicket.ticket_priorities (org_id, id),
+  constraint tickets_status_fkey foreign key (org_id, status_id) references vicket.statuses (org_id, id),
+  constraint tickets_priority_fkey foreign key (org_id, priority_id) references vicket.priorities (org_id, id),
   constraint tickets_assignee_fkey foreign key (org_id, assignee_id)
     references vicket.members (org_id, user_id) on delete set null (assignee_id),
   constraint tickets_email_length check (char_length(email) between 3 and 254),
@@ -343,16 +343,16 @@ begin
   if new.status_id is null or tg_op = 'UPDATE' and new.status <> old.status and new.status_id = old.status_id then
     new.status_id := (
       select s.id
-      from vicket.ticket_statuses s
+      from vicket.statuses s
       where s.org_id = new.org_id and s.deleted_at is null and (s.category = new.status or s.is_default)
       order by s.category = new.status desc, s.id = new.status_id desc nulls last, s.is_default desc, s.position, s.id
       limit 1
     );
   end if;
   new.status := coalesce(
-    (select s.category from vicket.ticket_statuses s where s.org_id = new.org_id and s.id = new.status_id), new.status);
+    (select s.category from vicket.statuses s where s.org_id = new.org_id and s.id = new.status_id), new.status);
   if new.priority_id is null then
-    new.priority_id := (select p.id from vicket.ticket_priorities p where p.org_id = new.org_id and p.is_default);
+    new.priority_id := (select p.id from vicket.priorities p where p.org_id = new.org_id and p.is_default);
   end if;
   return new;
 end $$;
@@ -371,13 +371,13 @@ begin
     select new.org_id, new.site_id, new.id, coalesce(nullif(who, ''), 'cli'), c.kind, c.before, c.after
     from (
       select 'status' as kind,
-        (select s.name from vicket.ticket_statuses s where s.org_id = old.org_id and s.id = old.status_id) as before,
-        (select s.name from vicket.ticket_statuses s where s.org_id = new.org_id and s.id = new.status_id) as after
+        (select s.name from vicket.statuses s where s.org_id = old.org_id and s.id = old.status_id) as before,
+        (select s.name from vicket.statuses s where s.org_id = new.org_id and s.id = new.status_id) as after
       where new.status_id <> old.status_id
       union all
       select 'priority',
-        (select p.name from vicket.ticket_priorities p where p.org_id = old.org_id and p.id = old.priority_id),
-        (select p.name from vicket.ticket_priorities p where p.org_id = new.org_id and p.id = new.priority_id)
+        (select p.name from vicket.priorities p where p.org_id = old.org_id and p.id = old.priority_id),
+        (select p.name from vicket.priorities p where p.org_id = new.org_id and p.id = new.priority_id)
       where new.priority_id <> old.priority_id
       union all
       select 'assignee',

@@ -75,7 +75,7 @@ create table vicket.template_thresholds (
   constraint template_thresholds_template_fkey foreign key (org_id, template_id)
     references vicket.templates (org_id, id) on delete cascade,
   constraint template_thresholds_priority_fkey foreign key (org_id, priority_id)
-    references vicket.ticket_priorities (org_id, id) on delete cascade
+    references vicket.priorities (org_id, id) on delete cascade
 );
 create index template_thresholds_priority on vicket.template_thresholds (org_id, priority_id);
 

@@ -144,7 +144,7 @@ declare
   org constant uuid := ctx.org_id();
   permission constant text := case p_table
     when 'orgs' then 'org:delete' when 'sites' then 'site:delete'
-    when 'ticket_statuses' then 'status:edit' when 'ticket_priorities' then 'priority:edit'
+    when 'statuses' then 'status:edit' when 'priorities' then 'priority:edit'
   end;
   of_sites constant uuid[] := case p_table
     when 'sites' then array[p_id]
@@ -158,9 +158,9 @@ begin
   end if;
   -- No longer than is needed to know that it is too much.
   total := case p_table
-    when 'ticket_statuses' then (
+    when 'statuses' then (
       select count(*) from (select from vicket.tickets t where t.org_id = org and t.status_id = p_id limit at_once + 1) t)
-    when 'ticket_priorities' then (
+    when 'priorities' then (
       select count(*) from (select from vicket.tickets t where t.org_id = org and t.priority_id = p_id limit at_once + 1) t)
     else (
       select count(*) from (
@@ -185,10 +185,10 @@ begin
       update vicket.orgs o set deleted_at = now() where o.id = org and o.id = p_id and o.deleted_at is null;
     when 'sites' then
       update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
-    when 'ticket_statuses' then
-      update vicket.ticket_statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
-    when 'ticket_priorities' then
-      update vicket.ticket_priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
+    when 'statuses' then
+      update vicket.statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
+    when 'priorities' then
+      update vicket.priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
   end case;
   if not found then
     return false;
@@ -205,13 +205,13 @@ begin
     insert into vicket.jobs (kind, subject_id, total)
       values (
         case p_table when 'orgs' then 'remove_org' when 'sites' then 'remove_site'
-          when 'ticket_statuses' then 'remove_status' else 'remove_priority' end,
+          when 'statuses' then 'remove_status' else 'remove_priority' end,
         p_id,
         (select count(*) from vicket.tickets t
           where t.org_id = org and case p_table
             when 'orgs' then true
             when 'sites' then t.site_id = p_id
-            when 'ticket_statuses' then t.status_id = p_id
+            when 'statuses' then t.status_id = p_id
             else t.priority_id = p_id
           end)
       );
@@ -222,16 +222,16 @@ begin
   end if;
 
   case p_table
-    when 'ticket_statuses' then
+    when 'statuses' then
       update vicket.tickets t
-        set status_id = (select s.id from vicket.ticket_statuses s where s.org_id = org and s.is_default)
+        set status_id = (select s.id from vicket.statuses s where s.org_id = org and s.is_default)
         where t.org_id = org and t.status_id = p_id;
-      delete from vicket.ticket_statuses s where s.org_id = org and s.id = p_id;
-    when 'ticket_priorities' then
+      delete from vicket.statuses s where s.org_id = org and s.id = p_id;
+    when 'priorities' then
       update vicket.tickets t
-        set priority_id = (select p.id from vicket.ticket_priorities p where p.org_id = org and p.is_default)
+        set priority_id = (select p.id from vicket.priorities p where p.org_id = org and p.is_default)
         where t.org_id = org and t.priority_id = p_id;
-      delete from vicket.ticket_priorities p where p.org_id = org and p.id = p_id;
+      delete from vicket.priorities p where p.org_id = org and p.id = p_id;
     else
       delete from vicket.articles a where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites));
       foreach each in array of_sites loop
@@ -326,30 +326,30 @@ begin
   case job.kind
     when 'remove_status' then
       update vicket.tickets t
-        set status_id = (select s.id from vicket.ticket_statuses s where s.org_id = job.org_id and s.is_default)
+        set status_id = (select s.id from vicket.statuses s where s.org_id = job.org_id and s.is_default)
         where t.org_id = job.org_id and t.id in (
           select d.id from vicket.tickets d where d.org_id = job.org_id and d.status_id = job.subject_id limit p_most
         );
       get diagnostics moved = row_count;
       if moved = 0 then
-        delete from vicket.ticket_statuses s where s.org_id = job.org_id and s.id = job.subject_id;
+        delete from vicket.statuses s where s.org_id = job.org_id and s.id = job.subject_id;
         run_job.ended := true;
       end if;
     when 'remove_priority' then
       update vicket.tickets t
-        set priority_id = (select p.id from vicket.ticket_priorities p where p.org_id = job.org_id and p.is_default)
+        set priority_id = (select p.id from vicket.priorities p where p.org_id = job.org_id and p.is_default)
         where t.org_id = job.org_id and t.id in (
           select d.id from vicket.tickets d where d.org_id = job.org_id and d.priority_id = job.subject_id limit p_most
         );
       get diagnostics moved = row_count;
       if moved = 0 then
-        delete from vicket.ticket_priorities p where p.org_id = job.org_id and p.id = job.subject_id;
+        delete from vicket.priorities p where p.org_id = job.org_id and p.id = job.subject_id;
         run_job.ended := true;
       end if;
     when 'move_status' then
       update vicket.tickets t
         set status = s.category
-        from vicket.ticket_statuses s
+        from vicket.statuses s
         where s.org_id = job.org_id and s.id = job.subject_id
           and t.org_id = job.org_id and t.id in (
             select d.id from vicket.tickets d
@@ -440,7 +440,7 @@ begin
   return null;
 end $$;
 
-create trigger status_moved after update of category on vicket.ticket_statuses
+create trigger status_moved after update of category on vicket.statuses
   for each row execute function vicket.status_moved();
 create trigger org_gone after delete on vicket.orgs
   for each row execute function vicket.org_gone();

@@ -511,7 +511,7 @@ declare
   org constant uuid := ctx.org_id();
   permission constant text := case p_table
     when 'orgs' then 'org:delete' when 'sites' then 'site:delete'
-    when 'ticket_statuses' then 'status:edit' when 'ticket_priorities' then 'priority:edit'
+    when 'statuses' then 'status:edit' when 'priorities' then 'priority:edit'
   end;
   of_sites constant uuid[] := case p_table
     when 'sites' then array[p_id]
@@ -525,9 +525,9 @@ begin
   end if;
   -- No longer than is needed to know that it is too much.
   total := case p_table
-    when 'ticket_statuses' then (
+    when 'statuses' then (
       select count(*) from (select from vicket.tickets t where t.org_id = org and t.status_id = p_id limit at_once + 1) t)
-    when 'ticket_priorities' then (
+    when 'priorities' then (
       select count(*) from (select from vicket.tickets t where t.org_id = org and t.priority_id = p_id limit at_once + 1) t)
     else (
       select count(*) from (
@@ -552,10 +552,10 @@ begin
       update vicket.orgs o set deleted_at = now() where o.id = org and o.id = p_id and o.deleted_at is null;
     when 'sites' then
       update vicket.sites s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
-    when 'ticket_statuses' then
-      update vicket.ticket_statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
-    when 'ticket_priorities' then
-      update vicket.ticket_priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
+    when 'statuses' then
+      update vicket.statuses s set deleted_at = now() where s.org_id = org and s.id = p_id and s.deleted_at is null;
+    when 'priorities' then
+      update vicket.priorities p set deleted_at = now() where p.org_id = org and p.id = p_id and p.deleted_at is null;
   end case;
   if not found then
     return false;
@@ -572,13 +572,13 @@ begin
     insert into vicket.jobs (kind, subject_id, total)
       values (
         case p_table when 'orgs' then 'remove_org' when 'sites' then 'remove_site'
-          when 'ticket_statuses' then 'remove_status' else 'remove_priority' end,
+          when 'statuses' then 'remove_status' else 'remove_priority' end,
         p_id,
         (select count(*) from vicket.tickets t
           where t.org_id = org and case p_table
             when 'orgs' then true
             when 'sites' then t.site_id = p_id
-            when 'ticket_statuses' then t.status_id = p_id
+            when 'statuses' then t.status_id = p_id
             else t.priority_id = p_id
           end)
       );
@@ -589,16 +589,16 @@ begin
   end if;
 
   case p_table
-    when 'ticket_statuses' then
+    when 'statuses' then
       update vicket.tickets t
-        set status_id = (select s.id from vicket.ticket_statuses s where s.org_id = org and s.is_default)
+        set status_id = (select s.id from vicket.statuses s where s.org_id = org and s.is_default)
         where t.org_id = org and t.status_id = p_id;
-      delete from vicket.ticket_statuses s where s.org_id = org and s.id = p_id;
-    when 'ticket_priorities' then
+      delete from vicket.statuses s where s.org_id = org and s.id = p_id;
+    when 'priorities' then
       update vicket.tickets t
-        set priority_id = (select p.id from vicket.ticket_priorities p where p.org_id = org and p.is_default)
+        set priority_id = (select p.id from vicket.priorities p where p.org_id = org and p.is_default)
         where t.org_id = org and t.priority_id = p_id;
-      delete from vicket.ticket_priorities p where p.org_id = org and p.id = p_id;
+      delete from vicket.priorities p where p.org_id = org and p.id = p_id;
     else
       delete from vicket.articles a where a.org_id = org and (p_table = 'orgs' or a.site_id = any (of_sites));
       foreach each in array of_sites loop
@@ -1054,10 +1054,10 @@ create function vicket.seed_org_defaults() returns trigger
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into vicket.ticket_statuses (org_id, name, category, position, is_default)
+  insert into vicket.statuses (org_id, name, category, position, is_default)
     values (new.id, 'Open', 'open', 1, true), (new.id, 'Pending', 'pending', 2, false),
       (new.id, 'Resolved', 'resolved', 3, false), (new.id, 'Closed', 'closed', 4, false);
-  insert into vicket.ticket_priorities (org_id, name, position, is_default)
+  insert into vicket.priorities (org_id, name, position, is_default)
     values (new.id, 'Low', 1, false), (new.id, 'Normal', 2, true), (new.id, 'High', 3, false), (new.id, 'Urgent', 4, false);
   return null;
 end $$;
@@ -2261,8 +2261,8 @@ create trigger serialize_org_writes before insert or delete or update on vicket.
   for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- vicket.ticket_statuses
-create table vicket.ticket_statuses (
+-- vicket.statuses
+create table vicket.statuses (
   org_id uuid not null default ctx.org_id(),
   id uuid not null default gen_random_uuid(),
   name text not null,
@@ -2271,82 +2271,80 @@ create table vicket.ticket_statuses (
   is_default boolean not null default false,
   created_at timestamptz not null default now(),
   deleted_at timestamptz,
-  constraint ticket_statuses_pkey primary key (org_id, id),
-  constraint ticket_statuses_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
-  constraint ticket_statuses_category_known check (category = any (array['open', 'pending', 'resolved', 'closed',
-    'custom'])),
-  constraint ticket_statuses_default_open check (not is_default or category = 'open'),
-  constraint ticket_statuses_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
+  constraint statuses_pkey primary key (org_id, id),
+  constraint statuses_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint statuses_category_known check (category = any (array['open', 'pending', 'resolved', 'closed', 'custom'])),
+  constraint statuses_default_open check (not is_default or category = 'open'),
+  constraint statuses_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
 );
-alter table vicket.ticket_statuses owner to vicket_owner;
-comment on table vicket.ticket_statuses is 'Where a ticket can stand, as the org calls it, in fixed categories.';
-comment on column vicket.ticket_statuses.deleted_at is
-  'Set while its many tickets move to the default; its name is free.';
+alter table vicket.statuses owner to vicket_owner;
+comment on table vicket.statuses is 'Where a ticket can stand, as the org calls it, in fixed categories.';
+comment on column vicket.statuses.deleted_at is 'Set while its many tickets move to the default; its name is free.';
 
-create unique index ticket_statuses_name_unique on vicket.ticket_statuses (org_id, name) where (deleted_at is null);
-create unique index ticket_statuses_one_default on vicket.ticket_statuses (org_id) where is_default;
+create unique index statuses_name_unique on vicket.statuses (org_id, name) where (deleted_at is null);
+create unique index statuses_one_default on vicket.statuses (org_id) where is_default;
 
-alter table vicket.ticket_statuses enable row level security;
-alter table vicket.ticket_statuses force row level security;
+alter table vicket.statuses enable row level security;
+alter table vicket.statuses force row level security;
 
-create policy agent_select on vicket.ticket_statuses
+create policy agent_select on vicket.statuses
   for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('status:read')) or (select ctx.may('status:edit')) or (select ctx.may('ticket:read')))
   );
-comment on policy agent_select on vicket.ticket_statuses is
+comment on policy agent_select on vicket.statuses is
   'status:read; and who reads tickets reads what their status is called.';
 
-create policy agent_insert on vicket.ticket_statuses
+create policy agent_insert on vicket.statuses
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
 
-create policy agent_update on vicket.ticket_statuses
+create policy agent_update on vicket.statuses
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
 
-create policy operator_all on vicket.ticket_statuses
+create policy operator_all on vicket.statuses
   for all to vicket_operator
   using (org_id = (select ctx.org_id()))
   with check (org_id = (select ctx.org_id()));
-comment on policy operator_all on vicket.ticket_statuses is 'Administration commands, after admin.enter_org.';
+comment on policy operator_all on vicket.statuses is 'Administration commands, after admin.enter_org.';
 
-create policy definer_select on vicket.ticket_statuses
+create policy definer_select on vicket.statuses
   for select to vicket_definer
   using (true);
-comment on policy definer_select on vicket.ticket_statuses is
+comment on policy definer_select on vicket.statuses is
   'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
 
-create policy definer_insert on vicket.ticket_statuses
+create policy definer_insert on vicket.statuses
   for insert to vicket_definer
   with check (true);
-comment on policy definer_insert on vicket.ticket_statuses is
+comment on policy definer_insert on vicket.statuses is
   'Not narrowed: what a new org begins with, before it has a context.';
 
-create policy definer_update on vicket.ticket_statuses
+create policy definer_update on vicket.statuses
   for update to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
-comment on policy definer_update on vicket.ticket_statuses is
+comment on policy definer_update on vicket.statuses is
   'ctx.remove marks one that many tickets have (the only column granted).';
 
-create policy definer_delete on vicket.ticket_statuses
+create policy definer_delete on vicket.statuses
   for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
-comment on policy definer_delete on vicket.ticket_statuses is 'ctx.remove: status:edit.';
+comment on policy definer_delete on vicket.statuses is 'ctx.remove: status:edit.';
 
-create policy definer_delete_marked on vicket.ticket_statuses
+create policy definer_delete_marked on vicket.statuses
   for delete to vicket_definer
   using (deleted_at is not null and session_user = 'vicket_worker'::name);
-comment on policy definer_delete_marked on vicket.ticket_statuses is 'worker.run_job ends what ctx.remove began.';
+comment on policy definer_delete_marked on vicket.statuses is 'worker.run_job ends what ctx.remove began.';
 
 grant select (org_id, id, name, category, "position", is_default, created_at, deleted_at), insert (name, category,
-  "position"), update (name, category, "position", is_default) on vicket.ticket_statuses to vicket_agent;
-grant select on vicket.ticket_statuses to vicket_operator;
+  "position"), update (name, category, "position", is_default) on vicket.statuses to vicket_agent;
+grant select on vicket.statuses to vicket_operator;
 grant select, insert (org_id, name, category, "position", is_default), update (deleted_at),
-  delete on vicket.ticket_statuses to vicket_definer;
+  delete on vicket.statuses to vicket_definer;
 
 create function vicket.default_stays() returns trigger
   language plpgsql
@@ -2386,18 +2384,18 @@ comment on function vicket.status_moved() is
   'Trigger: a status of another category takes its tickets with it. Definer: no request may write there.';
 grant execute on function vicket.status_moved() to vicket_owner;
 
-create trigger audited after insert or delete or update on vicket.ticket_statuses
+create trigger audited after insert or delete or update on vicket.statuses
   for each row execute function vicket.audited('status', 'id', 'name category position is_default');
-create trigger default_stays before delete or update of deleted_at on vicket.ticket_statuses
+create trigger default_stays before delete or update of deleted_at on vicket.statuses
   for each row execute function vicket.default_stays();
-create trigger serialize_org_writes before insert or delete or update on vicket.ticket_statuses
+create trigger serialize_org_writes before insert or delete or update on vicket.statuses
   for each statement execute function vicket.serialize_org_writes();
-create trigger status_moved after update of category on vicket.ticket_statuses
+create trigger status_moved after update of category on vicket.statuses
   for each row execute function vicket.status_moved();
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- vicket.ticket_priorities
-create table vicket.ticket_priorities (
+-- vicket.priorities
+create table vicket.priorities (
   org_id uuid not null default ctx.org_id(),
   id uuid not null default gen_random_uuid(),
   name text not null,
@@ -2405,86 +2403,85 @@ create table vicket.ticket_priorities (
   is_default boolean not null default false,
   created_at timestamptz not null default now(),
   deleted_at timestamptz,
-  constraint ticket_priorities_pkey primary key (org_id, id),
-  constraint ticket_priorities_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
-  constraint ticket_priorities_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
+  constraint priorities_pkey primary key (org_id, id),
+  constraint priorities_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint priorities_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
 );
-alter table vicket.ticket_priorities owner to vicket_owner;
-comment on table vicket.ticket_priorities is
+alter table vicket.priorities owner to vicket_owner;
+comment on table vicket.priorities is
   'How urgent a ticket can be, as the org calls it; a higher position is more urgent.';
-comment on column vicket.ticket_priorities.deleted_at is
-  'Set while its many tickets move to the default; its name is free.';
+comment on column vicket.priorities.deleted_at is 'Set while its many tickets move to the default; its name is free.';
 
-create unique index ticket_priorities_name_unique on vicket.ticket_priorities (org_id, name) where (deleted_at is null);
-create unique index ticket_priorities_one_default on vicket.ticket_priorities (org_id) where is_default;
+create unique index priorities_name_unique on vicket.priorities (org_id, name) where (deleted_at is null);
+create unique index priorities_one_default on vicket.priorities (org_id) where is_default;
 
-alter table vicket.ticket_priorities enable row level security;
-alter table vicket.ticket_priorities force row level security;
+alter table vicket.priorities enable row level security;
+alter table vicket.priorities force row level security;
 
-create policy agent_select on vicket.ticket_priorities
+create policy agent_select on vicket.priorities
   for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and ((select ctx.may('priority:read')) or (select ctx.may('priority:edit')) or (select ctx.may('ticket:read')))
   );
-comment on policy agent_select on vicket.ticket_priorities is
+comment on policy agent_select on vicket.priorities is
   'priority:read; and who reads tickets reads what their priority is called.';
 
-create policy agent_insert on vicket.ticket_priorities
+create policy agent_insert on vicket.priorities
   for insert to vicket_agent
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
 
-create policy agent_update on vicket.ticket_priorities
+create policy agent_update on vicket.priorities
   for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')) and deleted_at is null)
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
 
-create policy operator_all on vicket.ticket_priorities
+create policy operator_all on vicket.priorities
   for all to vicket_operator
   using (org_id = (select ctx.org_id()))
   with check (org_id = (select ctx.org_id()));
-comment on policy operator_all on vicket.ticket_priorities is 'Administration commands, after admin.enter_org.';
+comment on policy operator_all on vicket.priorities is 'Administration commands, after admin.enter_org.';
 
-create policy definer_select on vicket.ticket_priorities
+create policy definer_select on vicket.priorities
   for select to vicket_definer
   using (true);
-comment on policy definer_select on vicket.ticket_priorities is
+comment on policy definer_select on vicket.priorities is
   'Not narrowed: the triggers of tickets, whoever writes them; worker.run_job.';
 
-create policy definer_insert on vicket.ticket_priorities
+create policy definer_insert on vicket.priorities
   for insert to vicket_definer
   with check (true);
-comment on policy definer_insert on vicket.ticket_priorities is
+comment on policy definer_insert on vicket.priorities is
   'Not narrowed: what a new org begins with, before it has a context.';
 
-create policy definer_update on vicket.ticket_priorities
+create policy definer_update on vicket.priorities
   for update to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-comment on policy definer_update on vicket.ticket_priorities is
+comment on policy definer_update on vicket.priorities is
   'ctx.remove marks one that many tickets have (the only column granted).';
 
-create policy definer_delete on vicket.ticket_priorities
+create policy definer_delete on vicket.priorities
   for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('priority:edit')));
-comment on policy definer_delete on vicket.ticket_priorities is 'ctx.remove: priority:edit.';
+comment on policy definer_delete on vicket.priorities is 'ctx.remove: priority:edit.';
 
-create policy definer_delete_marked on vicket.ticket_priorities
+create policy definer_delete_marked on vicket.priorities
   for delete to vicket_definer
   using (deleted_at is not null and session_user = 'vicket_worker'::name);
-comment on policy definer_delete_marked on vicket.ticket_priorities is 'worker.run_job ends what ctx.remove began.';
+comment on policy definer_delete_marked on vicket.priorities is 'worker.run_job ends what ctx.remove began.';
 
 grant select (org_id, id, name, "position", is_default, created_at, deleted_at), insert (name, "position"),
-  update (name, "position", is_default) on vicket.ticket_priorities to vicket_agent;
-grant select on vicket.ticket_priorities to vicket_operator;
+  update (name, "position", is_default) on vicket.priorities to vicket_agent;
+grant select on vicket.priorities to vicket_operator;
 grant select, insert (org_id, name, "position", is_default), update (deleted_at),
-  delete on vicket.ticket_priorities to vicket_definer;
+  delete on vicket.priorities to vicket_definer;
 
-create trigger audited after insert or delete or update on vicket.ticket_priorities
+create trigger audited after insert or delete or update on vicket.priorities
   for each row execute function vicket.audited('priority', 'id', 'name position is_default');
-create trigger default_stays before delete or update of deleted_at on vicket.ticket_priorities
+create trigger default_stays before delete or update of deleted_at on vicket.priorities
   for each row execute function vicket.default_stays();
-create trigger serialize_org_writes before insert or delete or update on vicket.ticket_priorities
+create trigger serialize_org_writes before insert or delete or update on vicket.priorities
   for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -2653,9 +2650,9 @@ create table vicket.tickets (
   constraint tickets_number_unique unique (org_id, site_id, number),
   constraint tickets_assignee_fkey foreign key (org_id, assignee_id) references vicket.members(org_id, user_id) on
     delete set null (assignee_id),
-  constraint tickets_priority_fkey foreign key (org_id, priority_id) references vicket.ticket_priorities(org_id, id),
+  constraint tickets_priority_fkey foreign key (org_id, priority_id) references vicket.priorities(org_id, id),
   constraint tickets_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
-  constraint tickets_status_fkey foreign key (org_id, status_id) references vicket.ticket_statuses(org_id, id),
+  constraint tickets_status_fkey foreign key (org_id, status_id) references vicket.statuses(org_id, id),
   constraint tickets_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
   constraint tickets_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
   constraint tickets_status_known check (status = any (array['open', 'pending', 'resolved', 'closed', 'custom'])),
@@ -2779,16 +2776,16 @@ begin
   if new.status_id is null or tg_op = 'UPDATE' and new.status <> old.status and new.status_id = old.status_id then
     new.status_id := (
       select s.id
-      from vicket.ticket_statuses s
+      from vicket.statuses s
       where s.org_id = new.org_id and s.deleted_at is null and (s.category = new.status or s.is_default)
       order by s.category = new.status desc, s.id = new.status_id desc nulls last, s.is_default desc, s.position, s.id
       limit 1
     );
   end if;
   new.status := coalesce(
-    (select s.category from vicket.ticket_statuses s where s.org_id = new.org_id and s.id = new.status_id), new.status);
+    (select s.category from vicket.statuses s where s.org_id = new.org_id and s.id = new.status_id), new.status);
   if new.priority_id is null then
-    new.priority_id := (select p.id from vicket.ticket_priorities p where p.org_id = new.org_id and p.is_default);
+    new.priority_id := (select p.id from vicket.priorities p where p.org_id = new.org_id and p.is_default);
   end if;
   return new;
 end $$;
@@ -2814,13 +2811,13 @@ begin
     select new.org_id, new.site_id, new.id, coalesce(nullif(who, ''), 'cli'), c.kind, c.before, c.after
     from (
       select 'status' as kind,
-        (select s.name from vicket.ticket_statuses s where s.org_id = old.org_id and s.id = old.status_id) as before,
-        (select s.name from vicket.ticket_statuses s where s.org_id = new.org_id and s.id = new.status_id) as after
+        (select s.name from vicket.statuses s where s.org_id = old.org_id and s.id = old.status_id) as before,
+        (select s.name from vicket.statuses s where s.org_id = new.org_id and s.id = new.status_id) as after
       where new.status_id <> old.status_id
       union all
       select 'priority',
-        (select p.name from vicket.ticket_priorities p where p.org_id = old.org_id and p.id = old.priority_id),
-        (select p.name from vicket.ticket_priorities p where p.org_id = new.org_id and p.id = new.priority_id)
+        (select p.name from vicket.priorities p where p.org_id = old.org_id and p.id = old.priority_id),
+        (select p.name from vicket.priorities p where p.org_id = new.org_id and p.id = new.priority_id)
       where new.priority_id <> old.priority_id
       union all
       select 'assignee',
@@ -3540,8 +3537,8 @@ create table vicket.template_thresholds (
   points integer not null,
   priority_id uuid not null,
   constraint template_thresholds_pkey primary key (org_id, template_id, points),
-  constraint template_thresholds_priority_fkey foreign key (org_id, priority_id) references
-    vicket.ticket_priorities(org_id, id) on delete cascade,
+  constraint template_thresholds_priority_fkey foreign key (org_id, priority_id) references vicket.priorities(org_id,
+    id) on delete cascade,
   constraint template_thresholds_template_fkey foreign key (org_id, template_id) references vicket.templates(org_id, id)
     on delete cascade
 );
@@ -4901,30 +4898,30 @@ begin
   case job.kind
     when 'remove_status' then
       update vicket.tickets t
-        set status_id = (select s.id from vicket.ticket_statuses s where s.org_id = job.org_id and s.is_default)
+        set status_id = (select s.id from vicket.statuses s where s.org_id = job.org_id and s.is_default)
         where t.org_id = job.org_id and t.id in (
           select d.id from vicket.tickets d where d.org_id = job.org_id and d.status_id = job.subject_id limit p_most
         );
       get diagnostics moved = row_count;
       if moved = 0 then
-        delete from vicket.ticket_statuses s where s.org_id = job.org_id and s.id = job.subject_id;
+        delete from vicket.statuses s where s.org_id = job.org_id and s.id = job.subject_id;
         run_job.ended := true;
       end if;
     when 'remove_priority' then
       update vicket.tickets t
-        set priority_id = (select p.id from vicket.ticket_priorities p where p.org_id = job.org_id and p.is_default)
+        set priority_id = (select p.id from vicket.priorities p where p.org_id = job.org_id and p.is_default)
         where t.org_id = job.org_id and t.id in (
           select d.id from vicket.tickets d where d.org_id = job.org_id and d.priority_id = job.subject_id limit p_most
         );
       get diagnostics moved = row_count;
       if moved = 0 then
-        delete from vicket.ticket_priorities p where p.org_id = job.org_id and p.id = job.subject_id;
+        delete from vicket.priorities p where p.org_id = job.org_id and p.id = job.subject_id;
         run_job.ended := true;
       end if;
     when 'move_status' then
       update vicket.tickets t
         set status = s.category
-        from vicket.ticket_statuses s
+        from vicket.statuses s
         where s.org_id = job.org_id and s.id = job.subject_id
           and t.org_id = job.org_id and t.id in (
             select d.id from vicket.tickets d

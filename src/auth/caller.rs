@@ -69,7 +69,7 @@ impl EntryRequest {
     }
 
     async fn permitted(&self, tx: OrgTx) -> Result<OrgTx, Problem> {
-        match self.permission.map(Permission::as_str) {
+        match self.permission {
             Some(permission) if !tx.actor().is_some_and(|actor| actor.may(permission)) => {
                 tx.finish(Err(Problem::permission_required(permission))).await
             }

@@ -42,10 +42,10 @@ pub fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Re
 /// # Errors
 /// `401 login_failed`, the same and after the same time for a wrong password and an unknown e-mail address.
 pub async fn open(app: &App, email: &str, password: String) -> Result<SessionToken, Problem> {
-    let salt = Salt::stored(store::logins::password_salt(&app.agents, email).await?);
+    let salt = Salt::stored(store::users::password_salt(&app.agents, email).await?);
     let hash = app.hasher.hash(salt, password).await?;
-    let token = store::logins::open_session(&app.agents, email, &hash).await?;
-    token.ok_or_else(store::logins::wrong_password)
+    let token = store::users::open_session(&app.agents, email, &hash).await?;
+    token.ok_or_else(store::users::wrong_password)
 }
 
 /// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.

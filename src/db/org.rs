@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, connect_options};
 use crate::domain::{
     keys::Sha256Digest,
+    permissions::Permission,
     problem::{Code, Problem},
 };
 
@@ -46,12 +47,12 @@ pub struct Actor {
     pub name: String,
     pub credential: Credential,
     /// In the org that was entered; empty without one.
-    pub permissions: Vec<String>,
+    pub permissions: Vec<Permission>,
 }
 
 impl Actor {
-    pub fn may(&self, permission: &str) -> bool {
-        self.permissions.iter().any(|held| held == permission)
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
     }
 }
 
@@ -135,12 +136,14 @@ impl AgentEntryRequest<'_> {
 }
 
 fn actor(row: &PgRow, credential: Credential) -> Result<Actor, sqlx::Error> {
+    let permissions: Option<Vec<String>> = row.try_get("permissions")?;
     Ok(Actor {
         id: row.try_get("actor_id")?,
         email: row.try_get("email")?,
         name: row.try_get("name")?,
         credential,
-        permissions: row.try_get::<Option<_>, _>("permissions")?.unwrap_or_default(),
+        // A newer schema may have some that this program knows nothing of, and so asks for nowhere.
+        permissions: permissions.unwrap_or_default().iter().filter_map(|name| Permission::parse(name)).collect(),
     })
 }
 

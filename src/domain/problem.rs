@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::domain::permissions::Permission;
+
 macro_rules! codes {
     ($($variant:ident = $status:literal $code:literal $title:literal,)*) => {
         /// What went wrong, as callers see it: a stable name, an HTTP status, a title.
@@ -125,7 +127,7 @@ impl Problem {
     }
 
     /// `403 permission_required` that names the permission.
-    pub fn permission_required(permission: &str) -> Self {
+    pub fn permission_required(permission: Permission) -> Self {
         Self::new(Code::PermissionRequired, format!("This needs the permission `{permission}` in this org."))
     }
 

@@ -15,7 +15,8 @@ pub const ROLES: &str =
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// `lock_timeout` of a change. While it waits, whoever comes later waits behind it: a request gives up after 2 s without a
-    /// connection, so this must be well below.
+    /// connection, so this must be well below. And below half of PostgreSQL's `deadlock_timeout`: of a change that has one
+    /// table and waits for another, and a request that does so the other way round, the change must be the one to give up.
     pub lock: Duration,
     /// `statement_timeout` of a change. What takes longer under locks belongs into the other lane.
     pub statement: Duration,
@@ -28,9 +29,9 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            lock: Duration::from_secs(1),
+            lock: Duration::from_millis(400),
             statement: Duration::from_mins(1),
-            tries: 20,
+            tries: 30,
             pause: Duration::from_millis(250),
         }
     }
@@ -83,14 +84,17 @@ pub async fn take_turn(connection: &mut PgConnection) -> anyhow::Result<()> {
     }
 }
 
-/// `lock_timeout` and `statement_timeout` of a transaction; zero is none.
+/// `lock_timeout`, never above two fifths of `deadlock_timeout`, and `statement_timeout` of a transaction; zero is none.
 pub async fn bound(connection: &mut PgConnection, lock: Duration, statement: Duration) -> sqlx::Result<()> {
-    let bounds = format!(
-        "set local lock_timeout = {}; set local statement_timeout = {}",
-        lock.as_millis(),
-        statement.as_millis()
-    );
-    sqlx::raw_sql(AssertSqlSafe(bounds)).execute(connection).await.map(drop)
+    sqlx::query(
+        "select set_config('statement_timeout', $2::text, true), set_config('lock_timeout', least($1, greatest(setting::bigint * 2 / 5, 1))::text, true)
+        from pg_settings where name = 'deadlock_timeout'",
+    )
+    .bind(millis(lock).cast_signed())
+    .bind(millis(statement).cast_signed())
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 pub fn millis(duration: Duration) -> u64 {

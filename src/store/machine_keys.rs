@@ -111,11 +111,11 @@ pub async fn create(tx: &mut OrgTx, new: &NewMachineKey<'_>) -> Result<(MachineK
         let permission = Permission::parse(text)
             .ok_or_else(|| Problem::unprocessable("permissions", format!("there is no permission `{text}`")))?;
         let held = match new.creator {
-            None => tx.actor().is_some_and(|actor| actor.may(permission.as_str())),
+            None => tx.actor().is_some_and(|actor| actor.may(permission)),
             Some(creator) => members::role_may(tx, creator.role, permission.as_str()).await?,
         };
         if !held {
-            return Err(Problem::permission_required(permission.as_str()));
+            return Err(Problem::permission_required(permission));
         }
         permissions.push(permission.as_str());
     }

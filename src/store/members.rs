@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    logins,
     paging::{self, PageRequest},
+    users,
 };
 use crate::{
     db::OrgTx,
@@ -218,7 +218,7 @@ pub async fn invite(
             .fetch_all(tx.connection())
             .await?;
     super::remove(tx, "invitations", &expired).await?;
-    let (token, digest) = logins::mint_invitation();
+    let (token, digest) = users::mint_invitation();
     let invitation = sqlx::query_as(
         "insert into vicket.invitations (email, role, token_hash) values ($1, $2, $3)
         returning id, email, role, invited_by, created_at, expires_at",

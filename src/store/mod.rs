@@ -8,7 +8,6 @@ pub mod audit_log;
 pub mod erasure;
 pub mod faqs;
 pub mod jobs;
-pub mod logins;
 pub mod machine_keys;
 pub mod members;
 pub mod order;
@@ -26,6 +25,7 @@ pub mod teams;
 pub mod templates;
 pub mod tickets;
 pub mod usage;
+pub mod users;
 
 use sqlx::types::Uuid;
 

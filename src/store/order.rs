@@ -58,8 +58,8 @@ macro_rules! statements {
 pub async fn reorder(tx: &mut OrgTx, list: List, id: Uuid, step: Move) -> Result<(), Problem> {
     let (place, renumber) = match list {
         List::Faqs => statements!("vicket.faqs"),
-        List::Statuses => statements!("vicket.ticket_statuses"),
-        List::Priorities => statements!("vicket.ticket_priorities"),
+        List::Statuses => statements!("vicket.statuses"),
+        List::Priorities => statements!("vicket.priorities"),
     };
     let mut place_of = async |id: Uuid| {
         let place: Option<i64> = sqlx::query_scalar(place).bind(id).fetch_optional(tx.connection()).await?;

@@ -1,5 +1,5 @@
 //! Priorities of tickets, as an org calls them. One is the default, which stays; deleting another moves its tickets to the
-//! default (triggers in `0013_ticket_priorities.sql`).
+//! default (triggers in `0013_priorities.sql`).
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<
     let after = page_request.after(b'y')?;
     let rows: Vec<Priority> = sqlx::query_as(
         "select id, name, position, is_default
-        from vicket.ticket_priorities
+        from vicket.priorities
         where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
         order by position, id
         limit $3",
@@ -56,13 +56,11 @@ pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<
 /// # Errors
 /// `404 not_found`.
 pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Priority, Problem> {
-    sqlx::query_as(
-        "select id, name, position, is_default from vicket.ticket_priorities where id = $1 and deleted_at is null",
-    )
-    .bind(id)
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(Problem::not_found)
+    sqlx::query_as("select id, name, position, is_default from vicket.priorities where id = $1 and deleted_at is null")
+        .bind(id)
+        .fetch_optional(tx.connection())
+        .await?
+        .ok_or_else(Problem::not_found)
 }
 
 /// Adds a priority, as the most urgent one unless its position is given.
@@ -71,9 +69,9 @@ pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Priority, Problem> {
 /// `409 name_taken` when there is one of this name.
 pub async fn create(tx: &mut OrgTx, name: &PriorityName, position: Option<i32>) -> Result<Priority, Problem> {
     sqlx::query_as(
-        "insert into vicket.ticket_priorities (name, position)
+        "insert into vicket.priorities (name, position)
         values ($1, coalesce($2, (
-          select least(max(p.position)::bigint + 1, 2147483647)::integer from vicket.ticket_priorities p
+          select least(max(p.position)::bigint + 1, 2147483647)::integer from vicket.priorities p
         ), 1))
         returning id, name, position, is_default",
     )
@@ -90,13 +88,13 @@ pub async fn create(tx: &mut OrgTx, name: &PriorityName, position: Option<i32>) 
 /// `404 not_found`; `409 name_taken`.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Priority, Problem> {
     if change.make_default {
-        sqlx::query("update vicket.ticket_priorities set is_default = false where is_default and id <> $1")
+        sqlx::query("update vicket.priorities set is_default = false where is_default and id <> $1")
             .bind(id)
             .execute(tx.connection())
             .await?;
     }
     let changed = sqlx::query(
-        "update vicket.ticket_priorities set
+        "update vicket.priorities set
           name = coalesce($2, name),
           position = coalesce($3, position),
           is_default = is_default or $4
@@ -118,14 +116,14 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Pri
 /// # Errors
 /// `404 not_found`; `422 unprocessable` for the default.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = super::remove_large(tx, "ticket_priorities", id).await.map_err(refused)?;
+    let gone = super::remove_large(tx, "priorities", id).await.map_err(refused)?;
     super::one_row(gone.into())
 }
 
 fn refused(error: sqlx::Error) -> Problem {
     match super::constraint(&error) {
-        "ticket_priorities_name_unique" => Problem::new(Code::NameTaken, "There is a priority of this name already."),
-        "ticket_priorities_default_stays" => {
+        "priorities_name_unique" => Problem::new(Code::NameTaken, "There is a priority of this name already."),
+        "priorities_default_stays" => {
             Problem::unprocessable("id", "the default stays; make another one the default first")
         }
         _ => error.into(),

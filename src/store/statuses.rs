@@ -1,5 +1,5 @@
 //! Statuses of tickets, as an org calls them. One is the default, which stays; deleting another moves its tickets to the
-//! default (triggers in `0012_ticket_statuses.sql`).
+//! default (triggers in `0012_statuses.sql`).
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<
     let after = page_request.after(b't')?;
     let rows: Vec<Status> = sqlx::query_as(
         "select id, name, category, position, is_default
-        from vicket.ticket_statuses
+        from vicket.statuses
         where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
         order by position, id
         limit $3",
@@ -70,7 +70,7 @@ pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<
 /// `404 not_found`.
 pub async fn by_id(tx: &mut OrgTx, id: Uuid) -> Result<Status, Problem> {
     sqlx::query_as(
-        "select id, name, category, position, is_default from vicket.ticket_statuses where id = $1 and deleted_at is null",
+        "select id, name, category, position, is_default from vicket.statuses where id = $1 and deleted_at is null",
     )
     .bind(id)
     .fetch_optional(tx.connection())
@@ -89,9 +89,9 @@ pub async fn create(
     position: Option<i32>,
 ) -> Result<Status, Problem> {
     sqlx::query_as(
-        "insert into vicket.ticket_statuses (name, category, position)
+        "insert into vicket.statuses (name, category, position)
         values ($1, $2, coalesce($3, (
-          select least(max(s.position)::bigint + 1, 2147483647)::integer from vicket.ticket_statuses s
+          select least(max(s.position)::bigint + 1, 2147483647)::integer from vicket.statuses s
         ), 1))
         returning id, name, category, position, is_default",
     )
@@ -109,13 +109,13 @@ pub async fn create(
 /// `404 not_found`; `409 name_taken`; `422 unprocessable` when the default would not be of the category open.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Status, Problem> {
     if change.make_default {
-        sqlx::query("update vicket.ticket_statuses set is_default = false where is_default and id <> $1")
+        sqlx::query("update vicket.statuses set is_default = false where is_default and id <> $1")
             .bind(id)
             .execute(tx.connection())
             .await?;
     }
     let changed = sqlx::query(
-        "update vicket.ticket_statuses set
+        "update vicket.statuses set
           name = coalesce($2, name),
           category = coalesce($3, category),
           position = coalesce($4, position),
@@ -139,17 +139,17 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Sta
 /// # Errors
 /// `404 not_found`; `422 unprocessable` for the default.
 pub async fn delete(tx: &mut OrgTx, id: Uuid) -> Result<(), Problem> {
-    let gone = super::remove_large(tx, "ticket_statuses", id).await.map_err(refused)?;
+    let gone = super::remove_large(tx, "statuses", id).await.map_err(refused)?;
     super::one_row(gone.into())
 }
 
 fn refused(error: sqlx::Error) -> Problem {
     match super::constraint(&error) {
-        "ticket_statuses_name_unique" => Problem::new(Code::NameTaken, "There is a status of this name already."),
-        "ticket_statuses_default_open" => {
+        "statuses_name_unique" => Problem::new(Code::NameTaken, "There is a status of this name already."),
+        "statuses_default_open" => {
             Problem::unprocessable("category", "the default status is of the category `open`: new tickets get it")
         }
-        "ticket_statuses_default_stays" => {
+        "statuses_default_stays" => {
             Problem::unprocessable("id", "the default stays; make another one the default first")
         }
         _ => error.into(),

@@ -185,7 +185,7 @@ async fn with_all(tx: &mut OrgTx, templates: Vec<Template>) -> Result<Forms, Pro
     let thresholds = sqlx::query_as(
         "select h.template_id, h.points, p.name as priority
         from vicket.template_thresholds h
-        join vicket.ticket_priorities p on p.org_id = h.org_id and p.id = h.priority_id
+        join vicket.priorities p on p.org_id = h.org_id and p.id = h.priority_id
         where h.template_id = any ($1)
         order by h.points",
     )
@@ -312,7 +312,7 @@ async fn fill(tx: &mut OrgTx, id: Uuid, change: &Change, fresh: Fresh) -> Result
             "insert into vicket.template_thresholds (template_id, points, priority_id)
             select $1, t.points, p.id
             from unnest($2::integer[], $3::text[]) as t (points, priority)
-            join vicket.ticket_priorities p on lower(p.name) = lower(t.priority) and p.deleted_at is null
+            join vicket.priorities p on lower(p.name) = lower(t.priority) and p.deleted_at is null
             on conflict do nothing",
         )
         .bind(id)

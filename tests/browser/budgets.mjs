@@ -31,9 +31,9 @@ before(async () => {
       select s.* from vicket.sites s join vicket.orgs o on o.id = s.org_id where o.slug = 'acme' order by s.slug offset n % 2 limit 1
     ) s
     cross join lateral (
-      select t.* from vicket.ticket_statuses t where t.org_id = s.org_id order by t.position, t.id offset n % 4 limit 1
+      select t.* from vicket.statuses t where t.org_id = s.org_id order by t.position, t.id offset n % 4 limit 1
     ) t
-    join vicket.ticket_priorities p on p.org_id = s.org_id and p.is_default`);
+    join vicket.priorities p on p.org_id = s.org_id and p.is_default`);
   await db.query(`
     insert into vicket.ticket_messages (org_id, site_id, ticket_id, author, author_name, body, created_at)
     select t.org_id, t.site_id, t.id, a.author, a.name, 'It is about ' || t.subject || '. ' || repeat('Words that fill a line. ', 10),
@@ -44,7 +44,7 @@ before(async () => {
   await db.query(`
     insert into vicket.ticket_events (org_id, site_id, ticket_id, at, actor, kind, before, after)
     select t.org_id, t.site_id, t.id, t.created_at + interval '1 hour', 'agnes', 'status', 'Open', s.name
-    from vicket.tickets t join vicket.ticket_statuses s on s.org_id = t.org_id and s.id = t.status_id
+    from vicket.tickets t join vicket.statuses s on s.org_id = t.org_id and s.id = t.status_id
     where t.number > 1000 and t.status in ('resolved', 'closed')`);
   await db.query("set session_replication_role = origin");
   await db.query("analyze");

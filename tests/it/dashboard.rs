@@ -4,9 +4,9 @@ mod events;
 mod first_run;
 mod references;
 mod saved_replies;
+mod statuses;
 mod templates;
 mod traces;
-mod workflow;
 
 use reqwest::Method;
 

@@ -21,7 +21,7 @@ fn the_role_matrix_is_documented_as_it_is() {
     let documented: Vec<(String, [bool; 4])> =
         rows.iter().map(|row| (code(&row[0]), [1, 2, 3, 4].map(|role| row[role] == "yes"))).collect();
     let known: Vec<(String, [bool; 4])> =
-        crate::agents::MATRIX.iter().map(|(permission, roles)| ((*permission).to_owned(), *roles)).collect();
+        crate::agent::MATRIX.iter().map(|(permission, roles)| ((*permission).to_owned(), *roles)).collect();
     assert_eq!(documented, known, "left: docs/api-authentication.md; right: what the database is tested against");
 }
 

@@ -213,7 +213,7 @@ async fn populated() -> Populated {
               select org_id, template_id, id, 'Very', 1, 5 from vicket.template_questions;
             insert into vicket.template_thresholds (org_id, template_id, points, priority_id)
               select f.org_id, f.id, 5, p.id
-              from vicket.templates f join vicket.ticket_priorities p on p.org_id = f.org_id and p.name = 'Urgent'",
+              from vicket.templates f join vicket.priorities p on p.org_id = f.org_id and p.name = 'Urgent'",
         )
         .await;
     let tickets = [

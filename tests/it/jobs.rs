@@ -111,7 +111,7 @@ async fn a_large_org_has_no_member_at_once_and_goes_with_all_its_sites() {
     tx.commit().await.expect("commit");
     assert!(matches!(world.enter(&gate, &owner, "acme", Access::Read).await, AgentVerdict::NoOrg));
     assert!(to_the_end(&world, "remove_org").await > 3);
-    for table in ["sites", "articles", "tickets", "members", "ticket_statuses"] {
+    for table in ["sites", "articles", "tickets", "members", "statuses"] {
         let left = format!("select count(*) from vicket.{table} where org_id = '{}'", world.site_a.org_id);
         assert_eq!(world.look::<i64>(&left).await, 0, "{table}");
     }

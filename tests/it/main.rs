@@ -1,10 +1,8 @@
 //! The integration tests: one binary, the real router over real HTTP, a fresh database per test, the login roles that
 //! the server uses.
 
-mod agents;
+mod agent;
 mod architecture;
-mod articles;
-mod attachments;
 mod audit;
 mod concurrency;
 mod dashboard;
@@ -14,16 +12,13 @@ mod generated;
 mod harness;
 mod isolation;
 mod jobs;
-mod keys;
 mod limits;
 mod migrations;
-mod origins;
 mod pooler;
 mod processes;
 mod recovery;
 mod round_trips;
 mod rules;
 mod secrets;
-mod support_surface;
-mod tickets;
+mod support;
 mod upgrade;

@@ -8,9 +8,9 @@ set session_replication_role = replica;
 
 create temporary table org as
   select o.id, substr(o.slug, 5)::int as n,
-    array(select s.id from vicket.ticket_statuses s where s.org_id = o.id order by s.position) as statuses,
-    array(select s.category from vicket.ticket_statuses s where s.org_id = o.id order by s.position) as categories,
-    array(select p.id from vicket.ticket_priorities p where p.org_id = o.id order by p.position) as priorities
+    array(select s.id from vicket.statuses s where s.org_id = o.id order by s.position) as statuses,
+    array(select s.category from vicket.statuses s where s.org_id = o.id order by s.position) as categories,
+    array(select p.id from vicket.priorities p where p.org_id = o.id order by p.position) as priorities
   from vicket.orgs o;
 
 insert into vicket.sites (org_id, slug, name, prefix)

@@ -190,7 +190,7 @@ impl AuthApi {
     /// Ends this session and clears its cookie.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<answers::NoContent>, Failure> {
-        store::logins::close_session(&app.agents, person.token().await?).await?;
+        store::users::close_session(&app.agents, person.token().await?).await?;
         Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie() })
     }
 
@@ -203,7 +203,7 @@ impl AuthApi {
         person: Person,
         app: Data<&Arc<App>>,
     ) -> Result<WithCookie<answers::NoContent>, Failure> {
-        store::logins::close_sessions(&app.agents, person.token().await?).await?;
+        store::users::close_sessions(&app.agents, person.token().await?).await?;
         Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie() })
     }
 
@@ -228,13 +228,13 @@ impl AuthApi {
             return Err(Problem::internal("a session without a person").into());
         };
         limited(&app, person.info(), &email)?;
-        let salt = Salt::stored(store::logins::password_salt(&app.agents, &email).await?);
+        let salt = Salt::stored(store::users::password_salt(&app.agents, &email).await?);
         let old = app.hasher.hash(salt, current.into_string()).await?;
         let new = app.hasher.hash(Salt::fresh(), new.into_string()).await?;
-        if store::logins::change_password(&app.agents, token, &old, &new).await? {
+        if store::users::change_password(&app.agents, token, &old, &new).await? {
             Ok(answers::NoContent)
         } else {
-            Err(store::logins::wrong_password().into())
+            Err(store::users::wrong_password().into())
         }
     }
 
@@ -256,18 +256,18 @@ impl AuthApi {
         let (Some(token), Some(name), Some(password)) = (token, name, password) else {
             return Err(checked.problem().into());
         };
-        let token = store::logins::invitation_digest(&token);
+        let token = store::users::invitation_digest(&token);
         limited(&app, anyone.info(), &token.to_hex())?;
-        let invited = store::logins::invitation(&app.agents, token).await?;
+        let invited = store::users::invitation(&app.agents, token).await?;
         let salt = if invited.known {
             limited(&app, anyone.info(), &invited.email)?;
-            Salt::stored(store::logins::password_salt(&app.agents, &invited.email).await?)
+            Salt::stored(store::users::password_salt(&app.agents, &invited.email).await?)
         } else {
             Salt::fresh()
         };
         let hash = app.hasher.hash(salt, password.into_string()).await?;
         let request_id = request_id::current();
-        let session = store::logins::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
+        let session = store::users::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
         Ok(opened(&app, &session).await?)
     }
 

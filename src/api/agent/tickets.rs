@@ -31,7 +31,7 @@ use crate::{
 
 pub struct TicketsApi;
 
-const ASSIGN: &str = Permission::TicketAssign.as_str();
+const ASSIGN: Permission = Permission::TicketAssign;
 
 const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_41f7_0c68_4e35_a1d9_56be_72f0_83c4);
 

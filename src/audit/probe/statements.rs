@@ -150,14 +150,14 @@ fn removal(table: &Table, planted: &Planted, subject: &Subject) -> Option<Trial>
     let bare = table.name.strip_prefix("vicket.")?;
     let key = match bare {
         "articles" | "faqs" | "invitations" | "orgs" | "saved_replies" | "sites" | "teams" | "templates"
-        | "ticket_priorities" | "ticket_statuses" | "tickets" => "id",
+        | "priorities" | "statuses" | "tickets" => "id",
         "members" => "user_id",
         _ => return None,
     };
     let rows = planted.of(&table.name).iter();
     let others = rows.filter(|row| !subject.writes() || subject.forbidden(table, row, planted));
     let ids: Vec<String> = others.filter_map(|row| row.value(key)).map(literal).collect();
-    let large = matches!(bare, "orgs" | "sites" | "ticket_statuses" | "ticket_priorities");
+    let large = matches!(bare, "orgs" | "sites" | "statuses" | "priorities");
     let sql = if large {
         format!(
             "select count(*) filter (where ctx.remove_large('{bare}', o.id)) as foreign_rows

@@ -8,7 +8,7 @@ use crate::{
         org_context::{OrgContext, Shell},
         page::html,
     },
-    domain::problem::Problem,
+    domain::{permissions::Permission, problem::Problem},
     store::{
         self,
         audit_log::{Entry, Filter},
@@ -34,7 +34,7 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     let filter = Filter { object_kind: query.filled("kind"), actor: query.filled("actor") };
     let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor") };
     let (shell, (entries, next)) =
-        context.read("audit:read", async |tx| store::audit_log::page(tx, page_request, &filter).await).await?;
+        context.read(Permission::AuditRead, async |tx| store::audit_log::page(tx, page_request, &filter).await).await?;
     let next = next.map(|next| query.next_page(&["actor", "kind"], &next));
     html(&AuditLogPage { shell, entries, next, query })
 }

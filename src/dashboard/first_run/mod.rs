@@ -16,7 +16,7 @@ use crate::{
         text::{Checked, EmailAddress, NewPassword, OrgName, Slug},
     },
     passwords::Salt,
-    store::{self, logins::FirstOrg},
+    store::{self, users::FirstOrg},
 };
 
 /// Where it is. No org may have this slug.
@@ -34,7 +34,7 @@ struct FirstRunPage<'a> {
 /// # Errors
 /// `5xx` only.
 pub async fn is_due(context: &PageContext) -> Result<bool, Problem> {
-    store::logins::first_run(&context.app.agents).await
+    store::users::first_run(&context.app.agents).await
 }
 
 #[handler]
@@ -74,7 +74,7 @@ async fn create_first_org(context: &PageContext) -> Result<(String, SessionToken
     let hash = context.app.hasher.hash(Salt::fresh(), password.into_string()).await?;
     let request_id = request_id::current();
     let first = FirstOrg { slug: &slug, org_name: &org_name, email: &email, name: &name, password_hash: &hash };
-    let token = store::logins::begin_first_org(&context.app.agents, &first, &request_id).await?;
+    let token = store::users::begin_first_org(&context.app.agents, &first, &request_id).await?;
     Ok((slug.into_string(), token.ok_or_else(over)?))
 }
 

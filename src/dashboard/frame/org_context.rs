@@ -8,12 +8,12 @@ use crate::{
     auth::agent,
     dashboard::frame::{page, page_context::PageContext},
     db::{Access, Credential, OrgTx},
-    domain::{keys::Sha256Digest, problem::Problem},
+    domain::{keys::Sha256Digest, permissions::Permission, problem::Problem},
     store::{self, members::Membership, paging::PageRequest},
 };
 
 /// The permission that every member has.
-pub const MEMBER: &str = "member";
+pub const MEMBER: Option<Permission> = None;
 /// Orgs that the menu lists.
 const MAX_ORGS: u32 = 100;
 
@@ -55,10 +55,11 @@ impl OrgContext {
     ///
     /// # Errors
     /// `401`, `403 permission_required`, `404 not_found` for another's org.
-    pub async fn enter(&self, access: Access, permission: &str) -> Result<OrgTx, Problem> {
+    pub async fn enter(&self, access: Access, permission: impl Into<Option<Permission>>) -> Result<OrgTx, Problem> {
         let credential = Credential::Session(self.session()?);
         let tx = agent::enter(&self.app, access, credential, Some(self.org_digest())).await?;
-        if permission != MEMBER && !tx.actor().is_some_and(|actor| actor.may(permission)) {
+        if let Some(permission) = permission.into().filter(|needed| !tx.actor().is_some_and(|actor| actor.may(*needed)))
+        {
             return tx.finish(Err(Problem::permission_required(permission))).await;
         }
         agent::note_use(&self.app, tx.actor());
@@ -69,7 +70,7 @@ impl OrgContext {
     ///
     /// # Errors
     /// Those of [`OrgContext::enter`].
-    pub async fn require(&self, permission: &str) -> Result<(), Problem> {
+    pub async fn require(&self, permission: impl Into<Option<Permission>>) -> Result<(), Problem> {
         self.enter(Access::Read, permission).await?.finish(Ok(())).await
     }
 
@@ -79,7 +80,7 @@ impl OrgContext {
     /// Those of [`OrgContext::enter`] and of `work`.
     pub async fn read<T>(
         &self,
-        permission: &str,
+        permission: impl Into<Option<Permission>>,
         work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
     ) -> Result<(Shell, T), Problem> {
         let mut tx = self.enter(Access::Read, permission).await?;
@@ -109,9 +110,10 @@ impl OrgContext {
     /// Those of [`OrgContext::enter`] and of `work`; what policies refuse because a permission was lost meanwhile is `403`.
     pub async fn write<T>(
         &self,
-        permission: &str,
+        permission: impl Into<Option<Permission>>,
         work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
+        let permission = permission.into();
         let mut tx = self.enter(Access::Write, permission).await?;
         let written = work(&mut tx).await;
         let written = tx.finish(written).await;
@@ -124,9 +126,10 @@ impl OrgContext {
     /// Those of [`OrgContext::write`].
     pub async fn dry_run<T>(
         &self,
-        permission: &str,
+        permission: impl Into<Option<Permission>>,
         work: impl AsyncFnOnce(&mut OrgTx) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
+        let permission = permission.into();
         let mut tx = self.enter(Access::Write, permission).await?;
         let tried = work(&mut tx).await;
         let tried = tx.undo(tried).await;
@@ -134,7 +137,11 @@ impl OrgContext {
     }
 
     /// What policies refused, as the `403` that a permission lost meanwhile is.
-    async fn explained<T>(&self, permission: &str, done: Result<T, Problem>) -> Result<T, Problem> {
+    async fn explained<T>(
+        &self,
+        permission: impl Into<Option<Permission>>,
+        done: Result<T, Problem>,
+    ) -> Result<T, Problem> {
         if done.as_ref().is_err_and(|problem| problem.denied) {
             self.require(permission).await?;
         }
@@ -150,7 +157,7 @@ pub struct Shell {
     pub orgs: Vec<Membership>,
     pub person: String,
     pub email: String,
-    pub permissions: Vec<String>,
+    pub permissions: Vec<Permission>,
     pub token: String,
     path: String,
     /// What was just done, in words.
@@ -158,8 +165,8 @@ pub struct Shell {
 }
 
 impl Shell {
-    pub fn may(&self, permission: &str) -> bool {
-        self.permissions.iter().any(|held| held == permission)
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
     }
 
     /// Marks the entry of the menu that the page belongs to.

@@ -18,7 +18,7 @@ use crate::{
         help::entry::Entry,
     },
     db::OrgTx,
-    domain::{markdown, problem::Problem},
+    domain::{markdown, permissions::Permission, problem::Problem},
     store::{
         self,
         order::List,
@@ -111,7 +111,7 @@ struct ListPage<'a> {
 impl ListPage<'_> {
     /// Whether the page shows the order, for somebody who may change it.
     fn orders(&self) -> bool {
-        self.kind.is_faqs() && self.query.filled("q").is_none() && self.shell.may("article:write")
+        self.kind.is_faqs() && self.query.filled("q").is_none() && self.shell.may(Permission::ArticleWrite)
     }
 }
 
@@ -122,7 +122,7 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     let filter = Filter { search: query.filled("q"), ..Filter::default() };
     let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor") };
     let (shell, (entries, next)) =
-        context.read("article:read", async |tx| kind.page(tx, page_request, &filter).await).await?;
+        context.read(Permission::ArticleRead, async |tx| kind.page(tx, page_request, &filter).await).await?;
     let next = next.map(|next| query.next_page(&["kind", "q"], &next));
     html(&ListPage { shell, kind, entries, next, query })
 }
@@ -146,7 +146,7 @@ pub async fn show(context: OrgContext, Path(RowOrNewOf { kind, id }): Target) ->
 }
 
 async fn show_with(context: &OrgContext, kind: Kind, id: Option<Uuid>, form: &Form) -> Result<Response, Problem> {
-    let permission = if id.is_some() { "article:read" } else { "article:write" };
+    let permission = if id.is_some() { Permission::ArticleRead } else { Permission::ArticleWrite };
     let (shell, (entry, sites)) = context
         .read(permission, async |tx| {
             let entry = match id {
@@ -167,7 +167,7 @@ async fn show_with(context: &OrgContext, kind: Kind, id: Option<Uuid>, form: &Fo
 /// What the editor's text will look like: the fragment alone.
 #[handler]
 pub async fn preview(context: OrgContext) -> Result<Response, Problem> {
-    context.require("article:read").await?;
+    context.require(Permission::ArticleRead).await?;
     let body = markdown::render(context.form.get("body"));
     Ok(Response::builder().content_type("text/html; charset=utf-8").body(body))
 }
@@ -176,8 +176,8 @@ pub async fn preview(context: OrgContext) -> Result<Response, Problem> {
 pub async fn update(context: OrgContext, Path(RowOrNewOf { kind, id }): Target) -> Result<Response, Problem> {
     let permission = match context.form.get("action") {
         "preview" => return show_with(&context, kind, id, &context.form).await,
-        "publish" | "unpublish" | "archive" => "article:publish",
-        _ => "article:write",
+        "publish" | "unpublish" | "archive" => Permission::ArticlePublish,
+        _ => Permission::ArticleWrite,
     };
     let path = kind.path();
     match context.write(permission, async |tx| apply(tx, kind, id, &context.form).await).await {

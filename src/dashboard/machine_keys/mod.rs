@@ -13,6 +13,7 @@ use crate::{
     db::OrgTx,
     domain::{
         keys::MachineKey,
+        permissions::Permission,
         problem::{Code, Problem},
         text::{Checked, MachineKeyName},
     },
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// What whoever sees and changes them may do.
-const PERMISSION: &str = "machinekey:edit";
+const PERMISSION: Permission = Permission::MachinekeyEdit;
 /// Keys of a page.
 const PAGE: u32 = 50;
 

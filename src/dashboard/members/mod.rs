@@ -12,7 +12,7 @@ use crate::{
         invitations,
     },
     db::OrgTx,
-    domain::problem::Problem,
+    domain::{permissions::Permission, problem::Problem},
     store::{
         self,
         members::{Invitation, Member, Role},
@@ -56,8 +56,8 @@ async fn list_with(context: &OrgContext, form: &Form, link: Option<String>) -> R
 #[handler]
 pub async fn update(context: OrgContext) -> Result<Response, Problem> {
     let permission = match context.form.get("action") {
-        "invite" | "uninvite" => "member:invite",
-        _ => "member:role_set",
+        "invite" | "uninvite" => Permission::MemberInvite,
+        _ => Permission::MemberRoleSet,
     };
     match context.write(permission, async |tx| apply(tx, &context).await).await {
         Ok(Some(link)) => list_with(&context, &Form::default(), Some(link)).await,

@@ -12,6 +12,7 @@ use crate::{
     },
     db::OrgTx,
     domain::{
+        permissions::Permission,
         problem::Problem,
         text::{Checked, MessageBody, SavedReplyName},
     },
@@ -24,8 +25,8 @@ use crate::{
 
 /// Saved replies of a page.
 const PAGE: u32 = 100;
-const READ: &str = "reply:read";
-const EDIT: &str = "reply:edit";
+const READ: Permission = Permission::ReplyRead;
+const EDIT: Permission = Permission::ReplyEdit;
 
 #[derive(askama::Template)]
 #[template(path = "saved_replies/saved_replies.html")]

@@ -78,7 +78,7 @@ async fn open(context: &PageContext) -> Result<SessionToken, Problem> {
 
 #[handler]
 pub async fn log_out(context: &PageContext) -> Result<Response, Problem> {
-    store::logins::close_session(&context.app.agents, context.session()?).await?;
+    store::users::close_session(&context.app.agents, context.session()?).await?;
     Ok(with_cookie(redirect("/dashboard/login"), &login::no_cookie()))
 }
 

@@ -13,6 +13,7 @@ use crate::{
     db::OrgTx,
     domain::{
         keys::PublishableKey,
+        permissions::Permission,
         problem::{Code, Problem},
     },
     store::{
@@ -72,7 +73,7 @@ enum Outcome {
 
 #[handler]
 pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::Site>) -> Result<Response, Problem> {
-    match context.write("apikey:rotate", async |tx| apply(tx, &site, &context.form).await).await {
+    match context.write(Permission::ApikeyRotate, async |tx| apply(tx, &site, &context.form).await).await {
         Ok(Outcome::Done(done)) => Ok(context.redirect(&format!("sites/{}/key?done={done}", site.as_str()))),
         Ok(Outcome::Revealed(key)) => {
             let (shell, site) = context.read(MEMBER, async |tx| store::sites::with_origins(tx, &site).await).await?;

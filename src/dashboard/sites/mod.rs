@@ -13,6 +13,7 @@ use crate::{
     domain::{
         keys::SECRET_LENGTH,
         origins::{self, Origin},
+        permissions::Permission,
         problem::Problem,
         references::Prefix,
         text::{Checked, SiteName, SitePrefix, Slug},
@@ -69,7 +70,7 @@ async fn list_with(context: &OrgContext, form: &Form) -> Result<Response, Proble
 #[handler]
 pub async fn create(context: OrgContext) -> Result<Response, Problem> {
     let created = context
-        .write("site:create", async |tx| {
+        .write(Permission::SiteCreate, async |tx| {
             let mut checked = Checked::default();
             let name = context.form.take::<SiteName>(&mut checked, "name");
             let prefix = context.form.filled("prefix").and_then(|_| context.form.take(&mut checked, "prefix"));
@@ -137,7 +138,7 @@ fn check_origin(origin: &str, site: &SiteWithOrigins, keys: &SiteKeys) -> Verdic
 
 #[handler]
 pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::Site>) -> Result<Response, Problem> {
-    match context.write("site:edit", async |tx| apply(tx, &site, &context.form).await).await {
+    match context.write(Permission::SiteEdit, async |tx| apply(tx, &site, &context.form).await).await {
         Ok(done) => Ok(context.redirect(&format!("sites/{}?done={done}", site.as_str()))),
         Err(problem) => show_with(&context, &site, &context.form.with_problem(problem)?).await,
     }

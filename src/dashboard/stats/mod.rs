@@ -7,7 +7,7 @@ use crate::{
         org_context::{MEMBER, OrgContext, Shell},
         page::html,
     },
-    domain::problem::Problem,
+    domain::{permissions::Permission, problem::Problem},
     store::{
         self,
         stats::{Busy, Day, Missed},
@@ -51,7 +51,7 @@ pub async fn show(context: OrgContext) -> Result<Response, Problem> {
             Ok((days, first_reply, busiest, store::stats::missed(tx).await?))
         })
         .await?;
-    if !shell.may("ticket:read") {
+    if !shell.may(Permission::TicketRead) {
         return Ok(context.redirect("sites"));
     }
     let most = days.iter().map(|day| day.opened.max(day.solved)).max().unwrap_or_default();

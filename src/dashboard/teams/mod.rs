@@ -13,7 +13,7 @@ use crate::{
         path::Row,
     },
     db::OrgTx,
-    domain::problem::Problem,
+    domain::{permissions::Permission, problem::Problem},
     store::{
         self,
         members::Member,
@@ -78,7 +78,7 @@ async fn all_members(tx: &mut OrgTx) -> Result<Vec<Member>, Problem> {
 #[handler]
 pub async fn create(context: OrgContext) -> Result<Response, Problem> {
     let created = context
-        .write("team:edit", async |tx| {
+        .write(Permission::TeamEdit, async |tx| {
             let name = context.form.take_one("name")?;
             store::teams::create(tx, &Change { name: Some(&name), ..Change::default() }).await
         })
@@ -115,7 +115,7 @@ fn saved(team: &Team) -> Form {
 
 #[handler]
 pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Response, Problem> {
-    match context.write("team:edit", async |tx| apply(tx, id, &context.form).await).await {
+    match context.write(Permission::TeamEdit, async |tx| apply(tx, id, &context.form).await).await {
         Ok("deleted") => Ok(context.redirect("teams?done=deleted")),
         Ok(done) => Ok(context.redirect(&format!("teams/{id}?done={done}"))),
         Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,

@@ -23,6 +23,7 @@ use crate::{
     },
     db::{Access, OrgTx},
     domain::{
+        permissions::Permission,
         problem::{Code, FieldError, Problem},
         text::FormName,
     },
@@ -166,7 +167,7 @@ pub async fn show(context: OrgContext, Path(RowOrNew { id }): Path<RowOrNew>) ->
 
 async fn show_with(context: &OrgContext, id: Option<Uuid>, shown: Shown<'_>) -> Result<Response, Problem> {
     let (shell, (forms, sites, priorities)) = context
-        .read(if id.is_some() { MEMBER } else { "template:edit" }, async |tx| {
+        .read(id.is_none().then_some(Permission::TemplateEdit), async |tx| {
             let forms = match id {
                 Some(id) => store::templates::by_id(tx, id).await?,
                 None => Forms::default(),
@@ -189,7 +190,7 @@ async fn show_with(context: &OrgContext, id: Option<Uuid>, shown: Shown<'_>) -> 
             typed.renew(&forms);
             typed
         }
-        Some(typed) if shell.may("template:edit") => typed,
+        Some(typed) if shell.may(Permission::TemplateEdit) => typed,
         Some(typed) => Draft::of(&forms).answered(typed),
         None => Draft::of(&forms),
     };
@@ -205,14 +206,14 @@ pub async fn update(context: OrgContext, Path(RowOrNew { id }): Path<RowOrNew>) 
     match (form.get("action"), id) {
         ("save", _) => {
             draft.prune();
-            match context.write("template:edit", async |tx| save(tx, id, &draft, form).await).await {
+            match context.write(Permission::TemplateEdit, async |tx| save(tx, id, &draft, form).await).await {
                 Ok(id) => Ok(context.redirect(&format!("templates/{id}?done=saved"))),
                 Err(problem) => refused(&context, id, Some(draft), problem).await,
             }
         }
         ("preview", _) => {
             draft.prune();
-            let scored = context.dry_run("template:edit", async |tx| preview(tx, id, &draft).await).await;
+            let scored = context.dry_run(Permission::TemplateEdit, async |tx| preview(tx, id, &draft).await).await;
             tried(&context, id, draft, scored).await
         }
         // Whoever may not edit the form tries it as it is kept.
@@ -223,13 +224,13 @@ pub async fn update(context: OrgContext, Path(RowOrNew { id }): Path<RowOrNew>) 
             tried(&context, id, draft, scored).await
         }
         ("delete", Some(saved)) => {
-            match context.write("template:edit", async |tx| delete(tx, saved, form).await).await {
+            match context.write(Permission::TemplateEdit, async |tx| delete(tx, saved, form).await).await {
                 Ok(()) => Ok(context.redirect("templates?done=deleted")),
                 Err(problem) => refused(&context, id, None, problem).await,
             }
         }
         (action, _) => {
-            context.require("template:edit").await?;
+            context.require(Permission::TemplateEdit).await?;
             if !draft.edit(action) {
                 return refused(&context, id, Some(draft), Form::unknown_action()).await;
             }

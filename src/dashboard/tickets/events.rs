@@ -17,7 +17,7 @@ use crate::{
     auth::agent,
     dashboard::frame::org_context::OrgContext,
     db::{Access, Credential},
-    domain::{keys::Sha256Digest, problem::Problem},
+    domain::{keys::Sha256Digest, permissions::Permission, problem::Problem},
     state::App,
     store,
 };
@@ -31,7 +31,7 @@ const RETRY: u64 = 3000;
 
 #[handler]
 pub async fn listen(context: OrgContext) -> Result<SSE, Problem> {
-    let mut tx = context.enter(Access::Read, "ticket:read").await?;
+    let mut tx = context.enter(Access::Read, Permission::TicketRead).await?;
     let latest = store::tickets::agent::latest_change(&mut tx).await;
     let latest = tx.finish(latest).await?;
     let listener = Listener {
@@ -79,11 +79,11 @@ impl Listener {
 
     async fn latest_change(&self) -> Result<Option<i64>, Problem> {
         let mut tx = agent::enter(&self.app, Access::Read, Credential::Session(self.session), Some(self.org)).await?;
-        let may = tx.actor().is_some_and(|actor| actor.may("ticket:read"));
+        let may = tx.actor().is_some_and(|actor| actor.may(Permission::TicketRead));
         let latest = if may {
             store::tickets::agent::latest_change(&mut tx).await
         } else {
-            Err(Problem::permission_required("ticket:read"))
+            Err(Problem::permission_required(Permission::TicketRead))
         };
         tx.finish(latest).await
     }

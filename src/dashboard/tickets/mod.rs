@@ -18,6 +18,7 @@ use crate::{
     },
     db::OrgTx,
     domain::{
+        permissions::Permission,
         problem::{Code, Problem},
         text::MessageBody,
     },
@@ -80,7 +81,7 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     };
     let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor") };
     let (shell, ((tickets, next), statuses, priorities, members, sites)) = context
-        .read("ticket:read", async |tx| {
+        .read(Permission::TicketRead, async |tx| {
             let tickets = store::tickets::agent::page(tx, page_request, &filter).await?;
             let (statuses, priorities, members) = choices(tx).await?;
             Ok((tickets, statuses, priorities, members, store::sites::list(tx).await?))
@@ -142,7 +143,7 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
     let (shell, (whole, (statuses, priorities, members), replies)) = context
-        .read("ticket:read", async |tx| {
+        .read(Permission::TicketRead, async |tx| {
             let whole = store::tickets::agent::whole(tx, id).await?;
             Ok((whole, choices(tx).await?, store::saved_replies::choices(tx).await?))
         })
@@ -159,9 +160,9 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
 pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Response, Problem> {
     let permission = match context.form.get("action") {
         "insert" => return insert(&context, id).await,
-        "assign" => "ticket:assign",
-        "delete" => "ticket:delete",
-        _ => "ticket:write",
+        "assign" => Permission::TicketAssign,
+        "delete" => Permission::TicketDelete,
+        _ => Permission::TicketWrite,
     };
     match context.write(permission, async |tx| apply(tx, id, &context.form).await).await {
         Ok("deleted") => Ok(context.redirect("inbox?done=deleted")),
@@ -174,7 +175,7 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
 async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
     let saved = context.form.get("saved").parse().unwrap_or_default();
     let (shell, (reply, whole)) = context
-        .read("ticket:write", async |tx| {
+        .read(Permission::TicketWrite, async |tx| {
             let whole = store::tickets::agent::whole(tx, id).await?;
             Ok((store::saved_replies::choice(tx, saved).await?, whole))
         })

@@ -18,7 +18,7 @@ use crate::{
         workflow::entry::Entry,
     },
     db::OrgTx,
-    domain::problem::Problem,
+    domain::{permissions::Permission, problem::Problem},
     store::{self, order::List, paging::PageRequest},
 };
 
@@ -48,12 +48,12 @@ impl Kind {
         if self.is_statuses() { "status" } else { "priority" }
     }
 
-    fn may_read(self) -> &'static str {
-        if self.is_statuses() { "status:read" } else { "priority:read" }
+    fn may_read(self) -> Permission {
+        if self.is_statuses() { Permission::StatusRead } else { Permission::PriorityRead }
     }
 
-    fn may_edit(self) -> &'static str {
-        if self.is_statuses() { "status:edit" } else { "priority:edit" }
+    fn may_edit(self) -> Permission {
+        if self.is_statuses() { Permission::StatusEdit } else { Permission::PriorityEdit }
     }
 
     fn list(self) -> List {
@@ -106,7 +106,7 @@ struct ListPage {
 pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     let of = |kind: Kind| PageRequest { limit: PAGE, cursor: context.query.filled(kind.path()) };
     let (shell, (statuses, priorities)) = context
-        .read("status:read", async |tx| {
+        .read(Permission::StatusRead, async |tx| {
             let statuses = store::statuses::page(tx, of(Kind::Statuses)).await?;
             Ok((statuses, store::priorities::page(tx, of(Kind::Priorities)).await?))
         })

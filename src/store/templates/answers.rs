@@ -132,12 +132,12 @@ pub async fn try_out(tx: &mut OrgTx, id: Uuid, answers: &HashMap<Uuid, String>) 
     let total = lines.iter().map(|line| line.points).sum();
     let (priority, reached) = sqlx::query_as(
         "select p.name, max(h.points)
-        from vicket.ticket_priorities p
+        from vicket.priorities p
         left join vicket.template_thresholds h
           on h.org_id = p.org_id and h.priority_id = p.id and h.template_id = $1 and h.points <= $2
         where p.id = coalesce(
           ctx.priority_reached(ctx.org_id(), $1, $2),
-          (select d.id from vicket.ticket_priorities d where d.is_default)
+          (select d.id from vicket.priorities d where d.is_default)
         )
         group by p.name",
     )

@@ -76,8 +76,8 @@ macro_rules! tickets {
             $from,
             " t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
-            join vicket.ticket_statuses st on st.org_id = t.org_id and st.id = t.status_id
-            join vicket.ticket_priorities p on p.org_id = t.org_id and p.id = t.priority_id
+            join vicket.statuses st on st.org_id = t.org_id and st.id = t.status_id
+            join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id
             left join ctx.people() a on a.user_id = t.assignee_id ",
             $rest
         )
@@ -112,9 +112,9 @@ pub async fn page(
               or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
             and ($3::uuid is null or i.site_id = $3)
             and ($4::text is null or i.status = $4
-              or i.status_id in (select f.id from vicket.ticket_statuses f where lower(f.name) = lower($4)))
+              or i.status_id in (select f.id from vicket.statuses f where lower(f.name) = lower($4)))
             and ($5::text is null
-              or i.priority_id in (select f.id from vicket.ticket_priorities f where lower(f.name) = lower($5)))
+              or i.priority_id in (select f.id from vicket.priorities f where lower(f.name) = lower($5)))
             and ($6::uuid is null or i.assignee_id = $6)
             and (not $7 or i.assignee_id is null)
             and ($8::bigint is null and $9::text is null
@@ -251,7 +251,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
         None => None,
         Some(name) => {
             let found = sqlx::query_scalar(
-                "select id from vicket.ticket_statuses
+                "select id from vicket.statuses
                 where deleted_at is null and (id::text = $1 or lower(name) = lower($1) or category = $1)
                 order by id::text = $1 desc, lower(name) = lower($1) desc, is_default desc, position, id
                 limit 1",
@@ -266,7 +266,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
         None => None,
         Some(name) => {
             let found = sqlx::query_scalar(
-                "select id from vicket.ticket_priorities
+                "select id from vicket.priorities
                 where deleted_at is null and (id::text = $1 or lower(name) = lower($1))
                 order by id::text = $1 desc
                 limit 1",

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use vicket::dev::postgres::Programs;
 
 use crate::{
-    agents::forgetting::a_month_ends,
+    agent::erasure::a_month_ends,
     harness::{DEPLOY, World, url},
     processes::text,
 };

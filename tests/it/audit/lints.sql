@@ -303,9 +303,9 @@ alter policy agent_select on vicket.sites using (deleted_at is null and org_id =
 
 -- lint: policy-marked
 -- bad
-alter policy agent_update on vicket.ticket_statuses using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
+alter policy agent_update on vicket.statuses using (org_id = (select ctx.org_id()) and (select ctx.may('status:edit')));
 -- good
-alter policy agent_select on vicket.ticket_statuses using (org_id = (select ctx.org_id()) and (select ctx.may('status:read')));
+alter policy agent_select on vicket.statuses using (org_id = (select ctx.org_id()) and (select ctx.may('status:read')));
 
 -- lint: policy-escalation
 -- bad

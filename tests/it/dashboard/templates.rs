@@ -100,7 +100,7 @@ async fn a_preview_scores_what_is_typed_as_a_ticket_would_be_and_stores_nothing(
     let scored: String = world
         .look(
             "select p.name || ' ' || t.score from vicket.tickets t
-            join vicket.ticket_priorities p on p.org_id = t.org_id and p.id = t.priority_id",
+            join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id",
         )
         .await;
     assert_eq!(scored, "Urgent 13");

@@ -117,6 +117,32 @@ const IS_VALID: &str = "select coalesce((select indisvalid from pg_index where i
 const IS_INVALID: &str = "select exists (select from pg_index
     where indexrelid = to_regclass('vicket.tickets_of_test') and not indisvalid)";
 
+/// A change of two tables, and a request that reads them in the other order and waited first: PostgreSQL would end that one.
+#[tokio::test]
+async fn of_a_change_and_a_request_that_wait_for_each_other_the_change_gives_up() {
+    let database = empty_database().await;
+    let both = (
+        "9000_two_tables.sql",
+        "alter table vicket.tickets add column a integer;
+        do $$ declare began constant timestamptz := clock_timestamp();
+          begin while clock_timestamp() < began + interval '300 ms' loop end loop; end $$;
+        alter table vicket.ticket_messages add column a integer;",
+    );
+    migrate(&database, &Files::embedded(), QUICK).await.expect("the baseline");
+    let mut request = superuser(&database).await;
+    execute(&mut request, "begin; select from vicket.ticket_messages").await;
+    let other = Other::start(&database, &with(&[both]), Patience::default());
+    until(
+        &database,
+        "select exists (select from pg_locks l join pg_database d on d.oid = l.database
+        where d.datname = current_database() and l.relation = 'vicket.tickets'::regclass and l.mode = 'AccessExclusiveLock' and l.granted)",
+    )
+    .await;
+    execute(&mut request, "select from vicket.tickets; commit").await;
+    other.ended().await.expect("it tried again");
+    assert!(has_column(&database, "a").await);
+}
+
 #[tokio::test]
 async fn changes_run_once_in_both_lanes_and_stand_in_the_ledger() {
     let database = empty_database().await;

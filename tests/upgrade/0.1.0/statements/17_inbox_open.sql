@@ -21,9 +21,9 @@ select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference,
               or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
             and ($3::uuid is null or i.site_id = $3)
             and ($4::text is null or i.status = $4
-              or i.status_id in (select f.id from vicket.ticket_statuses f where lower(f.name) = lower($4)))
+              or i.status_id in (select f.id from vicket.statuses f where lower(f.name) = lower($4)))
             and ($5::text is null
-              or i.priority_id in (select f.id from vicket.ticket_priorities f where lower(f.name) = lower($5)))
+              or i.priority_id in (select f.id from vicket.priorities f where lower(f.name) = lower($5)))
             and ($6::uuid is null or i.assignee_id = $6)
             and (not $7 or i.assignee_id is null)
             and ($8::bigint is null and $9::text is null
@@ -40,8 +40,8 @@ select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference,
           limit $11
         ) t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
-            join vicket.ticket_statuses st on st.org_id = t.org_id and st.id = t.status_id
-            join vicket.ticket_priorities p on p.org_id = t.org_id and p.id = t.priority_id
+            join vicket.statuses st on st.org_id = t.org_id and st.id = t.status_id
+            join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id
             left join ctx.people() a on a.user_id = t.assignee_id order by t.created_at desc, t.id desc
 
 -- next message

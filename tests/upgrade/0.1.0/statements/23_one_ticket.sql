@@ -15,8 +15,8 @@ select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference,
               t.template_name as template, t.score, t.created_at, t.updated_at
             from vicket.tickets t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
-            join vicket.ticket_statuses st on st.org_id = t.org_id and st.id = t.status_id
-            join vicket.ticket_priorities p on p.org_id = t.org_id and p.id = t.priority_id
+            join vicket.statuses st on st.org_id = t.org_id and st.id = t.status_id
+            join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id
             left join ctx.people() a on a.user_id = t.assignee_id where t.id = $1
 
 -- next message

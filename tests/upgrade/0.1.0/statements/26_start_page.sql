@@ -20,7 +20,7 @@ with opened as (
           select (e.at at time zone 'UTC')::date as day, count(distinct e.ticket_id) as times
           from vicket.ticket_events e
           where e.at >= now() - interval '14 days' and e.kind = 'status'
-            and e.after in (select s.name from vicket.ticket_statuses s where s.category in ('resolved', 'closed'))
+            and e.after in (select s.name from vicket.statuses s where s.category in ('resolved', 'closed'))
           group by 1
         )
         select d.day::date as day, coalesce(opened.times, 0) as opened, coalesce(solved.times, 0) as solved

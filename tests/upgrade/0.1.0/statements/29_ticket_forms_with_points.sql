@@ -35,7 +35,7 @@ select question_id, id, label, points from vicket.template_options
 -- parameters: '{cf8e5e1a-e0d9-47ec-8709-3413cd2b266a,b6064f94-d6ab-493f-8d3f-a3bc94f2636f,7f32e8a9-b289-4a08-8275-0bcc849c0847}'
 select h.template_id, h.points, p.name as priority
         from vicket.template_thresholds h
-        join vicket.ticket_priorities p on p.org_id = h.org_id and p.id = h.priority_id
+        join vicket.priorities p on p.org_id = h.org_id and p.id = h.priority_id
         where h.template_id = any ($1)
         order by h.points
 

@@ -11,7 +11,7 @@ select * from auth.enter_org($1, $2, $3, $4)
 -- next message
 -- parameters: NULL, NULL, '21'
 select id, name, category, position, is_default
-        from vicket.ticket_statuses
+        from vicket.statuses
         where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
         order by position, id
         limit $3
@@ -19,7 +19,7 @@ select id, name, category, position, is_default
 -- next message
 -- parameters: NULL, NULL, '21'
 select id, name, position, is_default
-        from vicket.ticket_priorities
+        from vicket.priorities
         where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
         order by position, id
         limit $3

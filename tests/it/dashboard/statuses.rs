@@ -20,7 +20,7 @@ async fn id(world: &World, sql: &'static str) -> String {
     world.look::<uuid::Uuid>(sql).await.to_string()
 }
 
-const ORDER: &str = "select string_agg(s.name, ' ' order by s.position, s.id) from vicket.ticket_statuses s
+const ORDER: &str = "select string_agg(s.name, ' ' order by s.position, s.id) from vicket.statuses s
     join vicket.orgs o on o.id = s.org_id where o.slug = 'acme'";
 
 #[tokio::test]
@@ -31,12 +31,12 @@ async fn statuses_and_priorities_are_added_renamed_ordered_and_deleted_by_who_ma
     let rival = world.person("globex", "owner").await;
     let closed = id(
         &world,
-        "select s.id from vicket.ticket_statuses s join vicket.orgs o on o.id = s.org_id where o.slug = 'acme' and s.name = 'Closed'",
+        "select s.id from vicket.statuses s join vicket.orgs o on o.id = s.org_id where o.slug = 'acme' and s.name = 'Closed'",
     )
     .await;
     let open = id(
         &world,
-        "select s.id from vicket.ticket_statuses s join vicket.orgs o on o.id = s.org_id where o.slug = 'acme' and s.name = 'Open'",
+        "select s.id from vicket.statuses s join vicket.orgs o on o.id = s.org_id where o.slug = 'acme' and s.name = 'Open'",
     )
     .await;
     let (statuses, priorities) = (format!("{PAGE}/statuses"), format!("{PAGE}/priorities"));
@@ -93,9 +93,9 @@ async fn statuses_and_priorities_are_added_renamed_ordered_and_deleted_by_who_ma
         assert_eq!(running.send_to(&admin, &change, action).await, 303, "{action:?}");
         assert_eq!(world.look::<String>(ORDER).await, order, "{action:?}");
     }
-    let triage = id(&world, "select id from vicket.ticket_statuses where name = 'Triage'").await;
+    let triage = id(&world, "select id from vicket.statuses where name = 'Triage'").await;
     assert_eq!(running.send_to(&admin, &format!("{statuses}/{triage}"), &[("action", "default")]).await, 303);
-    let default = "select s.name from vicket.ticket_statuses s join vicket.orgs o on o.id = s.org_id
+    let default = "select s.name from vicket.statuses s join vicket.orgs o on o.id = s.org_id
         where o.slug = 'acme' and s.is_default";
     assert_eq!(world.look::<String>(default).await, "Triage");
     assert_eq!(running.send_to(&admin, &format!("{statuses}/{triage}"), &[("action", "down")]).await, 303, "the last");

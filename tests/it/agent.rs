@@ -1,16 +1,16 @@
 //! The agent surface: who may come in, what they may do there, and what stands of it in the database.
 
+mod articles;
 mod attacks;
 mod audit_log;
 mod commands;
-mod content;
-pub mod forgetting;
-mod login;
+pub mod erasure;
 mod machine_keys;
 mod members;
 mod permissions;
 mod references;
 mod saved_replies;
+mod sessions;
 mod sites;
 mod surface;
 mod templates;

@@ -236,7 +236,7 @@ async fn the_widget_reads_no_points_and_scores_no_ticket_but_the_one_it_submits(
         "select * from vicket.template_thresholds",
         "select * from vicket.ticket_answers",
         "select score from vicket.tickets",
-        "select * from vicket.ticket_priorities",
+        "select * from vicket.priorities",
         "select ctx.scored_answers(ctx.org_id(), gen_random_uuid(), '{}')",
         "select ctx.priority_reached(ctx.org_id(), gen_random_uuid(), 0)",
     ] {
