@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrate as _, postgres::PgConnectOptions};
+use sqlx::{Connection as _, PgConnection, migrate::Migrate as _, postgres::PgConnectOptions};
 
 use crate::db;
 
