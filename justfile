@@ -4,8 +4,9 @@
 check:
     .ci/run
 
-# What CI runs, and what takes long: every PostgreSQL, and a minute of 200 tenants through PgBouncer
-check-full: check postgres-matrix pooler
+# What CI runs, and what takes long: every mutant, more of the fuzz, every PostgreSQL, a minute of 200 tenants through PgBouncer
+check-full: && postgres-matrix pooler
+    .ci/run full
 
 # 200 tenants through two connections of PgBouncer while connections are killed, for a minute
 pooler:

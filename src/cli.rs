@@ -337,6 +337,10 @@ pub struct Tuning {
     /// Client connections at once; more wait to be accepted
     #[arg(long, env = "VICKET_MAX_CLIENTS", hide_env_values = true, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_clients: u32,
+    /// Client connections of one network (an IPv4 /24, an IPv6 /56) at once; more are closed, but of trusted proxies. An
+    /// eighth of --max-clients when absent
+    #[arg(long, env = "VICKET_MAX_CLIENTS_PER_NETWORK", hide_env_values = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_clients_per_network: Option<u32>,
     /// How long to go on serving, seconds, once told to stop, while /readyz already says `draining`
     #[arg(long, env = "VICKET_DRAIN_DELAY", hide_env_values = true, default_value_t = 0, value_name = "SECONDS")]
     pub drain_delay: u16,

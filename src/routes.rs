@@ -9,7 +9,7 @@ use bytes::Bytes;
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
 use poem_openapi::{OpenApi, OpenApiService};
 use tokio::sync::Mutex;
@@ -23,7 +23,7 @@ use crate::{
         problem::{Code, Problem},
         request_id::REQUEST_ID,
     },
-    http::{failure, headers::IfNoneMatch},
+    http::{failure, headers::IfNoneMatch, request::unambiguous},
     pages,
     readiness::{self, Reason},
     response_cache::CachedResponse,
@@ -91,6 +91,13 @@ impl Root {
     }
 
     async fn dispatch(&self, request: Request) -> Response {
+        if let Err(problem) = unambiguous(&request) {
+            let mut response = failure::response(&problem);
+            if request.version() < Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            return response;
+        }
         let path = request.uri().path();
         if path == "/support/v1" || path.starts_with("/support/v1/") {
             return self.support.endpoint.get_response(request).await;

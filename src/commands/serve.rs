@@ -28,7 +28,7 @@ use crate::{
     readiness::{self, Reason},
     response_cache::ResponseCache,
     routes::Root,
-    server,
+    server::{self, Clients},
     state::App,
     usage::{self, UsageBuffer},
 };
@@ -154,7 +154,8 @@ pub async fn serve(
         // What waits for news would otherwise be waited for.
         app.stopping.send_replace(true);
     };
-    server::serve(listener, root, tuning.max_clients as usize, stop).await;
+    let clients = Clients::new(tuning.max_clients).with(tuning.max_clients_per_network, &app.trusted_proxies);
+    server::serve(listener, root, clients, stop).await;
     tracing::info!("stopping: requests are drained, writing the last counts");
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;

@@ -13,11 +13,11 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use crate::{
     cli::DemoPorts,
     scaffold::{self, Page},
-    server,
+    server::{self, Clients},
 };
 
 /// Client connections at once, of each page.
-const CLIENTS: usize = 100;
+const CLIENTS: u32 = 800;
 
 /// Where the pages are; `None` where a port was taken.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl Listeners {
             let mut stop = stop.clone();
             let site = Site { pages: scaffold::page(api, key), policy: policy(api) };
             tokio::spawn(async move {
-                server::serve(listener, site, CLIENTS, async move { drop(stop.changed().await) }).await;
+                server::serve(listener, site, Clients::new(CLIENTS), async move { drop(stop.changed().await) }).await;
             })
         });
         serving.collect()

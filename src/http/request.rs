@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use poem::{
     Body, Request,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Version, header},
     web::RemoteAddr,
 };
 
@@ -20,6 +20,25 @@ use crate::{
 const BODY_TIME: Duration = Duration::from_secs(20);
 /// How long files may take: 25 MiB at 2 Mbit/s.
 const UPLOAD_TIME: Duration = Duration::from_mins(2);
+
+/// What a proxy before us and we could read differently, and so take one request for two (RFC 9112, 3.2 and 6.1): HTTP/1.1
+/// without exactly one `Host`, and a `Transfer-Encoding` that is not `chunked` alone.
+///
+/// # Errors
+/// `400 invalid_request`.
+pub fn unambiguous(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let refused = |detail: &'static str| Err(Problem::new(Code::InvalidRequest, detail));
+    if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+        return refused("A request has exactly one Host header.");
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => refused("The only Transfer-Encoding that is read is `chunked`."),
+    }
+}
 
 /// The body, of at most `most` bytes.
 ///

@@ -5,6 +5,7 @@ mod agent;
 mod architecture;
 mod audit;
 mod concurrency;
+mod connections;
 mod dashboard;
 mod docs;
 mod errors;

@@ -241,6 +241,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         widget_connections: 1,
         agent_connections: 1,
         max_clients: 10,
+        max_clients_per_network: None,
         drain_delay: 0,
         answer_cache_mib: 0,
         log_format: LogFormat::Text,

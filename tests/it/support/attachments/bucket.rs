@@ -64,7 +64,12 @@ async fn a_bucket_holds_the_bytes_and_its_secret_is_in_no_log() {
     let bucket = Bucket::default();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    tokio::spawn(vicket::server::serve(listener, bucket.clone(), 10, std::future::pending()));
+    tokio::spawn(vicket::server::serve(
+        listener,
+        bucket.clone(),
+        vicket::server::Clients::new(80),
+        std::future::pending(),
+    ));
 
     let port = free_port();
     let log = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bucket-{port}.log"));
