@@ -16,6 +16,7 @@ mod error;
 mod org;
 mod pooler;
 mod site;
+mod turns;
 
 use std::{
     str::FromStr as _,
@@ -35,6 +36,7 @@ use sqlx::{
 };
 
 use crate::domain::problem::{Code, Problem};
+use turns::{Tenant, Turn, Turns};
 
 pub use error::refused_statements;
 pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx};
@@ -137,6 +139,7 @@ impl managed::Manager for Connections {
 #[derive(Clone)]
 pub struct Pool {
     pool: managed::Pool<Connections>,
+    turns: Arc<Turns>,
     endings: &'static Endings,
     /// What [`error::mixed_statements`] was when no pooler was found that mixes them.
     trusted_at: Arc<AtomicU64>,
@@ -158,7 +161,7 @@ impl Pool {
             .create_timeout(Some(CONNECT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, endings, trusted_at: Arc::new(AtomicU64::new(u64::MAX)) })
+        Ok(Self { pool, turns: Turns::new(size), endings, trusted_at: Arc::new(AtomicU64::new(u64::MAX)) })
     }
 
     async fn get(&self) -> Result<Object<Connections>, Problem> {
@@ -176,21 +179,27 @@ impl Pool {
         })
     }
 
-    /// A connection that nobody has tried.
-    async fn lease(&self) -> Result<ConnectionLease, Problem> {
-        Ok(ConnectionLease { connection: Some(self.get().await?), endings: self.endings })
+    /// A connection that nobody has tried, when it is the tenant's turn.
+    async fn lease(&self, tenant: Tenant) -> Result<ConnectionLease, Problem> {
+        let turn = tokio::time::timeout(WAIT, self.turns.turn(tenant)).await;
+        let turn = turn.map_err(|_| Problem::overloaded("no connection became free in time"))?;
+        Ok(ConnectionLease { connection: Some(self.get().await?), endings: self.endings, _turn: turn })
     }
 
     /// Does `first` on a pooled connection, on another when a pooled one turns out to be dead. It must be something
     /// that does nothing when its connection dies. It has the lease, so that one that fails is dropped, and closed,
     /// there.
-    async fn start<T, F>(&self, first: impl Fn(ConnectionLease) -> F) -> Result<(ConnectionLease, T), Problem>
+    async fn start<T, F>(
+        &self,
+        tenant: Tenant,
+        first: impl Fn(ConnectionLease) -> F,
+    ) -> Result<(ConnectionLease, T), Problem>
     where
         F: Future<Output = Result<(ConnectionLease, T), sqlx::Error>>,
     {
         let mut attempts = 0;
         loop {
-            let started = tokio::time::timeout(ENTER, first(self.lease().await?)).await;
+            let started = tokio::time::timeout(ENTER, first(self.lease(tenant).await?)).await;
             match started.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))) {
                 Ok(started) => return Ok(started),
                 Err(error) => {
@@ -208,9 +217,13 @@ impl Pool {
 
     /// Asks what changes nothing, outside a transaction. Asked again, within one: a pooler closes a connection that is left
     /// there, and so the one on which what it believes to be prepared is not.
-    async fn ask<'q>(&self, question: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<PgRow, Problem> {
+    async fn ask<'q>(
+        &self,
+        tenant: Tenant,
+        question: impl Fn() -> Query<'q, Postgres, PgArguments>,
+    ) -> Result<PgRow, Problem> {
         let again = AtomicBool::new(false);
-        let asked = self.start(|mut lease| async {
+        let asked = self.start(tenant, |mut lease| async {
             let within = again.swap(true, Ordering::Relaxed);
             if within {
                 sqlx::raw_sql("BEGIN READ ONLY").execute(lease.connection()).await?;
@@ -228,7 +241,7 @@ impl Pool {
 
     /// Begins a transaction, by a message that says BEGIN and nothing that depends on a request.
     async fn begin(&self, message: &'static str) -> Result<ConnectionLease, Problem> {
-        let begun = self.start(|mut lease| async move {
+        let begun = self.start(NOBODY, |mut lease| async move {
             sqlx::raw_sql(message).execute(lease.connection()).await?;
             Ok((lease, ()))
         });
@@ -268,7 +281,12 @@ pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
 struct ConnectionLease {
     connection: Option<Object<Connections>>,
     endings: &'static Endings,
+    /// Given back after the connection.
+    _turn: Turn,
 }
+
+/// Who asks about no tenant: log-ins, preflights, checks, background work.
+const NOBODY: Tenant = None;
 
 impl ConnectionLease {
     fn connection(&mut self) -> &mut PgConnection {
@@ -372,7 +390,7 @@ impl Worker {
         &self,
         query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
     ) -> Result<(), Problem> {
-        let mut lease = self.pool.lease().await?;
+        let mut lease = self.pool.lease(NOBODY).await?;
         query.execute(lease.connection()).await?;
         lease.finish();
         Ok(())
@@ -386,7 +404,7 @@ impl Worker {
         &self,
         query: sqlx::query::QueryScalar<'_, sqlx::Postgres, String, sqlx::postgres::PgArguments>,
     ) -> Result<Vec<String>, Problem> {
-        let mut lease = self.pool.lease().await?;
+        let mut lease = self.pool.lease(NOBODY).await?;
         let rows = query.fetch_all(lease.connection()).await?;
         lease.finish();
         Ok(rows)
@@ -403,7 +421,7 @@ impl Worker {
     where
         T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
     {
-        let mut lease = self.pool.lease().await?;
+        let mut lease = self.pool.lease(NOBODY).await?;
         let row = query.fetch_optional(lease.connection()).await?;
         lease.finish();
         Ok(row)
@@ -423,7 +441,7 @@ impl Pool {
     pub async fn catalog(&self, sql: &'static str) -> Result<Vec<PgRow>, Problem> {
         // To compile a statement of the catalog takes longer than to run it.
         let message = format!("BEGIN READ ONLY; SET LOCAL jit = off; {sql}; COMMIT");
-        let asked = self.start(|mut lease| async {
+        let asked = self.start(NOBODY, |mut lease| async {
             let rows = sqlx::raw_sql(AssertSqlSafe(message.as_str())).fetch_all(lease.connection()).await?;
             Ok((lease, rows))
         });

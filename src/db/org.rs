@@ -8,7 +8,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, connect_options};
+use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, connect_options, turns::Tenant};
 use crate::domain::{
     keys::Sha256Digest,
     permissions::Permission,
@@ -87,7 +87,7 @@ impl AgentGate {
             Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Access::Write => "BEGIN READ WRITE",
         };
-        let entered = self.pool.start(|mut lease| async {
+        let entered = self.pool.start(entry_request.tenant(), |mut lease| async {
             sqlx::raw_sql(begin).execute(lease.connection()).await?;
             let query = entry_request.bound("select * from auth.enter_org($1, $2, $3, $4)");
             let row = query.fetch_one(lease.connection()).await?;
@@ -124,6 +124,12 @@ impl AgentGate {
 }
 
 impl AgentEntryRequest<'_> {
+    /// The org, or whoever asks above any.
+    fn tenant(&self) -> Tenant {
+        let (Credential::Session(who) | Credential::MachineKey(who)) = self.credential;
+        self.org.or(Some(who))
+    }
+
     /// A call of one of the resolvers, with the digests as its parameters.
     fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
         let (session, machine_key): (&[u8], &[u8]) = match &self.credential {

@@ -84,7 +84,10 @@ impl WidgetGate {
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
     pub async fn prove(&self, entry_request: &EntryRequest) -> Result<Verdict<Entry>, Problem> {
-        let row = self.pool.ask(|| entry_request.bound("select * from auth.enter($1, $2, $3)")).await?;
+        let row = self
+            .pool
+            .ask(Some(entry_request.key), || entry_request.bound("select * from auth.enter($1, $2, $3)"))
+            .await?;
         Ok(verdict(&row)?)
     }
 
@@ -97,7 +100,7 @@ impl WidgetGate {
             Access::Read => "BEGIN READ ONLY",
             Access::Write => "BEGIN READ WRITE",
         };
-        let entered = self.pool.start(|mut lease| async {
+        let entered = self.pool.start(Some(entry_request.key), |mut lease| async {
             sqlx::raw_sql(begin).execute(lease.connection()).await?;
             let query = entry_request.bound("select * from auth.enter_site($1, $2, $3)");
             let row = query.fetch_one(lease.connection()).await?;
@@ -120,7 +123,7 @@ impl WidgetGate {
     pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
         // What a key that nobody has is told: its digest is empty, which no key's is.
         let asked = || sqlx::query("select (auth.enter('', $1, '')).origin_known").bind(origin.as_bytes());
-        let row = self.pool.ask(asked).await?;
+        let row = self.pool.ask(None, asked).await?;
         Ok(row.try_get(0)?)
     }
 
