@@ -10,7 +10,7 @@ create table vicket.users (
   created_at timestamptz not null default now(),
   constraint users_pkey primary key (id),
   constraint users_email_unique unique (email),
-  constraint users_email_lower check (email = lower(email)),
+  constraint users_email_lower check (email = lower(email collate "C")),
   constraint users_email_length check (char_length(email) between 3 and 254),
   constraint users_name_length check (char_length(name) between 1 and 200),
   constraint users_password_hash_shape check (password_hash like '$argon2id$%')
@@ -79,7 +79,7 @@ create function auth.password_salt(p_email text) returns text
   language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return (
-    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email)
+    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email collate "C")
   );
 end $$;
 create function auth.open_session(p_email text, p_password_hash text, p_token_hash bytea) returns boolean
@@ -88,7 +88,7 @@ begin
   insert into vicket.sessions (user_id, token_hash)
     select u.id, p_token_hash
     from vicket.users u
-    where u.email = lower(p_email) and u.password_hash = p_password_hash;
+    where u.email = lower(p_email collate "C") and u.password_hash = p_password_hash;
   return found;
 end $$;
 -- Logs out; everywhere, when p_all.
@@ -119,7 +119,7 @@ create function admin.create_user(p_email text, p_name text, p_password_hash tex
 declare
   new_id constant uuid := gen_random_uuid();
 begin
-  insert into vicket.users (id, email, name, password_hash) values (new_id, lower(p_email), p_name, p_password_hash);
+  insert into vicket.users (id, email, name, password_hash) values (new_id, lower(p_email collate "C"), p_name, p_password_hash);
   return new_id;
 end $$;
 create function admin.users() returns table (email text, name text, created_at timestamptz, orgs text)
@@ -141,11 +141,11 @@ end $$;
 create function admin.set_password(p_email text, p_password_hash text) returns boolean
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email);
+  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email collate "C");
   if not found then
     return false;
   end if;
-  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email);
+  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email collate "C");
   return true;
 end $$;
 

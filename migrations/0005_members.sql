@@ -30,7 +30,7 @@ create table vicket.invitations (
   constraint invitations_org_fkey foreign key (org_id) references vicket.orgs (id) on delete cascade,
   constraint invitations_inviter_fkey foreign key (org_id, invited_by_id)
     references vicket.members (org_id, user_id) on delete cascade,
-  constraint invitations_email_lower check (email = lower(email)),
+  constraint invitations_email_lower check (email = lower(email collate "C")),
   constraint invitations_email_shape check (email ~ '^[^@\s]+@[^@\s]+$'),
   constraint invitations_email_length check (char_length(email) between 3 and 254),
   constraint invitations_role_known check (role in ('owner', 'admin', 'agent', 'viewer')),
@@ -295,7 +295,7 @@ begin
     return false;
   end if;
   begin
-    insert into vicket.users (id, email, name, password_hash) values (person, lower(p_email), p_name, p_password_hash);
+    insert into vicket.users (id, email, name, password_hash) values (person, lower(p_email collate "C"), p_name, p_password_hash);
     insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
     perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
       set_config('app.org_id', first_org::text, true);

@@ -8,7 +8,7 @@ create function admin.erase_person(p_email text, out person uuid, out entries bi
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   org constant uuid := ctx.org_id();
-  address constant text := lower(p_email);
+  address constant text := lower(p_email collate "C");
   acted int8multirange;
   concerned int8multirange;
   entry vicket.audit_log;

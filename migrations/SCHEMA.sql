@@ -1106,7 +1106,7 @@ create table vicket.users (
   constraint users_pkey primary key (id),
   constraint users_email_unique unique (email),
   constraint users_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
-  constraint users_email_lower check (email = lower(email)),
+  constraint users_email_lower check (email = lower(email collate "C")),
   constraint users_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
   constraint users_password_hash_shape check (password_hash ~~ '$argon2id$%')
 );
@@ -1322,7 +1322,7 @@ create table vicket.invitations (
     delete cascade,
   constraint invitations_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
   constraint invitations_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
-  constraint invitations_email_lower check (email = lower(email)),
+  constraint invitations_email_lower check (email = lower(email collate "C")),
   constraint invitations_email_shape check (email ~ '^[^@\s]+@[^@\s]+$'),
   constraint invitations_hash_length check (octet_length(token_hash) = 32),
   constraint invitations_role_known check (role = any (array['owner', 'admin', 'agent', 'viewer']))
@@ -4310,7 +4310,7 @@ create function auth.password_salt(p_email text) returns text
 as $$
 begin
   return (
-    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email)
+    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email collate "C")
   );
 end $$;
 alter function auth.password_salt(text) owner to vicket_definer;
@@ -4326,7 +4326,7 @@ begin
   insert into vicket.sessions (user_id, token_hash)
     select u.id, p_token_hash
     from vicket.users u
-    where u.email = lower(p_email) and u.password_hash = p_password_hash;
+    where u.email = lower(p_email collate "C") and u.password_hash = p_password_hash;
   return found;
 end $$;
 alter function auth.open_session(text,text,bytea) owner to vicket_definer;
@@ -4479,7 +4479,7 @@ begin
     return false;
   end if;
   begin
-    insert into vicket.users (id, email, name, password_hash) values (person, lower(p_email), p_name, p_password_hash);
+    insert into vicket.users (id, email, name, password_hash) values (person, lower(p_email collate "C"), p_name, p_password_hash);
     insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
     perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
       set_config('app.org_id', first_org::text, true);
@@ -5032,7 +5032,7 @@ as $$
 declare
   new_id constant uuid := gen_random_uuid();
 begin
-  insert into vicket.users (id, email, name, password_hash) values (new_id, lower(p_email), p_name, p_password_hash);
+  insert into vicket.users (id, email, name, password_hash) values (new_id, lower(p_email collate "C"), p_name, p_password_hash);
   return new_id;
 end $$;
 alter function admin.create_user(text,text,text) owner to vicket_definer;
@@ -5065,11 +5065,11 @@ create function admin.set_password(p_email text, p_password_hash text) returns b
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email);
+  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email collate "C");
   if not found then
     return false;
   end if;
-  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email);
+  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email collate "C");
   return true;
 end $$;
 alter function admin.set_password(text,text) owner to vicket_definer;
@@ -5101,7 +5101,7 @@ create function admin.erase_person(p_email text, out person uuid, out entries bi
 as $$
 declare
   org constant uuid := ctx.org_id();
-  address constant text := lower(p_email);
+  address constant text := lower(p_email collate "C");
   acted int8multirange;
   concerned int8multirange;
   entry vicket.audit_log;

@@ -33,6 +33,9 @@ const SHARD_CAPACITY: usize = 28_672;
 
 const SITE_SHARDS: usize = 8;
 
+/// How many wrong keys, sessions and machine keys a network may present in a [`WINDOW`].
+pub const REFUSED: u32 = 300;
+
 /// How often a full shard is searched for ended windows; one that isn't full, only once a [`WINDOW`].
 const SWEEP_WHEN_FULL: Duration = Duration::from_secs(1);
 
@@ -50,10 +53,13 @@ pub enum Policy {
     /// Tries to log in, of an account ([`Network::of_account`]) and of a network.
     LoginAccount,
     LoginNetwork,
+    /// Calls of a session or machine key ([`Network::of_account`]), and of all who work in an org.
+    Credential,
+    Org,
 }
 
 impl Policy {
-    const COUNT: usize = 9;
+    const COUNT: usize = 11;
 
     /// The name in the `RateLimit` headers.
     #[must_use]
@@ -68,6 +74,8 @@ impl Policy {
             Self::KeyChecks => "key-checks",
             Self::LoginAccount => "login-account",
             Self::LoginNetwork => "login-network",
+            Self::Credential => "credential",
+            Self::Org => "org",
         }
     }
 }
@@ -239,6 +247,13 @@ impl Limits {
             }
         }
         standings.into_iter().map(|(standing, _)| standing).collect()
+    }
+
+    /// Gives back what was taken `at` that time, as its standing says: the request was none that counts.
+    pub fn give_back(&self, at: Instant, bucket: Bucket, standing: &mut Standing) {
+        let (Some(table), Some(started)) = (&self.0, (at + standing.reset).checked_sub(WINDOW)) else { return };
+        table.give_back(&Taken { bucket, started });
+        standing.remaining += 1;
     }
 
     /// How a bucket stands, without taking anything. With limits off, everything is left.

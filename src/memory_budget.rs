@@ -1,6 +1,7 @@
-//! How many bytes of files may be in memory at once, in all and for one client network: what does not fit waits a while
-//! and is then answered `503 overloaded`, so that a hundred uploads at once cost time and not the process. Uploads and downloads have a budget
-//! each: whoever reads slowly keeps nobody from sending.
+//! How many bytes of bodies may be in memory at once, in all and for one client network: what does not fit waits a while
+//! and is then answered `503 overloaded`, so that a hundred uploads at once cost time and not the process. Taken as bytes
+//! arrive, not as they are announced. Text, uploads and downloads have a budget each: whoever sends files keeps nobody from
+//! writing, and whoever reads slowly keeps nobody from sending.
 
 use std::{
     collections::HashMap,
@@ -12,10 +13,7 @@ use tokio::sync::Notify;
 
 use crate::{domain::problem::Problem, limits::Network};
 
-/// In all, bytes. An upload takes up to twice its size for the moment in which its parts are told apart.
-const MAX_BYTES: u64 = 128 * 1024 * 1024;
-/// For one client network, bytes: two uploads of the largest size.
-const MAX_BYTES_PER_NETWORK: u64 = 52 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
 
 /// How long a request waits for others to give memory back. Nothing is read from it meanwhile.
 const WAIT: Duration = Duration::from_secs(10);
@@ -26,17 +24,40 @@ struct Taken {
     by_network: HashMap<Network, u64>,
 }
 
-/// Memory for files.
-#[derive(Clone, Default)]
+/// Memory for bodies of one kind.
+#[derive(Clone)]
 pub struct MemoryBudget(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
+    /// In all, bytes.
+    most: u64,
+    /// For one client network, bytes.
+    per_network: u64,
     taken: Mutex<Taken>,
     given_back: Notify,
 }
 
 impl MemoryBudget {
+    fn of(most: u64, per_network: u64) -> Self {
+        Self(Arc::new(Inner { most, per_network, taken: Mutex::default(), given_back: Notify::new() }))
+    }
+
+    /// For text: forms and JSON.
+    pub fn of_text() -> Self {
+        Self::of(48 * MIB, 12 * MIB)
+    }
+
+    /// For files: five uploads of the largest size, two for one network. An upload takes up to twice its size for the moment
+    /// in which its parts are told apart.
+    pub fn of_files() -> Self {
+        Self::of(128 * MIB, 52 * MIB)
+    }
+
+    /// A part of nothing, to grow.
+    pub fn reserve(&self, network: Network) -> Reservation {
+        Reservation { budget: self.clone(), network, bytes: 0 }
+    }
+
     /// Takes `bytes` until the reservation is dropped, as soon as there is room.
     ///
     /// # Errors
@@ -62,8 +83,8 @@ impl MemoryBudget {
     pub fn take(&self, network: Network, bytes: u64) -> Result<Reservation, Problem> {
         let mut taken = self.lock();
         let of_network = taken.by_network.get(&network).copied().unwrap_or_default();
-        if taken.all + bytes > MAX_BYTES || of_network + bytes > MAX_BYTES_PER_NETWORK {
-            return Err(Problem::overloaded("too many files are being sent at once"));
+        if taken.all + bytes > self.0.most || of_network + bytes > self.0.per_network {
+            return Err(Problem::overloaded("too much is being sent at once"));
         }
         taken.all += bytes;
         taken.by_network.insert(network, of_network + bytes);
@@ -81,6 +102,18 @@ pub struct Reservation {
     budget: MemoryBudget,
     network: Network,
     bytes: u64,
+}
+
+impl Reservation {
+    /// Takes so many bytes more, as soon as there is room.
+    ///
+    /// # Errors
+    /// `503 overloaded` when there is none for too long.
+    pub async fn grow(&mut self, bytes: u64) -> Result<(), Problem> {
+        let mut more = self.budget.wait(self.network, bytes).await?;
+        self.bytes += std::mem::take(&mut more.bytes);
+        Ok(())
+    }
 }
 
 impl Drop for Reservation {
@@ -113,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_network_has_two_and_all_have_five_of_the_largest() {
-        let budget = MemoryBudget::default();
+        let budget = MemoryBudget::of_files();
         let mut shares = Vec::new();
         for n in [1, 1, 2, 2, 3] {
             shares.push(budget.take(network(n), LARGEST).expect("there is budget"));
@@ -127,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_let_in_when_somebody_leaves() {
-        let budget = MemoryBudget::default();
+        let budget = MemoryBudget::of_files();
         let first = budget.take(network(1), LARGEST).expect("there is budget");
         let _second = budget.take(network(1), LARGEST).expect("there is budget");
         let waiting = tokio::spawn({
@@ -140,9 +173,21 @@ mod tests {
         assert_eq!(waiting.await.ok(), Some(true));
     }
 
+    #[tokio::test]
+    async fn what_grows_is_given_back_whole() {
+        let budget = MemoryBudget::of_text();
+        let mut body = budget.reserve(network(1));
+        for _ in 0..3 {
+            body.grow(MIB).await.expect("there is room");
+        }
+        assert_eq!(budget.lock().all, 3 * MIB);
+        drop(body);
+        assert_eq!(budget.lock().all, 0);
+    }
+
     #[test]
     fn what_was_given_back_is_forgotten() {
-        let budget = MemoryBudget::default();
+        let budget = MemoryBudget::of_files();
         drop(budget.take(network(1), LARGEST));
         let taken = budget.lock();
         assert_eq!((taken.all, taken.by_network.len()), (0, 0));

@@ -3,10 +3,12 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use ipnet::IpNet;
+use quick_cache::sync::Cache;
 use tokio::sync::watch;
 
 use crate::{
     db::{AgentGate, WidgetGate, Worker},
+    domain::keys::Sha256Digest,
     limits::Limits,
     memory_budget::MemoryBudget,
     objects::Objects,
@@ -23,9 +25,14 @@ pub struct App {
     pub worker: Arc<Worker>,
     pub usage: Arc<UsageBuffer>,
     pub limits: Limits,
+    /// Sessions and machine keys that were good lately, by themselves and with an org: they are counted as themselves before
+    /// the database is asked, and others as the networks that try them. Never a way in.
+    pub known_callers: Cache<Sha256Digest, ()>,
     pub cache: ResponseCache,
     /// Where attachments are kept; the database when `None`.
     pub objects: Option<Objects>,
+    /// Memory for bodies that are no files.
+    pub text: MemoryBudget,
     pub uploads: MemoryBudget,
     pub downloads: MemoryBudget,
     /// Proxies whose X-Forwarded-For counts.

@@ -1,5 +1,7 @@
 //! The credential of the agent surface, a person's session or a program's machine key: read from the headers, and entered.
 
+use std::time::Instant;
+
 use poem::http::{HeaderMap, header};
 
 use crate::{
@@ -9,6 +11,8 @@ use crate::{
         problem::{Code, Problem},
         request_id,
     },
+    http::request::over,
+    limits::{Bucket, Network, Policy, REFUSED, Standing},
     state::App,
 };
 
@@ -16,6 +20,10 @@ use crate::{
 pub const COOKIE: &str = "vicket_session";
 /// A longer credential is refused without a look-up, bytes.
 const MAX_BYTES: usize = 128;
+/// Calls of one session or machine key in a minute.
+const CREDENTIAL_A_MINUTE: u32 = 1_200;
+/// Calls of all who work in one org in a minute.
+const ORG_A_MINUTE: u32 = 6_000;
 
 /// The credential that a request presents.
 ///
@@ -79,27 +87,88 @@ pub fn unknown_machine_key() -> Problem {
     Problem::new(Code::MachineKeyInvalid, "The machine key is unknown, was revoked or has expired.")
 }
 
-/// A transaction of whoever holds this credential: within the org of this slug's digest, or above any.
+/// Who asks to be let in, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct AgentCaller {
+    pub network: Network,
+    pub credential: Credential,
+    /// Digest of the slug of an org; above any when `None`.
+    pub org: Option<Sha256Digest>,
+}
+
+impl AgentCaller {
+    fn digest(&self) -> Sha256Digest {
+        let (Credential::Session(digest) | Credential::MachineKey(digest)) = self.credential;
+        digest
+    }
+
+    /// The caller in this org.
+    fn member(&self) -> Option<Sha256Digest> {
+        Some(Sha256Digest::of_parts(&[self.digest().as_bytes(), self.org?.as_bytes()]))
+    }
+
+    fn guesses(&self) -> Bucket {
+        Bucket { policy: Policy::Refused, site: None, network: Some(self.network) }
+    }
+
+    /// Takes this call from what the credential and its org have left; of one that nobody knows, asks what its network has.
+    fn count(&self, app: &App) -> Vec<Standing> {
+        let known = |digest| app.known_callers.get(&digest).is_some();
+        if !known(self.digest()) {
+            let guesses = app.limits.peek(Instant::now(), self.guesses(), REFUSED);
+            return if guesses.exceeded { vec![guesses] } else { Vec::new() };
+        }
+        let bucket = |policy, whose| Bucket { policy, site: None, network: Some(Network::of_account(whose)) };
+        let mut asks = vec![(bucket(Policy::Credential, self.digest()), CREDENTIAL_A_MINUTE)];
+        if self.member().is_some_and(known) {
+            asks.extend(self.org.map(|org| (bucket(Policy::Org, org), ORG_A_MINUTE)));
+        }
+        app.limits.take(Instant::now(), &asks)
+    }
+
+    /// A transaction of whoever holds the credential; where the limits stand goes to `standings`.
+    ///
+    /// # Errors
+    /// `401` when the credential is unknown or has ended; `404 not_found` when there is no such org or it is none of
+    /// theirs; `429` when a limit is used up; `503` when no connection is to be had.
+    pub async fn enter(&self, app: &App, access: Access, standings: &mut Vec<Standing>) -> Result<OrgTx, Problem> {
+        let counted = self.count(app);
+        let refusal = over(&counted);
+        standings.extend(counted);
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        let (credential, org, request_id) = (self.credential, self.org, request_id::current());
+        match app.agents.enter(&AgentEntryRequest { access, credential, org, request_id: &request_id }).await? {
+            AgentVerdict::Entered(tx) => {
+                app.known_callers.insert(self.digest(), ());
+                self.member().into_iter().for_each(|member| app.known_callers.insert(member, ()));
+                Ok(tx)
+            }
+            // Not a member and not there are one answer.
+            AgentVerdict::NoOrg => Err(Problem::not_found()),
+            AgentVerdict::Unknown => {
+                app.known_callers.remove(&self.digest());
+                app.limits.take(Instant::now(), &[(self.guesses(), REFUSED)]);
+                Err(match credential {
+                    Credential::Session(_) => unknown_session(),
+                    Credential::MachineKey(_) => unknown_machine_key(),
+                })
+            }
+        }
+    }
+}
+
+/// Whether the credential is good, for who wants to know before reading what it sends: one that was lately is believed.
 ///
 /// # Errors
-/// `401` when the credential is unknown or has ended; `404 not_found` when there is no such org or it is none of
-/// theirs; `503` when no connection is to be had.
-pub async fn enter(
-    app: &App,
-    access: Access,
-    credential: Credential,
-    org: Option<Sha256Digest>,
-) -> Result<OrgTx, Problem> {
-    let request_id = request_id::current();
-    match app.agents.enter(&AgentEntryRequest { access, credential, org, request_id: &request_id }).await? {
-        AgentVerdict::Entered(tx) => Ok(tx),
-        // Not a member and not there are one answer.
-        AgentVerdict::NoOrg => Err(Problem::not_found()),
-        AgentVerdict::Unknown => Err(match credential {
-            Credential::Session(_) => unknown_session(),
-            Credential::MachineKey(_) => unknown_machine_key(),
-        }),
+/// Those of [`presented`] and of [`AgentCaller::enter`].
+pub async fn prove(app: &App, network: Network, credential: Credential) -> Result<(), Problem> {
+    let caller = AgentCaller { network, credential, org: None };
+    if app.known_callers.get(&caller.digest()).is_some() {
+        return Ok(());
     }
+    caller.enter(app, Access::Read, &mut Vec::new()).await?.finish(Ok(())).await
 }
 
 /// Notes that a credential was good just now.

@@ -6,7 +6,7 @@
 use std::{
     marker::PhantomData,
     ops::Deref,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use poem::{
@@ -21,7 +21,7 @@ use poem_openapi::{
 
 use super::{
     Slot,
-    agent::{COOKIE, enter, note_use, presented},
+    agent::{AgentCaller, COOKIE, note_use, presented},
     csrf::{self, RequestOrigin},
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
         permissions::{Needed, Permission},
         problem::{Code, Problem},
     },
-    http::request::client_network,
+    http::{request::client_network, router::ANYONE},
     limits::{Network, Standing},
     state::App,
 };
@@ -53,19 +53,14 @@ pub struct RequestInfo {
 /// How a request enters.
 #[derive(Clone, Copy)]
 struct EntryRequest {
+    caller: AgentCaller,
     access: Access,
-    credential: Credential,
-    org: Option<Sha256Digest>,
     permission: Option<Permission>,
 }
 
 impl EntryRequest {
     async fn enter(&self, app: &App) -> Result<OrgTx, Problem> {
-        self.permitted(self.enter_unasked(app).await?).await
-    }
-
-    async fn enter_unasked(&self, app: &App) -> Result<OrgTx, Problem> {
-        enter(app, self.access, self.credential, self.org).await
+        self.permitted(self.caller.enter(app, self.access, &mut Vec::new()).await?).await
     }
 
     async fn permitted(&self, tx: OrgTx) -> Result<OrgTx, Problem> {
@@ -134,8 +129,12 @@ impl Caller {
         // What is about a log-in is written by the gate itself, in a transaction of its own.
         let access = if unsafe_call && !by_session { Access::Write } else { Access::Read };
         let org = request.raw_path_param("org").map(|slug| Sha256Digest::of(slug.as_bytes()));
-        let entry_request = EntryRequest { access, credential, org, permission };
-        let tx = entry_request.enter_unasked(&app).await?;
+        let caller = AgentCaller { network: info.network, credential, org };
+        let entry_request = EntryRequest { caller, access, permission };
+        let mut standings = Vec::new();
+        let entered = caller.enter(&app, access, &mut standings).await;
+        info.standings.lock().unwrap_or_else(PoisonError::into_inner).extend(standings);
+        let tx = entered?;
         let own = info.origin(request.headers()) == RequestOrigin::Own;
         if unsafe_call && matches!(credential, Credential::Session(_)) && !own {
             return tx.finish(Err(csrf::refusal(&info.public_url))).await;
@@ -302,7 +301,7 @@ macro_rules! without_org {
 
 without_org!(Caller, [SESSION, MACHINE_KEY, "credential"], |request| Caller::let_in(request, None, false).await);
 without_org!(Person, [SESSION, "session"], |request| Caller::let_in(request, None, true).await.map(Person));
-without_org!(Anyone, ["none"], |request| Anyone::of(request));
+without_org!(Anyone, [ANYONE], |request| Anyone::of(request));
 
 fn register_schemes(registry: &mut Registry) {
     let scheme = |ty, description| MetaSecurityScheme {

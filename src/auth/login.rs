@@ -24,7 +24,7 @@ const COOKIE_AGE: u32 = 90 * 24 * 60 * 60;
 /// Asks the limits of logging in: of the network, and of the account whether there is one or not. Where they stand, and
 /// `429 rate_limited` when one is used up.
 pub fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Result<(), Problem>) {
-    let account = Network::of_account(Sha256Digest::of(account.to_lowercase().as_bytes()));
+    let account = Network::of_account(Sha256Digest::of(account.to_ascii_lowercase().as_bytes()));
     let bucket = |policy, network| Bucket { policy, site: None, network: Some(network) };
     let standings = app.limits.take(
         Instant::now(),

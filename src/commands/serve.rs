@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use ipnet::IpNet;
+use quick_cache::sync::Cache;
 use tokio::{net::TcpListener, sync::watch};
 use tracing_subscriber::EnvFilter;
 
@@ -83,6 +84,9 @@ pub fn log(format: LogFormat, default: &str) {
     };
 }
 
+/// Sessions and machine keys that are remembered to be good.
+const KNOWN_CALLERS: usize = 20_000;
+
 /// The application over its three logins; connects when first asked.
 ///
 /// # Errors
@@ -100,13 +104,15 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         )),
         usage: Arc::new(UsageBuffer::default()),
         limits: settings.limits,
+        known_callers: Cache::new(KNOWN_CALLERS),
         cache: ResponseCache::new(settings.tuning.answer_cache_mib),
         trusted_proxies: settings.trusted_proxies,
         public_url: settings.public_url,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
-        uploads: MemoryBudget::default(),
-        downloads: MemoryBudget::default(),
+        text: MemoryBudget::of_text(),
+        uploads: MemoryBudget::of_files(),
+        downloads: MemoryBudget::of_files(),
         draining: AtomicBool::new(false),
         stopping: tokio::sync::watch::Sender::new(false),
     }))

@@ -2,11 +2,14 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
 use poem::{
     Body, Request,
     http::{HeaderMap, HeaderValue, Version, header},
     web::RemoteAddr,
 };
+use tokio::time::Instant;
 
 use crate::{
     domain::problem::{Code, Problem},
@@ -18,6 +21,13 @@ use crate::{
 
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
+/// How long the first byte may take, and then a second for so many bytes.
+const SLOWEST_START: Duration = Duration::from_secs(10);
+const SLOWEST: u64 = 16 * 1024;
+/// How long what is refused is read on.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// Who sends nothing for so long waits for the answer.
+const SILENCE: Duration = Duration::from_millis(500);
 /// How long files may take: 25 MiB at 2 Mbit/s.
 const UPLOAD_TIME: Duration = Duration::from_mins(2);
 
@@ -40,61 +50,82 @@ pub fn unambiguous(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// The body, of at most `most` bytes.
+/// The body, of at most `most` bytes, and the memory that it takes until the answer is given.
 ///
 /// # Errors
-/// `413 body_too_large`; `400` when it cannot be read or does not arrive in time.
-pub async fn read_body(request: &mut Request, most: usize) -> Result<Body, Problem> {
-    read(request, most, BODY_TIME).await
+/// `413 body_too_large`; `400` when it cannot be read or does not arrive in time; `503 overloaded` when too much is being
+/// sent at once.
+pub async fn read_body(
+    request: &mut Request,
+    most: usize,
+    app: &App,
+    network: Network,
+) -> Result<(Body, Reservation), Problem> {
+    read(request, most, BODY_TIME, app.text.reserve(network)).await
 }
 
 /// A body of files, and the memory that it takes until the answer is given.
 ///
 /// # Errors
-/// Those of [`read_body`]; `503 overloaded` when too many are being sent at once.
+/// Those of [`read_body`].
 pub async fn read_files(request: &mut Request, app: &App, network: Network) -> Result<(Body, Reservation), Problem> {
-    let bytes = declared(request).unwrap_or(upload::BODY as u64).min(upload::BODY as u64);
-    let read = async {
-        let reservation = app.uploads.wait(network, bytes).await?;
-        Ok((read(request, upload::BODY, UPLOAD_TIME).await?, reservation))
-    };
-    let read = read.await;
-    if read.is_err() {
-        discard(request.take_body()).await;
-    }
-    read
+    read(request, upload::BODY, UPLOAD_TIME, app.uploads.reserve(network)).await
 }
 
 /// Reads on for a while without keeping anything: a client that is refused in the middle of what it sends would see its
 /// connection break and never the answer.
-async fn discard(body: Body) {
-    let mut reader = body.into_async_read();
-    let _ = tokio::time::timeout(BODY_TIME, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
+pub async fn discard(request: &mut Request) {
+    read_on(request.take_body().into_bytes_stream()).await;
+}
+
+async fn read_on(mut rest: impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin) {
+    let sending = async { while let Ok(Some(Ok(_))) = tokio::time::timeout(SILENCE, rest.next()).await {} };
+    let _ = tokio::time::timeout(DISCARD_TIME, sending).await;
 }
 
 fn declared(request: &Request) -> Option<u64> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn read(request: &mut Request, most: usize, time: Duration) -> Result<Body, Problem> {
+async fn read(
+    request: &mut Request,
+    most: usize,
+    time: Duration,
+    mut reservation: Reservation,
+) -> Result<(Body, Reservation), Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge, format!("A body may have {} KiB at the most.", most / 1024));
     if declared(request).is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(time, request.take_body().into_bytes_limit(most)).await {
-        Ok(Ok(bytes)) => Ok(Body::from_bytes(bytes)),
-        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Code::InvalidRequest, "The body could not be read.")),
-        Err(_) => Err(Problem::new(Code::InvalidRequest, "The body did not arrive in time.")),
-    }
+    let began = Instant::now();
+    let mut stream = request.take_body().into_bytes_stream();
+    let mut bytes = BytesMut::new();
+    let refusal = loop {
+        // More time for who sends more, up to all of it.
+        let until = began + time.min(SLOWEST_START + Duration::from_secs(bytes.len() as u64 / SLOWEST));
+        match tokio::time::timeout_at(until, stream.next()).await {
+            Ok(None) => return Ok((Body::from_bytes(bytes.freeze()), reservation)),
+            Ok(Some(Ok(chunk))) if bytes.len() + chunk.len() > most => break too_large(),
+            Ok(Some(Ok(chunk))) => match reservation.grow(chunk.len() as u64).await {
+                Ok(()) => bytes.extend_from_slice(&chunk),
+                Err(problem) => break problem,
+            },
+            Ok(Some(Err(_))) => return Err(Problem::new(Code::InvalidRequest, "The body could not be read.")),
+            Err(_) => return Err(Problem::new(Code::InvalidRequest, "The body did not arrive in time.")),
+        }
+    };
+    drop((bytes, reservation));
+    read_on(stream).await;
+    Err(refusal)
 }
 
 /// The client's network, as seen past the configured proxies.
 pub fn client_network(request: &Request, app: &App) -> Network {
     let RemoteAddr(peer) = request.remote_addr();
     let peer = peer.as_socket_addr().map_or(IpAddr::from([0, 0, 0, 0]), std::net::SocketAddr::ip);
-    let forwarded: Vec<&str> =
-        request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
+    let forwarded = request.headers().get_all("x-forwarded-for").iter();
+    // A byte that is none of an address makes its entry none, and no other.
+    let forwarded: Vec<_> = forwarded.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     let forwarded = (!forwarded.is_empty()).then(|| forwarded.join(","));
     Network::of(limits::client_address(peer, forwarded.as_deref(), &app.trusted_proxies))
 }

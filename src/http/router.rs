@@ -21,6 +21,9 @@ use crate::{
 /// How long a handler may take; its statements have shorter bounds of their own.
 const HANDLER_TIME: Duration = Duration::from_secs(30);
 
+/// What an operation says that it needs when it needs no credential.
+pub const ANYONE: &str = "none";
+
 /// What stands before the handlers.
 pub trait Surface: Send + Sync + 'static {
     /// Answers a request, with the operation that it names, `404 not_found`, or `405 method_not_allowed` with what its path
@@ -34,6 +37,8 @@ pub struct Operation {
     pub id: &'static str,
     /// Its bodies are files.
     pub upload: bool,
+    /// It needs no credential.
+    pub open: bool,
     handler: BoxEndpoint<'static>,
 }
 
@@ -65,7 +70,8 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
             let content = operation.request.iter().flat_map(|request| &request.content);
             let upload = content.into_iter().any(|body| body.content_type.starts_with("multipart/"));
             let id = operation.operation_id.expect("the document is refused without it");
-            known.push((shape(&path.path), operation.method, id, upload));
+            let open = operation.security.iter().any(|needed| needed.contains_key(ANYONE));
+            known.push((shape(&path.path), operation.method, id, upload, open));
         }
     }
     let surface = Arc::new(surface);
@@ -75,12 +81,12 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
     for (path, mut handlers) in table {
         let shape = shape(&path);
         let mut operations = Vec::new();
-        for (_, method, id, upload) in known.iter().filter(|(of, ..)| *of == shape) {
+        for (_, method, id, upload, open) in known.iter().filter(|(of, ..)| *of == shape) {
             let Some(handler) = handlers.remove(method) else { continue };
             let panics =
                 CatchPanic::new().with_handler(|_| failure::response(&Problem::internal("a handler panicked")));
             let handler = handler.with(panics).map_to_response().boxed();
-            operations.push((method.clone(), Operation { id, upload: *upload, handler }));
+            operations.push((method.clone(), Operation { id, upload: *upload, open: *open, handler }));
         }
         // A prefix that all paths of a noun share names its parameters as the document does.
         let path = path.replace('{', ":").replace('}', "");

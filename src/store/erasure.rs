@@ -75,7 +75,7 @@ const BY_ADDRESS: [(&str, &str, &str); 7] = [
 /// # Errors
 /// `400 invalid_request` when they are a member.
 pub async fn erase(tx: &mut OrgTx, email: &str) -> Result<Vec<Trace>, Problem> {
-    let address = email.trim().to_lowercase();
+    let address = email.trim().to_ascii_lowercase();
     let (account, person, entries): (bool, Option<uuid::Uuid>, i64) =
         sqlx::query_as("select e.account, e.person, e.entries from admin.erase_person($1) e")
             .bind(&address)
@@ -127,15 +127,15 @@ async fn answers(tx: &mut OrgTx, person: Option<uuid::Uuid>) -> Result<Trace, Pr
 
 /// Messages, answers to forms and files go with their ticket, files in an object store within the hour.
 async fn tickets(tx: &mut OrgTx, address: &str) -> Result<[Trace; 2], Problem> {
-    const TICKETS: &str = "select count(*) from vicket.tickets t where lower(t.email) = $1";
+    const TICKETS: &str = "select count(*) from vicket.tickets t where lower(t.email collate \"C\") = $1";
     const MESSAGES: &str = "select count(*) from vicket.ticket_messages m
         join vicket.tickets t on t.org_id = m.org_id and t.site_id = m.site_id and t.id = m.ticket_id
-        where lower(t.email) = $1";
+        where lower(t.email collate \"C\") = $1";
     let (tickets, messages) = (
         sqlx::query_scalar(TICKETS).bind(address).fetch_one(tx.connection()).await?,
         sqlx::query_scalar(MESSAGES).bind(address).fetch_one(tx.connection()).await?,
     );
-    sqlx::query("select ctx.remove('tickets', array(select t.id from vicket.tickets t where lower(t.email) = $1))")
+    sqlx::query("select ctx.remove('tickets', array(select t.id from vicket.tickets t where lower(t.email collate \"C\") = $1))")
         .bind(address)
         .execute(tx.connection())
         .await?;

@@ -143,7 +143,7 @@ pub async fn by_email(tx: &mut OrgTx, email: &str) -> Result<Option<Member>, Pro
         "select m.user_id as id, p.email, p.name, m.role, m.created_at
         from vicket.members m
         join ctx.people() p on p.user_id = m.user_id
-        where p.email = lower($1)",
+        where p.email = lower($1 collate \"C\")",
     )
     .bind(email)
     .fetch_optional(tx.connection())

@@ -329,3 +329,130 @@ async fn a_server_without_limits_has_none() {
         server.post(&site.key, TICKETS, &ticket()).await.ok(201);
     }
 }
+
+/// A request whose body is announced and never sent; the answer, and the seconds until it came.
+async fn unsent(server: &Running, path: &str, headers: &str) -> (Answer, f64) {
+    let began = std::time::Instant::now();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n{headers}\r\n");
+    let answer = server.raw(head.as_bytes()).await;
+    (answer, began.elapsed().as_secs_f64())
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[tokio::test]
+async fn nothing_is_read_from_who_has_no_good_credential_or_nothing_left() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let agent = world.person("acme", "agent").await;
+    let origin = format!("Origin: {}\r\n", server.base);
+    let at_once = |(answer, seconds): (Answer, f64), status, code: &str| {
+        answer.refused(status, code);
+        assert!(seconds < 5.0, "{seconds} s");
+    };
+    at_once(
+        unsent(&server, "/v1/orgs/acme/teams", &format!("{JSON}Cookie: vicket_session=vs_x\r\n")).await,
+        401,
+        "session_invalid",
+    );
+    at_once(unsent(&server, "/v1/orgs/acme/teams", JSON).await, 401, "session_required");
+    at_once(unsent(&server, TICKETS, &format!("{JSON}X-Vicket-Key: pk_x\r\n")).await, 401, "key_invalid");
+    // The twin: from who has one, it is waited for.
+    let headers = format!("{JSON}{origin}Cookie: {}\r\n", agent.cookie);
+    let (answer, seconds) = unsent(&server, "/v1/orgs/acme/teams", &headers).await;
+    answer.refused(400, "invalid_request");
+    assert!((9.0..19.0).contains(&seconds), "{seconds} s");
+
+    let site = &world.site_a;
+    set(&world, site, SiteChanges { network_writes: Some(1), ..SiteChanges::default() }).await;
+    server.post(&site.key, TICKETS, &ticket()).await.ok(201);
+    at_once(unsent(&server, TICKETS, &format!("{JSON}X-Vicket-Key: {}\r\n", site.key)).await, 429, "rate_limited");
+    set(&world, site, SiteChanges { network_writes: Some(2), ..SiteChanges::default() }).await;
+    server.post(&site.key, TICKETS, &ticket()).await.ok(201);
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_sends_eight_kib_at_the_most() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let log_in = async |padding: usize| {
+        let body = json!({"email": "nobody@example.com", "password": "p".repeat(padding)});
+        Answer::of(server.request(Method::POST, "/v1/auth/login").json(&body)).await
+    };
+    log_in(9 * 1024).await.refused(413, "body_too_large");
+    log_in(12).await.refused(401, "login_failed");
+    let form = async |cookie: Option<&str>, padding: usize| {
+        let request = server.request(Method::POST, "/dashboard/login").header("Origin", &server.base);
+        let request = cookie.into_iter().fold(request, |request, cookie| request.header("Cookie", cookie));
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        Answer::of(request.body(format!("email=nobody%40example.com&password={}", "p".repeat(padding)))).await.status
+    };
+    assert_eq!(form(None, 9 * 1024).await, 413);
+    assert_eq!(form(Some("vicket_session=vs_made_up"), 9 * 1024).await, 413);
+    assert_ne!(form(None, 12).await, 413);
+}
+
+#[tokio::test]
+async fn made_up_sessions_and_machine_keys_are_limited_for_their_network_and_leave_good_ones_alone() {
+    let world = World::new().await;
+    let server = behind_a_proxy(&world).await;
+    let agent = world.person("acme", "agent").await;
+    let ask = async |cookie: &str, address: &str| {
+        let headers = [("Cookie", cookie), ("X-Forwarded-For", address)];
+        server.call(Method::GET, "/v1/orgs/acme/tickets", &headers).await
+    };
+    ask(&agent.cookie, "192.0.2.1").await.ok(200);
+    for n in 0..300 {
+        ask(&format!("vicket_session=vs_{n}"), "192.0.2.1").await.refused(401, "session_invalid");
+    }
+    limited(&ask("vicket_session=vs_x", "192.0.2.9").await, "refused");
+    ask("vicket_session=vs_x", "198.51.100.1").await.refused(401, "session_invalid");
+    ask(&agent.cookie, "192.0.2.1").await.ok(200);
+    // A byte that is none of an address is no reason to count the proxy in its client's place.
+    let headers = b"GET /v1/orgs/acme/tickets HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: vicket_session=vs_y\r\nX-Forwarded-For: \xff, 192.0.2.7\r\n\r\n";
+    limited(&server.raw(headers).await, "refused");
+}
+
+#[tokio::test]
+async fn a_session_has_so_many_calls_a_minute_and_its_colleagues_have_theirs() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let (one, other) = (world.person("acme", "viewer").await, world.person("acme", "agent").await);
+    let ask = async |cookie: &str| server.call(Method::GET, "/v1/auth/me", &[("Cookie", cookie)]).await;
+    let first = ask(&one.cookie).await;
+    first.ok(200);
+    let mut refused = 0;
+    for _ in 0..1_300 {
+        let answer = ask(&one.cookie).await;
+        if answer.status == 429 {
+            limited(&answer, "credential");
+            refused += 1;
+        }
+    }
+    assert!((80..=101).contains(&refused), "{refused}");
+    ask(&other.cookie).await.ok(200);
+}
+
+#[tokio::test]
+async fn a_site_is_counted_for_what_could_be_taken_and_its_networks_for_all_that_they_send() {
+    let world = World::new().await;
+    let server = behind_a_proxy(&world).await;
+    let site = &world.site_a;
+    set(&world, site, SiteChanges { writes: Some(2), network_writes: Some(4), ..SiteChanges::default() }).await;
+    let send = async |body: &str, address: &str| {
+        let request = server.request(Method::POST, TICKETS).header("X-Vicket-Key", &site.key);
+        let request = request.header("X-Forwarded-For", address).header("Content-Type", "application/json");
+        Answer::of(request.body(body.to_owned())).await
+    };
+    let good = ticket().to_string();
+    for body in ["{", r#"{"email": 1}"#, "{}", "[]"] {
+        let answer = send(body, "192.0.2.1").await;
+        assert!(matches!(answer.status, 400 | 422), "{answer:?}");
+        assert!(buckets(&answer).contains(&bucket("site-writes", 2, 2)), "{answer:?}");
+    }
+    limited(&send(&good, "192.0.2.1").await, "network-writes");
+    send(&good, "198.51.100.1").await.ok(201);
+    send(&good, "198.51.100.1").await.ok(201);
+    limited(&send(&good, "203.0.113.1").await, "site-writes");
+}

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{orgs::OrgBody, tags::Tag};
 use crate::{
     auth::{
-        agent,
+        agent::AgentCaller,
         caller::{Anyone, Caller, Person, RequestInfo},
         login,
     },
@@ -25,6 +25,7 @@ use crate::{
         failure::Failure,
         text::{Input, Nullable},
     },
+    limits::Network,
     passwords::Salt,
     state::App,
     store::{self, paging::PageRequest},
@@ -154,8 +155,9 @@ fn limited(app: &App, info: &RequestInfo, account: &str) -> Result<(), Problem> 
 }
 
 /// Who the session that was just opened belongs to.
-async fn opened(app: &App, token: &SessionToken) -> Result<WithCookie<answers::Ok<Me>>, Problem> {
-    let mut tx = agent::enter(app, Access::Read, Credential::Session(token.digest()), None).await?;
+async fn opened(app: &App, network: Network, token: &SessionToken) -> Result<WithCookie<answers::Ok<Me>>, Problem> {
+    let caller = AgentCaller { network, credential: Credential::Session(token.digest()), org: None };
+    let mut tx = caller.enter(app, Access::Read, &mut Vec::new()).await?;
     let me = Me::of(&mut tx).await;
     let me = tx.finish(me).await?;
     Ok(WithCookie { answer: answers::Ok(me), cookie: login::cookie(token) })
@@ -182,7 +184,7 @@ impl AuthApi {
         };
         limited(&app, anyone.info(), &email)?;
         let token = login::open(&app, &email, password.into_string()).await?;
-        Ok(opened(&app, &token).await?)
+        Ok(opened(&app, anyone.info().network, &token).await?)
     }
 
     /// Log out
@@ -268,7 +270,7 @@ impl AuthApi {
         let hash = app.hasher.hash(salt, password.into_string()).await?;
         let request_id = request_id::current();
         let session = store::users::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
-        Ok(opened(&app, &session).await?)
+        Ok(opened(&app, anyone.info().network, &session).await?)
     }
 
     /// Who is asking

@@ -14,7 +14,7 @@ use crate::{
     domain::problem::{Code, Problem},
     http::{
         failure,
-        request::{log, read_body, read_files, say_limits},
+        request::{discard, log, read_body, read_files, say_limits},
         router::{self, Operation},
     },
     state::App,
@@ -22,6 +22,8 @@ use crate::{
 
 /// The largest body but of files, bytes.
 const BODY: usize = 1024 * 1024;
+/// That of a call that anybody may make: to log in, to accept an invitation.
+const OPEN_BODY: usize = 8 * 1024;
 const KEY_HEADER: &str = "x-vicket-key";
 
 /// The agent surface before its handlers.
@@ -46,14 +48,22 @@ impl Surface {
             return Err(Problem::new(Code::CredentialsMixed, detail));
         }
         let unsafe_call = !matches!(*request.method(), Method::GET | Method::HEAD);
+        // Whoever could not be let in is not read from.
+        if unsafe_call && !operation.open {
+            let proved = async { agent::prove(&self.app, info.network, agent::presented(request.headers())?).await };
+            if let Err(problem) = proved.await {
+                discard(&mut request).await;
+                return Err(problem);
+            }
+        }
         // The reservation of memory is held until the answer is given.
         let (body, _reservation) = if operation.upload {
-            // Whoever could not be let in should not be read from for two minutes.
-            agent::presented(request.headers())?;
             let (body, reservation) = read_files(&mut request, &self.app, info.network).await?;
             (body, Some(reservation))
         } else if unsafe_call {
-            (read_body(&mut request, BODY).await?, None)
+            let most = if operation.open { OPEN_BODY } else { BODY };
+            let (body, reservation) = read_body(&mut request, most, &self.app, info.network).await?;
+            (body, Some(reservation))
         } else {
             (Body::empty(), None)
         };

@@ -24,10 +24,10 @@ use crate::{
     },
     http::{
         failure,
-        request::{client_network, log, over, read_body, read_files, say_limits},
+        request::{client_network, discard, log, over, read_body, read_files, say_limits},
         router::{self, Operation},
     },
-    limits::{Bucket, Network, Policy, Standing},
+    limits::{Bucket, Network, Policy, REFUSED, Standing},
     state::App,
     store::usage::SiteRef,
 };
@@ -38,7 +38,6 @@ const TICKETS: &str = "/support/v1/tickets";
 const KEY_CHECK: &str = "/support/v1/key/check";
 
 /// Per client network and minute; not a setting of any site, because no site is known yet.
-const REFUSED_A_MINUTE: u32 = 300;
 const PREFLIGHTS_A_MINUTE: u32 = 600;
 const KEY_CHECKS_A_MINUTE: u32 = 30;
 
@@ -52,7 +51,7 @@ pub struct Surface {
     app: Arc<App>,
     /// Keys that were good lately: a network that guesses keys is refused early, and this keeps that from hitting its
     /// neighbours. Never a way in.
-    good: Cache<Sha256Digest, ()>,
+    good: Cache<Sha256Digest, Entry>,
     /// Origins that some site listed lately, for answers that are given without asking the database.
     known_origins: Cache<Sha256Digest, ()>,
 }
@@ -100,6 +99,12 @@ impl Surface {
         Ok(Outcome { response, readable: known, standings })
     }
 
+    /// Whether the limits of a write have something left, as they were lately.
+    fn has_left(&self, caller: &Caller, entry: &Entry) -> bool {
+        let now = Instant::now();
+        !asks(caller, entry).into_iter().any(|(bucket, limit)| self.app.limits.peek(now, bucket, limit).exceeded)
+    }
+
     async fn origin_known(&self, caller: &Caller) -> Result<bool, Problem> {
         let Some(digest) = caller.origin_digest else { return Ok(false) };
         let known = self.app.gate.origin_known(digest).await?;
@@ -126,19 +131,10 @@ impl Surface {
     async fn answered(&self, caller: &Caller, mut request: Request, routed: Result<&Operation, Problem>) -> Outcome {
         let files = routed.as_ref().is_ok_and(|operation| operation.upload);
         let kept = routed.as_ref().is_ok_and(|operation| reading::OPERATIONS.contains(&operation.id));
-        // Held until the answer is given.
-        let mut _reservation = None;
-        let body = match caller.method {
-            Method::POST if files => read_files(&mut request, &self.app, caller.network).await.map(|(body, taken)| {
-                _reservation = Some(taken);
-                body
-            }),
-            Method::POST => read_body(&mut request, BODY).await,
-            _ => Ok(Body::empty()),
-        };
+        let sends = caller.method == Method::POST;
         if !self.is_good(caller.key) {
             let guessing = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
-            let standing = self.app.limits.peek(Instant::now(), guessing, REFUSED_A_MINUTE);
+            let standing = self.app.limits.peek(Instant::now(), guessing, REFUSED);
             if let Some(refusal) = over(&[standing]) {
                 let response = failure::response(&refusal);
                 return Outcome { response, readable: self.remembered(caller), standings: vec![standing] };
@@ -157,6 +153,40 @@ impl Surface {
         };
         request.set_data(caller.network);
         let gate = &self.app.gate;
+        // Nothing is read from who has no good key, or nothing left of their limits.
+        if sends && !self.good.get(&key).is_some_and(|entry| self.has_left(caller, &entry)) {
+            match gate.prove(&entry_request).await {
+                Ok(Verdict::Entered(entry)) if self.has_left(caller, &entry) => self.good.insert(key, entry),
+                Ok(Verdict::Entered(entry)) => {
+                    discard(&mut request).await;
+                    let admitted = Arc::new(Admitted::proved(gate, entry_request, entry));
+                    let refused = Err(Problem::new(Code::RateLimited, "A limit is used up."));
+                    return self.admit(caller, request, admitted, routed, refused).await;
+                }
+                Ok(Verdict::Unknown { origin_known }) => {
+                    self.good.remove(&key);
+                    discard(&mut request).await;
+                    self.remember(caller, origin_known);
+                    return self.refuse(caller, routed, origin_known);
+                }
+                Err(problem) => {
+                    discard(&mut request).await;
+                    return self.failed(caller, &problem);
+                }
+            }
+        }
+        // Held until the answer is given.
+        let mut _reservation = None;
+        let read = match sends {
+            true if files => Some(read_files(&mut request, &self.app, caller.network).await),
+            true => Some(read_body(&mut request, BODY, &self.app, caller.network).await),
+            false => None,
+        };
+        let body =
+            read.unwrap_or_else(|| Ok((Body::empty(), self.app.text.reserve(caller.network)))).map(|(body, taken)| {
+                _reservation = Some(taken);
+                body
+            });
         let needs_tx = !kept && routed.is_ok() && body.is_ok();
         let verdict = if needs_tx {
             let entered = gate.enter(&entry_request).await;
@@ -167,7 +197,7 @@ impl Surface {
         };
         match verdict {
             Ok(Verdict::Entered(admitted)) => {
-                self.good.insert(key, ());
+                self.good.insert(key, admitted.entry().clone());
                 self.admit(caller, request, Arc::new(admitted), routed, body).await
             }
             Ok(Verdict::Unknown { origin_known }) => {
@@ -195,7 +225,7 @@ impl Surface {
 
     fn refuse(&self, caller: &Caller, routed: Result<&Operation, Problem>, origin_known: bool) -> Outcome {
         let bucket = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
-        let standings = self.app.limits.take(Instant::now(), &[(bucket, REFUSED_A_MINUTE)]);
+        let standings = self.app.limits.take(Instant::now(), &[(bucket, REFUSED)]);
         let refusal = over(&standings).or(routed.err()).unwrap_or_else(|| caller.key.refusal());
         let readable = origin_known || caller.path == KEY_CHECK;
         Outcome { response: failure::response(&refusal), readable, standings }
@@ -221,7 +251,8 @@ impl Surface {
         let asks = asks(caller, entry);
         // A page that may not use the key must not use up the site: it is counted for its network only.
         let asked = if readable { &asks[..] } else { &asks[..1] };
-        let standings = self.app.limits.take(Instant::now(), asked);
+        let asked_at = Instant::now();
+        let mut standings = self.app.limits.take(asked_at, asked);
         let refusal = over(&standings).or_else(|| {
             (!readable).then(|| {
                 if let Some(origin) = &caller.origin {
@@ -231,22 +262,28 @@ impl Surface {
                 Problem::new(Code::OriginNotAllowed, detail)
             })
         });
-        let (operation, body) = match (refusal, routed, body) {
-            (Some(refusal), ..) | (None, Err(refusal), _) | (None, Ok(_), Err(refusal)) => {
-                admitted.leave().await;
-                return Outcome { response: failure::response(&refusal), readable, standings };
+        let counted = refusal.is_none();
+        let response = match (refusal, routed, body) {
+            (Some(refusal), ..) | (None, Err(refusal), _) | (None, Ok(_), Err(refusal)) => failure::response(&refusal),
+            (None, Ok(operation), Ok(body)) => {
+                request.set_data(Arc::clone(&admitted));
+                request.set_body(body);
+                operation.handle(&self.app, request).await.unwrap_or_else(|problem| {
+                    log(&problem);
+                    failure::response(&problem)
+                })
             }
-            (None, Ok(operation), Ok(body)) => (operation, body),
         };
-
-        request.set_data(Arc::clone(&admitted));
-        request.set_body(body);
-        let response = operation.handle(&self.app, request).await.unwrap_or_else(|problem| {
-            log(&problem);
-            failure::response(&problem)
-        });
         // What its handler did not take, because its input was refused.
         admitted.leave().await;
+        // A network is counted for whatever it sends, the site for tickets and replies only: broken ones close it to nobody.
+        if counted
+            && caller.method == Method::POST
+            && response.status().is_client_error()
+            && let (Some((of_site, _)), Some(standing)) = (asked.get(1), standings.get_mut(1))
+        {
+            self.app.limits.give_back(asked_at, *of_site, standing);
+        }
         Outcome { response, readable, standings }
     }
 }

@@ -7,7 +7,7 @@ use poem::{FromRequest, Request, RequestBody, Response};
 use crate::{
     auth::agent,
     dashboard::frame::{page, page_context::PageContext},
-    db::{Access, Credential, OrgTx},
+    db::{Access, OrgTx},
     domain::{keys::Sha256Digest, permissions::Permission, problem::Problem},
     store::{self, members::Membership, paging::PageRequest},
 };
@@ -56,8 +56,8 @@ impl OrgContext {
     /// # Errors
     /// `401`, `403 permission_required`, `404 not_found` for another's org.
     pub async fn enter(&self, access: Access, permission: impl Into<Option<Permission>>) -> Result<OrgTx, Problem> {
-        let credential = Credential::Session(self.session()?);
-        let tx = agent::enter(&self.app, access, credential, Some(self.org_digest())).await?;
+        let caller = self.caller(Some(self.org_digest()))?;
+        let tx = caller.enter(&self.app, access, &mut Vec::new()).await?;
         if let Some(permission) = permission.into().filter(|needed| !tx.actor().is_some_and(|actor| actor.may(*needed)))
         {
             return tx.finish(Err(Problem::permission_required(permission))).await;

@@ -9,10 +9,11 @@ use poem::{
 
 use crate::{
     auth::{
-        agent::{COOKIE, cookie},
+        agent::{AgentCaller, COOKIE, cookie, prove},
         csrf::{self, RequestOrigin},
     },
     dashboard::frame::form::Form,
+    db::Credential,
     domain::{
         keys::Sha256Digest,
         problem::{Code, Problem},
@@ -24,6 +25,8 @@ use crate::{
 
 /// The largest form, bytes.
 const BODY: usize = 1024 * 1024;
+/// That of whoever is not logged in: to log in, to accept an invitation, bytes.
+const OPEN_BODY: usize = 8 * 1024;
 /// The field of a form that carries its token.
 const TOKEN: &str = "form_token";
 
@@ -58,19 +61,31 @@ impl PageContext {
         if post && RequestOrigin::of(request.headers(), &public_url) != RequestOrigin::Own {
             return Err(csrf::refusal(&public_url));
         }
-        let body = if post { read_body(request, BODY).await? } else { poem::Body::empty() };
-        let body = body.into_vec().await.map_err(Problem::internal)?;
         if post && !is_form(request.headers()) {
             return Err(Problem::new(Code::UnsupportedMediaType, "The dashboard takes forms."));
         }
+        let network = client_network(request, app);
         // A cookie that cannot be one of ours is none: whoever has it is asked to log in.
-        let session = cookie(request.headers(), COOKIE).ok().flatten();
+        let session = cookie(request.headers(), COOKIE).ok().flatten().map(<[u8]>::to_vec);
+        let session = session.as_deref();
+        let (mut body, mut _reservation) = (Vec::new(), None);
+        if post {
+            // Whoever is not logged in has little to say.
+            let known = match session {
+                Some(session) => prove(app, network, Credential::Session(Sha256Digest::of(session))).await,
+                None => Err(Problem::not_found()),
+            };
+            let most = if known.is_ok() { BODY } else { OPEN_BODY };
+            let (read, reservation) = read_body(request, most, app, network).await?;
+            body = read.into_vec().await.map_err(Problem::internal)?;
+            _reservation = Some(reservation);
+        }
         let context = Self {
             app: Arc::clone(app),
             path: request.uri().path().to_owned(),
             query: Form::parse(request.uri().query().unwrap_or_default().as_bytes())?,
             form: Form::parse(&body)?,
-            network: client_network(request, app),
+            network,
             public_url,
             session: session.map(Sha256Digest::of),
             token: Sha256Digest::of_parts(&[b"form token", session.unwrap_or_default()]).to_hex(),
@@ -98,6 +113,16 @@ impl PageContext {
     /// `401 session_required`.
     pub fn session(&self) -> Result<Sha256Digest, Problem> {
         self.session.ok_or_else(|| Problem::new(Code::SessionRequired, "Log in."))
+    }
+}
+
+impl PageContext {
+    /// Whoever asks, within an org or above any.
+    ///
+    /// # Errors
+    /// `401 session_required`.
+    pub fn caller(&self, org: Option<Sha256Digest>) -> Result<AgentCaller, Problem> {
+        Ok(AgentCaller { network: self.network, credential: Credential::Session(self.session()?), org })
     }
 }
 

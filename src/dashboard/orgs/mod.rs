@@ -3,12 +3,11 @@
 use poem::{Response, handler};
 
 use crate::{
-    auth::agent,
     dashboard::frame::{
         page::{html, redirect},
         page_context::PageContext,
     },
-    db::{Access, Credential},
+    db::Access,
     domain::problem::Problem,
     store::{self, members::Membership, paging::PageRequest},
 };
@@ -22,7 +21,7 @@ struct OrgsPage {
 /// To the org of whoever has one, else a choice.
 #[handler]
 pub async fn home(context: &PageContext) -> Result<Response, Problem> {
-    let mut tx = agent::enter(&context.app, Access::Read, Credential::Session(context.session()?), None).await?;
+    let mut tx = context.caller(None)?.enter(&context.app, Access::Read, &mut Vec::new()).await?;
     let orgs = store::members::memberships(&mut tx, PageRequest { limit: 100, cursor: None }).await;
     let (orgs, _) = tx.finish(orgs).await?;
     match orgs.as_slice() {

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use crate::{
     auth::agent,
     dashboard::frame::org_context::OrgContext,
-    db::{Access, Credential},
-    domain::{keys::Sha256Digest, permissions::Permission, problem::Problem},
+    db::Access,
+    domain::{permissions::Permission, problem::Problem},
     state::App,
     store,
 };
@@ -36,8 +36,7 @@ pub async fn listen(context: OrgContext) -> Result<SSE, Problem> {
     let latest = tx.finish(latest).await?;
     let listener = Listener {
         app: Arc::clone(&context.app),
-        session: context.session()?,
-        org: context.org_digest(),
+        caller: context.caller(Some(context.org_digest()))?,
         latest,
         stopping: context.app.stopping.subscribe(),
         greeted: false,
@@ -50,8 +49,7 @@ pub async fn listen(context: OrgContext) -> Result<SSE, Problem> {
 /// Whoever listens to an org's stream.
 struct Listener {
     app: Arc<App>,
-    session: Sha256Digest,
-    org: Sha256Digest,
+    caller: agent::AgentCaller,
     latest: Option<i64>,
     stopping: watch::Receiver<bool>,
     greeted: bool,
@@ -78,7 +76,7 @@ impl Listener {
     }
 
     async fn latest_change(&self) -> Result<Option<i64>, Problem> {
-        let mut tx = agent::enter(&self.app, Access::Read, Credential::Session(self.session), Some(self.org)).await?;
+        let mut tx = self.caller.enter(&self.app, Access::Read, &mut Vec::new()).await?;
         let may = tx.actor().is_some_and(|actor| actor.may(Permission::TicketRead));
         let latest = if may {
             store::tickets::agent::latest_change(&mut tx).await

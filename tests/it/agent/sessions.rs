@@ -269,3 +269,25 @@ async fn two_people_who_accept_one_invitation_at_once_are_one_member() {
         where u.email = 'a@example.com'";
     assert_eq!(world.look::<i64>(members).await, 1);
 }
+
+/// What makes two spellings one account is the same here and there: `İ` in small letters is two characters to one, and one
+/// to the other.
+#[tokio::test]
+async fn an_address_has_one_normal_form_in_rust_and_in_sql() {
+    let world = World::new().await;
+    let all: String = ('\u{1}'..=char::MAX).collect();
+    let small: String = sqlx::query_scalar("select lower($1 collate \"C\")")
+        .bind(&all)
+        .fetch_one(&world.superuser)
+        .await
+        .expect("small letters");
+    assert!(small == all.to_ascii_lowercase());
+    let lower: Vec<String> = sqlx::query_scalar(
+        "select proname || ': ' || prosrc from pg_proc
+        where pronamespace in ('auth'::regnamespace, 'ctx'::regnamespace, 'admin'::regnamespace) and prosrc ~ 'lower\\((p_)?email\\)'",
+    )
+    .fetch_all(&world.superuser)
+    .await
+    .expect("bodies");
+    assert_eq!(lower, [""; 0], "each says whose small letters");
+}
