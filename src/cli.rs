@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use ipnet::IpNet;
 
 use crate::{
@@ -370,13 +370,13 @@ pub struct MigrateArgs {
     #[command(flatten)]
     pub admin: AdminArgs,
     /// Set the password of vicket_gate_widget
-    #[arg(long, env = "VICKET_WIDGET_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    #[arg(long, env = "VICKET_WIDGET_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub widget_password: Option<String>,
     /// Set the password of vicket_gate_agent
-    #[arg(long, env = "VICKET_AGENT_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    #[arg(long, env = "VICKET_AGENT_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub agent_password: Option<String>,
     /// Set the password of vicket_worker
-    #[arg(long, env = "VICKET_WORKER_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    #[arg(long, env = "VICKET_WORKER_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub worker_password: Option<String>,
     /// Apply nothing: print what would run and which locks it takes, each change tried and rolled back. Exit code 0 when
     /// nothing is pending, 3 when something is, 1 when it would fail

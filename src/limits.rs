@@ -82,6 +82,9 @@ impl Policy {
 
 const V4_MASK: u32 = u32::MAX << (32 - 24);
 const V6_MASK: u128 = u128::MAX << (128 - 56);
+const V6_WIDE_MASK: u128 = u128::MAX << (128 - 48);
+/// What an IPv6 /48 has, of which whoever has one has all 256 of the /56: so many times the limit of one of these.
+const WIDE: u32 = 4;
 
 /// The part of an address that is counted as one client: an IPv4 /24 or an IPv6 /56. Who has one address of it usually
 /// has the others too.
@@ -92,6 +95,8 @@ pub struct Network(Prefix);
 enum Prefix {
     V4(Ipv4Addr),
     V6(Ipv6Addr),
+    /// A /48, beside the /56 within it.
+    V6Wide(Ipv6Addr),
     /// All networks that came when their shard was full.
     Shared,
 }
@@ -103,6 +108,20 @@ impl Network {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(Prefix::V4(Ipv4Addr::from_bits(address.to_bits() & V4_MASK))),
             IpAddr::V6(address) => Self(Prefix::V6(Ipv6Addr::from_bits(address.to_bits() & V6_MASK))),
+        }
+    }
+}
+
+impl Bucket {
+    /// The one that it shares with its neighbours, and what that holds.
+    fn wide(self, limit: u32) -> Option<(Self, u32)> {
+        let counts_addresses = !matches!(self.policy, Policy::LoginAccount | Policy::Credential | Policy::Org);
+        match self.network?.0 {
+            Prefix::V6(first) if counts_addresses => {
+                let network = Network(Prefix::V6Wide(Ipv6Addr::from_bits(first.to_bits() & V6_WIDE_MASK)));
+                Some((Self { network: Some(network), ..self }, limit.saturating_mul(WIDE)))
+            }
+            _ => None,
         }
     }
 }
@@ -123,6 +142,7 @@ impl fmt::Display for Network {
         match self.0 {
             Prefix::V4(first) => write!(f, "{first}/24"),
             Prefix::V6(first) => write!(f, "{first}/56"),
+            Prefix::V6Wide(first) => write!(f, "{first}/48"),
             Prefix::Shared => f.write_str("shared"),
         }
     }
@@ -227,24 +247,38 @@ impl Limits {
     ///
     /// It stops at the first bucket that has nothing left, which is then the last of the answer and `exceeded`; the
     /// buckets before it get theirs back, as a refused request uses nothing up: neither does an abusive network use up
-    /// the site, nor does a visitor of a busy site use up his network. With limits off the answer is empty.
+    /// the site, nor does a visitor of a busy site use up his network. An IPv6 network is counted with its neighbours, too, which
+    /// the answer says only when they have nothing left. With limits off the answer is empty.
     pub fn take(&self, now: Instant, asks: &[(Bucket, u32)]) -> Vec<Standing> {
         let Some(table) = &self.0 else {
             return Vec::new();
         };
         let mut standings = Vec::with_capacity(asks.len());
-        for (index, &(bucket, limit)) in asks.iter().enumerate() {
-            let (standing, taken) = table.take(now, bucket, limit);
-            standings.push((standing, taken));
+        let mut wide = Vec::new();
+        for &(bucket, limit) in asks {
+            let neighbours = bucket.wide(limit).map(|(bucket, limit)| table.take(now, bucket, limit));
+            let (mut standing, taken) = match neighbours {
+                Some((standing, _)) if standing.exceeded => (Standing { limit, ..standing }, None),
+                neighbours => {
+                    wide.extend(neighbours.and_then(|(_, taken)| taken));
+                    table.take(now, bucket, limit)
+                }
+            };
             if standing.exceeded {
-                for (standing, taken) in &mut standings[..index] {
+                standing.remaining = 0;
+                wide.iter().for_each(|taken| table.give_back(taken));
+                for (standing, taken) in &mut standings {
+                    let standing: &mut Standing = standing;
+                    let taken: &mut Option<Taken> = taken;
                     if let Some(taken) = taken.take() {
                         table.give_back(&taken);
                         standing.remaining += 1;
                     }
                 }
+                standings.push((standing, None));
                 break;
             }
+            standings.push((standing, taken));
         }
         standings.into_iter().map(|(standing, _)| standing).collect()
     }
@@ -261,17 +295,25 @@ impl Limits {
         let Some(table) = &self.0 else {
             return Standing { policy: bucket.policy, limit, remaining: limit, reset: WINDOW, exceeded: false };
         };
-        let shard = table.shard(&bucket);
+        let neighbours = bucket.wide(limit).map(|(bucket, limit)| table.peek(now, bucket, limit));
+        match neighbours {
+            Some(standing) if standing.exceeded => Standing { limit, remaining: 0, ..standing },
+            _ => table.peek(now, bucket, limit),
+        }
+    }
+}
+
+impl Table {
+    fn peek(&self, now: Instant, bucket: Bucket, limit: u32) -> Standing {
+        let shard = self.shard(&bucket);
         let window = match shard.windows.get(&bucket) {
-            None if shard.windows.len() >= table.capacity => shard.windows.get(&shared(bucket)),
+            None if shard.windows.len() >= self.capacity => shard.windows.get(&shared(bucket)),
             window => window,
         };
         let (used, left) = window.and_then(|window| Some((window.used, window.left(now)?))).unwrap_or((0, WINDOW));
         standing(bucket.policy, limit, used, left, used >= limit)
     }
-}
 
-impl Table {
     fn shard(&self, bucket: &Bucket) -> MutexGuard<'_, Shard> {
         let index = match bucket.site {
             #[expect(clippy::cast_possible_truncation, reason = "less than SITE_SHARDS")]
@@ -347,7 +389,11 @@ impl Shard {
 
 /// The bucket that stands in for a network's when there is no room; a site's own stands for itself.
 fn shared(bucket: Bucket) -> Bucket {
-    Bucket { network: bucket.network.map(|_| Network(Prefix::Shared)), ..bucket }
+    let prefix = |network: Network| match network.0 {
+        Prefix::V6Wide(_) => Prefix::V6Wide(Ipv6Addr::UNSPECIFIED),
+        _ => Prefix::Shared,
+    };
+    Bucket { network: bucket.network.map(|network| Network(prefix(network))), ..bucket }
 }
 
 fn standing(policy: Policy, limit: u32, used: u32, reset: Duration, exceeded: bool) -> Standing {
@@ -429,9 +475,9 @@ mod tests {
         Bucket { policy: Policy::SiteReads, site: SITE, network: None }
     }
 
-    /// The `n`th of many IPv6 networks.
+    /// The `n`th of many networks.
     fn many(n: u32) -> Bucket {
-        of_network(&format!("2001:db8:{:x}:{:x}00::1", n >> 8, n & 0xff))
+        of_network(&format!("10.{}.{}.1", n >> 8, n & 0xff))
     }
 
     fn seconds(n: u64) -> Duration {
@@ -533,6 +579,20 @@ mod tests {
         assert_eq!(refused.iter().map(|standing| standing.exceeded).collect::<Vec<_>>(), [false, true]);
         assert_eq!(refused[0], limits.peek(now, of_network("192.0.2.1"), 4));
         assert_eq!(refused[0].remaining, 2);
+    }
+
+    #[test]
+    fn the_256_networks_of_an_ipv6_48_have_four_times_what_one_has() {
+        let (limits, now) = (Limits::new(), Instant::now());
+        let neighbour = |n: u32| of_network(&format!("2001:db8:1:{n:x}00::1"));
+        let passed: u32 = (0..256).map(|n| passing(&limits, now, &[(neighbour(n), 10)], 10)).sum();
+        assert_eq!(passed, 40);
+        assert!(limits.peek(now, neighbour(200), 10).exceeded);
+        assert_eq!(passing(&limits, now, &[(of_network("2001:db8:2::1"), 10)], 20), 10);
+        // What the site refuses uses up neither the network nor its neighbours.
+        let full = [(of_network("2001:db8:3::1"), 10), (of_site(), 0)];
+        assert_eq!(passing(&limits, now, &full, 50), 0);
+        assert_eq!(limits.peek(now, of_network("2001:db8:3::1"), 10).remaining, 10);
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub struct App {
     pub worker: Arc<Worker>,
     pub usage: Arc<UsageBuffer>,
     pub limits: Limits,
-    /// Sessions and machine keys that were good lately, by themselves and with an org: they are counted as themselves before
+    /// Sessions and machine keys that were good lately, by themselves and with an org, and networks that an account logged in
+    /// from: they are counted as themselves before
     /// the database is asked, and others as the networks that try them. Never a way in.
     pub known_callers: Cache<Sha256Digest, ()>,
     pub cache: ResponseCache,

@@ -18,6 +18,8 @@ use crate::{
 
 /// The cookie that carries a session.
 pub const COOKIE: &str = "vicket_session";
+/// The same where people come by HTTPS: browsers take it from this very host only, so that no neighbour plants another.
+const HOST_COOKIE: &str = "__Host-vicket_session";
 /// A longer credential is refused without a look-up, bytes.
 const MAX_BYTES: usize = 128;
 /// Calls of one session or machine key in a minute.
@@ -30,8 +32,18 @@ const ORG_A_MINUTE: u32 = 6_000;
 /// # Errors
 /// `400 credentials_mixed` with two kinds of them; `401 session_required` with none; `401 session_invalid` or
 /// `machine_key_invalid` for what can be none; `403 secret_key_in_browser` for a machine key with an `Origin`.
-pub fn presented(headers: &HeaderMap) -> Result<Credential, Problem> {
-    let session = session(headers);
+pub fn presented(app: &App, headers: &HeaderMap) -> Result<Credential, Problem> {
+    credential(headers, cookie_name(app))
+}
+
+/// The name of the session's cookie.
+pub fn cookie_name(app: &App) -> &'static str {
+    let https = app.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    if https { HOST_COOKIE } else { COOKIE }
+}
+
+fn credential(headers: &HeaderMap, session_cookie: &str) -> Result<Credential, Problem> {
+    let session = cookie(headers, session_cookie).map(|token| token.map(Sha256Digest::of));
     let Some(authorization) = headers.get(header::AUTHORIZATION) else {
         return session?.map(Credential::Session).ok_or_else(|| {
             Problem::new(Code::SessionRequired, "Log in, or send a machine key as `Authorization: Bearer sk_...`.")
@@ -55,11 +67,6 @@ pub fn presented(headers: &HeaderMap) -> Result<Credential, Problem> {
         Some(key) => Ok(Credential::MachineKey(Sha256Digest::of(key.as_bytes()))),
         None => Err(unknown_machine_key()),
     }
-}
-
-/// The digest of the session's token, `None` without a cookie of that name.
-fn session(headers: &HeaderMap) -> Result<Option<Sha256Digest>, Problem> {
-    Ok(cookie(headers, COOKIE)?.map(Sha256Digest::of))
 }
 
 /// The value of the cookie of this name.
@@ -191,7 +198,7 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_str(value).expect("a header"));
         }
-        presented(&headers).map_err(|problem| problem.code)
+        credential(&headers, COOKIE).map_err(|problem| problem.code)
     }
 
     #[test]
@@ -203,6 +210,18 @@ mod tests {
         assert_eq!(read(&[]), Err(Code::SessionRequired));
         assert_eq!(read(&[("cookie", "vicket_session=")]), Err(Code::SessionInvalid));
         assert_eq!(read(&[("cookie", "vicket_session=a; vicket_session=b")]), Err(Code::SessionInvalid));
+    }
+
+    #[test]
+    fn where_people_come_by_https_a_planted_cookie_is_none() {
+        let read = |text| {
+            let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))]);
+            credential(&headers, HOST_COOKIE).map_err(|problem| problem.code)
+        };
+        let own = Ok(Credential::Session(Sha256Digest::of(b"vs_x")));
+        assert_eq!(read("__Host-vicket_session=vs_x"), own);
+        assert_eq!(read("vicket_session=vs_y; __Host-vicket_session=vs_x; vicket_session=vs_z"), own);
+        assert_eq!(read("vicket_session=vs_y"), Err(Code::SessionRequired));
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Caller {
     /// Reads the credential, enters what the request names, and asks for the permission, in this order.
     async fn let_in(request: &Request, permission: Option<Permission>, by_session: bool) -> Result<Self, Problem> {
         let (app, info) = context(request)?;
-        let credential = presented(request.headers())?;
+        let credential = presented(&app, request.headers())?;
         if by_session && matches!(credential, Credential::MachineKey(_)) {
             let detail = "This is about a person's own log-in: send a session.";
             return Err(Problem::new(Code::SessionRequired, detail));
@@ -315,7 +315,7 @@ fn register_schemes(registry: &mut Registry) {
         openid_connect_url: None,
     };
     let session = "A person's session, from `POST /v1/auth/login`: 14 days from the last use, 90 at most. Unsafe calls with it \
-                   need a same-origin `Origin` or `Sec-Fetch-Site`.";
+                   need a same-origin `Origin` or `Sec-Fetch-Site`. Under HTTPS the cookie is `__Host-vicket_session`.";
     let session = MetaSecurityScheme { name: Some(COOKIE), key_in: Some("cookie"), ..scheme("apiKey", session) };
     registry.create_security_scheme(SESSION, session);
     let machine_key = "A machine key: `sk_`, 43 characters, `_` and 6 of checksum. It may do what it was given and what its \

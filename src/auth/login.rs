@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::agent::COOKIE;
+use super::agent::cookie_name;
 use crate::passwords::Salt;
 use crate::{
     domain::{
@@ -24,7 +24,10 @@ const COOKIE_AGE: u32 = 90 * 24 * 60 * 60;
 /// Asks the limits of logging in: of the network, and of the account whether there is one or not. Where they stand, and
 /// `429 rate_limited` when one is used up.
 pub fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Result<(), Problem>) {
-    let account = Network::of_account(Sha256Digest::of(account.to_ascii_lowercase().as_bytes()));
+    // Who logged in from here lately has room of their own: nobody elsewhere can lock them out.
+    let from_here = from_here(account, network);
+    let known = app.known_callers.get(&from_here).is_some();
+    let account = Network::of_account(if known { from_here } else { digest(account) });
     let bucket = |policy, network| Bucket { policy, site: None, network: Some(network) };
     let standings = app.limits.take(
         Instant::now(),
@@ -37,23 +40,35 @@ pub fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Re
     (standings, verdict)
 }
 
+fn digest(account: &str) -> Sha256Digest {
+    Sha256Digest::of(account.to_ascii_lowercase().as_bytes())
+}
+
+fn from_here(account: &str, network: Network) -> Sha256Digest {
+    Sha256Digest::of_parts(&[b"log-in", digest(account).as_bytes(), network.to_string().as_bytes()])
+}
+
 /// Opens a session.
 ///
 /// # Errors
 /// `401 login_failed`, the same and after the same time for a wrong password and an unknown e-mail address.
-pub async fn open(app: &App, email: &str, password: String) -> Result<SessionToken, Problem> {
+pub async fn open(app: &App, network: Network, email: &str, password: String) -> Result<SessionToken, Problem> {
     let salt = Salt::stored(store::users::password_salt(&app.agents, email).await?);
     let hash = app.hasher.hash(salt, password).await?;
     let token = store::users::open_session(&app.agents, email, &hash).await?;
-    token.ok_or_else(store::users::wrong_password)
+    let token = token.ok_or_else(store::users::wrong_password)?;
+    app.known_callers.insert(from_here(email, network), ());
+    Ok(token)
 }
 
 /// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.
-pub fn cookie(token: &SessionToken) -> String {
-    format!("{COOKIE}={}; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age={COOKIE_AGE}", token.reveal())
+pub fn cookie(app: &App, token: &SessionToken) -> String {
+    let name = cookie_name(app);
+    format!("{name}={}; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age={COOKIE_AGE}", token.reveal())
 }
 
 /// What clears the cookie of a session.
-pub fn no_cookie() -> String {
-    format!("{COOKIE}=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")
+pub fn no_cookie(app: &App) -> String {
+    let name = cookie_name(app);
+    format!("{name}=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0")
 }

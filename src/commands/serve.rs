@@ -53,6 +53,11 @@ pub struct Settings {
 /// When isolation would not hold, a database cannot be reached or the address cannot be listened on.
 pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     log(args.tuning.log_format, "info");
+    anyhow::ensure!(
+        args.listen.ip().is_loopback() || args.public_url.is_some(),
+        "where others than this machine can connect, say under which URL people reach the server: --public-url \
+         (VICKET_PUBLIC_URL); it stands in links, and must not be what a request claims"
+    );
     let stop = server::stop_signal()?;
     let settings = Settings {
         widget_url: args.widget_url,

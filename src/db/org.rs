@@ -57,6 +57,7 @@ impl Actor {
 }
 
 /// The answer of the agents' gate.
+#[allow(clippy::large_enum_variant)] // handed on once, and nearly all are the large one
 pub enum AgentVerdict {
     /// In the org that was asked for; above any when none was.
     Entered(OrgTx),

@@ -30,7 +30,7 @@ pub struct PageSlug(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prose<const MAX: usize>(String);
 
-/// A password to be set: 8 to 200 characters, without U+0000.
+/// A password to be set: 10 to 200 characters, without U+0000, and none that is guessed first.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewPassword(String);
 
@@ -43,7 +43,7 @@ pub struct EmailAddress(String);
 pub const NOT_BLANK: &str =
     r"^[^\u0000]*[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000][^\u0000]*$";
 /// The shortest and the longest password.
-pub const MIN_PASSWORD_LENGTH: usize = 8;
+pub const MIN_PASSWORD_LENGTH: usize = 10;
 pub const MAX_PASSWORD_LENGTH: usize = 200;
 /// The longest e-mail address, characters.
 pub const EMAIL_LENGTH: usize = 254;
@@ -126,13 +126,40 @@ impl<const MAX: usize> Prose<MAX> {
     }
 }
 
+/// Passwords of ten characters or more that many people have, in small letters, sorted: those of zxcvbn's list
+/// (@zxcvbn-ts/language-common 3.0.4, MIT), which come from leaks.
+const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
+
+fn is_common(password: &str) -> bool {
+    let small = password.to_ascii_lowercase();
+    COMMON_PASSWORDS.lines().any(|common| common == small)
+}
+
 impl NewPassword {
     fn fault(text: &str) -> Option<String> {
         if text.contains('\0') {
             return Some("must not contain U+0000".to_owned());
         }
-        let fits = (MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH).contains(&text.chars().count());
-        (!fits).then(|| format!("must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"))
+        if !(MIN_PASSWORD_LENGTH..=MAX_PASSWORD_LENGTH).contains(&text.chars().count()) {
+            return Some(format!("must have {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"));
+        }
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters.dedup();
+        let common = letters.len() < 4 || is_common(text);
+        common.then(|| "is one of those that are guessed first: take one that nobody else has".to_owned())
+    }
+
+    /// For whom it is to be.
+    ///
+    /// # Errors
+    /// `400 invalid_request` when it is their e-mail address, or what stands before the `@`.
+    pub fn of(self, email: &str) -> Result<String, Problem> {
+        let (name, _) = email.split_once('@').unwrap_or((email, ""));
+        if self.0.eq_ignore_ascii_case(email) || self.0.eq_ignore_ascii_case(name) {
+            return Err(Problem::invalid_field("password", "must not be the e-mail address"));
+        }
+        Ok(self.0)
     }
 }
 

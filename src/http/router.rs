@@ -154,8 +154,12 @@ mod tests {
     use super::*;
 
     fn item() -> Item<()> {
-        let operation =
-            |id| Operation { id, upload: false, handler: poem::endpoint::make_sync(|_| "").boxed_response() };
+        let operation = |id| Operation {
+            id,
+            upload: false,
+            open: false,
+            handler: poem::endpoint::make_sync(|_| "").boxed_response(),
+        };
         let operations = vec![(Method::GET, operation("get")), (Method::PATCH, operation("change"))];
         Item { surface: Arc::new(()), operations }
     }

@@ -30,7 +30,7 @@ async fn closed_after(server: &Running, sent: &'static [u8]) -> f64 {
     stream.write_all(sent).await.expect("sent");
     let mut heard = Vec::new();
     let outcome =
-        tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut heard)).await.expect("it is closed");
+        tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut heard)).await.expect("it is closed");
     assert!(outcome.is_ok_and(|length| length < 512), "{sent:?}");
     began.elapsed().as_secs_f64()
 }

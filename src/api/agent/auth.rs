@@ -52,7 +52,7 @@ struct Login {
 struct PasswordChange {
     /// The present password.
     current_password: Input<Prose<MAX_PASSWORD_LENGTH>>,
-    /// The new one: 8 characters or more.
+    /// The new one: 10 characters or more, none of those that are guessed first, not the e-mail address.
     new_password: Input<NewPassword>,
 }
 
@@ -64,7 +64,7 @@ struct Acceptance {
     token: Input<Text<128>>,
     /// The name that others see; not used when the e-mail has an account.
     name: Input<Text<NAME_LENGTH>>,
-    /// A password of 8 characters or more; that of the account when the e-mail has one.
+    /// A password of 10 characters or more, none of those that are guessed first, not the e-mail address; that of the account when the e-mail has one.
     password: Input<NewPassword>,
 }
 
@@ -160,7 +160,7 @@ async fn opened(app: &App, network: Network, token: &SessionToken) -> Result<Wit
     let mut tx = caller.enter(app, Access::Read, &mut Vec::new()).await?;
     let me = Me::of(&mut tx).await;
     let me = tx.finish(me).await?;
-    Ok(WithCookie { answer: answers::Ok(me), cookie: login::cookie(token) })
+    Ok(WithCookie { answer: answers::Ok(me), cookie: login::cookie(app, token) })
 }
 
 #[OpenApi(prefix_path = "/v1/auth", tag = "Tag::Login")]
@@ -183,7 +183,7 @@ impl AuthApi {
             return Err(checked.problem().into());
         };
         limited(&app, anyone.info(), &email)?;
-        let token = login::open(&app, &email, password.into_string()).await?;
+        let token = login::open(&app, anyone.info().network, &email, password.into_string()).await?;
         Ok(opened(&app, anyone.info().network, &token).await?)
     }
 
@@ -193,7 +193,7 @@ impl AuthApi {
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, person: Person, app: Data<&Arc<App>>) -> Result<WithCookie<answers::NoContent>, Failure> {
         store::users::close_session(&app.agents, person.token().await?).await?;
-        Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie() })
+        Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie(&app) })
     }
 
     /// Log out everywhere
@@ -206,7 +206,7 @@ impl AuthApi {
         app: Data<&Arc<App>>,
     ) -> Result<WithCookie<answers::NoContent>, Failure> {
         store::users::close_sessions(&app.agents, person.token().await?).await?;
-        Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie() })
+        Ok(WithCookie { answer: answers::NoContent, cookie: login::no_cookie(&app) })
     }
 
     /// Change one's password
@@ -232,7 +232,7 @@ impl AuthApi {
         limited(&app, person.info(), &email)?;
         let salt = Salt::stored(store::users::password_salt(&app.agents, &email).await?);
         let old = app.hasher.hash(salt, current.into_string()).await?;
-        let new = app.hasher.hash(Salt::fresh(), new.into_string()).await?;
+        let new = app.hasher.hash(Salt::fresh(), new.of(&email)?).await?;
         if store::users::change_password(&app.agents, token, &old, &new).await? {
             Ok(answers::NoContent)
         } else {
@@ -261,13 +261,13 @@ impl AuthApi {
         let token = store::users::invitation_digest(&token);
         limited(&app, anyone.info(), &token.to_hex())?;
         let invited = store::users::invitation(&app.agents, token).await?;
-        let salt = if invited.known {
+        let (salt, password) = if invited.known {
             limited(&app, anyone.info(), &invited.email)?;
-            Salt::stored(store::users::password_salt(&app.agents, &invited.email).await?)
+            (Salt::stored(store::users::password_salt(&app.agents, &invited.email).await?), password.into_string())
         } else {
-            Salt::fresh()
+            (Salt::fresh(), password.of(&invited.email)?)
         };
-        let hash = app.hasher.hash(salt, password.into_string()).await?;
+        let hash = app.hasher.hash(salt, password).await?;
         let request_id = request_id::current();
         let session = store::users::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
         Ok(opened(&app, anyone.info().network, &session).await?)

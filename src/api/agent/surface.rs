@@ -50,7 +50,8 @@ impl Surface {
         let unsafe_call = !matches!(*request.method(), Method::GET | Method::HEAD);
         // Whoever could not be let in is not read from.
         if unsafe_call && !operation.open {
-            let proved = async { agent::prove(&self.app, info.network, agent::presented(request.headers())?).await };
+            let proved =
+                async { agent::prove(&self.app, info.network, agent::presented(&self.app, request.headers())?).await };
             if let Err(problem) = proved.await {
                 discard(&mut request).await;
                 return Err(problem);

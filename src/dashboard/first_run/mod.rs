@@ -52,7 +52,9 @@ pub async fn create(context: &PageContext) -> Result<Response, Problem> {
         return Err(over());
     }
     match create_first_org(context).await {
-        Ok((slug, token)) => Ok(with_cookie(redirect(&format!("/dashboard/{slug}/sites")), &login::cookie(&token))),
+        Ok((slug, token)) => {
+            Ok(with_cookie(redirect(&format!("/dashboard/{slug}/sites")), &login::cookie(&context.app, &token)))
+        }
         Err(problem) => show_with(context, &context.form.with_problem(problem)?),
     }
 }
@@ -70,8 +72,9 @@ async fn create_first_org(context: &PageContext) -> Result<(String, SessionToken
         Some(slug) => checked.text::<Slug>("slug", slug).ok_or_else(|| checked.problem())?,
         None => Slug::derived(&org_name),
     };
+    let password = password.of(&email)?;
     login::limited(&context.app, context.network, &email).1?;
-    let hash = context.app.hasher.hash(Salt::fresh(), password.into_string()).await?;
+    let hash = context.app.hasher.hash(Salt::fresh(), password).await?;
     let request_id = request_id::current();
     let first = FirstOrg { slug: &slug, org_name: &org_name, email: &email, name: &name, password_hash: &hash };
     let token = store::users::begin_first_org(&context.app.agents, &first, &request_id).await?;

@@ -9,7 +9,7 @@ use poem::{
 
 use crate::{
     auth::{
-        agent::{AgentCaller, COOKIE, cookie, prove},
+        agent::{AgentCaller, cookie, cookie_name, prove},
         csrf::{self, RequestOrigin},
     },
     dashboard::frame::form::Form,
@@ -66,7 +66,7 @@ impl PageContext {
         }
         let network = client_network(request, app);
         // A cookie that cannot be one of ours is none: whoever has it is asked to log in.
-        let session = cookie(request.headers(), COOKIE).ok().flatten().map(<[u8]>::to_vec);
+        let session = cookie(request.headers(), cookie_name(app)).ok().flatten().map(<[u8]>::to_vec);
         let session = session.as_deref();
         let (mut body, mut _reservation) = (Vec::new(), None);
         if post {

@@ -60,7 +60,7 @@ fn show_with(context: &PageContext, form: &Form, next: &str) -> Result<Response,
 #[handler]
 pub async fn log_in(context: &PageContext) -> Result<Response, Problem> {
     match open(context).await {
-        Ok(token) => Ok(with_cookie(redirect(next(&context.form)), &login::cookie(&token))),
+        Ok(token) => Ok(with_cookie(redirect(next(&context.form)), &login::cookie(&context.app, &token))),
         Err(problem) => show_with(context, &context.form.with_problem(problem)?, next(&context.form)),
     }
 }
@@ -73,13 +73,13 @@ async fn open(context: &PageContext) -> Result<SessionToken, Problem> {
         return Err(checked.problem());
     };
     login::limited(&context.app, context.network, &email).1?;
-    login::open(&context.app, &email, password.into_string()).await
+    login::open(&context.app, context.network, &email, password.into_string()).await
 }
 
 #[handler]
 pub async fn log_out(context: &PageContext) -> Result<Response, Problem> {
     store::users::close_session(&context.app.agents, context.session()?).await?;
-    Ok(with_cookie(redirect("/dashboard/login"), &login::no_cookie()))
+    Ok(with_cookie(redirect("/dashboard/login"), &login::no_cookie(&context.app)))
 }
 
 #[cfg(test)]

@@ -291,3 +291,48 @@ async fn an_address_has_one_normal_form_in_rust_and_in_sql() {
     .expect("bodies");
     assert_eq!(lower, [""; 0], "each says whose small letters");
 }
+
+#[tokio::test]
+async fn a_new_password_is_long_and_none_that_is_guessed_first() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let person = with_password(&world, "agent").await;
+    let email = &person.email;
+    let change = async |new: &str| {
+        let body = json!({"current_password": PASSWORD, "new_password": new});
+        let request = server.request(Method::POST, "/v1/auth/password").header("Cookie", &person.cookie);
+        Answer::of(request.header("Origin", &server.base).json(&body)).await
+    };
+    let name = email.split('@').next().expect("a name").to_owned();
+    for bad in [
+        "aaaaaaaa",
+        "password1",
+        "aaaaaaaaaaaa",
+        "ababababab",
+        "Password123",
+        "1234567890",
+        email,
+        &email.to_uppercase(),
+        &name,
+    ] {
+        change(bad).await.refused(400, "invalid_request");
+    }
+    change("a better horse and battery").await.ok(204);
+}
+
+#[tokio::test]
+async fn tries_from_elsewhere_do_not_lock_out_who_logged_in_from_here() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { trusted_proxies: &["127.0.0.0/8"], ..Options::default() }).await;
+    let email = with_password(&world, "agent").await.email;
+    let log_in = async |password: &str, address: &str| {
+        let request = server.request(Method::POST, "/v1/auth/login").header("X-Forwarded-For", address);
+        Answer::of(request.json(&json!({"email": email, "password": password}))).await
+    };
+    log_in(PASSWORD, "192.0.2.1").await.ok(200);
+    for n in 0..10 {
+        log_in("wrong", &format!("198.51.{n}.1")).await.refused(401, "login_failed");
+    }
+    log_in(PASSWORD, "203.0.113.1").await.refused(429, "rate_limited");
+    log_in(PASSWORD, "192.0.2.9").await.ok(200);
+}
