@@ -21,6 +21,8 @@ create table vicket.tickets (
   assignee_id uuid,
   template_name text,
   score integer,
+  message_count integer not null default 0,
+  message_bytes integer not null default 0,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   search tsvector not null generated always as (
@@ -36,7 +38,9 @@ create table vicket.tickets (
   constraint tickets_email_length check (char_length(email) between 3 and 254),
   constraint tickets_name_length check (char_length(name) between 1 and 200),
   constraint tickets_subject_length check (char_length(subject) between 1 and 200),
-  constraint tickets_status_known check (status in ('open', 'pending', 'resolved', 'closed', 'custom'))
+  constraint tickets_status_known check (status in ('open', 'pending', 'resolved', 'closed', 'custom')),
+  -- Named for what callers are told: 1,000 messages, notes too, or 4 MiB of their text.
+  constraint ticket_full check (message_count <= 1000 and message_bytes <= 4194304)
 );
 -- Agents name a ticket without its site.
 create unique index tickets_by_id on vicket.tickets (org_id, id);
@@ -222,12 +226,13 @@ create policy definer_insert on vicket.ticket_events for insert to vicket_define
 grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name, subject)
   on vicket.tickets to vicket_widget;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id, template_name,
-    score, created_at, updated_at, search),
+    score, message_count, message_bytes, created_at, updated_at, search),
   update (status_id, priority_id, assignee_id)
   on vicket.tickets to vicket_agent;
 grant select, insert (site_id, email, name, subject, status), update (status, updated_at) on vicket.tickets to vicket_operator;
-grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, created_at),
-  update (status, status_id, priority_id, template_name, score, updated_at), delete
+grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, message_count,
+    message_bytes, created_at),
+  update (status, status_id, priority_id, template_name, score, message_count, message_bytes, updated_at), delete
   on vicket.tickets to vicket_definer;
 grant insert (ticket_id, token_hash) on vicket.ticket_tokens to vicket_widget;
 grant select (org_id, site_id, ticket_id, token_hash) on vicket.ticket_tokens to vicket_definer;
@@ -236,7 +241,8 @@ grant select, insert, update (request_hash, kind, ticket_id, message_id, created
 grant select on vicket.ticket_events to vicket_agent;
 grant select, update (actor, before, after) on vicket.ticket_events to vicket_operator;
 grant insert (org_id, site_id, ticket_id, actor, kind, before, after) on vicket.ticket_events to vicket_definer;
--- Not granted: SELECT of email to vicket_widget (nobody needs it there), number to any writer (a trigger counts), any
+-- Not granted: SELECT of email to vicket_widget (nobody needs it there), number, message_count and message_bytes to any
+-- request or command that writes (triggers count), any
 -- UPDATE or DELETE to vicket_widget (a reply reopens by trigger); tickets' INSERT and what the customer wrote to
 -- agents; SELECT of tokens to requests and commands; submissions and events to any writer but the definer; DELETE to
 -- requests and commands (ctx.remove).
@@ -253,6 +259,9 @@ comment on column vicket.tickets.status is
   'The category of status_id; kept by trigger, and all that customers are told.';
 comment on column vicket.tickets.assignee_id is 'The member who takes care of it.';
 comment on column vicket.tickets.template_name is 'The form that was filled in, as it was called then.';
+comment on column vicket.tickets.message_count is
+  'Its messages, notes included; counted by trigger, with the ticket locked. In no index: counting moves no index entry.';
+comment on column vicket.tickets.message_bytes is 'Bytes of their bodies; counted as message_count is.';
 comment on column vicket.tickets.score is 'The sum of the points of its answers; NULL without a form.';
 comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`.';
 comment on policy widget_insert on vicket.tickets is 'A key may submit tickets to its own site.';

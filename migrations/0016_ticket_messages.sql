@@ -90,19 +90,21 @@ comment on policy definer_select on vicket.ticket_messages is
   'Not narrowed: attachment_added tells notes from answers, whoever writes.';
 
 set local role vicket_definer;
--- A customer's reply reopens a resolved ticket and is refused by a closed one. The ticket that the same transaction
--- inserted has nothing to reopen.
+-- A customer's reply reopens a resolved ticket and is refused by a closed one, and by one that is full: writers of one
+-- ticket wait for each other at its row, so what they count there is exact. The ticket that the same transaction inserted
+-- has nothing to reopen.
 create function vicket.customer_replied() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if exists (
-    select from vicket.tickets t
-    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.created_at = now()
-  ) then
+  update vicket.tickets t
+    set message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.created_at = now();
+  if found then
     return null;
   end if;
   update vicket.tickets t
-    set status = case t.status when 'resolved' then 'open' else t.status end, updated_at = now()
+    set status = case t.status when 'resolved' then 'open' else t.status end, updated_at = now(),
+      message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.status <> 'closed';
   if not found then
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
@@ -110,7 +112,8 @@ begin
   return null;
 end $$;
 
--- Who answered is what the credential says; an answer is news of its ticket, and none to a closed one.
+-- Who answered is what the credential says; an answer is news of its ticket, none to a closed one, and none that it has
+-- no room for.
 create function vicket.agent_answered() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -127,14 +130,15 @@ begin
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
   end if;
   update vicket.tickets t
-    set updated_at = now()
+    set updated_at = now(), message_count = t.message_count + 1,
+      message_bytes = t.message_bytes + octet_length(new.body)
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
   return new;
 end $$;
 comment on function vicket.customer_replied is
-  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: no request may write there.';
+  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed), a full one too (ticket_full). Definer: no request may write there.';
 comment on function vicket.agent_answered is
-  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request may write there.';
+  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed), a full one nothing (ticket_full). Definer: no request may write there.';
 grant execute on function vicket.customer_replied, vicket.agent_answered to vicket_owner;
 
 set local role vicket_owner;

@@ -34,7 +34,8 @@ create table vicket.attachments (
 -- Most files are compressed already.
 alter table vicket.attachments alter column content set storage external;
 create unique index attachments_object_unique on vicket.attachments (org_id, site_id, object_key) where object_key is not null;
-create index attachments_in_order on vicket.attachments (org_id, ticket_id, created_at, id);
+-- By message: a page of a conversation reads the files of its own messages, however many the ticket has.
+create index attachments_in_order on vicket.attachments (org_id, ticket_id, message_id, created_at, id);
 create statistics vicket.attachments_tenant (dependencies, ndistinct) on org_id, site_id from vicket.attachments;
 
 -- Why: objects that no row owns. The worker removes what is due, whatever happened to the process that wrote it.

@@ -2642,6 +2642,8 @@ create table vicket.tickets (
   assignee_id uuid,
   template_name text,
   score integer,
+  message_count integer not null default 0,
+  message_bytes integer not null default 0,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   search tsvector not null generated always as (to_tsvector('simple'::regconfig, ((((subject || ' ') || email) || ' ')
@@ -2653,6 +2655,7 @@ create table vicket.tickets (
   constraint tickets_priority_fkey foreign key (org_id, priority_id) references vicket.priorities(org_id, id),
   constraint tickets_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
   constraint tickets_status_fkey foreign key (org_id, status_id) references vicket.statuses(org_id, id),
+  constraint ticket_full check (message_count <= 1000 and message_bytes <= 4194304),
   constraint tickets_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
   constraint tickets_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
   constraint tickets_status_known check (status = any (array['open', 'pending', 'resolved', 'closed', 'custom'])),
@@ -2667,6 +2670,10 @@ comment on column vicket.tickets.status is
 comment on column vicket.tickets.assignee_id is 'The member who takes care of it.';
 comment on column vicket.tickets.template_name is 'The form that was filled in, as it was called then.';
 comment on column vicket.tickets.score is 'The sum of the points of its answers; NULL without a form.';
+comment on column vicket.tickets.message_count is
+  'Its messages, notes included; counted by trigger, with the ticket locked. In no index: counting moves no index '
+  'entry.';
+comment on column vicket.tickets.message_bytes is 'Bytes of their bodies; counted as message_count is.';
 comment on column vicket.tickets.search is 'Full-text document: subject, e-mail and name, as they are written.';
 
 create index tickets_assignee on vicket.tickets (org_id, assignee_id) where (assignee_id is not null);
@@ -2761,12 +2768,13 @@ comment on policy definer_delete_marked on vicket.tickets is 'worker.run_job, of
 grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name,
   subject) on vicket.tickets to vicket_widget;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
-  template_name, score, created_at, updated_at, search), update (status_id, priority_id,
+  template_name, score, message_count, message_bytes, created_at, updated_at, search), update (status_id, priority_id,
   assignee_id) on vicket.tickets to vicket_agent;
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
-grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, created_at),
-  update (status, status_id, priority_id, template_name, score, updated_at), delete on vicket.tickets to vicket_definer;
+grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, message_count,
+  message_bytes, created_at), update (status, status_id, priority_id, template_name, score, message_count,
+  message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -3192,14 +3200,15 @@ begin
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
   end if;
   update vicket.tickets t
-    set updated_at = now()
+    set updated_at = now(), message_count = t.message_count + 1,
+      message_bytes = t.message_bytes + octet_length(new.body)
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
   return new;
 end $$;
 alter function vicket.agent_answered() owner to vicket_definer;
 comment on function vicket.agent_answered() is
-  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed). Definer: no request '
-  'may write there.';
+  'Trigger: says who answered; a closed ticket takes notes only (constraint ticket_not_closed), a full one nothing '
+  '(ticket_full). Definer: no request may write there.';
 grant execute on function vicket.agent_answered() to vicket_owner;
 
 create function vicket.customer_replied() returns trigger
@@ -3207,14 +3216,15 @@ create function vicket.customer_replied() returns trigger
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if exists (
-    select from vicket.tickets t
-    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.created_at = now()
-  ) then
+  update vicket.tickets t
+    set message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.created_at = now();
+  if found then
     return null;
   end if;
   update vicket.tickets t
-    set status = case t.status when 'resolved' then 'open' else t.status end, updated_at = now()
+    set status = case t.status when 'resolved' then 'open' else t.status end, updated_at = now(),
+      message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.status <> 'closed';
   if not found then
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
@@ -3223,8 +3233,8 @@ begin
 end $$;
 alter function vicket.customer_replied() owner to vicket_definer;
 comment on function vicket.customer_replied() is
-  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed). Definer: no '
-  'request may write there.';
+  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed), a full one too '
+  '(ticket_full). Definer: no request may write there.';
 grant execute on function vicket.customer_replied() to vicket_owner;
 
 create trigger agent_answered before insert on vicket.ticket_messages
@@ -3661,7 +3671,7 @@ comment on column vicket.attachments.content is 'Its bytes; NULL when an object 
 comment on column vicket.attachments.object_key is
   'ORG/SITE/random in the object store; reserved in object_removals before it is written.';
 
-create index attachments_in_order on vicket.attachments (org_id, ticket_id, created_at, id);
+create index attachments_in_order on vicket.attachments (org_id, ticket_id, message_id, created_at, id);
 create unique index attachments_object_unique on vicket.attachments (org_id, site_id, object_key) where (object_key is
   not null);
 create statistics vicket.attachments_tenant (ndistinct, dependencies) on org_id, site_id from vicket.attachments;

@@ -61,6 +61,7 @@ codes! {
     LastOwner = 409 "last_owner" "An org always has an owner",
     IdempotencyConflict = 409 "idempotency_conflict" "The Idempotency-Key was used for another request",
     TicketClosed = 409 "ticket_closed" "The ticket is closed",
+    TicketFull = 409 "ticket_full" "The ticket is full",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     UnsupportedMediaType = 415 "unsupported_media_type" "The body is of another media type",
     Unprocessable = 422 "unprocessable" "The request names something that cannot be",

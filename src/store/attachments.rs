@@ -59,23 +59,29 @@ macro_rules! attachments {
     };
 }
 
-/// The files of the ticket that the token in the context opens, oldest first.
+/// The files of these messages of the ticket that the token in the context opens, oldest first.
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn mine(tx: &mut SiteTx) -> Result<Vec<Attachment>, Problem> {
-    Ok(sqlx::query_as(attachments!("order by a.created_at, a.id")).fetch_all(tx.connection()).await?)
-}
-
-/// The files of a ticket, notes' included, oldest first.
-///
-/// # Errors
-/// `5xx` only.
-pub async fn of_ticket(tx: &mut OrgTx, ticket_id: Uuid) -> Result<Vec<Attachment>, Problem> {
-    let rows = sqlx::query_as(attachments!("where a.ticket_id = $1 order by a.created_at, a.id"))
-        .bind(ticket_id)
+pub async fn of_my_messages(tx: &mut SiteTx, message_ids: &[Uuid]) -> Result<Vec<Attachment>, Problem> {
+    let rows = sqlx::query_as(attachments!("where a.message_id = any ($1) order by a.created_at, a.id"))
+        .bind(message_ids)
         .fetch_all(tx.connection())
         .await?;
+    Ok(rows)
+}
+
+/// The files of these messages of a ticket, oldest first.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn of_messages(tx: &mut OrgTx, ticket_id: Uuid, message_ids: &[Uuid]) -> Result<Vec<Attachment>, Problem> {
+    let rows =
+        sqlx::query_as(attachments!("where a.ticket_id = $1 and a.message_id = any ($2) order by a.created_at, a.id"))
+            .bind(ticket_id)
+            .bind(message_ids)
+            .fetch_all(tx.connection())
+            .await?;
     Ok(rows)
 }
 

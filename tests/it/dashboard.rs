@@ -6,6 +6,7 @@ mod references;
 mod saved_replies;
 mod statuses;
 mod templates;
+mod tickets;
 mod traces;
 
 use reqwest::Method;

@@ -201,6 +201,19 @@ impl World {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.superuser).await.expect(sql);
     }
 
+    /// Adds messages of the customer's to a ticket, a microsecond from each other; `body` is SQL in which `n` counts from 1.
+    pub async fn converse(&self, ticket: &str, count: u32, body: &str) {
+        self.arrange(&format!(
+            "insert into vicket.ticket_messages (org_id, site_id, ticket_id, author_name, body, created_at)
+              select t.org_id, t.site_id, t.id, t.name, {body}, now() + n * interval '1 microsecond'
+              from vicket.tickets t
+              cross join generate_series(1, {count}) n
+              where t.id = '{ticket}'
+              order by n"
+        ))
+        .await;
+    }
+
     /// One value as the superuser, for looking.
     pub async fn look<T>(&self, sql: &str) -> T
     where

@@ -27,6 +27,7 @@ use vicket::{
             self,
             agent::{self, Assignee, Change},
             public::{NewTicket, Submission},
+            thread::{self, NEWEST},
         },
     },
 };
@@ -61,23 +62,32 @@ pub async fn run(
     superuser: &mut PgConnection,
     done: &mut dyn FnMut(&'static str, &'static str, u64) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let (org, ticket, file): (String, Uuid, Uuid) = sqlx::query_as(
+    // One ticket is answered and another is read, so that what is read is the same in every run.
+    let tickets: Vec<(String, Uuid, Option<Uuid>)> = sqlx::query_as(
         "select o.slug, t.id, a.id
         from vicket.sites s
         join vicket.orgs o on o.id = s.org_id
         join vicket.tickets t on t.org_id = s.org_id and t.site_id = s.id
-        join vicket.attachments a on a.org_id = t.org_id and a.site_id = t.site_id and a.ticket_id = t.id
+        left join vicket.attachments a on a.org_id = t.org_id and a.site_id = t.site_id and a.ticket_id = t.id
         where s.slug = $1
-        order by t.number limit 1",
+        order by a.id is null, t.number limit 2",
     )
     .bind(SITE)
-    .fetch_one(superuser)
+    .fetch_all(superuser)
     .await?;
+    let [(org, answered, Some(file)), (_, ticket, _)] = tickets.as_slice() else {
+        anyhow::bail!("{SITE} has fewer than two tickets, or none with a file")
+    };
+    let (org, answered, file, ticket) = (org.clone(), *answered, *file, *ticket);
     // One connection each, so that its statements are prepared once.
     let pool = |login: &str, start: &Start| Pool::new(&scratch.gate_url(login), 1, start);
     let log = scratch.log();
-    let mut customer =
-        Customer { gate: WidgetGate::new(pool("vicket_gate_widget", &Start::WIDGET)?), log: &log, ticket, done };
+    let mut customer = Customer {
+        gate: WidgetGate::new(pool("vicket_gate_widget", &Start::WIDGET)?),
+        log: &log,
+        ticket: answered,
+        done,
+    };
     customer.reads().await?;
     customer.writes(file).await?;
     let Customer { gate, done, .. } = customer;
@@ -85,7 +95,7 @@ pub async fn run(
 
     let mut agent =
         Agent { gate: AgentGate::new(pool("vicket_gate_agent", &Start::AGENT)?), log: &log, org, person: 1, done };
-    agent.inbox(ticket).await?;
+    agent.inbox(ticket, answered).await?;
     agent.pages().await?;
     // Who is in a team sees the tickets of its sites.
     agent.person = 2;
@@ -146,8 +156,12 @@ impl Customer<'_> {
         self.run("key/check", Visit::Reads, async |tx| site_origins::listed(tx).await).await?;
         self.run("thread", Visit::Reads, async |tx| {
             tickets::public::mine(tx).await?;
-            tickets::public::messages(tx).await?;
-            attachments::mine(tx).await
+            thread::mine(tx, NEWEST).await
+        })
+        .await?;
+        let later = paging::write(b't', Keyset { figure: LATER, id: self.ticket });
+        self.run("thread, older messages", Visit::Reads, async |tx| {
+            thread::mine(tx, PageRequest { limit: 50, cursor: Some(later.as_str()) }).await
         })
         .await
     }
@@ -225,7 +239,7 @@ impl Agent<'_> {
         self.run(name, Access::Read, async |tx| agent::page(tx, page_request, filter).await).await
     }
 
-    async fn inbox(&mut self, ticket: Uuid) -> anyhow::Result<()> {
+    async fn inbox(&mut self, ticket: Uuid, answered: Uuid) -> anyhow::Result<()> {
         use agent::Filter;
         let later = paging::write(b'i', Keyset { figure: LATER, id: ticket });
         self.listed("inbox", None, &Filter::default()).await?;
@@ -237,9 +251,9 @@ impl Agent<'_> {
         self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
         self.run("whether news came", Access::Read, async |tx| agent::latest_change(tx).await).await?;
-        self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket).await).await?;
+        self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await?;
         self.run("answer", Access::Write, async |tx| {
-            agent::answer(tx, ticket, &MessageBody::known("Like this."), false).await
+            agent::answer(tx, answered, &MessageBody::known("Like this."), false).await
         })
         .await?;
         let pending = Change { status: Some("pending"), ..Change::default() };
@@ -287,7 +301,7 @@ impl Agent<'_> {
     async fn team(&mut self, ticket: Uuid) -> anyhow::Result<()> {
         self.listed("inbox of a team", None, &agent::Filter::default()).await?;
         self.run("whether news came, in a team", Access::Read, async |tx| agent::latest_change(tx).await).await?;
-        self.run("one ticket, in a team", Access::Read, async |tx| agent::whole(tx, ticket).await).await
+        self.run("one ticket, in a team", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await
     }
 }
 

@@ -36,7 +36,7 @@ impl Responses for Agents {
             404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
             409 => {
                 "The state forbids it: `slug_taken`, `name_taken`, `email_taken`, `last_owner`, `key_exists`, \
-                 `staged_key_exists`, `no_active_key`, `rotation_conflict`, `edit_conflict` or `ticket_closed`."
+                 `staged_key_exists`, `no_active_key`, `rotation_conflict`, `edit_conflict`, `ticket_closed` or `ticket_full`."
             }
             413 => "`body_too_large`: the body is over 1 MiB; with files over 25 MiB, or one of them over 10 MiB.",
             415 => {

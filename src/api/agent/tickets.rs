@@ -25,7 +25,11 @@ use crate::{
     },
     store::{
         self,
-        tickets::agent::{self, Assignee, Filter, Whole},
+        paging::PageRequest,
+        tickets::{
+            agent::{self, Assignee, Filter, Whole},
+            thread,
+        },
     },
 };
 
@@ -229,7 +233,7 @@ struct TicketAnswer {
     points: i32,
 }
 
-/// A ticket with all that belongs to it.
+/// A ticket with a page of its conversation.
 #[derive(Object)]
 #[oai(example)]
 struct Ticket {
@@ -241,9 +245,12 @@ struct Ticket {
     score: Nullable<i32>,
     /// What the customer answered, line by line: why it is as urgent as it is.
     answers: Vec<TicketAnswer>,
-    /// The conversation, oldest first, notes included.
+    /// The newest messages, or those before `cursor`, notes included; the oldest of them first.
     messages: Vec<Message>,
-    /// What changed besides, oldest first.
+    /// Pass it as `cursor` for older messages; `null` when there are none.
+    next_cursor: Nullable<String>,
+    /// What changed besides, from the first of these messages to the next page of newer ones; oldest first. Of more than 200
+    /// changes the newest 200.
     events: Vec<TicketEvent>,
     /// When it was submitted.
     created_at: OffsetDateTime,
@@ -255,17 +262,19 @@ impl Ticket {
     fn of(
         mut ticket: agent::Ticket,
         answers: Vec<TicketAnswer>,
-        messages: Vec<Message>,
+        (messages, next): (Vec<Message>, Option<String>),
         events: Vec<TicketEvent>,
     ) -> Self {
         let template = Nullable(ticket.template.take());
         let TicketSummary { head, score, created_at, updated_at } = ticket.into();
-        Self { head, template, score, answers, messages, events, created_at, updated_at }
+        let next_cursor = Nullable(next);
+        Self { head, template, score, answers, messages, next_cursor, events, created_at, updated_at }
     }
 }
 
 impl From<Whole> for Ticket {
-    fn from(Whole { ticket, messages, files, events, answers }: Whole) -> Self {
+    fn from(Whole { ticket, thread, events, answers }: Whole) -> Self {
+        let thread::Thread { messages, files, next } = thread;
         let event = |event: agent::Event| TicketEvent {
             at: event.at,
             actor: event.actor,
@@ -278,7 +287,7 @@ impl From<Whole> for Ticket {
         Self::of(
             ticket,
             answers.into_iter().map(answer).collect(),
-            messages.into_iter().map(|message| Message::of(message, &files)).collect(),
+            (messages.into_iter().map(|message| Message::of(message, &files)).collect(), next),
             events.into_iter().map(event).collect(),
         )
     }
@@ -323,7 +332,7 @@ impl Example for Ticket {
             after: Nullable(Some("agnes@acme.com".to_owned())),
         };
         let answer = TicketAnswer { label: "How bad is it?".to_owned(), value: "I cannot work".to_owned(), points: 8 };
-        Self::of(example(), vec![answer], vec![Message::example()], vec![assigned])
+        Self::of(example(), vec![answer], (vec![Message::example()], None), vec![assigned])
     }
 }
 
@@ -407,21 +416,29 @@ impl TicketsApi {
 
     /// Read a ticket
     ///
-    /// With its conversation, notes included, what changed, and what the customer answered in a form.
+    /// With the newest messages of its conversation, notes included, what changed meanwhile, and what the customer answered in
+    /// a form; `next_cursor` leads to older messages, and to what changed among them. A page holds fewer messages than `limit`
+    /// when they are long: an answer is 1 MiB at the most.
     #[oai(path = "/tickets/:id", method = "get", operation_id = "getTicket")]
     async fn ticket(
         &self,
         org: Org<TicketRead>,
         /// The ticket's id.
         id: Path<Uuid>,
+        /// How many messages a page holds at the most; 50 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page with newer messages.
+        cursor: Query<Option<Text<200>>>,
     ) -> Result<answers::Ok<Ticket>, Failure> {
-        let ticket = org.run(async |tx| agent::whole(tx, id.0).await).await?;
+        let page_request = PageRequest { limit: limit.0.unwrap_or(thread::LIMIT), cursor: cursor.0.as_deref() };
+        let ticket = org.run(async |tx| agent::whole(tx, id.0, page_request).await).await?;
         Ok(answers::Ok(ticket.into()))
     }
 
     /// Change a ticket
     ///
-    /// Status, priority, and who takes care of it; the last needs `ticket:assign` besides.
+    /// Status, priority, and who takes care of it; the last needs `ticket:assign` besides. The answer has the newest messages.
     #[oai(path = "/tickets/:id", method = "patch", operation_id = "updateTicket")]
     async fn update(
         &self,
@@ -467,7 +484,8 @@ impl TicketsApi {
 
     /// Answer a ticket
     ///
-    /// Or note something that its customer never sees. A closed ticket takes notes only: `ticket_closed`.
+    /// Or note something that its customer never sees. A closed ticket takes notes only: `ticket_closed`. One that has 1,000
+    /// messages, notes included, or 4 MiB of text takes nothing: `ticket_full`.
     #[oai(path = "/tickets/:id/messages", method = "post", operation_id = "answerTicket")]
     async fn answer(
         &self,

@@ -30,7 +30,7 @@ impl Responses for Support {
             403 => "`origin_not_allowed`: the page's origin is not in the site's list. Nothing was done.",
             404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
             409 => {
-                "`idempotency_conflict`: the Idempotency-Key was used for another request. `ticket_closed`: a closed ticket takes no replies."
+                "`idempotency_conflict`: the Idempotency-Key was used for another request. `ticket_closed`: a closed ticket takes no replies. `ticket_full`: nor does one with 1,000 messages or 4 MiB of text."
             }
             413 => "`body_too_large`: the body is over 128 KiB; with files over 25 MiB, or one of them over 10 MiB.",
             415 => {

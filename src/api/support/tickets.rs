@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
         headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
         text::{AnswerValue, Input, Nullable},
     },
-    store::{self, templates::Filled},
+    store::{self, paging::PageRequest, templates::Filled, tickets::thread},
 };
 
 pub struct TicketsApi;
@@ -90,7 +90,7 @@ enum Author {
     Agent,
 }
 
-/// A ticket with its conversation.
+/// A ticket with a page of its conversation.
 #[derive(Object)]
 #[oai(example)]
 struct Thread {
@@ -106,8 +106,10 @@ struct Thread {
     status: TicketStatus,
     /// When it was submitted.
     created_at: OffsetDateTime,
-    /// The conversation, oldest first. Notes between agents are not in it.
+    /// The newest messages, or those before `cursor`; the oldest of them first. Notes between agents are not in it.
     messages: Vec<Message>,
+    /// Pass it as `cursor` for older messages; `null` when there are none.
+    next_cursor: Nullable<String>,
 }
 
 /// A message of a conversation.
@@ -265,6 +267,7 @@ impl Example for Thread {
             status: TicketStatus::Open,
             created_at: EXAMPLE_TIME,
             messages: vec![Message::example()],
+            next_cursor: Nullable(None),
         }
     }
 }
@@ -303,8 +306,9 @@ impl TicketsApi {
 
     /// Read a ticket
     ///
-    /// The ticket that the token opens, with its conversation. A token that is absent, unknown or of another site
-    /// answers `404`, all alike.
+    /// The ticket that the token opens, with the newest messages of its conversation; `next_cursor` leads to older ones. A
+    /// page holds fewer messages than `limit` when they are long: an answer is 1 MiB at the most. A token that is absent,
+    /// unknown or of another site answers `404`, all alike.
     #[oai(path = "/tickets/thread", method = "get", operation_id = "getTicketThread")]
     async fn thread(
         &self,
@@ -312,12 +316,18 @@ impl TicketsApi {
         /// The ticket's token.
         #[oai(name = "X-Vicket-Ticket")]
         _ticket: TicketHeader,
+        /// How many messages a page holds at the most; 50 when absent.
+        #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+        limit: Query<Option<u32>>,
+        /// `next_cursor` of the page with newer messages.
+        cursor: Query<Option<Text<200>>>,
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Cached<Thread>, Failure<404>> {
         let mut tx = key.enter().await?;
-        let read = read_thread(&mut tx).await;
+        let page_request = PageRequest { limit: limit.0.unwrap_or(thread::LIMIT), cursor: cursor.0.as_deref() };
+        let read = read_thread(&mut tx, page_request).await;
         let thread = tx.finish(read).await?;
         Ok(Cached::of(&Cached::representation(&thread), &if_none_match))
     }
@@ -325,7 +335,8 @@ impl TicketsApi {
     /// Reply to a ticket
     ///
     /// Adds the customer's message to the ticket that the token opens. A resolved ticket opens again; a closed one
-    /// answers `409`. With an `Idempotency-Key` a repeat answers the same message.
+    /// answers `409`, and so does one that has 1,000 messages or 4 MiB of text: `ticket_full`. With an `Idempotency-Key` a
+    /// repeat answers the same message.
     #[oai(path = "/tickets/thread/messages", method = "post", operation_id = "replyToTicket")]
     async fn reply(
         &self,
@@ -347,17 +358,17 @@ impl TicketsApi {
         let replied = async {
             let message = store::tickets::public::reply(&mut tx, &body, idempotency_key.of(request)).await?;
             // A repeat may find files that came after the first time.
-            Ok(Message::of(message, &store::attachments::mine(&mut tx).await?))
+            let files = store::attachments::of_my_messages(&mut tx, &[message.id]).await?;
+            Ok(Message::of(message, &files))
         };
         let replied = replied.await;
         Ok(answers::Created(tx.finish(replied).await?))
     }
 }
 
-async fn read_thread(tx: &mut crate::db::SiteTx) -> Result<Thread, Problem> {
+async fn read_thread(tx: &mut crate::db::SiteTx, page_request: PageRequest<'_>) -> Result<Thread, Problem> {
     let ticket = store::tickets::public::mine(tx).await?;
-    let messages = store::tickets::public::messages(tx).await?;
-    let files = store::attachments::mine(tx).await?;
+    let thread::Thread { messages, files, next } = thread::mine(tx, page_request).await?;
     Ok(Thread {
         id: ticket.id,
         number: ticket.number,
@@ -366,5 +377,6 @@ async fn read_thread(tx: &mut crate::db::SiteTx) -> Result<Thread, Problem> {
         status: TicketStatus::read(&ticket.status)?,
         created_at: ticket.created_at,
         messages: messages.into_iter().map(|message| Message::of(message, &files)).collect(),
+        next_cursor: Nullable(next),
     })
 }

@@ -156,6 +156,7 @@
     ('constraint', 'vicket.ticket_tokens', 'ticket_tokens_hash_length', '3ba54ce4e48e7c2a6c48d846ae6fd37c'),
     ('constraint', 'vicket.ticket_tokens', 'ticket_tokens_pkey', '856b42cc44ea573c87b69ca07d3d6cf7'),
     ('constraint', 'vicket.ticket_tokens', 'ticket_tokens_ticket_fkey', 'a9c0664d78812d6576d5712e47b37a04'),
+    ('constraint', 'vicket.tickets', 'ticket_full', 'f6b1d3dd9796a849293f29ae44d810d5'),
     ('constraint', 'vicket.tickets', 'tickets_assignee_fkey', '92e128cf90431aefcbba1dbdfd92f3b5'),
     ('constraint', 'vicket.tickets', 'tickets_email_length', 'f196ed9be56e451926c173d4d53f7b61'),
     ('constraint', 'vicket.tickets', 'tickets_name_length', '3f47e5e75136297144d54935cf437960'),

@@ -30,7 +30,10 @@ use crate::{
         priorities::Priority,
         sites::Site,
         statuses::Status,
-        tickets::agent::{Answer, Assignee, Change, Event, Filter, Message, Ticket, Whole},
+        tickets::{
+            agent::{Answer, Assignee, Change, Event, Filter, Message, Ticket, Whole},
+            thread::{self, NEWEST, Thread},
+        },
     },
 };
 
@@ -119,6 +122,10 @@ struct TicketPage<'a> {
     shell: Shell,
     ticket: Ticket,
     timeline: Vec<Entry>,
+    /// The query of the page with earlier messages.
+    earlier: Option<String>,
+    /// Whether later messages are on another page.
+    is_past: bool,
     files: Vec<Attachment>,
     answers: Vec<Answer>,
     statuses: Vec<Status>,
@@ -142,17 +149,33 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 }
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
+    let page_request = PageRequest { limit: thread::LIMIT, cursor: context.query.filled("cursor") };
     let (shell, (whole, (statuses, priorities, members), replies)) = context
         .read(Permission::TicketRead, async |tx| {
-            let whole = store::tickets::agent::whole(tx, id).await?;
+            let whole = store::tickets::agent::whole(tx, id, page_request).await?;
             Ok((whole, choices(tx).await?, store::saved_replies::choices(tx).await?))
         })
         .await?;
-    let Whole { ticket, messages, files, events, answers } = whole;
+    let Whole { ticket, thread: Thread { messages, files, next }, events, answers } = whole;
     let mut timeline: Vec<Entry> = messages.into_iter().map(Entry::Said).collect();
     timeline.extend(events.into_iter().map(Entry::Changed));
     timeline.sort_by_key(Entry::at);
-    let page = TicketPage { shell, ticket, timeline, files, answers, statuses, priorities, members, replies, form };
+    let earlier = next.map(|next| context.query.next_page(&[], &next));
+    let is_past = page_request.cursor.is_some();
+    let page = TicketPage {
+        shell,
+        ticket,
+        timeline,
+        earlier,
+        is_past,
+        files,
+        answers,
+        statuses,
+        priorities,
+        members,
+        replies,
+        form,
+    };
     form_page(&page, form)
 }
 
@@ -176,7 +199,7 @@ async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
     let saved = context.form.get("saved").parse().unwrap_or_default();
     let (shell, (reply, whole)) = context
         .read(Permission::TicketWrite, async |tx| {
-            let whole = store::tickets::agent::whole(tx, id).await?;
+            let whole = store::tickets::agent::whole(tx, id, PageRequest { limit: 1, ..NEWEST }).await?;
             Ok((store::saved_replies::choice(tx, saved).await?, whole))
         })
         .await?;

@@ -5,11 +5,14 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::{
-    attachments::{self, Attachment},
-    paging::{self, Keyset, PageRequest},
-    sites,
-    statuses::Category,
+use super::{
+    super::{
+        attachments,
+        paging::{self, Keyset, PageRequest},
+        sites,
+        statuses::Category,
+    },
+    thread::{self, NEWEST, ROOM, Said, Thread, newest},
 };
 use crate::{
     db::OrgTx,
@@ -173,6 +176,16 @@ pub struct Message {
     pub created_at: OffsetDateTime,
 }
 
+impl Said for Message {
+    fn place(&self) -> Keyset {
+        Keyset { figure: paging::micros(self.created_at), id: self.id }
+    }
+
+    fn texts(&self) -> [&str; 2] {
+        [self.author_name.as_deref().unwrap_or_default(), &self.body]
+    }
+}
+
 /// A change of a ticket.
 #[derive(Debug, FromRow)]
 pub struct Event {
@@ -191,44 +204,70 @@ pub struct Answer {
     pub points: i32,
 }
 
-/// A ticket with all that belongs to it.
+/// A ticket with what belongs to it.
 #[derive(Debug)]
 pub struct Whole {
     pub ticket: Ticket,
-    pub messages: Vec<Message>,
-    pub files: Vec<Attachment>,
+    /// A page of the conversation.
+    pub thread: Thread<Message>,
+    /// What changed while the page was written, oldest first: the newest [`EVENTS`] of it.
     pub events: Vec<Event>,
     pub answers: Vec<Answer>,
 }
 
-/// The ticket of this id, with its conversation, changes and answers, each oldest first.
+/// Changes that go with a page of a conversation, at the most.
+const EVENTS: i64 = 200;
+
+/// The ticket of this id, with its answers and a page of its conversation. Each change is part of one page: of the one
+/// with the message before it, or of the last one when there is no message before it.
 ///
 /// # Errors
-/// `404 not_found`.
-pub async fn whole(tx: &mut OrgTx, id: Uuid) -> Result<Whole, Problem> {
+/// `400 invalid_cursor`, `404 not_found`.
+pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> Result<Whole, Problem> {
+    let (before, before_id) = thread::before(page_request)?;
     let ticket: Option<Ticket> =
         sqlx::query_as(tickets!("vicket.tickets", "where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
     let ticket = ticket.ok_or_else(Problem::not_found)?;
-    let messages = sqlx::query_as(
-        "select id, author, author_id, author_name, body, internal, created_at
-        from vicket.ticket_messages where ticket_id = $1 order by created_at, id",
-    )
-    .bind(id)
-    .fetch_all(tx.connection())
-    .await?;
-    let files = attachments::of_ticket(tx, id).await?;
-    let events = sqlx::query_as(
-        "select at, actor, kind, before, after from vicket.ticket_events where ticket_id = $1 order by at, id",
-    )
-    .bind(id)
-    .fetch_all(tx.connection())
-    .await?;
-    let answers =
+    let answers: Vec<Answer> =
         sqlx::query_as("select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position")
             .bind(id)
             .fetch_all(tx.connection())
             .await?;
-    Ok(Whole { ticket, messages, files, events, answers })
+    let answered: usize =
+        answers.iter().map(|answer| thread::escaped(&answer.label) + thread::escaped(&answer.value)).sum();
+    let room = ROOM.saturating_sub(answered);
+    let rows: Vec<Message> = sqlx::query_as(newest!(
+        "m.id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at",
+        "m.ticket_id = $5 and "
+    ))
+    .bind(before)
+    .bind(before_id)
+    .bind(page_request.fetch())
+    .bind(i64::try_from(room).map_err(Problem::internal)?)
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let files = attachments::of_messages(tx, id, &ids).await?;
+    let thread = Thread::of(page_request, rows, files, room);
+    let since = thread.messages.first().filter(|_| thread.next.is_some()).map(|oldest| oldest.created_at);
+    let mut events: Vec<Event> = sqlx::query_as(
+        "select at, actor, kind, before, after
+        from vicket.ticket_events
+        where ticket_id = $1
+          and at >= coalesce($2::timestamptz, '-infinity')
+          and at < coalesce(timestamptz 'epoch' + $3 * interval '1 microsecond', 'infinity')
+        order by at desc, id desc
+        limit $4",
+    )
+    .bind(id)
+    .bind(since)
+    .bind(before)
+    .bind(EVENTS)
+    .fetch_all(tx.connection())
+    .await?;
+    events.reverse();
+    Ok(Whole { ticket, thread, events, answers })
 }
 
 /// What an agent decides; what is `None` stays.
@@ -297,13 +336,13 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
         })
     })?;
     super::super::one_row(changed.rows_affected())?;
-    whole(tx, id).await
+    whole(tx, id, NEWEST).await
 }
 
 /// Answers a ticket, or notes something that its customer never sees.
 ///
 /// # Errors
-/// `404 not_found`; `409 ticket_closed` for an answer to a closed one.
+/// `404 not_found`; `409 ticket_closed` for an answer to a closed one; `409 ticket_full`.
 pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, internal: bool) -> Result<Message, Problem> {
     let message = sqlx::query_as(
         "insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
@@ -315,10 +354,12 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, interna
     .bind(internal)
     .fetch_optional(tx.connection())
     .await
-    .map_err(|error| {
-        Problem::on_constraint(error, "ticket_not_closed", || {
-            Problem::new(Code::TicketClosed, "A closed ticket takes notes only. Open it first.")
-        })
+    .map_err(|error| match super::super::constraint(&error) {
+        "ticket_not_closed" => Problem::new(Code::TicketClosed, "A closed ticket takes notes only. Open it first."),
+        "ticket_full" => {
+            Problem::new(Code::TicketFull, "This ticket has all the messages that it takes, notes included.")
+        }
+        _ => error.into(),
     })?;
     message.ok_or_else(Problem::not_found)
 }

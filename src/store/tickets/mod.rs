@@ -2,3 +2,4 @@
 
 pub mod agent;
 pub mod public;
+pub mod thread;

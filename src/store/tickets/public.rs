@@ -143,25 +143,10 @@ pub async fn mine(tx: &mut SiteTx) -> Result<Ticket, Problem> {
     .ok_or_else(Problem::not_found)
 }
 
-/// The public messages of the ticket that the token in the context opens, oldest first.
-///
-/// # Errors
-/// `5xx` only.
-pub async fn messages(tx: &mut SiteTx) -> Result<Vec<Message>, Problem> {
-    let rows = sqlx::query_as(
-        "select m.id, m.author, m.author_name, m.body, m.created_at
-        from vicket.ticket_messages m
-        order by m.created_at, m.id",
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows)
-}
-
 /// Adds the customer's message to the ticket that the token in the context opens; reopens a resolved one.
 ///
 /// # Errors
-/// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`.
+/// `404 not_found`, `409 ticket_closed`, `409 ticket_full`, `409 idempotency_conflict`.
 pub async fn reply(tx: &mut SiteTx, body: &MessageBody, submission: Option<Submission>) -> Result<Message, Problem> {
     let mut message_id = Uuid::new_v4();
     if let Some(submission) = submission {
@@ -185,10 +170,12 @@ pub async fn reply(tx: &mut SiteTx, body: &MessageBody, submission: Option<Submi
     .bind(body.as_str())
     .fetch_optional(tx.connection())
     .await
-    .map_err(|error| {
-        Problem::on_constraint(error, "ticket_not_closed", || {
-            Problem::new(Code::TicketClosed, "This ticket is closed. Submit a new one.")
-        })
+    .map_err(|error| match super::super::constraint(&error) {
+        "ticket_not_closed" => Problem::new(Code::TicketClosed, "This ticket is closed. Submit a new one."),
+        "ticket_full" => {
+            Problem::new(Code::TicketFull, "This ticket has all the messages that it takes. Submit a new one.")
+        }
+        _ => error.into(),
     })?;
     inserted.ok_or_else(Problem::not_found)
 }

@@ -1,5 +1,7 @@
 //! The inbox: tickets, statuses, priorities, teams.
 
+mod thread;
+
 use serde_json::{Value, json};
 
 use super::People;

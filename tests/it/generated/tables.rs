@@ -47,6 +47,7 @@ pub fn support(document: &str) -> String {
             ("`invalid_cursor`", takes("cursor")),
             ("`not_found`", errors.contains(&"404")),
             ("`ticket_closed`", conflict && takes("X-Vicket-Ticket")),
+            ("`ticket_full`", conflict && takes("X-Vicket-Ticket") && !takes("message_id")),
             ("`idempotency_conflict`", conflict && takes("Idempotency-Key")),
             ("`body_too_large`", errors.contains(&"413")),
             ("`unsupported_media_type`", errors.contains(&"415")),

@@ -204,6 +204,8 @@ async fn what_an_agent_decides_cannot_be_bound_by_a_customer() {
     }
     for (column, value) in [
         (", number", ", 3"),
+        (", message_count", ", 0"),
+        (", message_bytes", ", 0"),
         (", status", ", 'open'"),
         (", created_at", ", now()"),
         (", updated_at", ", now()"),
@@ -228,6 +230,8 @@ async fn a_customer_changes_and_deletes_nothing_not_even_his_own() {
     for sql in [
         "update vicket.tickets set status = 'closed'",
         "update vicket.tickets set subject = 'Hello'",
+        "update vicket.tickets set message_count = 0",
+        "update vicket.tickets set message_bytes = 0",
         "update vicket.ticket_messages set body = 'Hello.'",
         "update vicket.ticket_messages set internal = true",
         "update vicket.ticket_tokens set token_hash = sha256('mine')",

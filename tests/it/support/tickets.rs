@@ -1,5 +1,7 @@
 //! Tickets over HTTP: what may be submitted, what a repeat does, and who reads and answers a thread.
 
+mod thread;
+
 use std::collections::HashSet;
 
 use reqwest::Method;
@@ -440,7 +442,7 @@ async fn a_thread_has_the_conversation_in_order_and_never_internal_notes() {
     assert!(!answer.text.contains("nuisance") && !answer.text.contains("internal"), "{answer:?}");
     let read = answer.ok(200).json();
     let members: Vec<&str> = read.as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(members, ["id", "number", "reference", "subject", "status", "created_at", "messages"]);
+    assert_eq!(members, ["id", "number", "reference", "subject", "status", "created_at", "messages", "next_cursor"]);
     for member in ["id", "number", "reference", "subject", "status", "created_at"] {
         assert_eq!(read[member], made[member], "{member}");
     }

@@ -15,14 +15,23 @@ select t.id, t.number, s.prefix || '-' || t.number as reference, t.subject, t.st
         join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
 
 -- next message
--- parameters: 
-select m.id, m.author, m.author_name, m.body, m.created_at
-        from vicket.ticket_messages m
-        order by m.created_at, m.id
+-- parameters: NULL, 'ffffffff-ffff-ffff-ffff-ffffffffffff', '51', '655360'
+select m.id, m.author, m.author_name, m.body, m.created_at from (
+              select m.*, sum(octet_length(m.body)) over (order by m.created_at desc, m.id desc) - octet_length(m.body) as newer
+              from (
+                select m.id, m.author, m.author_name, m.body, m.created_at
+                from vicket.ticket_messages m
+                where (m.created_at, m.id) < (coalesce(timestamptz 'epoch' + $1 * interval '1 microsecond', 'infinity'), $2)
+                order by m.created_at desc, m.id desc
+                limit $3
+              ) m
+            ) m
+            where m.newer <= $4
+            order by m.created_at desc, m.id desc
 
 -- next message
--- parameters: 
-select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vicket.attachments a order by a.created_at, a.id
+-- parameters: '{e8f8eae9-dafc-4c1f-849a-4f8461e85a10}'
+select a.id, a.message_id, a.name, a.size, a.content_type, a.created_at from vicket.attachments a where a.message_id = any ($1) order by a.created_at, a.id
 
 -- next message
 SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -1,0 +1,24 @@
+-- 29_saved_replies, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
+
+-- next message
+-- parameters: 
+select r.id, r.name from vicket.saved_replies r order by r.name limit 500
+
+-- next message
+-- parameters: NULL, '21'
+select r.id, r.name, r.body, r.created_at, r.updated_at, r.updated_by
+        from vicket.saved_replies r
+        where $1::text is null or r.name > $1
+        order by r.name
+        limit $2
+
+-- next message
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -1,0 +1,28 @@
+-- 37_statuses_and_priorities, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- next message
+-- parameters: '\xa29e487efcb4e9981c7d8adac873b37eaae5e3b1ec443b27e59f3f97cb5b8568', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
+
+-- next message
+-- parameters: NULL, NULL, '21'
+select id, name, category, position, is_default
+        from vicket.statuses
+        where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
+        order by position, id
+        limit $3
+
+-- next message
+-- parameters: NULL, NULL, '21'
+select id, name, position, is_default
+        from vicket.priorities
+        where deleted_at is null and ($1::bigint is null or (position::bigint, id) > ($1, $2))
+        order by position, id
+        limit $3
+
+-- next message
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()

@@ -1,0 +1,16 @@
+-- 40_whether_news_came_in_a_team, as the server of the release sends it.
+-- login: vicket_gate_agent
+
+-- next message
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
+
+-- next message
+-- parameters: '\xb1cddb81067361a8475103c114b479367f49941aee9e1e1fc534e15d75205575', '\x', '\xe077ad278cb1abb29d87349c3ce5b1bc93e61acf794daccfee46f10c9ebd59d3', 'plans'
+select * from auth.enter_org($1, $2, $3, $4)
+
+-- next message
+-- parameters: 
+select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1
+
+-- next message
+SET CONSTRAINTS ALL IMMEDIATE; COMMIT; RESET ALL; SELECT current_user OPERATOR(pg_catalog.=) session_user; RESET ROLE; SELECT auth.session_is_clean()
