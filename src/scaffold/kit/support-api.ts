@@ -283,6 +283,7 @@ export interface components {
         | "last_owner"
         | "idempotency_conflict"
         | "ticket_closed"
+        | "ticket_full"
         | "body_too_large"
         | "unsupported_media_type"
         | "unprocessable"
@@ -410,7 +411,7 @@ export interface components {
       /** @description Always `null`: all forms are on one page. */
       next_cursor: string | null;
     };
-    /** @description A ticket with its conversation. */
+    /** @description A ticket with a page of its conversation. */
     Thread: {
       /**
        * Format: uuid
@@ -433,8 +434,10 @@ export interface components {
        * @description When it was submitted.
        */
       created_at: string;
-      /** @description The conversation, oldest first. Notes between agents are not in it. */
+      /** @description The newest messages, or those before `cursor`; the oldest of them first. Notes between agents are not in it. */
       messages: components["schemas"]["Message"][];
+      /** @description Pass it as `cursor` for older messages; `null` when there are none. */
+      next_cursor: string | null;
     };
     /**
      * @description Where a ticket stands.
@@ -454,6 +457,16 @@ export interface components {
       q?: string;
       /** @description The order; `newest` when absent, best match first when absent with `q`. */
       sort?: components["schemas"]["Sort"];
+    };
+    /** @description The query of `getTicketThread`. */
+    GetTicketThreadQuery: {
+      /**
+       * Format: uint32
+       * @description How many messages a page holds at the most; 50 when absent.
+       */
+      limit?: number;
+      /** @description `next_cursor` of the page with newer messages. */
+      cursor?: string;
     };
   };
 }

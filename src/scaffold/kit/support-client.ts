@@ -22,6 +22,7 @@ export type Question = Schemas["Question"];
 export type NewTicket = Schemas["NewTicket"];
 export type SubmittedTicket = Schemas["SubmittedTicket"];
 export type Thread = Schemas["Thread"];
+export type ThreadQuery = Schemas["GetTicketThreadQuery"];
 export type Message = Schemas["Message"];
 export type Attachment = Schemas["Attachment"];
 export type KeyCheck = Schemas["KeyCheck"];
@@ -91,6 +92,8 @@ function forPeople(code: ErrorCode, seconds: number): string {
       return "We could not find that.";
     case "ticket_closed":
       return "This conversation is closed. Please start a new one.";
+    case "ticket_full":
+      return "This conversation is full. Please start a new one.";
     case "invalid_request":
     case "unprocessable":
       return "Please check what you entered.";
@@ -206,9 +209,12 @@ class Client {
     return this.#submit("tickets", { body: ticket, options });
   }
 
-  /** A ticket with its conversation. `token` is what `submitTicket` answered: `tk_` and 43 characters. */
-  thread(token: string, options?: CallOptions): Promise<Thread> {
-    return this.#call("GET", "tickets/thread", { ticket: token, options });
+  /**
+   * A ticket with the newest messages of its conversation; `next_cursor`, as `cursor`, leads to older ones. `token` is what
+   * `submitTicket` answered: `tk_` and 43 characters.
+   */
+  thread(token: string, query?: ThreadQuery, options?: CallOptions): Promise<Thread> {
+    return this.#call("GET", "tickets/thread", { ticket: token, query, options });
   }
 
   /** Answers a ticket; one that is resolved opens again. */

@@ -43,6 +43,8 @@ function forPeople(code, seconds) {
             return "We could not find that.";
         case "ticket_closed":
             return "This conversation is closed. Please start a new one.";
+        case "ticket_full":
+            return "This conversation is full. Please start a new one.";
         case "invalid_request":
         case "unprocessable":
             return "Please check what you entered.";
@@ -128,9 +130,12 @@ class Client {
     submitTicket(ticket, options) {
         return this.#submit("tickets", { body: ticket, options });
     }
-    /** A ticket with its conversation. `token` is what `submitTicket` answered: `tk_` and 43 characters. */
-    thread(token, options) {
-        return this.#call("GET", "tickets/thread", { ticket: token, options });
+    /**
+     * A ticket with the newest messages of its conversation; `next_cursor`, as `cursor`, leads to older ones. `token` is what
+     * `submitTicket` answered: `tk_` and 43 characters.
+     */
+    thread(token, query, options) {
+        return this.#call("GET", "tickets/thread", { ticket: token, query, options });
     }
     /** Answers a ticket; one that is resolved opens again. */
     reply(token, body, options) {

@@ -33,7 +33,7 @@ const STYLE = `
 * { box-sizing: border-box; }
 h1, h2, h3 { line-height: 1.25; margin: 0 0 .6em; text-wrap: balance; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 1.8em; } h3 { font-size: 1.05rem; }
-:is(h1, h2):focus { outline: none; }
+:is(h1, h2, ol):focus { outline: none; }
 p { margin: 0 0 1em; }
 a { color: var(--accent); text-underline-offset: .15em; }
 .plain { list-style: none; margin: 0; padding: 0; }
@@ -369,19 +369,66 @@ export class VicketSupport extends Base {
     }
     // --- a ticket's conversation ---
     async #thread(token, signal) {
-        const thread = await this.#support.thread(token, { signal });
+        const thread = await this.#support.thread(token, {}, { signal });
         const status = h("span", {}, STATUS[thread.status]);
-        const messages = h("ol", { class: "plain", "aria-label": "Messages" }, ...thread.messages.map((message) => this.#said(token, message)));
+        const { elements, show } = this.#messages(token);
+        show(thread);
         const closed = thread.status === "closed";
         return [
             back(),
             h("h1", { tabindex: -1 }, thread.subject),
             h("p", { class: "muted" }, `Ticket ${thread.reference} · `, status, ` · ${moment(thread.created_at)}`),
-            messages,
-            closed ? h("p", {}, "This conversation is closed. ", h("a", { href: `${ROUTE}new` }, "Start a new one")) : this.#reply(token, thread, messages, status),
+            ...elements,
+            closed ? h("p", {}, "This conversation is closed. ", h("a", { href: `${ROUTE}new` }, "Start a new one")) : this.#reply(token, thread, show, status),
         ];
     }
-    #reply(token, thread, messages, status) {
+    /** The messages of a ticket with a button for earlier ones, and what shows the newest of them, now and again. */
+    #messages(token) {
+        const list = h("ol", { class: "plain", "aria-label": "Messages", tabindex: -1 });
+        const button = h("button", { type: "button", class: "quiet" }, "Earlier messages");
+        const row = h("p", {}, button);
+        const shown = new Set();
+        let cursor;
+        const draw = (messages) => messages.map((message) => (shown.add(message.id), this.#said(token, message)));
+        const older = (next) => {
+            cursor = next;
+            row.hidden = !next;
+        };
+        const show = (thread) => {
+            const fresh = thread.messages.filter((message) => !shown.has(message.id));
+            // Nothing of this page is there: what is there may end long before it.
+            if (fresh.length === thread.messages.length) {
+                shown.clear();
+                list.replaceChildren();
+                older(thread.next_cursor);
+            }
+            list.append(...draw(fresh));
+        };
+        let asking = false;
+        button.addEventListener("click", async () => {
+            if (asking || !cursor)
+                return;
+            asking = true;
+            button.setAttribute("aria-disabled", "true");
+            try {
+                const page = await this.#support.thread(token, { cursor });
+                list.prepend(...draw(page.messages));
+                older(page.next_cursor);
+                this.#say("Earlier messages were added.");
+                if (row.hidden)
+                    list.focus();
+            }
+            catch (error) {
+                this.#say(error instanceof SupportError ? error.message : "Earlier messages could not be fetched.");
+            }
+            finally {
+                asking = false;
+                button.removeAttribute("aria-disabled");
+            }
+        });
+        return { elements: [row, list], show };
+    }
+    #reply(token, thread, show, status) {
         const form = h("form", {}, h("h2", {}, "Reply"));
         const solved = h("p", { class: "muted", hidden: thread.status !== "resolved" }, "It is solved. A reply opens it again.");
         const text = h("textarea", { id: "body", required: true, maxlength: 20_000 }, this.#replies.get(token));
@@ -394,7 +441,7 @@ export class VicketSupport extends Base {
             const message = await this.#support.reply(token, sent);
             unsent.replaceChildren(...(await this.#attach(token, message.id, form)));
             const now = await this.#support.thread(token).catch(() => ({ ...thread, messages: [...thread.messages, message] }));
-            messages.replaceChildren(...now.messages.map((message) => this.#said(token, message)));
+            show(now);
             status.textContent = STATUS[now.status];
             solved.hidden = now.status !== "resolved";
             // What was written meanwhile is the next reply.
