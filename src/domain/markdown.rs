@@ -266,6 +266,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::domain::text::MESSAGE_LENGTH;
 
     #[test]
     fn commonmark_with_tables_and_strikethrough_is_rendered() {
@@ -490,6 +491,31 @@ mod tests {
             println!("{elapsed:?} {} bytes to {} {name:?}", markdown.len(), html.len());
             assert!(elapsed < Duration::from_secs(5), "{name:?} took {elapsed:?}");
             assert!(html.len() < 30 * size, "{name:?} gave {} bytes", html.len());
+        }
+    }
+
+    /// An answer of 1 MiB has room for the longest message, as it was written and rendered. References are what repeats text
+    /// most; how often, the parser limits.
+    #[test]
+    fn the_longest_message_renders_to_less_than_an_answer_holds() {
+        let size = MESSAGE_LENGTH;
+        let repeated = |pattern: &str, size: usize| pattern.repeat(size / pattern.chars().count());
+        let mut inputs: Vec<String> = ["- >\n+ >\n", "[](/)", "![](https:a)", "<a:b>", "-\n+\n", "|\n"]
+            .map(|pattern| repeated(pattern, size))
+            .into();
+        for share in [2, 8, 100, 200] {
+            let target = size / share;
+            let links = repeated("[a]", size - target - 12);
+            inputs.push(format!("[a]: / \"{}\"\n\n{links}", repeated("&", target)));
+            inputs.push(format!("[a]: /{}\n\n{links}", repeated("😀", target)));
+            let columns = size / share / 4;
+            let rows = repeated("|\n", size - 4 * columns - 4);
+            inputs.push(format!("{}|\n{}|\n{rows}", "|a".repeat(columns), "|-".repeat(columns)));
+        }
+        for markdown in inputs {
+            assert!(markdown.chars().count() <= size);
+            let json = serde_json::to_string(&render(&markdown)).expect("text").len();
+            assert!(json < 640 * 1024, "{:?} gave {json} bytes", markdown.get(..20));
         }
     }
 
