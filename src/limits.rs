@@ -266,7 +266,9 @@ impl Limits {
             };
             if standing.exceeded {
                 standing.remaining = 0;
-                wide.iter().for_each(|taken| table.give_back(taken));
+                for taken in &wide {
+                    table.give_back(taken);
+                }
                 for (standing, taken) in &mut standings {
                     let standing: &mut Standing = standing;
                     let taken: &mut Option<Taken> = taken;

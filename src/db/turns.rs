@@ -108,12 +108,12 @@ mod tests {
 
     use super::*;
 
-    fn tenant(name: &str) -> Tenant {
-        Some(Sha256Digest::of(name.as_bytes()))
+    fn tenant(name: &str) -> Sha256Digest {
+        Sha256Digest::of(name.as_bytes())
     }
 
     async fn waits(turns: &Arc<Turns>, name: &str) -> JoinHandle<Turn> {
-        let (turns, tenant) = (Arc::clone(turns), tenant(name));
+        let (turns, tenant) = (Arc::clone(turns), Some(tenant(name)));
         let waiting = tokio::spawn(async move { turns.turn(tenant).await });
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert!(!waiting.is_finished());
@@ -129,7 +129,7 @@ mod tests {
         let turns = Turns::new(4);
         let mut a = Vec::new();
         for _ in 0..4 {
-            a.push(turns.turn(tenant("a")).await);
+            a.push(turns.turn(Some(tenant("a"))).await);
         }
         let (more_of_a, of_b, more_of_b) =
             (waits(&turns, "a").await, waits(&turns, "b").await, waits(&turns, "b").await);
@@ -148,7 +148,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_gave_up_waiting_holds_nobody_up() {
         let turns = Turns::new(1);
-        let first = turns.turn(tenant("a")).await;
+        let first = turns.turn(Some(tenant("a"))).await;
         waits(&turns, "b").await.abort();
         let third = waits(&turns, "c").await;
         drop(first);
