@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     db::{AgentGate, WidgetGate, Worker},
-    domain::keys::Sha256Digest,
+    domain::keys::{SetupCode, Sha256Digest},
     limits::Limits,
     memory_budget::MemoryBudget,
     objects::Objects,
@@ -36,6 +36,8 @@ pub struct App {
     pub text: MemoryBudget,
     pub uploads: MemoryBudget,
     pub downloads: MemoryBudget,
+    /// What the first run asks for; in this process's log while there is neither an org nor a user.
+    pub setup_code: SetupCode,
     /// Proxies whose X-Forwarded-For counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The origin under which people reach this server; that of each request when `None`.

@@ -21,6 +21,7 @@ use super::said;
 use crate::{
     cli::{LogFormat, ServeArgs, Tuning},
     db::{AgentGate, Pool, Start, WidgetGate, Worker},
+    domain::keys::SetupCode,
     jobs,
     limits::Limits,
     memory_budget::MemoryBudget,
@@ -31,6 +32,7 @@ use crate::{
     routes::Root,
     server::{self, Clients},
     state::App,
+    store,
     usage::{self, UsageBuffer},
 };
 
@@ -71,9 +73,21 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     };
     let app = build(settings)?;
     check(&app).await?;
+    if let Some(code) = setup_code(&app).await? {
+        tracing::warn!(code, "no org and no user yet: /dashboard/setup makes the first, and asks for this code");
+    }
     let listener = listen(args.listen).await?;
     tracing::info!(address = %args.listen, "serving");
     serve(app, listener, args.tuning, stop).await
+}
+
+/// What the first run asks for, while it is still to come.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn setup_code(app: &App) -> anyhow::Result<Option<String>> {
+    let due = store::users::first_run(&app.agents).await.map_err(said)?;
+    Ok(due.then(|| app.setup_code.reveal()))
 }
 
 /// Log lines to standard error: VICKET_LOG or `default`.
@@ -111,6 +125,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         limits: settings.limits,
         known_callers: Cache::new(KNOWN_CALLERS),
         cache: ResponseCache::new(settings.tuning.answer_cache_mib),
+        setup_code: SetupCode::mint(),
         trusted_proxies: settings.trusted_proxies,
         public_url: settings.public_url,
         hasher: Hasher::default(),

@@ -104,6 +104,9 @@ async fn serve_on(
     })?;
     serve::check(&app).await?;
     introduce(&dev, &args.data_dir, seeded, began);
+    if let Some(code) = serve::setup_code(&app).await? {
+        println!("Code for the set-up: {code}\n");
+    }
     let (stopped, stopping) = watch::channel(false);
     let shown = dev.sites.first().map(|site| pages.serve(&dev.base_url, &site.key, &stopping)).unwrap_or_default();
     let served = serve::serve(app, listener, args.tuning, stop).await;

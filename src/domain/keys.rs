@@ -124,6 +124,33 @@ impl MachineKey {
     }
 }
 
+/// What whoever sets a new server up must read in its log: ten letters and digits that are not mistaken for each other.
+pub struct SetupCode(String);
+
+impl SetupCode {
+    /// A new one, of 50 random bits.
+    pub fn mint() -> Self {
+        const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let mut bytes = [0_u8; 10];
+        SysRng
+            .try_fill_bytes(&mut bytes)
+            .expect("the operating system's random source answers, or no secret may be made");
+        Self(bytes.map(|byte| char::from(LETTERS[usize::from(byte % 32)])).iter().collect())
+    }
+
+    /// As it is printed: two groups of five.
+    pub fn reveal(&self) -> String {
+        format!("{}-{}", &self.0[..5], &self.0[5..])
+    }
+
+    /// Whether it is what somebody typed, in small letters or large, with a hyphen or without.
+    pub fn is(&self, typed: &str) -> bool {
+        let typed: String = typed.chars().filter(char::is_ascii_alphanumeric).collect();
+        // By their digests, so that the time tells nothing.
+        Sha256Digest::of(typed.to_ascii_uppercase().as_bytes()) == Sha256Digest::of(self.0.as_bytes())
+    }
+}
+
 fn mint_with_checksum(prefix: &str) -> String {
     let secret = mint(prefix);
     let checksum = base62(crc32fast::hash(secret.as_bytes()));
@@ -150,6 +177,15 @@ fn mint(prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setup_code_is_known_however_it_is_typed() {
+        let code = SetupCode::mint();
+        let shown = code.reveal();
+        assert_eq!(shown.len(), 11);
+        assert!(code.is(&shown) && code.is(&shown.to_lowercase()) && code.is(&format!(" {} ", shown.replace('-', ""))));
+        assert!(!code.is("") && !code.is(&shown[..10]) && !code.is(&SetupCode::mint().reveal()));
+    }
 
     #[test]
     fn a_machine_key_carries_a_checksum_that_one_wrong_character_breaks() {

@@ -14,12 +14,14 @@ test("the first to open the dashboard makes the org, a website and its key", asy
   await accessible(page, "set-up");
   await picture(page, "dashboard-setup");
 
+  const [, code] = server.printed().match(/Code for the set-up: (\S+)/);
+  await page.getByLabel("Code from the server's log").fill(code);
   await page.getByLabel("Your company").fill("Acme & Söhne");
   await page.getByLabel("Your name").fill("Ada");
   await page.getByLabel("Your e-mail address").fill("ada@acme.example");
   await page.getByLabel("Password").fill("short");
   await page.getByRole("button", { name: "Create org" }).click();
-  await page.getByText("Password must have 8").waitFor();
+  await page.getByText("Password must have 10").waitFor();
   assert.equal(await page.getByLabel("Your company").inputValue(), "Acme & Söhne");
   await accessible(page, "set-up-refused");
   await picture(page, "dashboard-setup-refused");

@@ -61,6 +61,10 @@ pub async fn create(context: &PageContext) -> Result<Response, Problem> {
 
 async fn create_first_org(context: &PageContext) -> Result<(String, SessionToken), Problem> {
     let mut checked = Checked::default();
+    if !context.app.setup_code.is(context.form.get("code")) {
+        login::limited(&context.app, context.network, "set-up").1?;
+        checked.fault("code", "is not the one in the server's log".to_owned());
+    }
     let org_name = context.form.take::<OrgName>(&mut checked, "org");
     let name = context.form.take(&mut checked, "name");
     let email = context.form.take::<EmailAddress>(&mut checked, "email");
@@ -68,6 +72,9 @@ async fn create_first_org(context: &PageContext) -> Result<(String, SessionToken
     let (Some(org_name), Some(name), Some(email), Some(password)) = (org_name, name, email, password) else {
         return Err(checked.problem());
     };
+    if !context.app.setup_code.is(context.form.get("code")) {
+        return Err(checked.problem());
+    }
     let slug = match context.form.filled("slug") {
         Some(slug) => checked.text::<Slug>("slug", slug).ok_or_else(|| checked.problem())?,
         None => Slug::derived(&org_name),

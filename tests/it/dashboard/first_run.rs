@@ -4,13 +4,21 @@ use super::Running;
 use crate::harness::{Person, World};
 
 const SETUP: &str = "/dashboard/setup";
-const FORM: [(&str, &str); 5] = [
+const FORM: [(&str, &str); 6] = [
+    ("code", ""),
     ("org", "Acme & Söhne"),
     ("slug", ""),
     ("name", "Ada"),
     ("email", "Ada@Acme.example"),
     ("password", "correct horse"),
 ];
+
+/// The form, with the code of this server.
+fn filled<'a>(code: &'a str) -> [(&'static str, &'a str); 6] {
+    let mut form = FORM;
+    form[0].1 = code;
+    form
+}
 
 fn browser(cookie: &str) -> Person {
     let session = vicket::domain::keys::Sha256Digest::of(b"");
@@ -33,16 +41,22 @@ async fn the_first_to_come_makes_the_org_and_owns_it() {
     assert_eq!((login.status, login.header("location")), (303, Some(SETUP)));
     assert_eq!(running.page(&nobody, SETUP).await.status, 200);
 
+    let code = running.app.setup_code.reveal();
     let mut bad = FORM;
-    bad[4].1 = "short";
+    let refused = running.form(&nobody, SETUP, &bad).await;
+    assert!(refused.status == 400 && refused.text.contains("is not the one in the server"), "without the code: {}", refused.text);
+    bad = filled("00000-00000");
+    assert_eq!(running.form(&nobody, SETUP, &bad).await.status, 400);
+    bad = filled(&code);
+    bad[5].1 = "short";
     let refused = running.form(&nobody, SETUP, &bad).await;
     assert_eq!(refused.status, 400);
     assert!(refused.text.contains("Acme &#38; Söhne") && !refused.text.contains("value=\"short\""), "{}", refused.text);
-    bad = FORM;
-    bad[1].1 = "logout";
+    bad = filled(&code);
+    bad[2].1 = "logout";
     assert_eq!(running.form(&nobody, SETUP, &bad).await.status, 400);
 
-    let begun = running.form(&nobody, SETUP, &FORM).await;
+    let begun = running.form(&nobody, SETUP, &filled(&code)).await;
     assert_eq!((begun.status, begun.header("location")), (303, Some("/dashboard/acme-sohne/sites")), "{}", begun.text);
     let cookie = begun.header("set-cookie").expect("a session");
     let owner = browser(cookie.split(';').next().unwrap_or_default());
@@ -56,8 +70,8 @@ async fn the_first_to_come_makes_the_org_and_owns_it() {
     let later = running.page(&owner, SETUP).await;
     assert_eq!((later.status, later.header("location")), (303, Some("/dashboard")));
     assert_eq!(running.page(&nobody, "/dashboard/login").await.status, 200);
-    let mut second = FORM;
-    second[0].1 = "Mallory";
+    let mut second = filled(&code);
+    second[1].1 = "Mallory";
     assert_eq!(running.form(&nobody, SETUP, &second).await.status, 404);
     assert_eq!(world.look::<i64>("select count(*) from vicket.orgs").await, 1);
 }
@@ -67,10 +81,11 @@ async fn of_many_at_once_one_is_the_first() {
     let (world, running) = empty().await;
     let names = ["one", "two", "three", "four"];
     let emails = names.map(|name| format!("{name}@acme.example"));
+    let code = running.app.setup_code.reveal();
     let tries = names.iter().zip(&emails).map(|(name, email)| {
-        let mut form = FORM;
-        form[0].1 = name;
-        form[3].1 = email;
+        let mut form = filled(&code);
+        form[1].1 = name;
+        form[4].1 = email;
         let running = &running;
         async move { running.form(&browser(""), SETUP, &form).await.status }
     });
@@ -90,7 +105,7 @@ async fn where_a_command_made_an_org_no_stranger_comes_first() {
     assert_eq!(world.look::<i64>("select count(*) from vicket.users").await, 0);
     assert_eq!(running.page(&nobody, "/dashboard/login").await.status, 200);
     assert_eq!(running.page(&nobody, SETUP).await.status, 303);
-    assert_eq!(running.form(&nobody, SETUP, &FORM).await.status, 404);
+    assert_eq!(running.form(&nobody, SETUP, &filled(&running.app.setup_code.reveal())).await.status, 404);
     // As injected SQL of the gate, too.
     let refused: bool = sqlx::query_scalar(
         "select auth.begin_first_org('x', 'X', 'x@x.example', 'X', '$argon2id$x', sha256('x'), 'r')",
