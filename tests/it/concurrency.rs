@@ -173,8 +173,15 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
         ticket: None,
     };
     let entry_a = entry_request(&world.site_a);
+    // On a busy machine PostgreSQL may have answered before the first poll has ended, so that nothing is left to abandon.
     let mut done = [0, 0];
-    for most in 0..=60 {
+    for most in (0..5).flat_map(|_| 0..=60) {
+        if most == 0 && done.iter().all(|done| (1..60).contains(done)) {
+            break;
+        }
+        if most == 0 {
+            done = [0, 0];
+        }
         for (lane, done) in done.iter_mut().enumerate() {
             let finished = if lane == 0 {
                 abandoned(gate.prove(&entry_a), most).await

@@ -330,7 +330,8 @@ async fn tries_from_elsewhere_do_not_lock_out_who_logged_in_from_here() {
         Answer::of(request.json(&json!({"email": email, "password": password}))).await
     };
     log_in(PASSWORD, "192.0.2.1").await.ok(200);
-    for n in 0..10 {
+    // Ten with the good one, and then nobody elsewhere may try.
+    for n in 0..9 {
         log_in("wrong", &format!("198.51.{n}.1")).await.refused(401, "login_failed");
     }
     log_in(PASSWORD, "203.0.113.1").await.refused(429, "rate_limited");

@@ -83,9 +83,12 @@ async fn behind_a_proxy_our_own_page_is_that_of_the_public_url() {
     let people = People::of(&world).await;
     let rename = |origin: &str| {
         let request = server.request(Method::PATCH, "/v1/orgs/acme").json(&json!({ "name": "Renamed" }));
-        Answer::of(request.header("Cookie", &people.owner.cookie).header("Origin", origin))
+        Answer::of(request.header("Cookie", format!("__Host-{}", people.owner.cookie)).header("Origin", origin))
     };
     rename("https://support.acme.com").await.ok(200);
+    // A cookie that a neighbouring host can plant is none there.
+    let planted = server.call(Method::GET, "/v1/auth/me", &[("Cookie", &people.owner.cookie)]).await;
+    planted.refused(401, "session_required");
     let base = server.base.clone();
     rename(&base).await.refused(403, "csrf_failed");
 }

@@ -44,7 +44,11 @@ async fn the_first_to_come_makes_the_org_and_owns_it() {
     let code = running.app.setup_code.reveal();
     let mut bad = FORM;
     let refused = running.form(&nobody, SETUP, &bad).await;
-    assert!(refused.status == 400 && refused.text.contains("is not the one in the server"), "without the code: {}", refused.text);
+    assert!(
+        refused.status == 400 && refused.text.contains("is not the one in the server"),
+        "without the code: {}",
+        refused.text
+    );
     bad = filled("00000-00000");
     assert_eq!(running.form(&nobody, SETUP, &bad).await.status, 400);
     bad = filled(&code);
