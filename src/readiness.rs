@@ -2,14 +2,18 @@
 //! be, and no lint of [`crate::audit`] finds an error. Asked at start and by `/readyz`, of the catalog, as the logins
 //! themselves.
 
-use std::sync::LazyLock;
+use std::{
+    sync::{Arc, LazyLock, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sqlx::Row as _;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     audit::lints::{FINDINGS, Severity},
     db::Pool,
-    domain::problem::Problem,
+    domain::problem::{Code, Problem},
     migrations::{files::Files, ledger, schema::Schema},
     state::App,
 };
@@ -74,6 +78,15 @@ pub struct Finding {
 /// # Errors
 /// `503` when the database cannot be reached.
 pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
+    let in_the_way = in_the_way(app).await?;
+    if in_the_way.is_empty() { isolation(app).await } else { Ok(in_the_way) }
+}
+
+/// What stands in the way of each login, or else the schema: in a few milliseconds.
+///
+/// # Errors
+/// `503` when the database cannot be reached.
+async fn in_the_way(app: &App) -> Result<Vec<Finding>, Problem> {
     let pools = [(app.gate.pool(), WIDGET), (app.agents.pool(), AGENT), (app.worker.pool(), WORKER)];
     let mut in_the_way = Vec::new();
     for (pool, name) in pools {
@@ -93,6 +106,14 @@ pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
     if let Some(what) = NEEDED.refuses(comment) {
         return Ok(vec![Finding { reason: Reason::SchemaVersion, what }]);
     }
+    Ok(Vec::new())
+}
+
+/// What each login may do that it should not, and what the lints find: in some hundred milliseconds.
+///
+/// # Errors
+/// `503` when the database cannot be reached.
+async fn isolation(app: &App) -> Result<Vec<Finding>, Problem> {
     let mut findings = of_login(app.gate.pool(), WIDGET, &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), AGENT, &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), WORKER, &[]).await?);
@@ -106,6 +127,91 @@ pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
     findings.sort();
     findings.dedup();
     Ok(findings.into_iter().map(|what| Finding { reason: Reason::Isolation, what }).collect())
+}
+
+/// How long an answer about what stands in the way is repeated, and an older one about isolation is not asked for again.
+const FRESH: Duration = Duration::from_secs(2);
+/// An older answer about isolation is worth nothing: a new one is waited for.
+const STALE: Duration = Duration::from_mins(1);
+
+/// Whether the server can serve now, for whoever asks again and again. What is quick is asked for; isolation is looked at beside
+/// that, and what is known of it is not older than the time between two questions and [`FRESH`], or it is waited for.
+pub struct Watch {
+    app: Arc<App>,
+    in_the_way: Mutex<Option<Known>>,
+    isolation: Arc<std::sync::Mutex<Option<Known>>>,
+    /// Held by whoever looks at isolation.
+    looking: Arc<Mutex<()>>,
+}
+
+/// When it was asked, and what was found.
+type Known = (Instant, Vec<Reason>);
+
+fn known_for(time: Duration, known: Option<&Known>) -> Option<Vec<Reason>> {
+    known.filter(|(asked, _)| asked.elapsed() < time).map(|(_, reasons)| reasons.clone())
+}
+
+impl Watch {
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app, in_the_way: Mutex::default(), isolation: Arc::default(), looking: Arc::default() }
+    }
+
+    /// Why it cannot serve, each once; the log says more.
+    pub async fn reasons(&self) -> Vec<Reason> {
+        let mut in_the_way = self.in_the_way.lock().await;
+        let reasons = if let Some(reasons) = known_for(FRESH, in_the_way.as_ref()) {
+            reasons
+        } else {
+            let reasons = said(self::in_the_way(&self.app).await);
+            *in_the_way = Some((Instant::now(), reasons.clone()));
+            reasons
+        };
+        drop(in_the_way);
+        if !reasons.is_empty() {
+            return reasons;
+        }
+        let last = || self.isolation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(reasons) = known_for(FRESH, last().as_ref()) {
+            return reasons;
+        }
+        if let Ok(turn) = Arc::clone(&self.looking).try_lock_owned() {
+            tokio::spawn(look(Arc::clone(&self.app), Arc::clone(&self.isolation), turn));
+        }
+        // That the database was away says nothing of isolation, which is looked at anew once it is back.
+        let known = known_for(STALE, last().as_ref()).filter(|reasons| *reasons != [Reason::Database]);
+        if let Some(reasons) = known {
+            return reasons;
+        }
+        drop(self.looking.lock().await);
+        known_for(STALE, last().as_ref()).unwrap_or_default()
+    }
+}
+
+/// Looks at isolation, and leaves what was found.
+async fn look(app: Arc<App>, isolation: Arc<std::sync::Mutex<Option<Known>>>, turn: OwnedMutexGuard<()>) {
+    let reasons = said(self::isolation(&app).await);
+    *isolation.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reasons));
+    drop(turn);
+}
+
+/// The reasons, each once, and in the log what was found.
+fn said(found: Result<Vec<Finding>, Problem>) -> Vec<Reason> {
+    match found {
+        Ok(findings) => {
+            for finding in &findings {
+                tracing::error!(reason = finding.reason.as_str(), finding = finding.what, "not ready");
+            }
+            let mut reasons: Vec<Reason> = findings.iter().map(|finding| finding.reason).collect();
+            reasons.dedup();
+            reasons
+        }
+        // A busy server is a ready one: taking it out would only move its load.
+        Err(problem) if problem.code == Code::Overloaded => Vec::new(),
+        Err(problem) => {
+            tracing::error!(cause = problem.cause.as_deref(), "not ready");
+            vec![Reason::Database]
+        }
+    }
 }
 
 async fn is_standby(pool: &Pool) -> Result<bool, Problem> {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -12,7 +12,6 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
 use poem_openapi::{OpenApi, OpenApiService};
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
@@ -25,7 +24,7 @@ use crate::{
     },
     http::{failure, headers::IfNoneMatch, request::unambiguous},
     pages,
-    readiness::{self, Reason},
+    readiness::{Reason, Watch},
     response_cache::CachedResponse,
     state::App,
 };
@@ -38,8 +37,6 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style
                            connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
-/// How long `/readyz` repeats its last answer.
-const READY_FOR: Duration = Duration::from_secs(2);
 
 /// A surface, and the document that it keeps to.
 struct Documented {
@@ -71,8 +68,7 @@ pub struct Root {
     agent: Documented,
     dashboard: dashboard::Dashboard,
     files: Vec<pages::File>,
-    /// When it was last asked, and why it could not serve then.
-    ready: Mutex<Option<(Instant, Vec<Reason>)>>,
+    ready: Watch,
 }
 
 impl Root {
@@ -87,7 +83,8 @@ impl Root {
         let docs = self::docs(&service, &document);
         let agent = Documented::new(agent::endpoint(Arc::clone(&app)).boxed(), docs, document);
         let dashboard = dashboard::Dashboard::new(Arc::clone(&app));
-        Ok(Self { app, support, agent, dashboard, files: pages::files(), ready: Mutex::new(None) })
+        let ready = Watch::new(Arc::clone(&app));
+        Ok(Self { app, support, agent, dashboard, files: pages::files(), ready })
     }
 
     async fn dispatch(&self, request: Request) -> Response {
@@ -145,15 +142,7 @@ impl Root {
         if self.app.draining.load(Ordering::Relaxed) {
             return unready(&[Reason::Draining]);
         }
-        let mut ready = self.ready.lock().await;
-        let fresh = ready.as_ref().filter(|(asked, _)| asked.elapsed() < READY_FOR).map(|(_, reasons)| reasons.clone());
-        let reasons = if let Some(reasons) = fresh {
-            reasons
-        } else {
-            let reasons = self.reasons().await;
-            *ready = Some((Instant::now(), reasons.clone()));
-            reasons
-        };
+        let reasons = self.ready.reasons().await;
         if !reasons.is_empty() {
             return unready(&reasons);
         }
@@ -166,26 +155,6 @@ impl Root {
             .content_type("application/json")
             .header(header::CACHE_CONTROL, "no-store")
             .body(body.to_string())
-    }
-
-    /// Why it cannot serve, each once; the log says more.
-    async fn reasons(&self) -> Vec<Reason> {
-        match readiness::all(&self.app).await {
-            Ok(findings) => {
-                for finding in &findings {
-                    tracing::error!(reason = finding.reason.as_str(), finding = finding.what, "not ready");
-                }
-                let mut reasons: Vec<Reason> = findings.iter().map(|finding| finding.reason).collect();
-                reasons.dedup();
-                reasons
-            }
-            // A busy server is a ready one: taking it out would only move its load.
-            Err(problem) if problem.code == Code::Overloaded => Vec::new(),
-            Err(problem) => {
-                tracing::error!(cause = problem.cause.as_deref(), "not ready");
-                vec![Reason::Database]
-            }
-        }
     }
 }
 
