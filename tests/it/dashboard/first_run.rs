@@ -14,7 +14,7 @@ const FORM: [(&str, &str); 6] = [
 ];
 
 /// The form, with the code of this server.
-fn filled<'a>(code: &'a str) -> [(&'static str, &'a str); 6] {
+fn filled(code: &str) -> [(&'static str, &str); 6] {
     let mut form = FORM;
     form[0].1 = code;
     form
