@@ -579,6 +579,14 @@ mod tests {
     }
 
     #[test]
+    fn a_login_gets_no_empty_password() {
+        let parsed =
+            |password| Cli::try_parse_from(["vicket", "migrate", "--admin-url", "x", "--worker-password", password]);
+        assert!(parsed("").is_err());
+        assert!(parsed("a password").is_ok());
+    }
+
+    #[test]
     fn demo_ports_are_two_or_off() {
         assert_eq!(demo_ports("off"), Ok(DemoPorts::Off));
         assert_eq!(demo_ports("9001,9002"), Ok(DemoPorts::At { allowed: 9001, refused: 9002 }));

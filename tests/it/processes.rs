@@ -209,6 +209,22 @@ async fn a_site_is_administered_from_the_command_line() {
 }
 
 #[test]
+fn serve_beyond_this_machine_wants_to_know_under_which_url() {
+    let run = |public_url: &[&str]| {
+        let url = "postgres://nobody@127.0.0.1:1/none";
+        let mut command = vicket();
+        command.args(["serve", "--listen", "0.0.0.0:0", "--widget-url", url, "--agent-url", url, "--worker-url", url]);
+        let output = command.args(public_url).output().expect("the program runs");
+        assert!(!output.status.success());
+        text(&output.stderr)
+    };
+    let refused = run(&[]);
+    assert!(refused.contains("VICKET_PUBLIC_URL"), "{refused}");
+    let twin = run(&["--public-url", "https://support.example.com"]);
+    assert!(!twin.contains("VICKET_PUBLIC_URL") && twin.contains("start-up checks"), "{twin}");
+}
+
+#[test]
 fn serve_names_the_variable_that_is_missing_and_help_shows_no_value() {
     let output = vicket().arg("serve").output().expect("it runs");
     assert!(!output.status.success());
