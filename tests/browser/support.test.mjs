@@ -140,6 +140,33 @@ test("files go with a ticket and a reply, and come back as downloads", async () 
   await page.getByText("A large one.").waitFor();
 });
 
+test("of a long conversation the newest is shown, and what came before on demand", async () => {
+  const page = await open(world.browser);
+  const link = await submit(page, { subject: "A long story", message: "How it began." });
+  const headers = { "X-Vicket-Key": world.site("acme-app").key, "X-Vicket-Ticket": link.match(/tk_[\w-]{43}$/)[0], "Content-Type": "application/json" };
+  for (let n = 1; n <= 60; n += 1) {
+    const body = JSON.stringify({ body: `Part ${n} of it.` });
+    const sent = await fetch(`${world.dev.base_url}/support/v1/tickets/thread/messages`, { method: "POST", headers, body });
+    assert.equal(sent.status, 201);
+  }
+  await page.goto(link);
+  await page.reload();
+  await page.getByText("Part 60 of it.").waitFor();
+  assert.equal(await page.getByText("Part 10 of it.").count(), 0);
+  const earlier = page.getByRole("button", { name: "Earlier messages" });
+  await accessible(page, "long-thread");
+  await earlier.click();
+  await page.getByText("How it began.").waitFor();
+  assert.equal(await page.getByRole("list", { name: "Messages" }).getByRole("listitem").count(), 61);
+  assert.equal(await earlier.isVisible(), false);
+  await page.getByLabel("Your reply").fill("And how it ended.");
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.getByText("And how it ended.").first().waitFor();
+  assert.equal(await page.getByRole("list", { name: "Messages" }).getByRole("listitem").count(), 62);
+  await picture(page, "support-long-thread");
+  assert.deepEqual(page.said, []);
+});
+
 test("what a person enters wrong is said beside its field and loses nothing", async () => {
   const page = await open(world.browser);
   await page.goto(`${home()}/#vicket-new`);
