@@ -183,15 +183,21 @@ impl Watch {
             return reasons;
         }
         drop(self.looking.lock().await);
-        known_for(STALE, last().as_ref()).unwrap_or_default()
+        // Who looked left nothing: a bug of ours, and no reason to say that isolation holds.
+        known_for(STALE, last().as_ref()).unwrap_or_else(|| vec![Reason::Isolation])
     }
 }
 
 /// Looks at isolation, and leaves what was found.
 async fn look(app: Arc<App>, isolation: Arc<std::sync::Mutex<Option<Known>>>, turn: OwnedMutexGuard<()>) {
-    let reasons = said(self::isolation(&app).await);
-    *isolation.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), reasons));
-    drop(turn);
+    let found = self::isolation(&app).await;
+    let busy = matches!(&found, Err(problem) if problem.code == Code::Overloaded);
+    let reasons = said(found);
+    let mut known = isolation.lock().unwrap_or_else(PoisonError::into_inner);
+    // A busy server could not look: what it knew before still stands.
+    let last = known.take().filter(|_| busy).map(|(_, reasons)| reasons);
+    *known = Some((Instant::now(), last.unwrap_or(reasons)));
+    drop((known, turn));
 }
 
 /// The reasons, each once, and in the log what was found.

@@ -1,5 +1,5 @@
-//! Whose turn it is: connections go to whoever asks first, but while others wait no tenant holds more than half of them. So
-//! one org's slow pages cost itself, and not everybody.
+//! Whose turn it is: connections go to whoever asks first, but one that becomes free goes first to a tenant that holds less
+//! than half of them. So one org's slow pages cost itself, and not everybody. None is taken away from a request that has it.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -163,9 +163,10 @@ impl<E: Endpoint<Output = Response> + 'static> Connection<E> {
             end = life.over() => end,
             () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
                 // HTTP/2 says itself which requests are too late, but is only known by its first one.
-                let _ = tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await;
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+                if tokio::time::timeout(LAST_REQUEST, connection.as_mut()).await.is_err() {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
                 return;
             }
         };

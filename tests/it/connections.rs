@@ -5,7 +5,7 @@ use std::{
     io::ErrorKind,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -116,6 +116,30 @@ async fn a_stop_cuts_no_busy_client_off() {
     let outcomes = clients.join_all().await;
     let cut: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     assert!(cut.is_empty(), "{} of 16 after {}: {cut:?}", cut.len(), answered.load(Ordering::Relaxed));
+}
+
+/// A connection that becomes free goes first to an org that holds less than half, whoever waited longer.
+#[tokio::test]
+async fn an_org_that_waits_comes_before_the_one_that_has_all_connections() {
+    let world = World::new().await;
+    let (acme, globex) = (world.person("acme", "agent").await, world.person("globex", "agent").await);
+    let gate = world.agent_gate();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(world.agent(&gate, &acme, "acme").await);
+    }
+    let order = Mutex::new(Vec::new());
+    let waits = async |person, org| {
+        let tx = world.agent(&gate, person, org).await;
+        order.lock().expect("no panic").push(org);
+        tx.finish(Ok(())).await.expect("ended");
+    };
+    let leave = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        held.pop().expect("one of three").finish(Ok(())).await.expect("ended");
+    };
+    tokio::join!(waits(&acme, "acme"), waits(&acme, "acme"), waits(&globex, "globex"), leave);
+    assert_eq!(order.into_inner().expect("no panic"), ["globex", "acme", "acme"]);
 }
 
 #[tokio::test]
