@@ -427,6 +427,23 @@ impl Worker {
         Ok(row)
     }
 
+    /// The rows of one statement of background work.
+    ///
+    /// # Errors
+    /// Those of the statement, and `503` when no connection is to be had.
+    pub async fn rows<T>(
+        &self,
+        query: sqlx::query::QueryAs<'_, sqlx::Postgres, T, sqlx::postgres::PgArguments>,
+    ) -> Result<Vec<T>, Problem>
+    where
+        T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let mut lease = self.pool.lease(NOBODY).await?;
+        let rows = query.fetch_all(lease.connection()).await?;
+        lease.finish();
+        Ok(rows)
+    }
+
     /// The pool, for the start-up checks.
     pub fn pool(&self) -> &Pool {
         &self.pool

@@ -130,7 +130,8 @@ async fn make_baseline(connection: &mut PgConnection, files: &Files, passwords: 
         for file in files.baseline() {
             tx.apply(TABLE, file).await?;
         }
-        settle(&mut tx, files, passwords).await.context("nothing was changed")?;
+        let moment = if files.changes().is_empty() { last(files) } else { Moment::Between };
+        settle(&mut tx, files, passwords, moment).await.context("nothing was changed")?;
         tx.commit().await?;
         anyhow::Ok(())
     };
@@ -162,7 +163,7 @@ async fn add_audit_months(connection: &mut PgConnection, patience: &Patience) ->
 async fn settle_again(connection: &mut PgConnection, files: &Files, passwords: &Passwords) -> anyhow::Result<()> {
     let work = async |connection: &mut PgConnection| {
         let mut tx = connection.begin().await?;
-        settle(&mut tx, files, passwords).await?;
+        settle(&mut tx, files, passwords, last(files)).await?;
         tx.commit().await?;
         anyhow::Ok(())
     };
@@ -170,7 +171,12 @@ async fn settle_again(connection: &mut PgConnection, files: &Files, passwords: &
 }
 
 /// Passwords, the views of the schema `audit`, the name of the schema, and whether isolation holds.
-async fn settle(connection: &mut PgConnection, files: &Files, passwords: &Passwords) -> anyhow::Result<()> {
+async fn settle(
+    connection: &mut PgConnection,
+    files: &Files,
+    passwords: &Passwords,
+    moment: Moment,
+) -> anyhow::Result<()> {
     for (login, password) in [
         ("vicket_gate_widget", &passwords.widget),
         ("vicket_gate_agent", &passwords.agent),
@@ -182,7 +188,12 @@ async fn settle(connection: &mut PgConnection, files: &Files, passwords: &Passwo
     }
     lints::install(connection).await.context("the views of the schema audit could not be made")?;
     ledger::say_schema(connection, files).await?;
-    judge(connection, if files.known() { Moment::Last } else { Moment::Between }).await
+    judge(connection, moment).await
+}
+
+/// After all files.
+fn last(files: &Files) -> Moment {
+    if files.known() { Moment::Last } else { Moment::Between }
 }
 
 /// Runs the hardening that needs a superuser.

@@ -1,7 +1,5 @@
 //! The credential of the agent surface, a person's session or a program's machine key: read from the headers, and entered.
 
-use std::time::Instant;
-
 use poem::http::{HeaderMap, header};
 
 use crate::{
@@ -119,10 +117,10 @@ impl AgentCaller {
     }
 
     /// Takes this call from what the credential and its org have left; of one that nobody knows, asks what its network has.
-    fn count(&self, app: &App) -> Vec<Standing> {
+    async fn count(&self, app: &App) -> Vec<Standing> {
         let known = |digest| app.known_callers.get(&digest).is_some();
         if !known(self.digest()) {
-            let guesses = app.limits.peek(Instant::now(), self.guesses(), REFUSED);
+            let guesses = app.limits.peek(self.guesses(), REFUSED);
             return if guesses.exceeded { vec![guesses] } else { Vec::new() };
         }
         let bucket = |policy, whose| Bucket { policy, site: None, network: Some(Network::of_account(whose)) };
@@ -130,7 +128,7 @@ impl AgentCaller {
         if self.member().is_some_and(known) {
             asks.extend(self.org.map(|org| (bucket(Policy::Org, org), ORG_A_MINUTE)));
         }
-        app.limits.take(Instant::now(), &asks)
+        app.limits.take(&asks).await.standings
     }
 
     /// A transaction of whoever holds the credential; where the limits stand goes to `standings`.
@@ -139,7 +137,7 @@ impl AgentCaller {
     /// `401` when the credential is unknown or has ended; `404 not_found` when there is no such org or it is none of
     /// theirs; `429` when a limit is used up; `503` when no connection is to be had.
     pub async fn enter(&self, app: &App, access: Access, standings: &mut Vec<Standing>) -> Result<OrgTx, Problem> {
-        let counted = self.count(app);
+        let counted = self.count(app).await;
         let refusal = over(&counted);
         standings.extend(counted);
         if let Some(refusal) = refusal {
@@ -156,7 +154,7 @@ impl AgentCaller {
             AgentVerdict::NoOrg => Err(Problem::not_found()),
             AgentVerdict::Unknown => {
                 app.known_callers.remove(&self.digest());
-                app.limits.take(Instant::now(), &[(self.guesses(), REFUSED)]);
+                app.limits.take(&[(self.guesses(), REFUSED)]).await;
                 Err(match credential {
                     Credential::Session(_) => unknown_session(),
                     Credential::MachineKey(_) => unknown_machine_key(),

@@ -1,7 +1,5 @@
 //! Logging in: its limits, the check of the password, the session's cookie. Both surfaces that people log in on use it.
 
-use std::time::Instant;
-
 use super::agent::cookie_name;
 use crate::passwords::Salt;
 use crate::{
@@ -23,19 +21,17 @@ const COOKIE_AGE: u32 = 90 * 24 * 60 * 60;
 
 /// Asks the limits of logging in: of the network, and of the account whether there is one or not. Where they stand, and
 /// `429 rate_limited` when one is used up.
-pub fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Result<(), Problem>) {
+pub async fn limited(app: &App, network: Network, account: &str) -> (Vec<Standing>, Result<(), Problem>) {
     // Who logged in from here lately has room of their own: nobody elsewhere can lock them out.
     let from_here = from_here(account, network);
     let known = app.known_callers.get(&from_here).is_some();
     let account = Network::of_account(if known { from_here } else { digest(account) });
     let bucket = |policy, network| Bucket { policy, site: None, network: Some(network) };
-    let standings = app.limits.take(
-        Instant::now(),
-        &[
-            (bucket(Policy::LoginNetwork, network), LOGINS_OF_NETWORK),
-            (bucket(Policy::LoginAccount, account), LOGINS_OF_ACCOUNT),
-        ],
-    );
+    let asks = [
+        (bucket(Policy::LoginNetwork, network), LOGINS_OF_NETWORK),
+        (bucket(Policy::LoginAccount, account), LOGINS_OF_ACCOUNT),
+    ];
+    let standings = app.limits.take(&asks).await.standings;
     let verdict = over(&standings).map_or(Ok(()), Err);
     (standings, verdict)
 }

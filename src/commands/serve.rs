@@ -36,8 +36,8 @@ use crate::{
     usage::{self, UsageBuffer},
 };
 
-/// Connections of the worker: one flushes, one is spare.
-const WORKER_CONNECTIONS: usize = 2;
+/// Connections of the worker: what flushes, works, cleans up and counts limits waits for none of the others.
+const WORKER_CONNECTIONS: usize = 4;
 
 /// What the server needs to run.
 pub struct Settings {
@@ -170,6 +170,8 @@ pub async fn serve(
     let (stopped, stopping) = watch::channel(false);
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), stopping.clone()));
+    // Until the last request is answered.
+    let sharing = app.limits.share().map(|sharing| tokio::spawn(sharing.run(Arc::clone(&app.worker))));
     let cleaning =
         app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));
     let stop = async {
@@ -182,6 +184,9 @@ pub async fn serve(
     };
     let clients = Clients::new(tuning.max_clients).with(tuning.max_clients_per_network, &app.trusted_proxies);
     server::serve(listener, root, clients, stop).await;
+    if let Some(sharing) = sharing {
+        sharing.abort();
+    }
     tracing::info!("stopping: requests are drained, writing the last counts");
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;

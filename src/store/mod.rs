@@ -8,6 +8,7 @@ pub mod audit_log;
 pub mod erasure;
 pub mod faqs;
 pub mod jobs;
+pub mod limit_windows;
 pub mod machine_keys;
 pub mod members;
 pub mod order;

@@ -75,7 +75,7 @@ pub const MAX_ORIGINS: i64 = 100;
 pub const MAX_PER_MINUTE: u32 = 10_000_000;
 
 /// Changes of a site; what is `None` stays.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SiteChanges {
     pub name: Option<SiteName>,
     /// Its tickets have other references from then on, the old ones among them.

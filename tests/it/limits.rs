@@ -1,10 +1,15 @@
 //! Rate limits over HTTP: exactly so many pass, whose they are, and what the headers say.
 
+use std::process::Stdio;
+
 use reqwest::Method;
 use serde_json::json;
 use vicket::store::{self, sites, sites::SiteChanges};
 
-use crate::harness::{Answer, Options, Running, Site, World, ticket};
+use crate::{
+    harness::{Answer, Options, Running, Site, World, ticket},
+    processes::{self, free_port},
+};
 
 const SITE: &str = "/support/v1/site";
 const TICKETS: &str = "/support/v1/tickets";
@@ -105,6 +110,104 @@ async fn a_site_has_so_many_reads_and_writes_and_no_other_site_feels_it() {
     }
 }
 
+/// What `vicket dev` would write of this world, for [`processes::serve`].
+fn described(world: &World) -> serde_json::Value {
+    let url = |login: &str| world.url(login);
+    let databases =
+        json!({"widget": url("vicket_gate_widget"), "agent": url("vicket_gate_agent"), "worker": url("vicket_worker")});
+    json!({ "databases": databases })
+}
+
+/// Sends `requests` of them, one after another to each server in turn, and says how many were `status`.
+async fn answered(
+    ports: &[u16],
+    requests: usize,
+    status: u16,
+    request: impl Fn(&str) -> reqwest::RequestBuilder,
+) -> usize {
+    let mut answered = 0;
+    for port in ports.iter().cycle().take(requests) {
+        let answer = request(&format!("http://127.0.0.1:{port}")).send().await.expect("an answer");
+        let is = answer.status().as_u16();
+        assert!(is == status || is == 429, "{is}");
+        answered += usize::from(is == status);
+    }
+    answered
+}
+
+#[tokio::test]
+async fn two_processes_have_one_limit_together_exact_to_a_tenth_of_it() {
+    let world = World::new().await;
+    let dev = described(&world);
+    let ports = [free_port(), free_port()];
+    let mut servers = ports.map(|port| processes::serve(&dev, port, "warn", Stdio::piped()));
+    for (server, port) in servers.iter_mut().zip(ports) {
+        server.is_ready(port).await;
+    }
+    let client = reqwest::Client::new();
+    let site = &world.site_a;
+    set(&world, site, SiteChanges { reads: Some(200), network_writes: Some(20), ..SiteChanges::default() }).await;
+    let read = |base: &str| client.get(format!("{base}{SITE}")).header("X-Vicket-Key", &site.key);
+    let reads = answered(&ports, 600, 200, read).await;
+    assert!((200..=220).contains(&reads), "{reads} reads of 200");
+    let write = |base: &str| client.post(format!("{base}{TICKETS}")).header("X-Vicket-Key", &site.key).json(&ticket());
+    let writes = answered(&ports, 60, 201, write).await;
+    assert!((20..=22).contains(&writes), "{writes} tickets of 20");
+    // Whoever comes to one of them only has all of it, and the other site its own.
+    let (one, other) = (&ports[..1], &world.site_b);
+    set(&world, other, SiteChanges { reads: Some(50), ..SiteChanges::default() }).await;
+    let read = |base: &str| client.get(format!("{base}{SITE}")).header("X-Vicket-Key", &other.key);
+    assert_eq!(answered(one, 90, 200, read).await, 50);
+    let log_in = |base: &str| {
+        client.post(format!("{base}/v1/auth/login")).json(&json!({"email": "x@example.com", "password": "wrong wrong"}))
+    };
+    let tries = answered(&ports, 30, 401, log_in).await;
+    assert!((10..=11).contains(&tries), "{tries} tries of 10");
+    for server in servers {
+        let output = server.end("TERM").await;
+        assert!(output.stderr.is_empty(), "{}", processes::text(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_count_leaves_each_process_its_own_limit() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let site = &world.site_a;
+    set(&world, site, SiteChanges { reads: Some(50), ..SiteChanges::default() }).await;
+    world.arrange("revoke execute on function worker.draw_limits from vicket_worker").await;
+    for _ in 0..50 {
+        server.get(&site.key, SITE).await.ok(200);
+    }
+    limited(&server.get(&site.key, SITE).await, "site-reads");
+}
+
+#[tokio::test]
+async fn what_is_counted_together_names_nobody_and_goes_when_its_time_is_over() {
+    let world = World::new().await;
+    let server = behind_a_proxy(&world).await;
+    let site = &world.site_a;
+    set(&world, site, SiteChanges { network_reads: Some(10), ..SiteChanges::default() }).await;
+    for _ in 0..10 {
+        read_from(&server, site, "203.0.113.77").await.ok(200);
+    }
+    assert_eq!(
+        world.look::<i64>("select count(*) from vicket.limit_windows").await,
+        1,
+        "and the site's own was not asked"
+    );
+    assert_eq!(world.look::<i64>("select used from vicket.limit_windows").await, 10);
+    let text = "select count(*) from vicket.limit_windows w where w::text like '%203.0%'";
+    assert_eq!(world.look::<i64>(text).await, 0);
+    // Another's request, once the minute is over.
+    world.arrange("update vicket.limit_windows set ends_at = now() - interval '1 s'").await;
+    for _ in 0..2 {
+        read_from(&server, site, "198.51.100.1").await.ok(200);
+    }
+    assert_eq!(world.look::<i64>("select count(*) from vicket.limit_windows").await, 1, "its own alone");
+    assert_eq!(world.look::<i64>("select used from vicket.limit_windows").await, 2);
+}
+
 #[tokio::test]
 async fn one_network_cannot_use_up_the_site() {
     let world = World::new().await;
@@ -152,17 +255,21 @@ async fn one_network_cannot_use_up_the_site() {
 
 #[tokio::test]
 async fn a_forwarded_address_counts_only_from_a_configured_proxy() {
-    let world = World::new().await;
-    let site = &world.site_a;
-    set(&world, site, SiteChanges { network_reads: Some(3), ..SiteChanges::default() }).await;
+    let figure = SiteChanges { network_reads: Some(3), ..SiteChanges::default() };
     for trusted_proxies in [&[][..], &["192.0.2.0/24"]] {
+        // What one server counted, another goes on counting: each of these has a database of its own.
+        let world = World::new().await;
+        let site = &world.site_a;
+        set(&world, site, figure.clone()).await;
         let server = world.serve_with(Options { trusted_proxies, ..Options::default() }).await;
         for n in 0..3 {
             read_from(&server, site, &format!("203.0.{n}.1")).await.ok(200);
         }
         limited(&read_from(&server, site, "203.0.99.1").await, "network-reads");
-        server.stop().await;
     }
+    let world = World::new().await;
+    let site = &world.site_a;
+    set(&world, site, figure).await;
     let server = behind_a_proxy(&world).await;
     for n in 0..5 {
         read_from(&server, site, &format!("203.0.{n}.1")).await.ok(200);

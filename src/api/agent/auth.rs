@@ -148,8 +148,8 @@ impl Example for Acceptance {
 }
 
 /// Asks the limits of logging in, and has the answer say where they stand.
-fn limited(app: &App, info: &RequestInfo, account: &str) -> Result<(), Problem> {
-    let (standings, verdict) = login::limited(app, info.network, account);
+async fn limited(app: &App, info: &RequestInfo, account: &str) -> Result<(), Problem> {
+    let (standings, verdict) = login::limited(app, info.network, account).await;
     *info.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
     verdict
 }
@@ -182,7 +182,7 @@ impl AuthApi {
         let (Some(email), Some(password)) = (email, password) else {
             return Err(checked.problem().into());
         };
-        limited(&app, anyone.info(), &email)?;
+        limited(&app, anyone.info(), &email).await?;
         let token = login::open(&app, anyone.info().network, &email, password.into_string()).await?;
         Ok(opened(&app, anyone.info().network, &token).await?)
     }
@@ -229,7 +229,7 @@ impl AuthApi {
         let (Some(email), Credential::Session(token)) = (actor.email, actor.credential) else {
             return Err(Problem::internal("a session without a person").into());
         };
-        limited(&app, person.info(), &email)?;
+        limited(&app, person.info(), &email).await?;
         let salt = Salt::stored(store::users::password_salt(&app.agents, &email).await?);
         let old = app.hasher.hash(salt, current.into_string()).await?;
         let new = app.hasher.hash(Salt::fresh(), new.of(&email)?).await?;
@@ -259,10 +259,10 @@ impl AuthApi {
             return Err(checked.problem().into());
         };
         let token = store::users::invitation_digest(&token);
-        limited(&app, anyone.info(), &token.to_hex())?;
+        limited(&app, anyone.info(), &token.to_hex()).await?;
         let invited = store::users::invitation(&app.agents, token).await?;
         let (salt, password) = if invited.known {
-            limited(&app, anyone.info(), &invited.email)?;
+            limited(&app, anyone.info(), &invited.email).await?;
             (Salt::stored(store::users::password_salt(&app.agents, &invited.email).await?), password.into_string())
         } else {
             (Salt::fresh(), password.of(&invited.email)?)

@@ -5,7 +5,7 @@
 //! one. Then the gate says all that the rest needs to know: with a transaction that has entered, for a handler that works
 //! in one, and without for the rest, which may have a kept answer or is refused.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use poem::{
     Body, Request, Response,
@@ -81,7 +81,7 @@ impl Surface {
 
     async fn preflight(&self, caller: &Caller) -> Result<Outcome, Problem> {
         let bucket = Bucket { policy: Policy::Preflights, site: None, network: Some(caller.network) };
-        let standings = self.app.limits.take(Instant::now(), &[(bucket, PREFLIGHTS_A_MINUTE)]);
+        let standings = self.app.limits.take(&[(bucket, PREFLIGHTS_A_MINUTE)]).await.standings;
         if let Some(refusal) = over(&standings) {
             let response = failure::response(&refusal);
             return Ok(Outcome { response, readable: self.remembered(caller), standings });
@@ -101,8 +101,7 @@ impl Surface {
 
     /// Whether the limits of a write have something left, as they were lately.
     fn has_left(&self, caller: &Caller, entry: &Entry) -> bool {
-        let now = Instant::now();
-        !asks(caller, entry).into_iter().any(|(bucket, limit)| self.app.limits.peek(now, bucket, limit).exceeded)
+        !asks(caller, entry).into_iter().any(|(bucket, limit)| self.app.limits.peek(bucket, limit).exceeded)
     }
 
     async fn origin_known(&self, caller: &Caller) -> Result<bool, Problem> {
@@ -134,7 +133,7 @@ impl Surface {
         let sends = caller.method == Method::POST;
         if !self.is_good(caller.key) {
             let guessing = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
-            let standing = self.app.limits.peek(Instant::now(), guessing, REFUSED);
+            let standing = self.app.limits.peek(guessing, REFUSED);
             if let Some(refusal) = over(&[standing]) {
                 let response = failure::response(&refusal);
                 return Outcome { response, readable: self.remembered(caller), standings: vec![standing] };
@@ -167,7 +166,7 @@ impl Surface {
                     self.good.remove(&key);
                     discard(&mut request).await;
                     self.remember(caller, origin_known);
-                    return self.refuse(caller, routed, origin_known);
+                    return self.refuse(caller, routed, origin_known).await;
                 }
                 Err(problem) => {
                     discard(&mut request).await;
@@ -203,7 +202,7 @@ impl Surface {
             Ok(Verdict::Unknown { origin_known }) => {
                 self.good.remove(&key);
                 self.remember(caller, origin_known);
-                self.refuse(caller, routed, origin_known)
+                self.refuse(caller, routed, origin_known).await
             }
             Err(problem) => self.failed(caller, &problem),
         }
@@ -218,14 +217,14 @@ impl Surface {
     /// There is no key to look up: only the origin is asked for, so that its page can read the refusal.
     async fn refuse_key(&self, caller: &Caller, routed: Result<&Operation, Problem>) -> Outcome {
         match self.origin_known(caller).await {
-            Ok(known) => self.refuse(caller, routed, known),
+            Ok(known) => self.refuse(caller, routed, known).await,
             Err(problem) => self.failed(caller, &problem),
         }
     }
 
-    fn refuse(&self, caller: &Caller, routed: Result<&Operation, Problem>, origin_known: bool) -> Outcome {
+    async fn refuse(&self, caller: &Caller, routed: Result<&Operation, Problem>, origin_known: bool) -> Outcome {
         let bucket = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
-        let standings = self.app.limits.take(Instant::now(), &[(bucket, REFUSED)]);
+        let standings = self.app.limits.take(&[(bucket, REFUSED)]).await.standings;
         let refusal = over(&standings).or(routed.err()).unwrap_or_else(|| caller.key.refusal());
         let readable = origin_known || caller.path == KEY_CHECK;
         Outcome { response: failure::response(&refusal), readable, standings }
@@ -251,9 +250,8 @@ impl Surface {
         let asks = asks(caller, entry);
         // A page that may not use the key must not use up the site: it is counted for its network only.
         let asked = if readable { &asks[..] } else { &asks[..1] };
-        let asked_at = Instant::now();
-        let mut standings = self.app.limits.take(asked_at, asked);
-        let refusal = over(&standings).or_else(|| {
+        let mut taken = self.app.limits.take(asked).await;
+        let refusal = over(&taken.standings).or_else(|| {
             (!readable).then(|| {
                 if let Some(origin) = &caller.origin {
                     self.app.usage.origin_refused(site, &String::from_utf8_lossy(origin.as_bytes()));
@@ -280,11 +278,11 @@ impl Surface {
         if counted
             && caller.method == Method::POST
             && response.status().is_client_error()
-            && let (Some((of_site, _)), Some(standing)) = (asked.get(1), standings.get_mut(1))
+            && let Some((of_site, _)) = asked.get(1)
         {
-            self.app.limits.give_back(asked_at, *of_site, standing);
+            self.app.limits.give_back(&mut taken, 1, *of_site);
         }
-        Outcome { response, readable, standings }
+        Outcome { response, readable, standings: taken.standings }
     }
 }
 

@@ -11,8 +11,8 @@ use crate::audit::sql;
 const INDENT: usize = 4;
 
 const READING: &str = "Functions with the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC
-    may not execute it, unless it says so. By schema and who may execute them: why they must be definer, and how the SHA-256 of
-    each body begins. The others have the rights of whoever calls. SCHEMA.sql has all bodies, and this program their digests.";
+    may not execute it, unless it says so. By schema, `|` by who may execute them: why they must be definer, and how the SHA-256
+    of each body begins. The others have the rights of whoever calls. SCHEMA.sql has all bodies, this program their digests.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]
@@ -38,7 +38,7 @@ const FUNCTIONS: &str = "select n.nspname::text as schema, p.proname::text as na
       as arguments,
     p.prorettype = 'trigger'::regtype as trigger, pg_get_userbyid(p.proowner)::text as owner, p.prosecdef as definer,
     p.provolatile::text as volatility, p.proleakproof as leakproof, l.lanname::text as language, coalesce(p.proconfig, '{}') as settings,
-    left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 12) as digest,
+    left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 8) as digest,
     obj_description(p.oid, 'pg_proc') as comment,
     array(select coalesce(r.rolname::text, 'PUBLIC') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
       left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner) as grantees
@@ -60,18 +60,21 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         functions.iter().filter(|other| (&other.schema, &other.name) == (&of.schema, &of.name)).count() > 1
     };
     // Those of a schema that the same roles may execute stand together, and of them those with the same reason.
-    let mut groups: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    let mut schemas: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<String>>>> = BTreeMap::new();
     for function in definers {
         let arguments = if overloaded(function) { function.arguments() } else { String::new() };
         let said = format!("{}{arguments}\u{a0}{}", function.name, function.digest);
         let reason = function.reason().trim_end_matches('.').to_owned();
-        let who = format!("{}, {}", function.schema, function.executors());
-        groups.entry(who).or_default().entry(reason).or_default().push(said);
+        let of_schema = schemas.entry(function.schema.clone()).or_default();
+        of_schema.entry(function.executors()).or_default().entry(reason).or_default().push(said);
     }
-    for (who, reasons) in groups {
-        let reasons: Vec<String> =
-            reasons.iter().map(|(reason, members)| format!("{reason}: {}", members.join(" "))).collect();
-        let text = format!("{who}: {}", reasons.join("; "));
+    for (schema, groups) in schemas {
+        let said = |(who, reasons): (String, BTreeMap<String, Vec<String>>)| {
+            let reasons: Vec<String> =
+                reasons.iter().map(|(reason, members)| format!("{reason}: {}", members.join(" "))).collect();
+            format!("{who}: {}", reasons.join("; "))
+        };
+        let text = format!("{schema}, {}", groups.into_iter().map(said).collect::<Vec<_>>().join(" | "));
         out += &format!("{}\n", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT).replace('\u{a0}', " "));
     }
     for function in invokers {

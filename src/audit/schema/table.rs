@@ -18,6 +18,7 @@ pub struct Made {
 struct Table {
     name: String,
     kind: String,
+    unlogged: bool,
     owner: String,
     rls: bool,
     forced: bool,
@@ -28,6 +29,7 @@ struct Table {
 }
 
 const TABLE: &str = "select format('%I.%I', n.nspname, c.relname) as name, c.relkind::text as kind,
+    c.relpersistence = 'u' as unlogged,
     pg_get_userbyid(c.relowner)::text as owner, c.relrowsecurity as rls, c.relforcerowsecurity as forced,
     coalesce(c.reloptions, '{}') as options, pg_get_partkeydef(c.oid) as partitioned,
     (select format('%s %s', i.inhparent::regclass, pg_get_expr(c.relpartbound, c.oid)) from pg_inherits i
@@ -228,7 +230,8 @@ impl Table {
         let constraints = constraints.iter().filter(|constraint| constraint.stands_with_columns());
         lines.extend(constraints.map(|constraint| format!("constraint {}", constraint.said())));
         let lines: Vec<String> = lines.iter().map(|line| sql::folded(&format!("  {line}"), 4)).collect();
-        let mut out = format!("create table {} (\n{}\n)", self.name, lines.join(",\n"));
+        let create = if self.unlogged { "create unlogged table" } else { "create table" };
+        let mut out = format!("{create} {} (\n{}\n)", self.name, lines.join(",\n"));
         if let Some(key) = &self.partitioned {
             out += &format!(" partition by {}", sql::lowered(key));
         }

@@ -62,7 +62,7 @@ pub async fn create(context: &PageContext) -> Result<Response, Problem> {
 async fn create_first_org(context: &PageContext) -> Result<(String, SessionToken), Problem> {
     let mut checked = Checked::default();
     if !context.app.setup_code.is(context.form.get("code")) {
-        login::limited(&context.app, context.network, "set-up").1?;
+        login::limited(&context.app, context.network, "set-up").await.1?;
         checked.fault("code", "is not the one in the server's log".to_owned());
     }
     let org_name = context.form.take::<OrgName>(&mut checked, "org");
@@ -80,7 +80,7 @@ async fn create_first_org(context: &PageContext) -> Result<(String, SessionToken
         None => Slug::derived(&org_name),
     };
     let password = password.of(&email)?;
-    login::limited(&context.app, context.network, &email).1?;
+    login::limited(&context.app, context.network, &email).await.1?;
     let hash = context.app.hasher.hash(Salt::fresh(), password).await?;
     let request_id = request_id::current();
     let first = FirstOrg { slug: &slug, org_name: &org_name, email: &email, name: &name, password_hash: &hash };

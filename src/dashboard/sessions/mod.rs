@@ -72,7 +72,7 @@ async fn open(context: &PageContext) -> Result<SessionToken, Problem> {
     let (Some(email), Some(password)) = (email, password) else {
         return Err(checked.problem());
     };
-    login::limited(&context.app, context.network, &email).1?;
+    login::limited(&context.app, context.network, &email).await.1?;
     login::open(&context.app, context.network, &email, password.into_string()).await
 }
 
