@@ -180,11 +180,15 @@ begin
     return (select 'machine key ' || k.name from vicket.machine_keys k
       where k.org_id = ctx.org_id() and k.id = who.machine_key_id);
   end if;
-  return coalesce((select u.email from vicket.users u where u.id = who.user_id), 'cli');
+  return coalesce(
+    (select u.email from vicket.users u where u.id = who.user_id),
+    case when session_user = 'vicket_worker' then nullif(current_setting('app.actor', true), '') end,
+    'cli');
 end $$;
 alter function ctx.actor_name() owner to vicket_definer;
 comment on function ctx.actor_name() is
-  'Whoever acts, as people call them: an e-mail, `machine key NAME`, or `cli`. Definer: no request may read users.';
+  'Whoever acts, as people call them: an e-mail, `machine key NAME`, `retention`, or `cli`. Definer: no request may '
+  'read users.';
 grant execute on function ctx.actor_name() to vicket_agent, vicket_operator, vicket_owner;
 
 create function ctx.memberships() returns table(org_id uuid, slug text, name text, created_at timestamp with time zone,
@@ -852,7 +856,9 @@ create table vicket.orgs (
   name text not null,
   created_at timestamptz not null default now(),
   deleted_at timestamptz,
+  file_quota_mib integer not null default 10240,
   constraint orgs_pkey primary key (id),
+  constraint orgs_file_quota_range check (file_quota_mib >= 0 and file_quota_mib <= 10000000),
   constraint orgs_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S'),
   constraint orgs_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')
 );
@@ -863,6 +869,7 @@ comment on column vicket.orgs.slug_hash is
   'SHA-256 of slug: requests name an org by digest, so no caller''s text is in SQL.';
 comment on column vicket.orgs.deleted_at is
   'Set when an org that is too large to go at once was deleted: nobody is a member any more.';
+comment on column vicket.orgs.file_quota_mib is 'How much all its files may be, MiB. Set by who runs the server.';
 
 create unique index orgs_slug_hash on vicket.orgs (slug_hash) where (deleted_at is null);
 create unique index orgs_slug_unique on vicket.orgs (slug) where (deleted_at is null);
@@ -928,10 +935,10 @@ create policy definer_delete_marked on vicket.orgs
 comment on policy definer_delete_marked on vicket.orgs is 'worker.run_job ends what ctx.remove began.';
 
 grant select (id, name) on vicket.orgs to vicket_widget;
-grant select (id, slug, name, created_at), update (name) on vicket.orgs to vicket_agent;
-grant select, update (name) on vicket.orgs to vicket_operator;
-grant select (id, slug, slug_hash, name, created_at, deleted_at), insert (id, slug, name), update (deleted_at),
-  delete on vicket.orgs to vicket_definer;
+grant select (id, slug, name, created_at, file_quota_mib), update (name) on vicket.orgs to vicket_agent;
+grant select, update (name, file_quota_mib) on vicket.orgs to vicket_operator;
+grant select (id, slug, slug_hash, name, created_at, deleted_at, file_quota_mib), insert (id, slug, name),
+  update (deleted_at), delete on vicket.orgs to vicket_definer;
 
 create function vicket.audited() returns trigger
   language plpgsql security definer
@@ -1538,8 +1545,12 @@ create table vicket.sites (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,
+  file_quota_mib integer not null default 10240,
+  network_upload_mib_per_day integer not null default 100,
   constraint sites_pkey primary key (org_id, id),
   constraint sites_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint sites_file_quota_range check (file_quota_mib >= 0 and file_quota_mib <= 10000000 and
+    network_upload_mib_per_day >= 0 and network_upload_mib_per_day <= 1000000),
   constraint sites_limits_range check (reads_per_minute >= 0 and reads_per_minute <= 10000000 and writes_per_minute >= 0
     and writes_per_minute <= 10000000 and network_reads_per_minute >= 0 and network_reads_per_minute <= 10000000 and
     network_writes_per_minute >= 0 and network_writes_per_minute <= 10000000),
@@ -1563,6 +1574,9 @@ comment on column vicket.sites.network_writes_per_minute is
 comment on column vicket.sites.last_number is 'The highest number of a ticket that is gone: it is not given again.';
 comment on column vicket.sites.deleted_at is
   'Set when a site that is too large to go at once was deleted: nobody sees it any more.';
+comment on column vicket.sites.file_quota_mib is 'How much all files of the site may be, MiB.';
+comment on column vicket.sites.network_upload_mib_per_day is
+  'Files that customers of one client network (IPv4 /24, IPv6 /56) may add in a day, MiB.';
 
 create unique index sites_prefix_unique on vicket.sites (org_id, prefix) where (deleted_at is null);
 create unique index sites_slug_unique on vicket.sites (org_id, slug) where (deleted_at is null);
@@ -1624,16 +1638,17 @@ create policy definer_delete_marked on vicket.sites
   using (deleted_at is not null and session_user = 'vicket_worker'::name);
 comment on policy definer_delete_marked on vicket.sites is 'worker.run_job ends what ctx.remove began.';
 
-grant select (org_id, id, slug, name, prefix) on vicket.sites to vicket_widget;
+grant select (org_id, id, slug, name, prefix, network_upload_mib_per_day) on vicket.sites to vicket_widget;
 grant select (org_id, id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
-  network_writes_per_minute, created_at, updated_at), insert (slug, name, prefix), update (name, prefix,
-  reads_per_minute, writes_per_minute, network_reads_per_minute, network_writes_per_minute,
-  updated_at) on vicket.sites to vicket_agent;
+  network_writes_per_minute, created_at, updated_at, file_quota_mib, network_upload_mib_per_day), insert (slug, name,
+  prefix), update (name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
+  network_writes_per_minute, updated_at, file_quota_mib, network_upload_mib_per_day) on vicket.sites to vicket_agent;
 grant select, insert (slug, name, prefix), update (slug, name, prefix, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, updated_at) on vicket.sites to vicket_operator;
+  network_reads_per_minute, network_writes_per_minute, updated_at, file_quota_mib,
+  network_upload_mib_per_day) on vicket.sites to vicket_operator;
 grant select (org_id, id, slug, prefix, content_version, views_version, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at), update (content_version, views_version,
-  last_number, deleted_at), delete on vicket.sites to vicket_definer;
+  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at, file_quota_mib),
+  update (content_version, views_version, last_number, deleted_at), delete on vicket.sites to vicket_definer;
 
 create function vicket.site_changed() returns trigger
   language plpgsql
@@ -2773,7 +2788,7 @@ grant select (org_id, site_id, id, number, email, name, subject, status, status_
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
 grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, message_count,
-  message_bytes, created_at), update (status, status_id, priority_id, template_name, score, message_count,
+  message_bytes, created_at, updated_at), update (status, status_id, priority_id, template_name, score, message_count,
   message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
@@ -3068,14 +3083,25 @@ create policy operator_all on vicket.ticket_events
   with check (org_id = (select ctx.org_id()));
 comment on policy operator_all on vicket.ticket_events is 'vicket person erase.';
 
+create policy definer_select on vicket.ticket_events
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.ticket_events is 'worker.retain.';
+
 create policy definer_insert on vicket.ticket_events
   for insert to vicket_definer
   with check (true);
 comment on policy definer_insert on vicket.ticket_events is 'Not narrowed: the trigger ticket_changed, whoever writes.';
 
+create policy definer_delete on vicket.ticket_events
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.ticket_events is 'worker.retain.';
+
 grant select on vicket.ticket_events to vicket_agent;
 grant select, update (actor, before, after) on vicket.ticket_events to vicket_operator;
-grant insert (org_id, site_id, ticket_id, actor, kind, before, after) on vicket.ticket_events to vicket_definer;
+grant select (org_id, site_id, id, at), insert (org_id, site_id, ticket_id, actor, kind, before, after),
+  delete on vicket.ticket_events to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.ticket_messages
@@ -3735,13 +3761,19 @@ create policy definer_select on vicket.attachments
 comment on policy definer_select on vicket.attachments is
   'attachment_added keeps the limits of one org''s; worker.objects_due spares what has a row.';
 
+create policy definer_delete on vicket.attachments
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.attachments is 'worker.retain.';
+
 grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key,
   created_at), insert (ticket_id, message_id, upload_id, name, content_type, size, content,
   object_key) on vicket.attachments to vicket_widget;
 grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key,
   created_at), insert (site_id, ticket_id, message_id, upload_id, name, content_type, size, content,
   object_key) on vicket.attachments to vicket_agent;
-grant select (org_id, site_id, ticket_id, message_id, size, object_key) on vicket.attachments to vicket_definer;
+grant select (org_id, site_id, id, ticket_id, message_id, size, object_key, created_at),
+  delete on vicket.attachments to vicket_definer;
 
 create function vicket.attachment_added() returns trigger
   language plpgsql security definer
@@ -3751,6 +3783,8 @@ declare
   standing text;
   files bigint;
   bytes bigint;
+  of_site bigint;
+  of_org bigint;
 begin
   select t.status into standing
     from vicket.tickets t
@@ -3772,6 +3806,19 @@ begin
   if bytes > 104857600 then
     raise exception 'too many bytes' using errcode = 'check_violation', constraint = 'attachments_of_ticket';
   end if;
+  insert into vicket.stored_bytes (org_id, site_id, bytes) values (new.org_id, new.site_id, new.size);
+  select sum(b.bytes) filter (where b.site_id = new.site_id), sum(b.bytes)
+    into of_site, of_org
+    from vicket.stored_bytes b
+    where b.org_id = new.org_id;
+  if of_site > (
+    select s.file_quota_mib * 1048576::bigint from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id
+  ) then
+    raise exception 'the site keeps too much' using errcode = 'check_violation', constraint = 'attachments_of_site';
+  end if;
+  if of_org > (select o.file_quota_mib * 1048576::bigint from vicket.orgs o where o.id = new.org_id) then
+    raise exception 'the org keeps too much' using errcode = 'check_violation', constraint = 'attachments_of_org';
+  end if;
   if new.object_key is not null then
     delete from vicket.object_removals r
       where r.org_id = new.org_id and r.site_id = new.site_id and r.object_key = new.object_key and r.due_at > now();
@@ -3783,8 +3830,8 @@ begin
 end $$;
 alter function vicket.attachment_added() owner to vicket_definer;
 comment on function vicket.attachment_added() is
-  'Trigger: a closed ticket takes files on notes only; 10 files a message, 100 MiB a ticket; an object must be '
-  'reserved. Definer: no request may write there.';
+  'Trigger: a closed ticket takes files on notes only; 10 files a message, 100 MiB a ticket, what a site and an org '
+  'may keep; an object must be reserved. Definer: no request may write there.';
 grant execute on function vicket.attachment_added() to vicket_owner;
 
 create function vicket.attachment_gone() returns trigger
@@ -3799,10 +3846,23 @@ begin
 end $$;
 alter function vicket.attachment_gone() owner to vicket_owner;
 
+create function vicket.attachments_gone() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.stored_bytes (org_id, site_id, bytes)
+    select g.org_id, g.site_id, -sum(g.size) from gone_rows g group by g.org_id, g.site_id;
+  return null;
+end $$;
+alter function vicket.attachments_gone() owner to vicket_owner;
+
 create trigger attachment_added after insert on vicket.attachments
   for each row execute function vicket.attachment_added();
 create trigger attachment_gone after delete on vicket.attachments
   for each row when (old.object_key is not null) execute function vicket.attachment_gone();
+create trigger attachments_gone after delete on vicket.attachments referencing old table as gone_rows
+  for each statement execute function vicket.attachments_gone();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.object_removals
@@ -4092,13 +4152,15 @@ alter table vicket.limit_windows force row level security;
 
 create policy definer_select on vicket.limit_windows
   for select to vicket_definer
-  using (session_user = 'vicket_worker'::name);
-comment on policy definer_select on vicket.limit_windows is 'worker.draw_limits.';
+  using (true);
+comment on policy definer_select on vicket.limit_windows is
+  'worker.draw_limits. Not narrowed: its rows are no tenant''s.';
 
 create policy definer_insert on vicket.limit_windows
   for insert to vicket_definer
-  with check (session_user = 'vicket_worker'::name);
-comment on policy definer_insert on vicket.limit_windows is 'worker.draw_limits.';
+  with check (true);
+comment on policy definer_insert on vicket.limit_windows is
+  'worker.draw_limits. Not narrowed: its rows are no tenant''s.';
 
 create policy definer_update on vicket.limit_windows
   for update to vicket_definer
@@ -4112,6 +4174,173 @@ create policy definer_delete on vicket.limit_windows
 comment on policy definer_delete on vicket.limit_windows is 'worker.draw_limits, of windows that have ended.';
 
 grant select, insert, update (ends_at, used, lent), delete on vicket.limit_windows to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.stored_bytes
+create table vicket.stored_bytes (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  bytes bigint not null,
+  constraint stored_bytes_pkey primary key (org_id, site_id, id)
+);
+alter table vicket.stored_bytes owner to vicket_owner;
+comment on table vicket.stored_bytes is
+  'Bytes of files, added and taken away; their sum is what a site keeps. No foreign key: they go when they are none.';
+comment on column vicket.stored_bytes.bytes is 'Less than none for files that are gone.';
+
+create statistics vicket.stored_bytes_tenant (ndistinct, dependencies) on org_id, site_id from vicket.stored_bytes;
+
+alter table vicket.stored_bytes enable row level security;
+alter table vicket.stored_bytes force row level security;
+
+create policy agent_select on vicket.stored_bytes
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.stored_bytes is 'Members see how much their org keeps.';
+
+create policy operator_select on vicket.stored_bytes
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.stored_bytes is 'vicket org list, after admin.enter_org.';
+
+create policy definer_select on vicket.stored_bytes
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.stored_bytes is 'attachment_added of one org, worker.purge of all.';
+
+create policy definer_insert on vicket.stored_bytes
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.stored_bytes is
+  'Not narrowed: attachment_added and attachments_gone, whoever writes, a DBA without a context too; worker.purge.';
+
+create policy definer_delete on vicket.stored_bytes
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.stored_bytes is 'worker.purge, which adds their sum.';
+
+grant select (org_id, site_id, bytes) on vicket.stored_bytes to vicket_agent, vicket_operator;
+grant select, insert (org_id, site_id, bytes), delete on vicket.stored_bytes to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.retention
+create table vicket.retention (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  site_id uuid,
+  open_days integer,
+  resolved_days integer,
+  closed_days integer,
+  files_days integer,
+  events_days integer,
+  audit_log_days integer,
+  updated_at timestamptz not null default now(),
+  worked_at timestamptz,
+  ended_at timestamptz,
+  constraint retention_pkey primary key (org_id, id),
+  constraint retention_site_unique unique nulls not distinct (org_id, site_id),
+  constraint retention_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint retention_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint retention_audit_log_days_range check (audit_log_days >= 90),
+  constraint retention_days_range check (least(open_days, resolved_days, closed_days, files_days, events_days) >= 1 and
+    greatest(open_days, resolved_days, closed_days, files_days, events_days, audit_log_days) <= 36500),
+  constraint retention_of_site_or_org check (case when (site_id is null) then (num_nonnulls(open_days, resolved_days,
+    closed_days, files_days, events_days) = 0) else (audit_log_days is null) end)
+);
+alter table vicket.retention owner to vicket_owner;
+comment on table vicket.retention is
+  'How long a site keeps what; the row without a site, how long an org keeps the names in its audit log.';
+comment on column vicket.retention.open_days is
+  'Days after its last change until a ticket goes that is neither resolved nor closed.';
+comment on column vicket.retention.resolved_days is 'The same of a resolved ticket.';
+comment on column vicket.retention.closed_days is 'The same of a closed ticket.';
+comment on column vicket.retention.files_days is 'Days until a file goes from its message.';
+comment on column vicket.retention.events_days is
+  'Days until it is forgotten who changed status, priority or assignee of a ticket.';
+comment on column vicket.retention.audit_log_days is
+  'Days until an entry of the audit log forgets who did it and to what; the chain still verifies.';
+comment on column vicket.retention.worked_at is 'The last batch.';
+comment on column vicket.retention.ended_at is
+  'When nothing was left that had to go; a day later it is looked for again.';
+
+create statistics vicket.retention_tenant (ndistinct, dependencies) on org_id, site_id from vicket.retention;
+
+alter table vicket.retention enable row level security;
+alter table vicket.retention force row level security;
+
+create policy agent_select on vicket.retention
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.retention is 'Members see how long their org keeps what.';
+
+create policy agent_insert on vicket.retention
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:delete'))
+    and (site_id is not null or (select ctx.may('org:edit')))
+  );
+comment on policy agent_insert on vicket.retention is 'ticket:delete; of the org''s own row org:edit, too.';
+
+create policy agent_update on vicket.retention
+  for update to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:delete'))
+    and (site_id is not null or (select ctx.may('org:edit')))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:delete'))
+    and (site_id is not null or (select ctx.may('org:edit')))
+  );
+comment on policy agent_update on vicket.retention is 'ticket:delete; of the org''s own row org:edit, too.';
+
+create policy operator_select on vicket.retention
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.retention is 'Administration commands, after admin.enter_org.';
+
+create policy definer_select on vicket.retention
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_select on vicket.retention is 'worker.retain.';
+
+create policy definer_update on vicket.retention
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.retention is 'worker.retain.';
+
+grant select (org_id, id, site_id, open_days, resolved_days, closed_days, files_days, events_days, audit_log_days,
+  updated_at, ended_at), insert (site_id, open_days, resolved_days, closed_days, files_days, events_days,
+  audit_log_days), update (open_days, resolved_days, closed_days, files_days, events_days,
+  audit_log_days) on vicket.retention to vicket_agent;
+grant select on vicket.retention to vicket_operator;
+grant select, update (worked_at, ended_at) on vicket.retention to vicket_definer;
+
+create function vicket.retention_changed() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.updated_at := now();
+  new.ended_at := null;
+  return new;
+end $$;
+alter function vicket.retention_changed() owner to vicket_owner;
+
+create trigger audited after insert or update of open_days, resolved_days, closed_days, files_days, events_days,
+  audit_log_days on vicket.retention
+  for each row execute function vicket.audited('retention', 'id',
+    'open_days resolved_days closed_days files_days events_days audit_log_days');
+create trigger retention_changed before update of open_days, resolved_days, closed_days, files_days, events_days,
+  audit_log_days on vicket.retention
+  for each row execute function vicket.retention_changed();
+create trigger serialize_org_writes before insert or update of open_days, resolved_days, closed_days, files_days,
+  events_days, audit_log_days on vicket.retention
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -4843,11 +5072,25 @@ begin
       limit p_most
     );
   get diagnostics gone = row_count;
-  return of_all + gone;
+  of_all := of_all + gone;
+  with folded as (
+    delete from vicket.stored_bytes b
+      where (b.org_id, b.site_id) in (
+        select many.org_id, many.site_id
+        from vicket.stored_bytes many
+        group by many.org_id, many.site_id
+        having count(*) > 1
+        limit 100
+      )
+      returning b.org_id, b.site_id, b.bytes
+  )
+  insert into vicket.stored_bytes (org_id, site_id, bytes)
+    select f.org_id, f.site_id, sum(f.bytes) from folded f group by f.org_id, f.site_id having sum(f.bytes) <> 0;
+  return of_all;
 end $$;
 alter function worker.purge(integer) owner to vicket_definer;
 comment on function worker.purge(integer) is
-  'Deletes what has expired; returns how many. Definer: the worker reads no table.';
+  'Deletes what has expired, and returns how many rows; sums up what sites keep. Definer: the worker reads no table.';
 grant execute on function worker.purge(integer) to vicket_worker;
 
 create function worker.shrink_site(p_org_id uuid, p_site_id uuid, p_most integer) returns bigint
@@ -5084,6 +5327,109 @@ alter function worker.draw_limits(bytea[],bigint[],bigint[],bigint[],bigint[]) o
 comment on function worker.draw_limits(bytea[],bigint[],bigint[],bigint[],bigint[]) is
   'Lends a process parts of rate limits; says what all have used. Definer: the worker reads no table.';
 grant execute on function worker.draw_limits(bytea[],bigint[],bigint[],bigint[],bigint[]) to vicket_worker;
+
+create function worker.retain(p_most integer, out org_id uuid, out site_id uuid, out what text, out removed bigint,
+  out ended boolean) returns setof record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  rule vicket.retention;
+  entry vicket.audit_log;
+  entries int8multirange;
+begin
+  select r.* into rule
+    from vicket.retention r
+    where r.ended_at is null or r.ended_at <= now() - interval '1 day'
+    order by r.worked_at nulls first
+    limit 1
+    for update skip locked;
+  if not found then
+    return;
+  end if;
+  perform set_config('app.org_id', rule.org_id::text, true), set_config('app.actor', 'retention', true);
+  retain.org_id := rule.org_id;
+  retain.site_id := rule.site_id;
+  retain.removed := 0;
+  if rule.site_id is null then
+    retain.what := 'audit_log';
+    entries := (
+      select range_agg(int8range(old.seq, old.seq, '[]'))
+      from (
+        select l.seq
+        from vicket.audit_log l
+        where l.org_id = rule.org_id and l.at < now() - make_interval(days => rule.audit_log_days)
+          and (l.actor_salt is not null or l.object_salt is not null)
+          -- What says of others that they forgot must not forget that; it names nobody.
+          and l.action <> 'erased'
+        order by l.seq
+        limit p_most
+      ) old
+    );
+    if entries is not null then
+      entry.org_id := rule.org_id;
+      entry.actor_kind := 'cli';
+      entry.actor := 'retention';
+      entry.action := 'erased';
+      entry.object_kind := 'org';
+      entry.object_id := rule.org_id;
+      entry.after := jsonb_build_object('actor', entries::text, 'object', entries::text);
+      perform vicket.append_audit(entry);
+      update vicket.audit_log l
+        set actor_id = null, actor = null, actor_salt = null, object_id = null, before = null, after = null, object_salt = null
+        where l.org_id = rule.org_id and l.seq <@ entries;
+      get diagnostics removed = row_count;
+    end if;
+  else
+    retain.what := 'tickets';
+    delete from vicket.tickets t
+      where t.org_id = rule.org_id and t.site_id = rule.site_id and t.id in (
+        select d.id
+        from vicket.tickets d
+        where d.org_id = rule.org_id and d.site_id = rule.site_id
+          and d.updated_at < now() - make_interval(days => case d.status
+            when 'resolved' then rule.resolved_days when 'closed' then rule.closed_days else rule.open_days end)
+        order by d.updated_at
+        limit p_most
+      );
+    get diagnostics removed = row_count;
+    if retain.removed = 0 then
+      retain.what := 'files';
+      delete from vicket.attachments a
+        where a.org_id = rule.org_id and a.site_id = rule.site_id and a.id in (
+          select d.id
+          from vicket.attachments d
+          where d.org_id = rule.org_id and d.site_id = rule.site_id
+            and d.created_at < now() - make_interval(days => rule.files_days)
+          limit p_most
+        );
+      get diagnostics removed = row_count;
+    end if;
+    if retain.removed = 0 then
+      retain.what := 'events';
+      delete from vicket.ticket_events e
+        where e.org_id = rule.org_id and e.site_id = rule.site_id and e.id in (
+          select d.id
+          from vicket.ticket_events d
+          where d.org_id = rule.org_id and d.site_id = rule.site_id
+            and d.at < now() - make_interval(days => rule.events_days)
+          order by d.at
+          limit p_most
+        );
+      get diagnostics removed = row_count;
+    end if;
+  end if;
+  retain.ended := retain.removed = 0;
+  update vicket.retention r
+    set worked_at = clock_timestamp(), ended_at = case when retain.ended then now() end
+    where r.org_id = rule.org_id and r.id = rule.id;
+  return next;
+end $$;
+alter function worker.retain(integer) owner to vicket_definer;
+comment on function worker.retain(integer) is
+  'Deletes a batch of what a site or org does not keep any longer. Definer: the worker reads no table.';
+grant execute on function worker.retain(integer) to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

@@ -408,6 +408,14 @@ pub enum OrgCommand {
     },
     /// List orgs
     List,
+    /// Show what an org keeps of files and how much it may, or set that
+    Quota {
+        /// The org's slug
+        org: String,
+        /// How much all its files may be, MiB
+        #[arg(long, value_name = "MIB")]
+        files_mib: Option<u32>,
+    },
     /// List what is deleted or moved in the background, and how far it is
     Jobs,
 }
@@ -459,6 +467,12 @@ pub enum SiteCommand {
         /// Ticket writes a minute of one client network
         #[arg(long, value_name = "N")]
         network_writes: Option<u32>,
+        /// How much all its files may be, MiB
+        #[arg(long, value_name = "MIB")]
+        files_mib: Option<u32>,
+        /// Files that customers of one client network may add in a day, MiB
+        #[arg(long, value_name = "MIB")]
+        network_uploads_mib: Option<u32>,
     },
     /// Let pages of an origin use the site's key; acts on the next request
     AddOrigin {

@@ -1,11 +1,11 @@
-//! Background work in batches: what was deleted or moved and is too much for one request. Each batch is a transaction of its
-//! own, so a process that is killed loses nothing, and several processes share what waits.
+//! Background work in batches: what was deleted or moved and is too much for one request, and what is not kept any longer.
+//! Each batch is a transaction of its own, so a process that is killed loses nothing, and several processes share what waits.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::{db::Worker, store};
+use crate::{db::Worker, domain::problem::Problem, store};
 
 /// How often an idle process looks for work.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,17 +20,11 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
     let mut wait = LOOK_EVERY;
     while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
         wait = LOOK_EVERY;
-        match store::jobs::run(&worker, most).await {
-            Ok(None) => most = MAX_ROWS,
-            Ok(Some(batch)) => {
+        match batch(&worker, most).await {
+            Ok(false) => most = MAX_ROWS,
+            Ok(true) => {
                 wait = PAUSE;
                 most = (most * 2).min(MAX_ROWS);
-                let store::jobs::Batch { org_id, kind, subject_id, total, done, ended } = batch;
-                if ended {
-                    tracing::info!(%org_id, kind, %subject_id, done, "a job has ended");
-                } else {
-                    tracing::debug!(%org_id, kind, %subject_id, done, total, "a batch of a job is done");
-                }
             }
             Err(problem) => {
                 most = (most / 4).max(1);
@@ -38,4 +32,27 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
             }
         }
     }
+}
+
+/// A batch of a job, or where there is none, of what is not kept any longer; whether there was one.
+async fn batch(worker: &Worker, most: i32) -> Result<bool, Problem> {
+    if let Some(store::jobs::Batch { org_id, kind, subject_id, total, done, ended }) =
+        store::jobs::run(worker, most).await?
+    {
+        if ended {
+            tracing::info!(%org_id, kind, %subject_id, done, "a job has ended");
+        } else {
+            tracing::debug!(%org_id, kind, %subject_id, done, total, "a batch of a job is done");
+        }
+        return Ok(true);
+    }
+    let Some(store::retention::Batch { org_id, site_id, what, removed, ended }) =
+        store::retention::run(worker, most).await?
+    else {
+        return Ok(false);
+    };
+    if !ended {
+        tracing::info!(%org_id, ?site_id, what, removed, "removed what is not kept any longer");
+    }
+    Ok(true)
 }

@@ -250,12 +250,12 @@ impl Limits {
         Ok(standings)
     }
 
-    /// Gives one back of what was taken of the `n`th bucket: the request was none that counts.
-    pub fn give_back(&self, counted: &mut Counted, n: usize, bucket: Bucket) {
+    /// Gives `cost` back of what was taken of the `n`th bucket: the request was none that counts.
+    pub fn give_back(&self, counted: &mut Counted, n: usize, bucket: Bucket, cost: u32) {
         let Some((windows, standing)) = self.windows.as_ref().zip(counted.standings.get_mut(n)) else { return };
         if let Some(started) = (counted.at + standing.reset).checked_sub(bucket.policy.window()) {
-            windows.give_back(&Taken::new(bucket, started));
-            standing.remaining += 1;
+            windows.give_back(&Taken { bucket, started, cost });
+            standing.remaining += cost;
         }
     }
 

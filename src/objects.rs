@@ -14,7 +14,10 @@ use tokio::sync::watch;
 use crate::{
     db::Worker,
     domain::{files::File, problem::Problem},
-    store::{self, attachments::Held},
+    store::{
+        self,
+        attachments::{Added, Held},
+    },
 };
 
 /// How long the store may take for one object.
@@ -107,12 +110,38 @@ impl Objects {
     /// Writes each file under its key.
     ///
     /// # Errors
-    /// `503 overloaded` when the store does not take them; then no row will own what it took.
+    /// `503 overloaded` when the store does not take them; then no row will own what it took, and that is gone again.
     pub async fn put_all(&self, keys: &[String], files: &[File]) -> Result<(), Problem> {
-        for (key, file) in keys.iter().zip(files) {
-            self.put(key, file.content.clone()).await?;
+        for (written, (key, file)) in keys.iter().zip(files).enumerate() {
+            if let Err(problem) = self.put(key, file.content.clone()).await {
+                self.discard(keys[..=written].to_vec());
+                return Err(problem);
+            }
         }
         Ok(())
+    }
+
+    /// Removes what was written and got no row, beside the request. What fails, and what a process that ends leaves, goes within
+    /// the hour: the keys are still on the list.
+    pub fn discard(&self, keys: Vec<String>) {
+        let objects = self.clone();
+        tokio::spawn(async move {
+            for key in keys {
+                let _: Result<(), Problem> = objects.remove(&key).await;
+            }
+        });
+    }
+
+    /// [`discard`](Self::discard) of what an upload wrote under `keys`, unless rows own it or it is not known whether they do:
+    /// a COMMIT that nobody answered may have been one.
+    pub fn settle(&self, keys: &[String], outcome: &Result<Added, Problem>) {
+        let unowned = match outcome {
+            Ok(added) => added.repeated,
+            Err(problem) => problem.code.status() < 500,
+        };
+        if unowned {
+            self.discard(keys.to_vec());
+        }
     }
 
     async fn put(&self, key: &str, content: Bytes) -> Result<(), Problem> {

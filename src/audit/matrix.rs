@@ -11,10 +11,8 @@ use sqlx::PgConnection;
 use super::{names, sql};
 use notes::Notes;
 
-const HEAD: &str = "Generated from the catalog: `just isolation` writes it, a test compares it. A weaker policy, a wider grant, another
-    body is a changed line. What should not be so is **bold**. `vicket audit show` prints a table or function whole.";
-
-const READING: &str = "Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet, all
+const READING: &str = "Generated from the catalog: `just isolation` writes it, a test compares it. A weaker policy, a wider grant, another
+    body is a changed line. What should not be so is **bold**. `vicket audit show` prints a table or function whole. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet, all
     of it. `!`: a restrictive policy. `a | b`: either of two policies. `(a -> b)`: before and after a change. `[]`: the columns
     granted, if not all; `*`: the table is, next year's columns too. The operator is left out where it meets the rows of `org`
     and deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
@@ -28,8 +26,8 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let mut notes = Notes::default();
     let matrix = access::write(&access::read(connection).await?, &mut notes);
     anyhow::ensure!(!notes.names.is_empty(), "there is no table of Vicket in this database");
-    let (head, reading) = (sql::paragraph(HEAD), sql::paragraph(READING));
-    let mut out = format!("# Isolation, as it is after all migrations\n\n{head}\n\n{reading}\n\n```text\n");
+    let reading = sql::paragraph(READING);
+    let mut out = format!("# Isolation, as it is after all migrations\n\n{reading}\n\n```text\n");
     let mut legend: Vec<String> =
         names::legend(&notes.names).into_iter().map(|(name, sql)| format!("{name:<9} {sql}")).collect();
     while !legend.is_empty() {

@@ -3,7 +3,7 @@
 use super::{checked, enter, operator, said, when};
 use crate::{
     cli::{AdminArgs, SiteCommand, SitePath},
-    domain::{origins::Origin, problem::Problem, references::Prefix},
+    domain::{files::size, origins::Origin, problem::Problem, references::Prefix},
     store::{self, sites::SiteChanges},
 };
 
@@ -20,10 +20,30 @@ pub async fn run(admin: &AdminArgs, command: SiteCommand) -> anyhow::Result<()> 
             Ok(())
         }
         SiteCommand::Show { site } => show(admin, &site).await,
-        SiteCommand::Update { site, name, prefix, reads, writes, network_reads, network_writes } => {
+        SiteCommand::Update {
+            site,
+            name,
+            prefix,
+            reads,
+            writes,
+            network_reads,
+            network_writes,
+            files_mib: file_quota_mib,
+            network_uploads_mib: network_upload_mib,
+        } => {
             let prefix = prefix_of(prefix)?;
             let name = name.map(|name| checked("name", &name)).transpose()?;
-            let changes = SiteChanges { name, prefix, origins: None, reads, writes, network_reads, network_writes };
+            let changes = SiteChanges {
+                name,
+                prefix,
+                origins: None,
+                reads,
+                writes,
+                network_reads,
+                network_writes,
+                file_quota_mib,
+                network_upload_mib,
+            };
             let (mut tx, _) = enter(admin, &site).await?;
             store::sites::update(&mut tx, &site.site, &changes).await.map_err(said)?;
             tx.commit().await.map_err(said)?;
@@ -97,6 +117,9 @@ async fn show(admin: &AdminArgs, path: &SitePath) -> anyhow::Result<()> {
     println!("prefix    {0}: its tickets are {0}-1 and so on", site.prefix);
     println!("limits    site {} reads, {} writes a minute", limits.reads, limits.writes);
     println!("          network {} reads, {} writes a minute", limits.network_reads, limits.network_writes);
+    let kept = size(store::sites::file_bytes(&mut tx, site.id).await.map_err(said)?);
+    println!("files     {kept} of {} MiB", site.file_quota_mib);
+    println!("          network {} MiB a day", site.network_upload_mib_per_day);
     let origins = store::sites::origins(&mut tx, site.id).await.map_err(said)?;
     println!(
         "origins   {}",

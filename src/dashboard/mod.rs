@@ -19,6 +19,7 @@ mod machine_keys;
 mod members;
 mod orgs;
 mod priorities;
+mod retention;
 mod saved_replies;
 mod sessions;
 mod site_keys;

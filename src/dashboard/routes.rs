@@ -20,8 +20,8 @@ use crate::{
             page::{html, redirect},
             page_context::PageContext,
         },
-        help, machine_keys, members, orgs, saved_replies, sessions, site_keys, sites, stats, teams, templates, tickets,
-        workflow,
+        help, machine_keys, members, orgs, retention, saved_replies, sessions, site_keys, sites, stats, teams,
+        templates, tickets, workflow,
     },
     domain::{
         problem::{Code, Problem},
@@ -57,6 +57,7 @@ fn pages() -> Route {
         .at("/dashboard/:org/sites", shows_and_takes(sites::list, sites::create))
         .at("/dashboard/:org/sites/:site", shows_and_takes(sites::show, sites::update))
         .at("/dashboard/:org/sites/:site/key", shows_and_takes(site_keys::show, site_keys::update))
+        .at("/dashboard/:org/sites/:site/retention", shows_and_takes(retention::show, retention::update))
         .at("/dashboard/:org/members", shows_and_takes(members::list, members::update))
         .at("/dashboard/:org/teams", shows_and_takes(teams::list, teams::create))
         .at("/dashboard/:org/teams/:id", shows_and_takes(teams::show, teams::update))

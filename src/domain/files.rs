@@ -19,6 +19,18 @@ pub struct File {
     pub content: Bytes,
 }
 
+/// So many bytes, for people: `812 bytes`, `47.1 KiB`, `3.0 GiB`.
+pub fn size(bytes: i64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let of = |unit: i64| bytes as f64 / unit as f64;
+    match bytes {
+        ..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{:.1} KiB", of(1024)),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", of(1_048_576)),
+        _ => format!("{:.1} GiB", of(1_073_741_824)),
+    }
+}
+
 /// The name without folders, control characters and marks that turn the direction of text (`exe.fdp` shown as
 /// `pdf.exe`), cut to [`NAME_BYTES`] bytes with its extension kept.
 pub fn harmless(name: &str) -> String {

@@ -63,6 +63,7 @@ codes! {
     TicketClosed = 409 "ticket_closed" "The ticket is closed",
     TicketFull = 409 "ticket_full" "The ticket is full",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
+    QuotaExceeded = 413 "quota_exceeded" "No more files are kept",
     UnsupportedMediaType = 415 "unsupported_media_type" "The body is of another media type",
     Unprocessable = 422 "unprocessable" "The request names something that cannot be",
     RateLimited = 429 "rate_limited" "Too many requests",

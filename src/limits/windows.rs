@@ -50,15 +50,9 @@ pub enum Outcome {
 
 /// What was taken, for giving it back.
 pub struct Taken {
-    bucket: Bucket,
-    started: Instant,
-    cost: u32,
-}
-
-impl Taken {
-    pub fn new(bucket: Bucket, started: Instant) -> Self {
-        Self { bucket, started, cost: 1 }
-    }
+    pub bucket: Bucket,
+    pub started: Instant,
+    pub cost: u32,
 }
 
 /// What a process asks to be lent of a bucket.
@@ -202,7 +196,8 @@ impl Windows {
             && entry.get().started == taken.started
         {
             entry.get_mut().give_back(taken.cost);
-            if entry.get().used == 0 {
+            // What was lent can still be used.
+            if entry.get().used == 0 && entry.get().untold.is_some() {
                 entry.remove();
             }
         }

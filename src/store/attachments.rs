@@ -35,6 +35,14 @@ pub struct NewAttachment {
     pub object_key: Option<String>,
 }
 
+/// What an upload came to.
+#[derive(Debug)]
+pub struct Added {
+    pub files: Vec<Attachment>,
+    /// They were there: it is the same upload again.
+    pub repeated: bool,
+}
+
 /// Where the bytes of a file are.
 #[derive(Debug)]
 pub enum Held {
@@ -173,13 +181,13 @@ fn closed() -> Problem {
 /// Adds files to a message of the customer's. A repeated submission gets the files of then.
 ///
 /// # Errors
-/// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`, `422 unprocessable`.
+/// `404 not_found`, `409 ticket_closed`, `409 idempotency_conflict`, `413 quota_exceeded`, `422 unprocessable`.
 pub async fn add_mine(
     tx: &mut SiteTx,
     message_id: Uuid,
     files: &[NewAttachment],
     submission: Option<Submission>,
-) -> Result<Vec<Attachment>, Problem> {
+) -> Result<Added, Problem> {
     let mut upload_id = Uuid::new_v4();
     let (ticket, message) = my_message(tx, message_id).await?;
     if let Some(submission) = submission {
@@ -188,7 +196,7 @@ pub async fn add_mine(
         let submission = Submission { request, ..submission };
         let claim = tickets::public::claim(tx, "attachments", submission).await?;
         if claim.repeated {
-            return of_upload(tx.connection(), claim.message_id).await;
+            return Ok(Added { files: of_upload(tx.connection(), claim.message_id).await?, repeated: true });
         }
         upload_id = claim.message_id;
     }
@@ -210,19 +218,14 @@ pub async fn add_mine(
         .await
         .map_err(limit)?;
     }
-    of_upload(tx.connection(), upload_id).await
+    Ok(Added { files: of_upload(tx.connection(), upload_id).await?, repeated: false })
 }
 
 /// Adds files to a message that whoever asks wrote.
 ///
 /// # Errors
-/// `404 not_found`, `409 ticket_closed`, `422 unprocessable`.
-pub async fn add(
-    tx: &mut OrgTx,
-    ticket_id: Uuid,
-    message_id: Uuid,
-    files: &[NewAttachment],
-) -> Result<Vec<Attachment>, Problem> {
+/// `404 not_found`, `409 ticket_closed`, `413 quota_exceeded`, `422 unprocessable`.
+pub async fn add(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid, files: &[NewAttachment]) -> Result<Added, Problem> {
     let upload_id = Uuid::new_v4();
     let site_id = agents_message(tx, ticket_id, message_id).await?;
     for file in files {
@@ -244,7 +247,18 @@ pub async fn add(
         .await
         .map_err(limit)?;
     }
-    of_upload(tx.connection(), upload_id).await
+    Ok(Added { files: of_upload(tx.connection(), upload_id).await?, repeated: false })
+}
+
+/// What customers of one network may add to the key's site in a day, MiB.
+///
+/// # Errors
+/// `404 not_found` when the site went away meanwhile.
+pub async fn network_upload_mib_per_day(tx: &mut SiteTx) -> Result<u32, Problem> {
+    let figure: Option<i32> = sqlx::query_scalar("select network_upload_mib_per_day from vicket.sites")
+        .fetch_optional(tx.connection())
+        .await?;
+    figure.map(i32::cast_unsigned).ok_or_else(Problem::not_found)
 }
 
 /// The site of a message that whoever asks may add files to.
@@ -320,8 +334,8 @@ fn object_keys(org_id: Uuid, site_id: Uuid, count: usize) -> Vec<String> {
 
 impl NewAttachment {
     /// Files as they were sent, each with the key of its object when they are kept in the object store.
-    pub fn of(files: Vec<File>, keys: Vec<String>) -> Vec<Self> {
-        let keys = keys.into_iter().map(Some).chain(std::iter::repeat(None));
+    pub fn of(files: Vec<File>, keys: &[String]) -> Vec<Self> {
+        let keys = keys.iter().cloned().map(Some).chain(std::iter::repeat(None));
         files.into_iter().zip(keys).map(|(file, object_key)| Self { file, object_key }).collect()
     }
 
@@ -340,6 +354,8 @@ fn limit(error: sqlx::Error) -> Problem {
         "ticket_not_closed" => closed(),
         "attachments_of_message" => Problem::unprocessable("file", "a message has 10 files at the most"),
         "attachments_of_ticket" => Problem::unprocessable("file", "a ticket has 100 MiB of files at the most"),
+        "attachments_of_site" => Problem::new(Code::QuotaExceeded, "This site keeps as many files as it may."),
+        "attachments_of_org" => Problem::new(Code::QuotaExceeded, "This org keeps as many files as it may."),
         _ => error.into(),
     }
 }

@@ -16,6 +16,7 @@ pub mod orgs;
 pub mod paging;
 pub mod priorities;
 pub mod publishing;
+pub mod retention;
 pub mod saved_replies;
 pub mod site_keys;
 pub mod site_origins;

@@ -10,6 +10,7 @@ use crate::{
         problem::{Code, Problem},
         text::{OrgName, Slug},
     },
+    store::sites::MAX_QUOTA_MIB,
 };
 
 #[derive(Debug, FromRow)]
@@ -46,6 +47,37 @@ pub async fn create(tx: &mut OrgTx, slug: &Slug, name: &OrgName) -> Result<(), P
             })
         })?;
     Ok(())
+}
+
+/// What an org keeps of files, and may.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct FileQuota {
+    /// Bytes of all its files.
+    pub bytes: i64,
+    /// How much that may be, MiB.
+    pub quota_mib: i32,
+}
+
+/// What the org of this transaction keeps.
+///
+/// # Errors
+/// `404 not_found` when it went away meanwhile.
+pub async fn file_quota(tx: &mut OrgTx) -> Result<FileQuota, Problem> {
+    let sql = "select coalesce((select sum(b.bytes) from vicket.stored_bytes b), 0)::bigint as bytes, o.file_quota_mib as quota_mib
+        from vicket.orgs o";
+    sqlx::query_as(sql).fetch_optional(tx.connection()).await?.ok_or_else(Problem::not_found)
+}
+
+/// Sets how much the org of this transaction may keep of files, MiB.
+///
+/// # Errors
+/// `404 not_found`; `400 invalid_request` beyond [`MAX_QUOTA_MIB`].
+pub async fn set_file_quota(tx: &mut OrgTx, mib: u32) -> Result<(), Problem> {
+    if mib > MAX_QUOTA_MIB {
+        return Err(Problem::invalid_field("files_mib", format!("at most {MAX_QUOTA_MIB} MiB")));
+    }
+    let set = sqlx::query("update vicket.orgs set file_quota_mib = $1").bind(mib.cast_signed());
+    super::one_row(set.execute(tx.connection()).await?.rows_affected())
 }
 
 /// Gives the org of this transaction another name.

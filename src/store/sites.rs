@@ -58,6 +58,10 @@ pub struct Site {
     pub writes_per_minute: i32,
     pub network_reads_per_minute: i32,
     pub network_writes_per_minute: i32,
+    /// How much all its files may be, MiB.
+    pub file_quota_mib: i32,
+    /// Files that customers of one network may add in a day, MiB.
+    pub network_upload_mib_per_day: i32,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -67,12 +71,17 @@ pub struct Site {
 pub struct SiteWithOrigins {
     pub site: Site,
     pub origins: Vec<String>,
+    /// Bytes of files that it keeps.
+    pub file_bytes: i64,
 }
 
 /// The most origins that a site may list.
 pub const MAX_ORIGINS: i64 = 100;
 /// The largest limit, requests a minute.
 pub const MAX_PER_MINUTE: u32 = 10_000_000;
+/// The largest quota of files, MiB, and the largest of a network's in a day.
+pub const MAX_QUOTA_MIB: u32 = 10_000_000;
+pub const MAX_UPLOAD_MIB: u32 = 1_000_000;
 
 /// Changes of a site; what is `None` stays.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +95,8 @@ pub struct SiteChanges {
     pub writes: Option<u32>,
     pub network_reads: Option<u32>,
     pub network_writes: Option<u32>,
+    pub file_quota_mib: Option<u32>,
+    pub network_upload_mib: Option<u32>,
 }
 
 impl Site {
@@ -103,7 +114,7 @@ macro_rules! columns {
     ($tail:literal) => {
         concat!(
             "id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute, ",
-            "network_writes_per_minute, created_at, updated_at ",
+            "network_writes_per_minute, file_quota_mib, network_upload_mib_per_day, created_at, updated_at ",
             $tail
         )
     };
@@ -137,11 +148,21 @@ pub async fn page(
     let ids: Vec<Uuid> = sites.iter().map(|site| site.id).collect();
     let listed: Vec<(Uuid, String)> =
         sqlx::query_as("select site_id, origin from vicket.site_origins where site_id = any($1) order by origin")
-            .bind(ids)
+            .bind(&ids)
             .fetch_all(tx.connection())
             .await?;
-    let of = |site: &Site| listed.iter().filter(|(id, _)| *id == site.id).map(|(_, origin)| origin.clone()).collect();
-    Ok((sites.into_iter().map(|site| SiteWithOrigins { origins: of(&site), site }).collect(), next))
+    let kept: Vec<(Uuid, i64)> = sqlx::query_as(
+        "select site_id, sum(bytes)::bigint from vicket.stored_bytes where site_id = any($1) group by site_id",
+    )
+    .bind(&ids)
+    .fetch_all(tx.connection())
+    .await?;
+    let with = |site: Site| {
+        let origins = listed.iter().filter(|(id, _)| *id == site.id).map(|(_, origin)| origin.clone()).collect();
+        let file_bytes = kept.iter().find(|(id, _)| *id == site.id).map_or(0, |(_, bytes)| *bytes);
+        SiteWithOrigins { origins, file_bytes, site }
+    };
+    Ok((sites.into_iter().map(with).collect(), next))
 }
 
 /// The site of this slug, with the origins that it lists.
@@ -150,7 +171,16 @@ pub async fn page(
 /// `404 not_found`.
 pub async fn with_origins(tx: &mut OrgTx, slug: &str) -> Result<SiteWithOrigins, Problem> {
     let site = by_slug(tx, slug).await?;
-    Ok(SiteWithOrigins { origins: origins(tx, site.id).await?, site })
+    Ok(SiteWithOrigins { origins: origins(tx, site.id).await?, file_bytes: file_bytes(tx, site.id).await?, site })
+}
+
+/// Bytes of files that a site keeps.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn file_bytes(tx: &mut OrgTx, site_id: Uuid) -> Result<i64, Problem> {
+    let sql = "select coalesce(sum(bytes), 0)::bigint from vicket.stored_bytes where site_id = $1";
+    Ok(sqlx::query_scalar(sql).bind(site_id).fetch_one(tx.connection()).await?)
 }
 
 /// The site of this slug.
@@ -253,22 +283,24 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
 }
 
 async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Result<(), Problem> {
-    let SiteChanges { reads, writes, network_reads, network_writes, .. } = *changes;
-    if [reads, writes, network_reads, network_writes].iter().all(Option::is_none) {
+    let SiteChanges { reads, writes, network_reads, network_writes, file_quota_mib, network_upload_mib, .. } = *changes;
+    let figures = [reads, writes, network_reads, network_writes, file_quota_mib, network_upload_mib];
+    if figures.iter().all(Option::is_none) {
         return Ok(());
     }
-    let figure = |field: &str, value: Option<u32>| match value {
-        Some(value) if value > MAX_PER_MINUTE => {
-            Err(Problem::invalid_field(field, format!("at most {MAX_PER_MINUTE} a minute")))
-        }
+    let at_most = |field: &str, value: Option<u32>, most: u32, of: &str| match value {
+        Some(value) if value > most => Err(Problem::invalid_field(field, format!("at most {most} {of}"))),
         value => Ok(value.map(u32::cast_signed)),
     };
+    let figure = |field: &str, value: Option<u32>| at_most(field, value, MAX_PER_MINUTE, "a minute");
     let changed = sqlx::query(
         "update vicket.sites set
           reads_per_minute = coalesce($2, reads_per_minute),
           writes_per_minute = coalesce($3, writes_per_minute),
           network_reads_per_minute = coalesce($4, network_reads_per_minute),
           network_writes_per_minute = coalesce($5, network_writes_per_minute),
+          file_quota_mib = coalesce($6, file_quota_mib),
+          network_upload_mib_per_day = coalesce($7, network_upload_mib_per_day),
           updated_at = now()
         where id = $1",
     )
@@ -277,6 +309,8 @@ async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Res
     .bind(figure("writes", writes)?)
     .bind(figure("network_reads", network_reads)?)
     .bind(figure("network_writes", network_writes)?)
+    .bind(at_most("file_quota_mib", file_quota_mib, MAX_QUOTA_MIB, "MiB")?)
+    .bind(at_most("network_upload_mib", network_upload_mib, MAX_UPLOAD_MIB, "MiB a day")?)
     .execute(tx.connection())
     .await?;
     super::one_row(changed.rows_affected())

@@ -9,6 +9,7 @@ mod machine_keys;
 mod members;
 mod permissions;
 mod references;
+mod retention;
 mod saved_replies;
 mod sessions;
 mod sites;
@@ -48,19 +49,23 @@ impl People {
 }
 
 impl Running {
-    async fn get_as(&self, person: &Person, path: &str) -> Answer {
+    pub async fn get_as(&self, person: &Person, path: &str) -> Answer {
         self.call_as(person, Method::GET, path, None).await
     }
 
-    async fn post_as(&self, person: &Person, path: &str, body: Value) -> Answer {
+    pub async fn post_as(&self, person: &Person, path: &str, body: Value) -> Answer {
         self.call_as(person, Method::POST, path, Some(&body)).await
     }
 
-    async fn patch_as(&self, person: &Person, path: &str, body: Value) -> Answer {
+    pub async fn put_as(&self, person: &Person, path: &str, body: Value) -> Answer {
+        self.call_as(person, Method::PUT, path, Some(&body)).await
+    }
+
+    pub async fn patch_as(&self, person: &Person, path: &str, body: Value) -> Answer {
         self.call_as(person, Method::PATCH, path, Some(&body)).await
     }
 
-    async fn delete_as(&self, person: &Person, path: &str) -> Answer {
+    pub async fn delete_as(&self, person: &Person, path: &str) -> Answer {
         self.call_as(person, Method::DELETE, path, None).await
     }
 

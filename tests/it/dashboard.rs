@@ -32,12 +32,12 @@ pub fn ask(running: &Running, method: Method, path: &str) -> reqwest::RequestBui
 }
 
 impl Running {
-    async fn page(&self, person: &Person, path: &str) -> Answer {
+    pub async fn page(&self, person: &Person, path: &str) -> Answer {
         Answer::of(ask(self, Method::GET, path).header("cookie", &person.cookie)).await
     }
 
     /// Sends a form of ours as its page would.
-    async fn send(&self, person: &Person, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub async fn send(&self, person: &Person, path: &str, fields: &[(&str, &str)]) -> Answer {
         let page = self.page(person, path).await;
         let token = token(&page.text);
         let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("form_token", token.as_str())]).collect();

@@ -273,7 +273,10 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              values ('{org}', '2020-01-01', 1, 1, sha256('x'), sha256('x'), sha256('x') || sha256('x'))
              on conflict do nothing;
              insert into vicket.jobs (org_id, kind, subject_id, actor, total)
-             values ('{org}', 'move_status', gen_random_uuid(), 'cli', 1)"
+             values ('{org}', 'move_status', gen_random_uuid(), 'cli', 1);
+             insert into vicket.retention (org_id, site_id, closed_days) values ('{org}', '{id}', 365);
+             insert into vicket.limit_windows (bucket, ends_at, used, lent)
+             values (sha256('{id}'), now() + interval '1 minute', 1, 1)"
         ))
         .await;
     made

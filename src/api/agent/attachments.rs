@@ -88,9 +88,12 @@ impl AttachmentsApi {
             keys = org.run(async |tx| store::attachments::reserve(tx, ticket_id, message_id, count).await).await?;
             objects.put_all(&keys, &sent.0).await?;
         }
-        let files = NewAttachment::of(sent.0, keys);
-        let added = org.run(async |tx| store::attachments::add(tx, ticket_id, message_id, &files).await).await?;
-        Ok(answers::Created(Page::of((added, None), Attachment::from)))
+        let files = NewAttachment::of(sent.0, &keys);
+        let added = org.run(async |tx| store::attachments::add(tx, ticket_id, message_id, &files).await).await;
+        if let Some(objects) = &app.objects {
+            objects.settle(&keys, &added);
+        }
+        Ok(answers::Created(Page::of((added?.files, None), Attachment::from)))
     }
 
     /// Download a file

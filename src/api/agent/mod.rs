@@ -11,6 +11,7 @@ mod orgs;
 mod priorities;
 mod publishing;
 mod responses;
+mod retention;
 mod saved_replies;
 mod site_keys;
 mod sites;
@@ -48,7 +49,7 @@ fn apis() -> impl OpenApi {
     (
         (auth::AuthApi, orgs::OrgsApi, orgs::OrgApi),
         members::MembersApi,
-        sites::SitesApi,
+        (sites::SitesApi, retention::RetentionApi),
         site_keys::SiteKeysApi,
         articles::ArticlesApi,
         faqs::FaqsApi,

@@ -6,6 +6,7 @@ use time::{OffsetDateTime, macros::datetime};
 use super::tags::Tag;
 use crate::{
     auth::caller::{Caller, Org},
+    db::OrgTx,
     domain::{
         permissions::{AnyMember, OrgDelete, OrgEdit},
         text::{Checked, NAME_LENGTH, Text},
@@ -19,6 +20,7 @@ use crate::{
     store::{
         self,
         members::{self, Membership},
+        orgs::FileQuota,
     },
 };
 
@@ -63,7 +65,7 @@ impl From<Role> for members::Role {
 
 /// An org, as the caller stands in it.
 #[derive(Object)]
-#[oai(rename = "Org", example)]
+#[oai(rename = "Org", skip_serializing_if_is_none, example)]
 pub(super) struct OrgBody {
     /// Its name in URLs; never changes.
     slug: String,
@@ -75,6 +77,24 @@ pub(super) struct OrgBody {
     role: Role,
     /// What the caller may do there now.
     permissions: Vec<String>,
+    /// What it keeps; absent in a list of orgs.
+    files: Option<OrgFiles>,
+}
+
+/// Files that an org keeps, and may.
+#[derive(Object)]
+struct OrgFiles {
+    /// Bytes of all files of its sites.
+    bytes: i64,
+    /// How much that may be, MiB; beyond it an upload is refused: `413 quota_exceeded`. Who runs the server sets it.
+    quota_mib: u32,
+}
+
+impl OrgBody {
+    fn with(row: Membership, files: FileQuota) -> Self {
+        let files = OrgFiles { bytes: files.bytes, quota_mib: files.quota_mib.cast_unsigned() };
+        Self { files: Some(files), ..row.into() }
+    }
 }
 
 impl From<Membership> for OrgBody {
@@ -85,6 +105,7 @@ impl From<Membership> for OrgBody {
             created_at: row.created_at,
             role: row.role.into(),
             permissions: row.permissions,
+            files: None,
         }
     }
 }
@@ -97,6 +118,7 @@ impl Example for OrgBody {
             created_at: datetime!(2026-01-05 08:00 UTC),
             role: Role::Agent,
             permissions: ["article:read", "article:write", "ticket:read", "ticket:write"].map(str::to_owned).to_vec(),
+            files: Some(OrgFiles { bytes: 48_211, quota_mib: 10_240 }),
         }
     }
 }
@@ -131,11 +153,12 @@ impl OrgsApi {
 impl OrgApi {
     /// Read an org
     ///
-    /// The org, with the caller's role and permissions in it.
+    /// The org, with the caller's role and permissions in it, and what it keeps of files.
     #[oai(path = "/", method = "get", operation_id = "getOrg")]
     async fn org(&self, org: Org<AnyMember>) -> Result<answers::Ok<OrgBody>, Failure> {
-        let row = org.run(async |tx| store::members::own_org(tx).await).await?;
-        Ok(answers::Ok(row.into()))
+        let work = async |tx: &mut OrgTx| Ok((store::members::own_org(tx).await?, store::orgs::file_quota(tx).await?));
+        let (row, files) = org.run(work).await?;
+        Ok(answers::Ok(OrgBody::with(row, files)))
     }
 
     /// Change an org
@@ -150,15 +173,15 @@ impl OrgApi {
         let mut checked = Checked::default();
         let name = checked.take_optional("name", body.0.name);
         checked.done()?;
-        let row = org
+        let (row, files) = org
             .run(async |tx| {
                 if let Some(name) = &name {
                     store::orgs::rename(tx, name).await?;
                 }
-                store::members::own_org(tx).await
+                Ok((store::members::own_org(tx).await?, store::orgs::file_quota(tx).await?))
             })
             .await?;
-        Ok(answers::Ok(row.into()))
+        Ok(answers::Ok(OrgBody::with(row, files)))
     }
 
     /// Delete an org

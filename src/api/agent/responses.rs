@@ -38,7 +38,10 @@ impl Responses for Agents {
                 "The state forbids it: `slug_taken`, `name_taken`, `email_taken`, `last_owner`, `key_exists`, \
                  `staged_key_exists`, `no_active_key`, `rotation_conflict`, `edit_conflict`, `ticket_closed` or `ticket_full`."
             }
-            413 => "`body_too_large`: the body is over 1 MiB; with files over 25 MiB, or one of them over 10 MiB.",
+            413 => {
+                "`body_too_large`: the body is over 1 MiB; with files over 25 MiB, or one of them over 10 MiB. `quota_exceeded`: the \
+                 site or its org keeps no more files; `detail` says which."
+            }
             415 => {
                 "`unsupported_media_type`: the body is not `application/json`, or files are not `multipart/form-data`."
             }

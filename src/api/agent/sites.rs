@@ -23,7 +23,7 @@ use crate::{
     },
     store::{
         self,
-        sites::{MAX_PER_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
+        sites::{MAX_PER_MINUTE, MAX_QUOTA_MIB, MAX_UPLOAD_MIB, RefusedOrigin, SiteChanges, SiteWithOrigins},
     },
 };
 
@@ -69,15 +69,33 @@ struct SiteBody {
     origins: Vec<String>,
     /// Its rate limits.
     limits: Limits,
+    /// Its files.
+    files: FileQuota,
     /// When it was made.
     created_at: OffsetDateTime,
     /// When its settings were last changed.
     updated_at: OffsetDateTime,
 }
 
+/// Files that a site keeps, and may.
+#[derive(Object)]
+struct FileQuota {
+    /// Bytes of all its files, on messages of customers and of agents.
+    bytes: i64,
+    /// How much that may be, MiB; beyond it an upload is refused: `413 quota_exceeded`.
+    quota_mib: u32,
+    /// How much customers of one client network (IPv4 /24, IPv6 /56) may add in a day, MiB.
+    network_mib_per_day: u32,
+}
+
 impl From<SiteWithOrigins> for SiteBody {
-    fn from(SiteWithOrigins { site, origins }: SiteWithOrigins) -> Self {
+    fn from(SiteWithOrigins { site, origins, file_bytes }: SiteWithOrigins) -> Self {
         let limits = site.limits().into();
+        let files = FileQuota {
+            bytes: file_bytes,
+            quota_mib: site.file_quota_mib.cast_unsigned(),
+            network_mib_per_day: site.network_upload_mib_per_day.cast_unsigned(),
+        };
         Self {
             id: site.id,
             slug: site.slug,
@@ -85,6 +103,7 @@ impl From<SiteWithOrigins> for SiteBody {
             prefix: site.prefix,
             origins,
             limits,
+            files,
             created_at: site.created_at,
             updated_at: site.updated_at,
         }
@@ -100,6 +119,7 @@ impl Example for SiteBody {
             prefix: "APP".to_owned(),
             origins: vec!["https://app.acme.com".to_owned()],
             limits: SiteLimits { reads: 6000, writes: 60, network_reads: 300, network_writes: 10 }.into(),
+            files: FileQuota { bytes: 48_211, quota_mib: 10_240, network_mib_per_day: 100 },
             created_at: datetime!(2026-01-05 08:00 UTC),
             updated_at: datetime!(2026-01-05 08:00 UTC),
         }
@@ -147,6 +167,8 @@ struct SiteChange {
     origins: Option<Input<Vec<Text<255>>>>,
     /// Its new limits.
     limits: Option<Input<LimitsChange>>,
+    /// How much it may keep.
+    files: Option<Input<FileQuotaChange>>,
 }
 
 /// Limits that change; what is absent stays. Requests a minute, 10,000,000 at the most.
@@ -167,6 +189,18 @@ struct LimitsChange {
     network_writes_per_minute: Option<u32>,
 }
 
+/// Quotas of files that change; what is absent stays.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct FileQuotaChange {
+    /// How much all its files may be, MiB. What is there stays.
+    #[oai(validator(minimum(value = "0"), maximum(value = "10000000")))]
+    quota_mib: Option<u32>,
+    /// How much customers of one client network may add in a day, MiB.
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000")))]
+    network_mib_per_day: Option<u32>,
+}
+
 impl Example for SiteChange {
     fn example() -> Self {
         let limits = LimitsChange {
@@ -180,6 +214,7 @@ impl Example for SiteChange {
             prefix: Some(Input::of(SitePrefix::known("APP"))),
             origins: Some(Input::of(vec![Text::known("https://app.acme.com")])),
             limits: Some(Input::of(limits)),
+            files: Some(Input::of(FileQuotaChange { quota_mib: Some(20_480), network_mib_per_day: None })),
         }
     }
 }
@@ -287,7 +322,7 @@ impl SitesApi {
 
     /// Read a site
     ///
-    /// Its settings: name, prefix, origins, limits.
+    /// Its settings: name, prefix, origins, limits, quotas; and how much it keeps.
     #[oai(path = "/sites/:site", method = "get", operation_id = "getSite")]
     async fn site(
         &self,
@@ -301,7 +336,7 @@ impl SitesApi {
 
     /// Change a site
     ///
-    /// Name, prefix, origins and limits; they act on the next request. Listing an origin takes it off the refused ones.
+    /// Name, prefix, origins, limits and quotas; they act on the next request. Listing an origin takes it off the refused ones.
     #[oai(path = "/sites/:site", method = "patch", operation_id = "updateSite")]
     async fn update(
         &self,
@@ -315,6 +350,7 @@ impl SitesApi {
         let prefix = prefix(&mut checked, body.0.prefix);
         let origins = origins(&mut checked, body.0.origins);
         let limits = checked.take_optional("limits", body.0.limits);
+        let files = checked.take_optional("files", body.0.files);
         checked.done()?;
         let limit = |of: fn(&LimitsChange) -> Option<u32>| limits.as_ref().and_then(of);
         let changes = SiteChanges {
@@ -325,6 +361,8 @@ impl SitesApi {
             writes: limit(|limits| limits.writes_per_minute),
             network_reads: limit(|limits| limits.network_reads_per_minute),
             network_writes: limit(|limits| limits.network_writes_per_minute),
+            file_quota_mib: files.as_ref().and_then(|files| files.quota_mib),
+            network_upload_mib: files.as_ref().and_then(|files| files.network_mib_per_day),
         };
         let site = org.run(async |tx| store::sites::update(tx, &site.0, &changes).await).await?;
         Ok(answers::Ok(site.into()))
@@ -375,5 +413,5 @@ impl SitesApi {
     }
 }
 
-/// The largest limit stands in the document as a number.
-const _: () = assert!(MAX_PER_MINUTE == 10_000_000);
+/// The largest figures stand in the document as numbers.
+const _: () = assert!(MAX_PER_MINUTE == 10_000_000 && MAX_QUOTA_MIB == 10_000_000 && MAX_UPLOAD_MIB == 1_000_000);

@@ -10,6 +10,8 @@ use uuid::Uuid;
 use super::tags::Tag;
 use crate::{
     auth::site_key::SiteKey,
+    db::SiteTx,
+    domain::problem::{Code, Problem},
     http::{
         answers,
         download::Download,
@@ -18,7 +20,7 @@ use crate::{
         text::Nullable,
         upload::Files,
     },
-    limits::Network,
+    limits::{Bucket, Counted, Network, Policy},
     objects,
     state::App,
     store::{self, attachments::NewAttachment},
@@ -76,12 +78,47 @@ impl Example for AttachmentList {
     }
 }
 
+/// What an upload takes of what its network may add in a day.
+struct Upload {
+    bucket: Bucket,
+    kib: u32,
+    counted: Counted,
+}
+
+impl Upload {
+    /// # Errors
+    /// `413 quota_exceeded`; then `tx` is to be rolled back, and nothing was taken.
+    async fn count(app: &App, network: Network, tx: &mut SiteTx, sent: &Files) -> Result<Self, Problem> {
+        let mib = store::attachments::network_upload_mib_per_day(tx).await?;
+        let kib: usize = sent.0.iter().map(|file| file.content.len().div_ceil(1024)).sum();
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        let site = Some(tx.entry().site_id);
+        let bucket = Bucket { policy: Policy::NetworkUploads, site, network: Some(network) };
+        let counted = app.limits.spend(bucket, mib.saturating_mul(1024), kib).await;
+        match counted.standings.iter().find(|standing| standing.exceeded) {
+            None => Ok(Self { bucket, kib, counted }),
+            Some(standing) => {
+                let left = standing.remaining / 1024;
+                let detail = format!("Your network may add {mib} MiB of files a day here, and {left} MiB are left.");
+                let retry_after = Some(standing.reset_seconds());
+                Err(Problem { retry_after, ..Problem::new(Code::QuotaExceeded, detail) })
+            }
+        }
+    }
+
+    /// It added nothing.
+    fn give_back(&mut self, app: &App) {
+        app.limits.give_back(&mut self.counted, 0, self.bucket, self.kib);
+    }
+}
+
 #[OpenApi(prefix_path = "/support/v1", tag = "Tag::Tickets")]
 impl AttachmentsApi {
     /// Attach files
     ///
     /// Adds files to a message that the customer wrote in the last hour: the ticket's first, whose id submitting it answers,
-    /// or a reply. At the most 10 MiB a file, 25 MiB a request, 10 files a message and 100 MiB a ticket; none may be empty.
+    /// or a reply. At the most 10 MiB a file, 25 MiB a request, 10 files a message and 100 MiB a ticket, and what the site's
+    /// settings allow a client network in a day (100 MiB), the site and its org to keep; none may be empty.
     /// With an `Idempotency-Key` a repeat answers the same files.
     #[oai(
         path = "/tickets/thread/messages/:message_id/attachments",
@@ -92,6 +129,7 @@ impl AttachmentsApi {
         &self,
         key: SiteKey,
         app: Data<&Arc<App>>,
+        network: Data<&Network>,
         /// The ticket's token.
         #[oai(name = "X-Vicket-Ticket")]
         _ticket: TicketHeader,
@@ -102,21 +140,32 @@ impl AttachmentsApi {
         idempotency_key: IdempotencyKey,
         sent: Files,
     ) -> Result<answers::Created<AttachmentList>, Failure<404, 409, 422>> {
-        let message_id = message_id.0;
+        let (app, message_id) = (app.0, message_id.0);
         let submission = idempotency_key.of(sent.digest());
         let mut tx = key.enter().await?;
+        let mut upload = match Upload::count(app, *network.0, &mut tx, &sent).await {
+            Ok(upload) => upload,
+            Err(refusal) => return Ok(tx.finish(Err(refusal)).await?),
+        };
         let mut keys = Vec::new();
         if let Some(objects) = &app.objects {
             // No transaction is open while the store is written to.
             let repeatable = submission.is_some();
             let reserved = store::attachments::reserve_mine(&mut tx, message_id, sent.0.len(), repeatable).await;
-            keys = tx.finish(reserved).await?;
-            objects.put_all(&keys, &sent.0).await?;
+            keys = tx.finish(reserved).await.inspect_err(|_| upload.give_back(app))?;
+            objects.put_all(&keys, &sent.0).await.inspect_err(|_| upload.give_back(app))?;
             tx = key.enter().await?;
         }
-        let files = NewAttachment::of(sent.0, keys);
+        let files = NewAttachment::of(sent.0, &keys);
         let added = store::attachments::add_mine(&mut tx, message_id, &files, submission).await;
-        let data = tx.finish(added).await?.into_iter().map(Attachment::from).collect();
+        let added = tx.finish(added).await;
+        if let Some(objects) = &app.objects {
+            objects.settle(&keys, &added);
+        }
+        if !added.as_ref().is_ok_and(|added| !added.repeated) {
+            upload.give_back(app);
+        }
+        let data = added?.files.into_iter().map(Attachment::from).collect();
         Ok(answers::Created(AttachmentList { data, next_cursor: Nullable(None) }))
     }
 

@@ -32,7 +32,10 @@ impl Responses for Support {
             409 => {
                 "`idempotency_conflict`: the Idempotency-Key was used for another request. `ticket_closed`: a closed ticket takes no replies. `ticket_full`: nor does one with 1,000 messages or 4 MiB of text."
             }
-            413 => "`body_too_large`: the body is over 128 KiB; with files over 25 MiB, or one of them over 10 MiB.",
+            413 => {
+                "`body_too_large`: the body is over 128 KiB; with files over 25 MiB, or one of them over 10 MiB. `quota_exceeded`: \
+                 the site or its org keeps no more files, or takes no more of this network today; `detail` says which."
+            }
             415 => {
                 "`unsupported_media_type`: the body is not `application/json`, or files are not `multipart/form-data`."
             }

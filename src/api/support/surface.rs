@@ -280,7 +280,7 @@ impl Surface {
             && response.status().is_client_error()
             && let Some((of_site, _)) = asked.get(1)
         {
-            self.app.limits.give_back(&mut taken, 1, *of_site);
+            self.app.limits.give_back(&mut taken, 1, *of_site, 1);
         }
         Outcome { response, readable, standings: taken.standings }
     }

@@ -20,9 +20,10 @@ use crate::{
     },
     store::{
         self,
+        orgs::FileQuota,
         paging::PageRequest,
         site_keys::SiteKeys,
-        sites::{MAX_PER_MINUTE, RefusedOrigin, SiteChanges, SiteWithOrigins},
+        sites::{MAX_PER_MINUTE, MAX_QUOTA_MIB, MAX_UPLOAD_MIB, RefusedOrigin, SiteChanges, SiteWithOrigins},
     },
 };
 
@@ -36,6 +37,7 @@ const MAX_REFUSED: u32 = 50;
 struct SitesPage<'a> {
     shell: Shell,
     sites: Vec<SiteWithOrigins>,
+    files: FileQuota,
     form: &'a Form,
 }
 
@@ -63,8 +65,10 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
 
 async fn list_with(context: &OrgContext, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: MAX_SITES, cursor: None };
-    let (shell, (sites, _)) = context.read(MEMBER, async |tx| store::sites::page(tx, page_request).await).await?;
-    form_page(&SitesPage { shell, sites, form }, form)
+    let work =
+        async |tx: &mut OrgTx| Ok((store::sites::page(tx, page_request).await?.0, store::orgs::file_quota(tx).await?));
+    let (shell, (sites, files)) = context.read(MEMBER, work).await?;
+    form_page(&SitesPage { shell, sites, files, form }, form)
 }
 
 #[handler]
@@ -112,6 +116,8 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         ("writes", site.site.writes_per_minute.to_string()),
         ("network_reads", site.site.network_reads_per_minute.to_string()),
         ("network_writes", site.site.network_writes_per_minute.to_string()),
+        ("files_mib", site.site.file_quota_mib.to_string()),
+        ("network_uploads_mib", site.site.network_upload_mib_per_day.to_string()),
         ("name", site.site.name.clone()),
         ("prefix", site.site.prefix.clone()),
         ("test", context.query.get("test").to_owned()),
@@ -166,6 +172,7 @@ async fn apply(tx: &mut OrgTx, slug: &str, form: &Form) -> Result<&'static str, 
         }
         "prefix" => SiteChanges { prefix: prefix_of(form.take_one("prefix")?), ..SiteChanges::default() },
         "limits" => limits(form)?,
+        "quota" => quota(form)?,
         _ => return Err(Form::unknown_action()),
     };
     store::sites::update(tx, slug, &changes).await.map(|_| "saved")
@@ -177,12 +184,22 @@ fn origin(form: &Form) -> Result<Origin, Problem> {
 
 fn limits(form: &Form) -> Result<SiteChanges, Problem> {
     let mut checked = Checked::default();
-    let mut limit = |name: &str| {
-        let limit = form.get(name).trim().parse().ok();
-        checked.take(name, limit.ok_or_else(|| format!("must be a whole number from 0 to {MAX_PER_MINUTE}")))
-    };
+    let mut limit = |name: &str| figure(&mut checked, form, name, MAX_PER_MINUTE);
     let (reads, writes) = (limit("reads"), limit("writes"));
     let (network_reads, network_writes) = (limit("network_reads"), limit("network_writes"));
     checked.done()?;
     Ok(SiteChanges { reads, writes, network_reads, network_writes, ..SiteChanges::default() })
+}
+
+fn quota(form: &Form) -> Result<SiteChanges, Problem> {
+    let mut checked = Checked::default();
+    let file_quota_mib = figure(&mut checked, form, "files_mib", MAX_QUOTA_MIB);
+    let network_upload_mib = figure(&mut checked, form, "network_uploads_mib", MAX_UPLOAD_MIB);
+    checked.done()?;
+    Ok(SiteChanges { file_quota_mib, network_upload_mib, ..SiteChanges::default() })
+}
+
+fn figure(checked: &mut Checked, form: &Form, name: &str, most: u32) -> Option<u32> {
+    let figure = form.get(name).trim().parse().ok();
+    checked.take(name, figure.ok_or_else(|| format!("must be a whole number from 0 to {most}")))
 }

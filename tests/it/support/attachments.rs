@@ -2,6 +2,7 @@
 
 mod bucket;
 mod kept;
+mod quotas;
 
 use reqwest::Method;
 use serde_json::{Value, json};
