@@ -631,6 +631,8 @@ create table vicket.role_permissions (
 );
 alter table vicket.role_permissions owner to vicket_owner;
 comment on table vicket.role_permissions is 'What each role may do, in every org: no tenant.';
+comment on column vicket.role_permissions.role is 'No personal data.';
+comment on column vicket.role_permissions.permission is 'No personal data.';
 
 alter table vicket.role_permissions enable row level security;
 alter table vicket.role_permissions force row level security;
@@ -680,12 +682,19 @@ comment on table vicket.audit_log is
 comment on column vicket.audit_log.seq is 'Per org, from 1, without gaps.';
 comment on column vicket.audit_log.at is
   'Never before that of the row before; the log is partitioned by it, a month each.';
+comment on column vicket.audit_log.actor_kind is 'No personal data.';
 comment on column vicket.audit_log.actor is
-  'As people call them; NULL once they are erased, as are actor_id and actor_salt.';
+  'As people call them; NULL once they are erased, as are actor_id and actor_salt. Personal data.';
 comment on column vicket.audit_log.actor_digest is
   'SHA-256 of actor_salt, actor_id and actor; see vicket.append_audit.';
-comment on column vicket.audit_log.object_id is 'NULL once it is erased, as are before, after and object_salt.';
+comment on column vicket.audit_log.action is 'No personal data.';
+comment on column vicket.audit_log.object_kind is 'No personal data.';
+comment on column vicket.audit_log.object_id is
+  'NULL once it is erased, as are before, after and object_salt. Personal data.';
+comment on column vicket.audit_log.before is 'Personal data.';
+comment on column vicket.audit_log.after is 'Personal data.';
 comment on column vicket.audit_log.object_digest is 'SHA-256 of object_salt, object_id, before and after.';
+comment on column vicket.audit_log.request_id is 'No personal data.';
 comment on column vicket.audit_log.hash is 'SHA-256 of prev_hash and of this row, its digests for what may be erased.';
 
 alter table vicket.audit_log enable row level security;
@@ -864,9 +873,10 @@ create table vicket.orgs (
 );
 alter table vicket.orgs owner to vicket_owner;
 comment on table vicket.orgs is 'Tenants. The tenant column of this one table is id.';
-comment on column vicket.orgs.slug is 'In URLs and on the command line; never changes.';
+comment on column vicket.orgs.slug is 'In URLs and on the command line; never changes. No personal data.';
 comment on column vicket.orgs.slug_hash is
   'SHA-256 of slug: requests name an org by digest, so no caller''s text is in SQL.';
+comment on column vicket.orgs.name is 'No personal data.';
 comment on column vicket.orgs.deleted_at is
   'Set when an org that is too large to go at once was deleted: nobody is a member any more.';
 comment on column vicket.orgs.file_quota_mib is 'How much all its files may be, MiB. Set by who runs the server.';
@@ -1119,9 +1129,10 @@ create table vicket.users (
 );
 alter table vicket.users owner to vicket_owner;
 comment on table vicket.users is 'People who log in. Not tenant rows: reached through definer functions only.';
-comment on column vicket.users.email is 'Lower case, unique across orgs.';
+comment on column vicket.users.email is 'Lower case, unique across orgs. Personal data.';
+comment on column vicket.users.name is 'Personal data.';
 comment on column vicket.users.password_hash is
-  'argon2id in PHC form; compared by functions of the schema auth, returned by none.';
+  'argon2id in PHC form; compared by functions of the schema auth, returned by none. Personal data.';
 
 alter table vicket.users enable row level security;
 alter table vicket.users force row level security;
@@ -1215,6 +1226,7 @@ create table vicket.members (
 );
 alter table vicket.members owner to vicket_owner;
 comment on table vicket.members is 'Who works for which org, and as what.';
+comment on column vicket.members.role is 'No personal data.';
 
 create index members_user on vicket.members (user_id, org_id);
 
@@ -1336,6 +1348,9 @@ create table vicket.invitations (
 );
 alter table vicket.invitations owner to vicket_owner;
 comment on table vicket.invitations is 'Invitations that wait to be accepted, by the SHA-256 of their token.';
+comment on column vicket.invitations.email is 'Personal data.';
+comment on column vicket.invitations.role is 'No personal data.';
+comment on column vicket.invitations.invited_by is 'Personal data.';
 comment on column vicket.invitations.invited_by_id is
   'The member who invited: it goes with them, and is worth what they may do when it is accepted. NULL for a command.';
 
@@ -1420,8 +1435,10 @@ create table vicket.machine_keys (
 );
 alter table vicket.machine_keys owner to vicket_owner;
 comment on table vicket.machine_keys is 'Secret keys of programs (sk_), as SHA-256. The plaintext is in no table.';
+comment on column vicket.machine_keys.name is 'No personal data.';
+comment on column vicket.machine_keys.hint is 'No personal data.';
 comment on column vicket.machine_keys.permissions is
-  'What the key was given; ctx.actor takes away what its creator may not do now.';
+  'What the key was given; ctx.actor takes away what its creator may not do now. No personal data.';
 comment on column vicket.machine_keys.created_by is
   'The member whose permissions bound this key; it goes with their membership.';
 comment on column vicket.machine_keys.parent_id is 'The machine key that made it: it ends with that one.';
@@ -1560,7 +1577,10 @@ create table vicket.sites (
 );
 alter table vicket.sites owner to vicket_owner;
 comment on table vicket.sites is 'Customer-facing surfaces of an org. A publishable key speaks for exactly one.';
-comment on column vicket.sites.prefix is 'Begins the references of its tickets, APP-21; unique in the org.';
+comment on column vicket.sites.slug is 'No personal data.';
+comment on column vicket.sites.name is 'No personal data.';
+comment on column vicket.sites.prefix is
+  'Begins the references of its tickets, APP-21; unique in the org. No personal data.';
 comment on column vicket.sites.content_version is
   'Grows with every change of what a reader of this site could see, but for view counts.';
 comment on column vicket.sites.views_version is
@@ -1714,7 +1734,8 @@ create table vicket.site_origins (
 );
 alter table vicket.site_origins owner to vicket_owner;
 comment on table vicket.site_origins is 'Exact origins (scheme, host, port) whose pages may use the site''s key.';
-comment on column vicket.site_origins.origin is 'In the form browsers send: lower case, punycode, no default port.';
+comment on column vicket.site_origins.origin is
+  'In the form browsers send: lower case, punycode, no default port. No personal data.';
 comment on column vicket.site_origins.origin_hash is
   'SHA-256 of origin: requests are compared by digest, so no caller''s text is in SQL.';
 
@@ -1793,6 +1814,7 @@ create table vicket.refused_origins (
 alter table vicket.refused_origins owner to vicket_owner;
 comment on table vicket.refused_origins is
   'Origins that tried a good key and are not listed: at most 200 a site, the least recent dropped.';
+comment on column vicket.refused_origins.origin is 'No personal data.';
 
 create statistics vicket.refused_origins_tenant (ndistinct, dependencies) on org_id, site_id from vicket.refused_origins;
 
@@ -1866,9 +1888,10 @@ create table vicket.site_keys (
 alter table vicket.site_keys owner to vicket_owner;
 comment on table vicket.site_keys is 'Publishable keys as SHA-256. The plaintext is in no table.';
 comment on column vicket.site_keys.key_hash is 'SHA-256 of the whole header value, 32 bytes.';
-comment on column vicket.site_keys.hint is 'The last four characters of the key, to recognise it by.';
+comment on column vicket.site_keys.hint is 'The last four characters of the key, to recognise it by. No personal data.';
 comment on column vicket.site_keys.state is
-  'active, staged (works beside the active one until a rotation promotes it) or revoked.';
+  'active, staged (works beside the active one until a rotation promotes it) or revoked. No personal data.';
+comment on column vicket.site_keys.created_by is 'Personal data.';
 comment on column vicket.site_keys.last_used_at is 'Written in batches by the worker; a few seconds late.';
 
 create unique index site_keys_hash on vicket.site_keys (key_hash);
@@ -1950,7 +1973,8 @@ create table vicket.site_key_origins (
 );
 alter table vicket.site_key_origins owner to vicket_owner;
 comment on table vicket.site_key_origins is 'From which of the site''s origins a key was used, and when last.';
-comment on column vicket.site_key_origins.origin is 'Empty for requests without one: servers and tools.';
+comment on column vicket.site_key_origins.origin is
+  'Empty for requests without one: servers and tools. No personal data.';
 
 create statistics vicket.site_key_origins_tenant (ndistinct, dependencies) on org_id, site_id from
   vicket.site_key_origins;
@@ -2020,13 +2044,20 @@ create table vicket.articles (
 ) with (fillfactor=80);
 alter table vicket.articles owner to vicket_owner;
 comment on table vicket.articles is 'Help articles. site_id NULL: for all sites of the org.';
-comment on column vicket.articles.body_html is 'body_markdown, rendered and sanitised when it was written.';
+comment on column vicket.articles.slug is 'No personal data.';
+comment on column vicket.articles.title is 'No personal data.';
+comment on column vicket.articles.excerpt is 'No personal data.';
+comment on column vicket.articles.body_markdown is 'No personal data.';
+comment on column vicket.articles.body_html is
+  'body_markdown, rendered and sanitised when it was written. No personal data.';
+comment on column vicket.articles.status is 'No personal data.';
 comment on column vicket.articles.view_count is 'Counted by the server, written in batches by the worker.';
 comment on column vicket.articles.popularity is
   'view_count when it last grew by a tenth: what lists are ordered by, so that a count moves no index entry.';
-comment on column vicket.articles.created_by is 'Who wrote it first, as ctx.actor_name calls them.';
-comment on column vicket.articles.updated_by is 'Who changed it last; set by trigger, with updated_at.';
-comment on column vicket.articles.search is 'Full-text document: title, excerpt, body, in that order of weight.';
+comment on column vicket.articles.created_by is 'Who wrote it first, as ctx.actor_name calls them. Personal data.';
+comment on column vicket.articles.updated_by is 'Who changed it last; set by trigger, with updated_at. Personal data.';
+comment on column vicket.articles.search is
+  'Full-text document: title, excerpt, body, in that order of weight. No personal data.';
 
 create index articles_made on vicket.articles (org_id, created_at desc, id desc);
 create index articles_made_in_site on vicket.articles (org_id, site_id, created_at desc, id desc);
@@ -2199,6 +2230,12 @@ create table vicket.faqs (
 );
 alter table vicket.faqs owner to vicket_owner;
 comment on table vicket.faqs is 'Frequently asked questions. site_id NULL: for all sites of the org.';
+comment on column vicket.faqs.question is 'No personal data.';
+comment on column vicket.faqs.answer_markdown is 'No personal data.';
+comment on column vicket.faqs.answer_html is 'No personal data.';
+comment on column vicket.faqs.status is 'No personal data.';
+comment on column vicket.faqs.created_by is 'Personal data.';
+comment on column vicket.faqs.updated_by is 'Personal data.';
 
 create index faqs_in_order on vicket.faqs (org_id, site_id, "position", id);
 create statistics vicket.faqs_tenant (ndistinct, dependencies) on org_id, site_id from vicket.faqs;
@@ -2294,6 +2331,8 @@ create table vicket.statuses (
 );
 alter table vicket.statuses owner to vicket_owner;
 comment on table vicket.statuses is 'Where a ticket can stand, as the org calls it, in fixed categories.';
+comment on column vicket.statuses.name is 'No personal data.';
+comment on column vicket.statuses.category is 'No personal data.';
 comment on column vicket.statuses.deleted_at is 'Set while its many tickets move to the default; its name is free.';
 
 create unique index statuses_name_unique on vicket.statuses (org_id, name) where (deleted_at is null);
@@ -2425,6 +2464,7 @@ create table vicket.priorities (
 alter table vicket.priorities owner to vicket_owner;
 comment on table vicket.priorities is
   'How urgent a ticket can be, as the org calls it; a higher position is more urgent.';
+comment on column vicket.priorities.name is 'No personal data.';
 comment on column vicket.priorities.deleted_at is 'Set while its many tickets move to the default; its name is free.';
 
 create unique index priorities_name_unique on vicket.priorities (org_id, name) where (deleted_at is null);
@@ -2513,6 +2553,7 @@ create table vicket.teams (
 );
 alter table vicket.teams owner to vicket_owner;
 comment on table vicket.teams is 'Groups of members that take care of some sites.';
+comment on column vicket.teams.name is 'No personal data.';
 
 alter table vicket.teams enable row level security;
 alter table vicket.teams force row level security;
@@ -2680,16 +2721,21 @@ alter table vicket.tickets owner to vicket_owner;
 comment on table vicket.tickets is 'What customers asked, numbered per site.';
 comment on column vicket.tickets.number is
   'Per site, from 1, growing; assigned by trigger. A gap is a submission that was rolled back.';
+comment on column vicket.tickets.email is 'Personal data.';
+comment on column vicket.tickets.name is 'Personal data.';
+comment on column vicket.tickets.subject is 'Personal data.';
 comment on column vicket.tickets.status is
-  'The category of status_id; kept by trigger, and all that customers are told.';
+  'The category of status_id; kept by trigger, and all that customers are told. No personal data.';
 comment on column vicket.tickets.assignee_id is 'The member who takes care of it.';
-comment on column vicket.tickets.template_name is 'The form that was filled in, as it was called then.';
+comment on column vicket.tickets.template_name is
+  'The form that was filled in, as it was called then. No personal data.';
 comment on column vicket.tickets.score is 'The sum of the points of its answers; NULL without a form.';
 comment on column vicket.tickets.message_count is
   'Its messages, notes included; counted by trigger, with the ticket locked. In no index: counting moves no index '
   'entry.';
 comment on column vicket.tickets.message_bytes is 'Bytes of their bodies; counted as message_count is.';
-comment on column vicket.tickets.search is 'Full-text document: subject, e-mail and name, as they are written.';
+comment on column vicket.tickets.search is
+  'Full-text document: subject, e-mail and name, as they are written. Personal data.';
 
 create index tickets_assignee on vicket.tickets (org_id, assignee_id) where (assignee_id is not null);
 create unique index tickets_by_id on vicket.tickets (org_id, id);
@@ -2999,6 +3045,7 @@ create table vicket.submissions (
 );
 alter table vicket.submissions owner to vicket_owner;
 comment on table vicket.submissions is 'Idempotency keys (as digests), kept 24 hours, per site.';
+comment on column vicket.submissions.kind is 'No personal data.';
 
 create index submissions_created on vicket.submissions (created_at);
 create index submissions_ticket on vicket.submissions (org_id, ticket_id);
@@ -3059,7 +3106,10 @@ create table vicket.ticket_events (
 alter table vicket.ticket_events owner to vicket_owner;
 comment on table vicket.ticket_events is
   'Changes of a ticket''s status, priority and assignee, by name, as they were then.';
-comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`.';
+comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`. Personal data.';
+comment on column vicket.ticket_events.kind is 'No personal data.';
+comment on column vicket.ticket_events.before is 'Personal data.';
+comment on column vicket.ticket_events.after is 'Personal data.';
 
 create index ticket_events_in_order on vicket.ticket_events (org_id, ticket_id, at, id);
 create index ticket_events_recent on vicket.ticket_events (org_id, at desc);
@@ -3129,10 +3179,13 @@ create table vicket.ticket_messages (
 );
 alter table vicket.ticket_messages owner to vicket_owner;
 comment on table vicket.ticket_messages is 'The conversation of a ticket, internal notes included.';
+comment on column vicket.ticket_messages.author is 'No personal data.';
 comment on column vicket.ticket_messages.author_id is
   'The person who answered; NULL for customers, commands, and for who is gone.';
+comment on column vicket.ticket_messages.author_name is 'Personal data.';
+comment on column vicket.ticket_messages.body is 'Personal data.';
 comment on column vicket.ticket_messages.internal is 'A note between agents; in no policy of the widget.';
-comment on column vicket.ticket_messages.search is 'Full-text document of the body, as it is written.';
+comment on column vicket.ticket_messages.search is 'Full-text document of the body, as it is written. Personal data.';
 
 create index ticket_messages_in_order on vicket.ticket_messages (org_id, ticket_id, created_at, id);
 create statistics vicket.ticket_messages_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_messages;
@@ -3285,6 +3338,8 @@ create table vicket.templates (
 );
 alter table vicket.templates owner to vicket_owner;
 comment on table vicket.templates is 'Ticket forms.';
+comment on column vicket.templates.name is 'No personal data.';
+comment on column vicket.templates.description is 'No personal data.';
 
 alter table vicket.templates enable row level security;
 alter table vicket.templates force row level security;
@@ -3438,6 +3493,8 @@ create table vicket.template_questions (
 );
 alter table vicket.template_questions owner to vicket_owner;
 comment on table vicket.template_questions is 'What a form asks, in order.';
+comment on column vicket.template_questions.label is 'No personal data.';
+comment on column vicket.template_questions.type is 'No personal data.';
 comment on column vicket.template_questions.points is 'What a ticked checkbox is worth; customers never see it.';
 
 alter table vicket.template_questions enable row level security;
@@ -3515,6 +3572,7 @@ create table vicket.template_options (
 );
 alter table vicket.template_options owner to vicket_owner;
 comment on table vicket.template_options is 'What may be chosen for a question, in order.';
+comment on column vicket.template_options.label is 'No personal data.';
 comment on column vicket.template_options.points is 'What this choice is worth; customers never see it.';
 
 alter table vicket.template_options enable row level security;
@@ -3635,6 +3693,8 @@ create table vicket.ticket_answers (
 );
 alter table vicket.ticket_answers owner to vicket_owner;
 comment on table vicket.ticket_answers is 'What a customer answered and what it was worth, as it was then.';
+comment on column vicket.ticket_answers.label is 'No personal data.';
+comment on column vicket.ticket_answers.value is 'Personal data.';
 
 create index ticket_answers_of_ticket on vicket.ticket_answers (org_id, ticket_id, "position");
 create statistics vicket.ticket_answers_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_answers;
@@ -3651,12 +3711,18 @@ create policy agent_select on vicket.ticket_answers
   );
 comment on policy agent_select on vicket.ticket_answers is 'ticket:read; within one''s teams.';
 
+create policy operator_select on vicket.ticket_answers
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.ticket_answers is 'vicket person export, after admin.enter_org.';
+
 create policy definer_insert on vicket.ticket_answers
   for insert to vicket_definer
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 comment on policy definer_insert on vicket.ticket_answers is 'ctx.score_ticket.';
 
 grant select on vicket.ticket_answers to vicket_agent;
+grant select (org_id, site_id, ticket_id, "position", label, value) on vicket.ticket_answers to vicket_operator;
 grant insert on vicket.ticket_answers to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -3690,12 +3756,12 @@ alter table vicket.attachments owner to vicket_owner;
 comment on table vicket.attachments is 'Files on messages, with their bytes or the key of their object.';
 comment on column vicket.attachments.upload_id is 'The request that brought it: what a repeated one answers.';
 comment on column vicket.attachments.name is
-  'As its writer called it, without folders and control characters; never a path of ours.';
+  'As its writer called it, without folders and control characters; never a path of ours. Personal data.';
 comment on column vicket.attachments.content_type is
-  'By content, never by name; what is not in the list is application/octet-stream.';
-comment on column vicket.attachments.content is 'Its bytes; NULL when an object store holds them.';
+  'By content, never by name; what is not in the list is application/octet-stream. No personal data.';
+comment on column vicket.attachments.content is 'Its bytes; NULL when an object store holds them. Personal data.';
 comment on column vicket.attachments.object_key is
-  'ORG/SITE/random in the object store; reserved in object_removals before it is written.';
+  'ORG/SITE/random in the object store; reserved in object_removals before it is written. No personal data.';
 
 create index attachments_in_order on vicket.attachments (org_id, ticket_id, message_id, created_at, id);
 create unique index attachments_object_unique on vicket.attachments (org_id, site_id, object_key) where (object_key is
@@ -3755,6 +3821,11 @@ create policy agent_insert on vicket.attachments
 comment on policy agent_insert on vicket.attachments is
   'ticket:write, to what one wrote in the last hour; within one''s teams.';
 
+create policy operator_select on vicket.attachments
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.attachments is 'vicket person export, after admin.enter_org.';
+
 create policy definer_select on vicket.attachments
   for select to vicket_definer
   using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
@@ -3772,6 +3843,8 @@ grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, conte
 grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key,
   created_at), insert (site_id, ticket_id, message_id, upload_id, name, content_type, size, content,
   object_key) on vicket.attachments to vicket_agent;
+grant select (org_id, site_id, id, ticket_id, message_id, name, content_type, size, content, object_key,
+  created_at) on vicket.attachments to vicket_operator;
 grant select (org_id, site_id, id, ticket_id, message_id, size, object_key, created_at),
   delete on vicket.attachments to vicket_definer;
 
@@ -3877,6 +3950,7 @@ create table vicket.object_removals (
 alter table vicket.object_removals owner to vicket_owner;
 comment on table vicket.object_removals is
   'Objects to remove from the store: reserved ones that got no row, and those of deleted rows.';
+comment on column vicket.object_removals.object_key is 'No personal data.';
 
 create index object_removals_due on vicket.object_removals (due_at);
 create statistics vicket.object_removals_tenant (ndistinct, dependencies) on org_id, site_id from vicket.object_removals;
@@ -3948,8 +4022,11 @@ create table vicket.saved_replies (
 );
 alter table vicket.saved_replies owner to vicket_owner;
 comment on table vicket.saved_replies is 'Texts that agents put into an answer.';
-comment on column vicket.saved_replies.body is 'Plain text; {customer}, {ticket} and {agent} are filled in on use.';
-comment on column vicket.saved_replies.updated_by is 'Who changed it last (ctx.actor_name); by trigger, as updated_at.';
+comment on column vicket.saved_replies.name is 'No personal data.';
+comment on column vicket.saved_replies.body is
+  'Plain text; {customer}, {ticket} and {agent} are filled in on use. No personal data.';
+comment on column vicket.saved_replies.updated_by is
+  'Who changed it last (ctx.actor_name); by trigger, as updated_at. Personal data.';
 
 alter table vicket.saved_replies enable row level security;
 alter table vicket.saved_replies force row level security;
@@ -3986,7 +4063,7 @@ comment on policy definer_delete on vicket.saved_replies is 'ctx.remove: reply:e
 
 grant select (org_id, id, name, body, created_at, updated_at, updated_by), insert (name, body), update (name,
   body) on vicket.saved_replies to vicket_agent;
-grant select (org_id, id, updated_by), update (updated_by) on vicket.saved_replies to vicket_operator;
+grant select (org_id, id, name, updated_at, updated_by), update (updated_by) on vicket.saved_replies to vicket_operator;
 grant select (org_id, id), delete on vicket.saved_replies to vicket_definer;
 
 create function vicket.saved_reply_touched() returns trigger
@@ -4025,7 +4102,8 @@ alter table vicket.missed_searches owner to vicket_owner;
 comment on table vicket.missed_searches is
   'Searches that found no article, for 30 days: at most 1,000 a site and day, the most frequent, then the last.';
 comment on column vicket.missed_searches.day is 'In UTC.';
-comment on column vicket.missed_searches.search is 'In lower case, white space made one; its first 100 characters.';
+comment on column vicket.missed_searches.search is
+  'In lower case, white space made one; its first 100 characters. Personal data.';
 
 create index missed_searches_day on vicket.missed_searches (day);
 create statistics vicket.missed_searches_tenant (ndistinct, dependencies) on org_id, site_id from vicket.missed_searches;
@@ -4084,8 +4162,9 @@ create table vicket.jobs (
 );
 alter table vicket.jobs owner to vicket_owner;
 comment on table vicket.jobs is 'What the worker does in batches, and how far it is.';
+comment on column vicket.jobs.kind is 'No personal data.';
 comment on column vicket.jobs.subject_id is 'Of the org, site, status or priority.';
-comment on column vicket.jobs.actor is 'Who began it, as ctx.actor_name calls them.';
+comment on column vicket.jobs.actor is 'Who began it, as ctx.actor_name calls them. Personal data.';
 comment on column vicket.jobs.total is
   'Tickets when it began; articles count too while they go. Of forget_org, entries of the audit log.';
 

@@ -62,7 +62,7 @@ pub enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Erase what an org knows of a person
+    /// Export or erase what an org knows of a person
     Person {
         #[command(flatten)]
         admin: AdminArgs,
@@ -94,6 +94,27 @@ pub enum PersonCommand {
         org: String,
         /// Their e-mail address
         email: String,
+        /// Also write what there was and what is left to this file, as JSON
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
+    },
+    /// Write what an org knows of a person to a new directory: person.json, and their files; and print what that is
+    Export {
+        /// The org's slug
+        org: String,
+        /// Their e-mail address
+        email: String,
+        /// The directory, which must not be there yet
+        dir: PathBuf,
+        /// Where attachments are kept, as for `vicket serve`
+        #[arg(
+            long,
+            env = "VICKET_ATTACHMENTS",
+            hide_env_values = true,
+            default_value = "database",
+            value_name = "PLACE"
+        )]
+        attachments: Place,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::Standing;
+use super::policy::Standing;
 
 /// The value of `RateLimit-Policy`, as in draft-ietf-httpapi-ratelimit-headers-10:
 /// `"network-reads";q=300;w=60, "site-reads";q=6000;w=60`. Empty for no standings: send no header then.
@@ -37,7 +37,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::{Policy, WINDOW},
+        super::policy::{Policy, WINDOW},
         *,
     };
 

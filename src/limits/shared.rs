@@ -11,8 +11,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Bucket, Limits,
-    windows::{Ask, Draw, Lease, Windows},
+    policy::{Ask, Bucket},
+    windows::{Draw, Lease, Windows},
 };
 use crate::{
     db::Worker,
@@ -55,15 +55,10 @@ pub struct Sharing {
     rests_until: Option<Instant>,
 }
 
-impl Limits {
-    /// From now on the buckets are counted with other processes, as long as what is returned [runs](Sharing::run). `None`
-    /// when that was said before, and with limits off.
-    pub fn share(&self) -> Option<Sharing> {
-        let windows = self.windows.clone()?;
-        let (sender, waiting) = mpsc::channel(WAITING);
-        self.others.set(Asking(sender)).ok()?;
-        Some(Sharing { windows, waiting, rests_until: None })
-    }
+/// The two ends: what requests ask by, and what answers them.
+pub(super) fn channel(windows: Arc<Windows>) -> (Asking, Sharing) {
+    let (sender, waiting) = mpsc::channel(WAITING);
+    (Asking(sender), Sharing { windows, waiting, rests_until: None })
 }
 
 impl Sharing {

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bucket, Policy, Standing, WINDOW};
+use super::network::Network;
+use super::policy::{Ask, Bucket, Policy, Standing, WINDOW};
 
 /// How many buckets a shard holds before networks have to share. As much as fits a hash table of 32,768 places, some
 /// 3 MB, so 50 MB in all.
@@ -29,15 +30,6 @@ pub enum Counting {
     Alone,
     /// All processes of the database together.
     Shared,
-}
-
-/// What is asked of a bucket.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask {
-    pub bucket: Bucket,
-    /// What it may hold in its window, as it is set now.
-    pub limit: u32,
-    pub cost: u32,
 }
 
 /// What came of it.
@@ -263,7 +255,7 @@ impl Shard {
 
 /// The bucket that stands in for a network's when there is no room; a site's own stands for itself.
 fn shared(bucket: Bucket) -> Bucket {
-    Bucket { network: bucket.network.map(super::Network::shared), ..bucket }
+    Bucket { network: bucket.network.map(Network::shared), ..bucket }
 }
 
 fn standing(policy: Policy, limit: u32, used: u32, reset: Duration, exceeded: bool) -> Standing {

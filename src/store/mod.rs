@@ -14,6 +14,7 @@ pub mod members;
 pub mod order;
 pub mod orgs;
 pub mod paging;
+pub mod personal_data;
 pub mod priorities;
 pub mod publishing;
 pub mod retention;

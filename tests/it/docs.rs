@@ -25,6 +25,27 @@ fn the_role_matrix_is_documented_as_it_is() {
     assert_eq!(documented, known, "left: docs/api-authentication.md; right: what the database is tested against");
 }
 
+#[tokio::test]
+async fn the_page_on_retention_has_every_table_and_the_columns_that_hold_personal_data() {
+    let world = World::new().await;
+    let known: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "select c.relname::text, array(
+            select a.attname::text from pg_attribute a
+            where a.attrelid = c.oid and a.attnum > 0 and col_description(c.oid, a.attnum) ~ '(^|[.] )Personal data[.:]'
+            order by 1)
+        from pg_class c
+        where c.relnamespace = 'vicket'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+        order by 1",
+    )
+    .fetch_all(&world.superuser)
+    .await
+    .expect("the catalog");
+    let columns = |text: &str| text.split(", ").filter(|name| !name.is_empty()).map(code).collect::<Vec<_>>();
+    let rows = rows("docs/retention.md", "# What is kept, and how long");
+    let documented: Vec<_> = rows.iter().map(|row| (code(&row[0]), columns(&row[2]))).collect();
+    assert_eq!(documented, known, "left: docs/retention.md; right: the catalog");
+}
+
 #[test]
 fn every_code_is_documented_with_its_status_and_no_other_is() {
     let known: BTreeSet<(String, u16)> =

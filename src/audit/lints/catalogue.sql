@@ -12,6 +12,7 @@
     ('constraint-unenforced', 'error', 'A key that is not enforced lets a row point into another org, and looks as if it did not.'),
     ('constraint-unvalidated', 'warning', 'Rows that were there before may break it, a foreign row among them.'),
     ('rule-present', 'error', 'A rule rewrites a statement into another, which may run with its owner''s privileges.'),
+    ('personal-data-unsaid', 'warning', 'Whoever erases or hands out what is known of a person has to know where it stands.'),
     ('audit-months', 'warning', 'Without a partition of their own, the audit log''s months cannot be detached one by one.'),
     ('partition-reachable', 'error', 'Policies of the parent do not hold for who reads the partition directly.'),
     ('view-owner-rights', 'error', 'A view without security_invoker reads with its owner''s privileges and policies, not with the caller''s.'),

@@ -108,5 +108,16 @@ cross join lateral (
 ) m
 where p.schema = 'vicket' and p.bare = 'audit_log' and p.kind = 'p' and m.newest < now() + interval '1 month'
 union all
+select 'personal-data-unsaid', t.oid, t.name,
+  'the comment of the column ' || a.name || ' does not say whether it holds personal data',
+  format('comment on column %s.%I is %L;', t.name, a.name,
+    concat_ws(' ', col_description(t.oid, a.number), 'No personal data.'))
+from tab t
+join attribute a on a.relation = t.oid
+where t.schema = 'vicket' and not t.is_partition
+  and a.type in ('text'::regtype, 'text[]'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype, 'jsonb'::regtype,
+    'tsvector'::regtype)
+  and coalesce(col_description(t.oid, a.number), '') !~ '(^|[.] )(No p|P)ersonal data[.:]'
+union all
 select 'audit-empty', null, 'schema vicket', 'there is no table in the schema vicket: nothing was examined', 'vicket migrate'
 where not exists (select from tab t where t.schema = 'vicket')

@@ -393,3 +393,71 @@ async fn where_nobody_migrated_for_months_nothing_fails_and_the_next_migration_m
     .expect("the catalog");
     assert_eq!((partitions, findings), (16, 0), "2020-03, the present month, thirteen to come, and what is later");
 }
+
+#[tokio::test]
+async fn what_an_org_knows_of_a_person_is_written_out_whole_and_of_nobody_else() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let people = People::of(&world).await;
+    let submit = async |site: &crate::harness::Site, email: &str, text: &str| {
+        let body = json!({ "email": email, "name": "Ada", "subject": "Help", "message": text });
+        server.post(&site.key, "/support/v1/tickets", &body).await.ok(201).json()
+    };
+    let made = submit(&world.site_a, "Ada@example.com", "Mine, in acme").await;
+    submit(&world.site_b, "ada@example.com", "Mine, elsewhere").await;
+    submit(&world.site_a, "grace@example.com", "Another\u{2019}s").await;
+    submit(&world.site_c, "ada@example.com", "In globex").await;
+    let path = format!("/v1/orgs/acme/tickets/{}", made["id"].as_str().expect("an id"));
+    server
+        .post_as(&people.agent, &format!("{path}/messages"), json!({ "body": "A note", "internal": true }))
+        .await
+        .ok(201);
+    world
+        .arrange(
+            "insert into vicket.attachments (org_id, site_id, ticket_id, message_id, upload_id, name, content_type, size, content)
+             select m.org_id, m.site_id, m.ticket_id, m.id, gen_random_uuid(), 'a.txt', 'text/plain', 4, 'text'
+             from vicket.ticket_messages m where m.body = 'Mine, in acme'",
+        )
+        .await;
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("person-{}", uuid::Uuid::new_v4()));
+    let dir_text = dir.to_str().expect("text");
+    let said = command(&world, &["person", "export", "acme", " ada@EXAMPLE.com", dir_text]).expect("exported");
+    assert!(said.contains("tickets\t2\nmessages\t3\nfiles\t1\n"), "{said}");
+    let text = std::fs::read_to_string(dir.join("person.json")).expect("written");
+    let whole: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(whole["tickets"][0]["messages"][0]["body"], "Mine, in acme");
+    assert_eq!(whole["tickets"][0]["messages"][1]["internal"], true);
+    let file = &whole["tickets"][0]["files"][0];
+    assert_eq!(std::fs::read_to_string(dir.join(file["path"].as_str().expect("a path"))).expect("the file"), "text");
+    for others in ["grace", "globex", "Another"] {
+        assert!(!text.contains(others), "{others}: {text}");
+    }
+    let mode =
+        |path: &Path| std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).expect("there").permissions());
+    assert_eq!((mode(&dir) & 0o777, mode(&dir.join("person.json")) & 0o777), (0o700, 0o600));
+    let again = command(&world, &["person", "export", "acme", "ada@example.com", dir_text]).expect_err("it is there");
+    assert!(again.contains("cannot make"), "{again}");
+
+    // Who works there: what they did.
+    let other = dir.join("agent");
+    let said = command(&world, &["person", "export", "acme", &people.agent.email, other.to_str().expect("text")]);
+    assert!(said.as_ref().is_ok_and(|said| said.contains("tickets\t0\n") && said.contains("answers\t1\n")), "{said:?}");
+
+    let certificate = dir.join("erased.json");
+    let erase = ["person", "erase", "acme", "ada@example.com", "--certificate", certificate.to_str().expect("text")];
+    command(&world, &erase).expect("erased");
+    let text = std::fs::read_to_string(&certificate).expect("written");
+    let said: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let tickets = said["counts"].as_array().expect("a list").iter().find(|count| count["what"] == "tickets");
+    assert_eq!(tickets, Some(&json!({ "what": "tickets", "before": 2, "after": 0 })));
+    assert!(!text.contains("ada@example.com"), "{text}");
+    assert_eq!(
+        world.look::<i64>("select count(*) from vicket.tickets").await,
+        2,
+        "the other person's, the other org's"
+    );
+    let empty = dir.join("empty");
+    let said = command(&world, &["person", "export", "acme", "ada@example.com", empty.to_str().expect("text")]);
+    assert!(said.is_ok_and(|said| said.contains("tickets\t0\n")));
+    std::fs::remove_dir_all(&dir).expect("removed");
+}

@@ -85,6 +85,18 @@ create rule x as on delete to vicket.faqs do instead nothing;
 -- good
 create view audit.x with (security_invoker = true) as select 1 as one;
 
+-- lint: personal-data-unsaid
+-- bad
+comment on column vicket.tickets.subject is 'What it is about.';
+-- good
+comment on column vicket.tickets.subject is 'What it is about. Personal data: whatever a customer writes.';
+
+-- lint: personal-data-unsaid
+-- bad
+alter table vicket.teams add column motto text;
+-- good
+alter table vicket.teams add column size integer;
+
 -- lint: audit-months
 -- bad
 do $$ declare each text; begin

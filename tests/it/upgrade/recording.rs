@@ -4,12 +4,16 @@
 //! request ids) stands as `{uuid 1}` or `{hex 64 2}`, by its form and which of them it is. What the database draws is in the
 //! answer of a message: the last UUIDs of its row, which the line `-- answers` names.
 
-use std::{collections::HashMap, fmt::Write as _, path::Path};
+use std::{collections::HashMap, error::Error, fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, ensure};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
+use bytes::BytesMut;
+use futures_util::TryStreamExt as _;
+use tokio_postgres::{
+    NoTls, Row, SimpleQueryMessage, Statement,
+    types::{Format, IsNull, ToSql, Type, to_sql_checked},
+};
 use uuid::Uuid;
-use vicket::db;
 
 /// One message to PostgreSQL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,10 +39,8 @@ const ANSWERS: &str = "-- answers: ";
 /// The call whose answer later messages need.
 const ANSWERED: &str = "ctx.claim_submission(";
 const LOGIN: &str = "-- login: ";
-/// What ends a transaction asks whether the session is clean, and undoes what was prepared in SQL, as [`Client`] prepares: it
-/// asks once a connection, before it does, and then only whether it may.
-const CLEAN: &str = "SELECT auth.session_is_clean()";
-const MAY_ASK: &str = "SELECT pg_catalog.has_function_privilege('auth.session_is_clean()', 'execute')";
+/// The question that ends a transaction: whether anything is left on its session.
+const CLEAN: &str = "auth.session_is_clean()";
 
 impl Request {
     pub fn text(&self) -> String {
@@ -215,10 +217,13 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Sends requests as the server's logins: prepared once a connection, as the server does.
+/// Sends requests as the server's logins, in the protocol that the server speaks: prepared once a connection.
+///
+/// SQL's own PREPARE and EXECUTE are no substitute: EXECUTE looks its statement up again after it ran, as whoever the statement
+/// became, which a login's `auth.enter_org` makes another.
 pub struct Client<'a> {
     url: Box<dyn Fn(&str) -> String + Send + 'a>,
-    connections: HashMap<String, (PgConnection, HashMap<String, String>)>,
+    connections: HashMap<String, (tokio_postgres::Client, HashMap<String, Statement>)>,
 }
 
 impl<'a> Client<'a> {
@@ -229,34 +234,40 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Of the first message that fails; its connection is not used again.
     pub async fn send(&mut self, request: &Request) -> anyhow::Result<()> {
-        let (mut connection, mut prepared) = if let Some(connection) = self.connections.remove(&request.login) {
+        let (connection, mut prepared) = if let Some(connection) = self.connections.remove(&request.login) {
             connection
         } else {
-            let options = db::connect_options(&(self.url)(&request.login))?;
-            let mut connection = PgConnection::connect_with(&options).await?;
-            if request.messages.iter().any(|message| message.sql.contains(CLEAN)) {
-                let rows = execute(&mut connection, CLEAN).await?;
-                ensure!(rows.len() == 1 && rows[0].try_get::<bool, _>(0)?, "a new session is not clean");
-            }
-            (connection, HashMap::new())
+            let (client, connection) = tokio_postgres::connect(&(self.url)(&request.login), NoTls).await?;
+            tokio::spawn(connection);
+            (client, HashMap::new())
         };
         let mut drawn = HashMap::new();
         for message in &request.messages {
-            let sql = filled(&message.sql, &mut drawn).replace(CLEAN, MAY_ASK);
-            let rows = match &message.parameters {
+            let sql = filled(&message.sql, &mut drawn);
+            let said = || sql.clone();
+            let ids = match &message.parameters {
                 Some(parameters) if !parameters.is_empty() => {
-                    let name = format!("s{}", prepared.len());
                     if !prepared.contains_key(&sql) {
-                        execute(&mut connection, &format!("prepare {name} as {sql}")).await?;
-                        prepared.insert(sql.clone(), name);
+                        prepared.insert(sql.clone(), connection.prepare(&sql).await.with_context(said)?);
                     }
-                    let values: Vec<String> = parameters.iter().map(|literal| filled(literal, &mut drawn)).collect();
-                    execute(&mut connection, &format!("execute {}({})", prepared[&sql], values.join(", "))).await?
+                    let values: Vec<Text> =
+                        parameters.iter().map(|literal| Text::of(&filled(literal, &mut drawn))).collect();
+                    let rows = connection.query_raw(&prepared[&sql], &values).await.with_context(said)?;
+                    let rows: Vec<Row> = rows.try_collect().await.with_context(said)?;
+                    rows.first().map(uuids).unwrap_or_default()
                 }
-                _ => execute(&mut connection, &sql).await?,
+                _ => {
+                    let answers = connection.simple_query(&sql).await.with_context(said)?;
+                    // What a message that ends a transaction says of its session.
+                    let unclean = |answer: &SimpleQueryMessage| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("f"));
+                    ensure!(
+                        !sql.contains(CLEAN) || !answers.iter().any(unclean),
+                        "the session is not clean after {sql}"
+                    );
+                    Vec::new()
+                }
             };
             if !message.answers.is_empty() {
-                let ids = rows.first().map(uuids).unwrap_or_default();
                 ensure!(ids.len() >= message.answers.len(), "the answer lacks ids: {sql}");
                 drawn.extend(message.answers.iter().cloned().rev().zip(ids.into_iter().rev()));
             }
@@ -266,13 +277,39 @@ impl<'a> Client<'a> {
     }
 }
 
-async fn execute(connection: &mut PgConnection, sql: &str) -> anyhow::Result<Vec<PgRow>> {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await.with_context(|| sql.to_owned())
+/// A parameter that is sent as its text, whatever its type; `None` for NULL.
+#[derive(Debug)]
+struct Text(Option<String>);
+
+impl Text {
+    /// Of an SQL literal.
+    fn of(literal: &str) -> Self {
+        let inside = literal.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+        Self(inside.map(|text| text.replace("\'\'", "\'")))
+    }
+}
+
+impl ToSql for Text {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        let Some(text) = &self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(text.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
 }
 
 /// The UUIDs of a row, column by column.
-fn uuids(row: &PgRow) -> Vec<String> {
-    let of = |at| row.try_get::<Uuid, _>(at).ok().map(|id| id.to_string());
+fn uuids(row: &Row) -> Vec<String> {
+    let of = |at| row.try_get::<_, Uuid>(at).ok().map(|id| id.to_string());
     (0..row.len()).filter_map(of).collect()
 }
 
