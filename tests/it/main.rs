@@ -21,5 +21,6 @@ mod recovery;
 mod round_trips;
 mod rules;
 mod secrets;
+mod shipped;
 mod support;
 mod upgrade;
