@@ -1,5 +1,7 @@
 //! What the program is when it is shipped: secrets from files, a health check without a shell, manual pages, completions.
 
+mod image;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
