@@ -17,6 +17,7 @@ mod limits;
 mod migrations;
 mod pooler;
 mod processes;
+mod production;
 mod recovery;
 mod round_trips;
 mod rules;
