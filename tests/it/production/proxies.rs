@@ -194,7 +194,8 @@ async fn no_request_is_lost(front: &Front, servers: [Dev; 2]) {
     let (failed, _replaced) = tokio::join!(futures_util::future::join_all((0..3).map(traffic)), replace);
     let failed = failed.concat();
     println!("{} requests while both servers were replaced", count.load(Ordering::Relaxed));
-    assert!(failed.is_empty(), "{} of {}: {failed:?}", failed.len(), count.load(Ordering::Relaxed));
+    let some = &failed[..failed.len().min(5)];
+    assert!(failed.is_empty(), "{} failed, and {} not: {some:?}", failed.len(), count.load(Ordering::Relaxed));
 }
 
 #[tokio::test]

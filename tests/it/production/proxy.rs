@@ -111,7 +111,7 @@ pub fn client(port: u16, from: [u8; 4]) -> Client {
         .resolve(HOST, SocketAddr::from(([127, 0, 0, 1], port)))
         .local_address(IpAddr::from(from))
         .tls_danger_accept_invalid_certs(true)
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .build()
         .expect("a client")
 }
