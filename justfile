@@ -45,6 +45,18 @@ release-dump VERSION:
 squawk:
     .ci/migrations/check
 
+# Licences, duplicates and sources of crates, and their advisories where the database is reached; needs python3 with venv
+deny:
+    .ci/packaging/check dependencies
+
+# What the program is made of, as CycloneDX; needs python3 with venv
+sbom FILE="target/vicket.cdx.json":
+    .ci/packaging/check sbom {{FILE}}
+
+# The image, units and manifests of packaging/, too; needs python3 with venv, systemd-analyze and groff
+packaging:
+    .ci/packaging/check
+
 # What depends on the server's version, on PostgreSQL 15, 16, 17 and 18; needs node with npm
 postgres-matrix *MAJORS:
     .ci/postgres/check {{MAJORS}}

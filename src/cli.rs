@@ -1,5 +1,7 @@
 //! Settings: flags and environment. No secret has a default, and `--help` shows no value of the environment.
 
+pub mod secret_files;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
@@ -13,11 +15,16 @@ use crate::{
 
 /// A customer-support backend for many companies on one PostgreSQL, isolated by row-level security.
 #[derive(Parser)]
-#[command(name = "vicket", version, about, disable_help_subcommand = true)]
+#[command(name = "vicket", version, about, disable_help_subcommand = true, after_long_help = SECRETS)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What the help of the program says of secrets.
+const SECRETS: &str = "Every variable VICKET_..._URL and VICKET_..._PASSWORD may be a file instead: VICKET_..._URL_FILE=PATH, or a \
+credential of systemd of the variable's name ($CREDENTIALS_DIRECTORY/VICKET_..._URL). First comes the flag, then the variable or \
+its _FILE, then the credential.";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -27,6 +34,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Create or update roles, schema and policies
     Migrate(MigrateArgs),
+    /// Ask a server on this machine how it is: exit code 0 when it can serve, 1 when not. For images without a shell
+    Health(HealthArgs),
     /// Print the OpenAPI document of a surface
     Openapi {
         /// Which surface
@@ -82,6 +91,16 @@ pub enum Command {
         args: AuditArgs,
         #[command(subcommand)]
         command: Option<AuditCommand>,
+    },
+    /// Print what completes these commands in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, vicket.1
+    Man {
+        /// Write it, and one for each command, to this directory instead; made if absent
+        dir: Option<PathBuf>,
     },
 }
 
@@ -345,6 +364,16 @@ pub struct ServeArgs {
     pub attachments: Place,
     #[command(flatten)]
     pub tuning: Tuning,
+}
+
+#[derive(Args)]
+pub struct HealthArgs {
+    /// Where the server listens; an address that stands for all of them is asked on loopback
+    #[arg(long, env = "VICKET_LISTEN", hide_env_values = true, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Ask only whether the process answers (/healthz), not whether it can serve (/readyz)
+    #[arg(long)]
+    pub live: bool,
 }
 
 #[derive(Args, Clone, Copy)]

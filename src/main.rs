@@ -2,21 +2,21 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use vicket::{
-    cli::{Cli, Command, Surface},
+    cli::{self, Command, Surface},
     commands, dev, scaffold,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match cli::secret_files::parse().command {
         Command::Dev(args) => dev::run(args).await,
         Command::Serve(args) => commands::serve::run(args).await,
         Command::Migrate(args) => match commands::migrate::run(args).await {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Health(args) => commands::health::run(&args).await,
         Command::Openapi { surface } => {
             let document = match surface {
                 Surface::Support => vicket::api::support::document(),
@@ -32,6 +32,8 @@ async fn main() -> ExitCode {
         Command::Person { admin, command } => commands::person::run(&admin, command).await,
         Command::MachineKey { admin, command } => commands::machine_key::run(&admin, command).await,
         Command::Audit { args, command } => commands::audit::run(args, command).await,
+        Command::Completions { shell } => commands::manual::completions(shell),
+        Command::Man { dir } => commands::manual::pages(dir.as_deref()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

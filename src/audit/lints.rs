@@ -32,7 +32,8 @@ static AUTHENTICATION: LazyLock<String> = LazyLock::new(|| asking(include_str!("
 /// What the migrations make, generated from the catalog: [`objects`].
 const SHIPPED: &str = include_str!("lints/shipped.sql");
 
-/// What `lints/shipped.sql` is, of a database that the migrations have just made: rows of VALUES.
+/// What `lints/shipped.sql` is, of a database that the migrations have just made, and of what a dump of it is restored to: rows
+/// of VALUES.
 ///
 /// # Errors
 /// When the catalog cannot be read.

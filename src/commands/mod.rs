@@ -2,8 +2,10 @@
 //! standard error, so that `KEY=$(vicket key create acme/acme-app)` works.
 
 pub mod audit;
+pub mod health;
 pub mod key;
 pub mod machine_key;
+pub mod manual;
 pub mod migrate;
 pub mod org;
 pub mod person;

@@ -95,6 +95,7 @@ async fn read(
 ) -> Result<(Body, Reservation), Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge, format!("A body may have {} KiB at the most.", most / 1024));
     if declared(request).is_some_and(|length| length > most as u64) {
+        discard(request).await;
         return Err(too_large());
     }
     let began = Instant::now();

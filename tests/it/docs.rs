@@ -166,7 +166,7 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
-const GUIDES: [&str; 8] = [
+const GUIDES: [&str; 9] = [
     "README.md",
     "docs/api-authentication.md",
     "docs/api-endpoints.md",
@@ -174,6 +174,7 @@ const GUIDES: [&str; 8] = [
     "docs/audit.md",
     "docs/migrations.md",
     "docs/database.md",
+    "docs/production.md",
     "migrations/README.md",
 ];
 
@@ -247,12 +248,17 @@ async fn the_changes_that_are_shown_are_those_that_squawk_reads_and_they_run() {
 }
 
 /// `vicket ...` in code blocks and in code spans, without what precedes it (settings of the environment, `cargo run --`).
+/// Blocks of settings hold no commands.
 fn commands(text: &str) -> Vec<String> {
     let mut commands = Vec::new();
-    let mut in_block = false;
+    let (mut in_block, mut of_settings) = (false, false);
     for line in text.lines() {
-        if line.starts_with("```") {
+        if let Some(language) = line.strip_prefix("```") {
             in_block = !in_block;
+            of_settings = in_block && ["ini", "nginx", "caddyfile"].contains(&language);
+            continue;
+        }
+        if of_settings {
             continue;
         }
         let spans: Vec<&str> = if in_block { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
@@ -335,4 +341,26 @@ fn read(file: &str) -> String {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The blocks of code, each with its language.
+pub fn blocks(page: &str) -> Vec<(&str, String)> {
+    let mut blocks: Vec<(&str, String)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line.strip_prefix("```") {
+            Some(language) if !inside => {
+                blocks.push((language, String::new()));
+                inside = true;
+            }
+            Some(_) => inside = false,
+            None if inside => {
+                let (_, block) = blocks.last_mut().expect("a block began");
+                block.push_str(line);
+                block.push('\n');
+            }
+            None => {}
+        }
+    }
+    blocks
 }

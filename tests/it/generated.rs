@@ -4,12 +4,16 @@
 
 mod tables;
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use vicket::audit::{self, lints, matrix, schema};
 
-use crate::harness::{DEPLOY, World, connect, url};
+use crate::{
+    harness::{DEPLOY, World, connect, url},
+    migrations::bare_database,
+    upgrade::{dump, restore},
+};
 
 /// Compares `text` with the committed file, or writes it.
 fn compare(file: &str, text: &str, command: &str) {
@@ -78,15 +82,46 @@ async fn the_committed_isolation_is_what_the_catalog_says_and_can_be_read() {
     assert!(lines <= 500, "{lines} lines are more than somebody reads at once");
 }
 
+const SHIPPED: &str = "src/audit/lints/shipped.sql";
+
+/// Rows of objects, each without what parts it from the next.
+fn rows(text: &str) -> BTreeSet<&str> {
+    text.lines().map(|row| row.trim_end_matches(',')).collect()
+}
+
+/// The same without their digests.
+fn names(text: &str) -> BTreeSet<&str> {
+    text.lines().map(|row| row.rsplit_once(", ").expect("a digest at the end").0).collect()
+}
+
 #[tokio::test]
 async fn the_committed_objects_are_those_that_the_migrations_make_whoever_reads_them() {
     let world = World::new().await;
-    let text = lints::objects(&mut deployer(&world).await).await.expect("the catalog");
-    compare("src/audit/lints/shipped.sql", &text, "just isolation");
+    let made = lints::objects(&mut deployer(&world).await).await.expect("the catalog");
     for kind in ["policy", "trigger", "constraint", "unique index", "function"] {
-        assert!(text.contains(&format!("    ('{kind}', '")), "no {kind}");
+        assert!(made.contains(&format!("    ('{kind}', '")), "no {kind}");
     }
-    assert_eq!(text, lints::objects(&mut superuser(&world.database).await).await.expect("the catalog"));
+    assert_eq!(made, lints::objects(&mut superuser(&world.database).await).await.expect("the catalog"));
+    // The next test writes them.
+    if std::env::var_os("VICKET_BLESS").is_none() {
+        let committed = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(SHIPPED)).expect("a file");
+        assert_eq!(names(&made), names(&committed), "{SHIPPED} is stale; run: just isolation");
+        let new: Vec<_> = rows(&made).difference(&rows(&committed)).copied().collect();
+        assert!(new.is_empty(), "{SHIPPED} is stale; run: just isolation\n{new:?}");
+    }
+}
+
+/// What comes back from a backup is no less the migrations': parentheses that PostgreSQL writes otherwise are all that differs.
+#[tokio::test]
+async fn the_committed_objects_are_those_of_the_migrations_and_of_a_restored_dump_as_pg_dump_says() {
+    let world = World::new().await;
+    let made = lints::objects(&mut deployer(&world).await).await.expect("the catalog");
+    let backup = bare_database().await;
+    restore(&backup, &dump(&url(None, &world.database), &[]).await.expect("pg_dump")).await;
+    let restored = lints::objects(&mut superuser(&backup).await).await.expect("the catalog");
+    assert_eq!(names(&made), names(&restored));
+    let all: Vec<&str> = rows(&made).union(&rows(&restored)).copied().collect();
+    compare(SHIPPED, &format!("{}\n", all.join(",\n")), "just isolation");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ const KEEPS_NAMES: (u32, u32) = (1, 21);
 
 static DIRECTORIES: AtomicUsize = AtomicUsize::new(0);
 
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("VICKET_PGBOUNCER").map_or_else(
         || if Path::new("/usr/sbin/pgbouncer").exists() { "/usr/sbin/pgbouncer".into() } else { "pgbouncer".into() },
         PathBuf::from,
@@ -55,7 +55,7 @@ fn version() -> Option<(u32, u32)> {
 }
 
 /// Whether there is one that can be served through.
-fn keeps_names() -> bool {
+pub fn keeps_names() -> bool {
     match version() {
         Some(version) if version < KEEPS_NAMES => {
             println!("left out: PgBouncer {version:?} is not served through");

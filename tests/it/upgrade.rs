@@ -122,7 +122,7 @@ async fn program(name: &str, arguments: &[&str], input: &[u8]) -> anyhow::Result
 }
 
 /// A dump as `pg_dump` prints it, without what differs from one run or machine to the next.
-async fn dump(superuser_url: &str, arguments: &[&str]) -> anyhow::Result<String> {
+pub async fn dump(superuser_url: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let text = program("pg_dump", &[&["--dbname", superuser_url], arguments].concat(), b"").await?;
     let of_the_run = |line: &&str| {
         !["\\restrict ", "\\unrestrict ", "-- Dumped "].iter().any(|beginning| line.starts_with(beginning))
@@ -130,7 +130,7 @@ async fn dump(superuser_url: &str, arguments: &[&str]) -> anyhow::Result<String>
     Ok(text.lines().filter(of_the_run).flat_map(|line| [line, "\n"]).collect())
 }
 
-async fn restore(database: &str, dump: &str) {
+pub async fn restore(database: &str, dump: &str) {
     let arguments = ["-q", "-X", "-1", "-v", "ON_ERROR_STOP=1", "-d", &url(None, database)];
     program("psql", &arguments, dump.as_bytes()).await.expect("restored");
 }

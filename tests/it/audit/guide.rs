@@ -6,31 +6,10 @@ use vicket::dev::postgres::Programs;
 
 use crate::{
     agent::erasure::a_month_ends,
+    docs::blocks,
     harness::{DEPLOY, World, url},
     processes::text,
 };
-
-/// The blocks of code, each with its language.
-fn blocks(page: &str) -> Vec<(&str, String)> {
-    let mut blocks: Vec<(&str, String)> = Vec::new();
-    let mut inside = false;
-    for line in page.lines() {
-        match line.strip_prefix("```") {
-            Some(language) if !inside => {
-                blocks.push((language, String::new()));
-                inside = true;
-            }
-            Some(_) => inside = false,
-            None if inside => {
-                let (_, block) = blocks.last_mut().expect("a block began");
-                block.push_str(line);
-                block.push('\n');
-            }
-            None => {}
-        }
-    }
-    blocks
-}
 
 #[tokio::test]
 async fn every_block_of_the_guide_runs() {
