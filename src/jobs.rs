@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::{db::Worker, store};
+use crate::{
+    db::Worker,
+    store,
+    telemetry::meters::{JobKind, Meters},
+};
 
 /// How often an idle process looks for work.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -15,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const MAX_ROWS: i32 = 500;
 
 /// Runs jobs until `stop` turns true.
-pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+pub async fn run(worker: Arc<Worker>, meters: Arc<Meters>, mut stop: watch::Receiver<bool>) {
     let mut most = MAX_ROWS;
     let mut wait = LOOK_EVERY;
     while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
@@ -26,6 +30,8 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
                 wait = PAUSE;
                 most = (most * 2).min(MAX_ROWS);
                 let store::jobs::Batch { org_id, kind, subject_id, total, done, ended } = batch;
+                let left = meters.job_rows_left.get_or_create_owned(&JobKind { kind: kind.clone() });
+                left.set(if ended { 0 } else { (total - done).max(0) });
                 if ended {
                     tracing::info!(%org_id, kind, %subject_id, done, "a job has ended");
                 } else {
@@ -34,6 +40,7 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
             }
             Err(problem) => {
                 most = (most / 4).max(1);
+                meters.job_failures.inc();
                 tracing::warn!(cause = problem.cause.as_deref(), most, "a batch of a job failed; it is tried again");
             }
         }
