@@ -40,15 +40,14 @@ impl From<sqlx::Error> for Problem {
             (_, Some("57014" | "55P03" | "40001" | "40P01")) => Self::overloaded(told(&error)),
             // Out of connections, memory or disk.
             (_, Some(state)) if state.starts_with("53") => Self::overloaded(told(&error)),
-            // The primary is none any more: the connection is of no more use, and a new one may reach the one that is.
-            (_, Some("25006")) => Self::database_unavailable(told(&error)),
             // A statement that the driver prepared on this connection is gone, is another's, or answers otherwise since a
             // migration: the connection is of no more use, and another one is.
             (_, Some("26000" | "42P05")) => {
                 MIXED_STATEMENTS.fetch_add(1, Ordering::Relaxed);
                 Self::database_unavailable(told(&error))
             }
-            (_, Some("0A000")) => Self::database_unavailable(told(&error)),
+            // So may it be one to a primary that became a standby (25006, and 0A000 of a BEGIN that is to write).
+            (_, Some("0A000" | "25006")) => Self::database_unavailable(told(&error)),
             // What a row was to belong to went away between two statements.
             (_, Some("23503")) => Self::not_found(),
             // Shutdown, crash, start-up, connection exceptions, errors of its disk.

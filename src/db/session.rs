@@ -13,7 +13,7 @@ use std::{
 use futures_util::{Stream, stream};
 use sqlx::{
     Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr,
-    error::BoxDynError,
+    error::{BoxDynError, DatabaseError},
     postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
@@ -62,7 +62,7 @@ impl Timed {
 
     /// What PostgreSQL says besides the SQLSTATE may hold values.
     fn fail(&self, error: &Error) {
-        let state = error.as_database_error().and_then(|error| error.code());
+        let state = error.as_database_error().and_then(DatabaseError::code);
         self.span.fail(&state.unwrap_or(Cow::Borrowed("connection")));
     }
 }

@@ -29,8 +29,8 @@ impl Seen {
     }
 
     /// What `work` does is done for this request.
-    pub async fn scope<T>(self: &Arc<Self>, work: impl Future<Output = T>) -> T {
-        CURRENT.scope(Arc::clone(self), work).await
+    pub fn scope<F: Future>(self: &Arc<Self>, work: F) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(Arc::clone(self), work)
     }
 
     /// As [`Seen::scope`], for what does not wait.
