@@ -1,7 +1,7 @@
 //! The support surface: what a customer's browser may do with a publishable key, and what it is told.
 
 mod articles;
-mod attachments;
+pub mod attachments;
 mod site_keys;
 mod site_origins;
 mod surface;

@@ -11,7 +11,7 @@ use crate::harness::{Answer, Options, Person, Running, Site, World, ticket};
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nnot much of a picture";
 
 /// A multipart body and its Content-Type.
-fn multipart(files: &[(&str, &[u8])]) -> (String, Vec<u8>) {
+pub fn multipart(files: &[(&str, &[u8])]) -> (String, Vec<u8>) {
     let mut body = Vec::new();
     for (name, content) in files {
         // As browsers write it: quotes and line ends in names are percent-encoded.
