@@ -80,7 +80,7 @@ impl Watched {
             .envs(settings.iter().copied())
             .arg("serve")
             .stderr(std::fs::File::create(&log).expect("a log"));
-        if traced {
+        if traced && cfg!(feature = "otlp") {
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector).env("OTEL_BSP_SCHEDULE_DELAY", "200");
         }
         let process = Dev(Some(command.spawn().expect("the program starts")));
