@@ -397,6 +397,9 @@ pub struct Tuning {
     /// Memory for kept answers, MiB; 0 answers every read from the tables
     #[arg(long, env = "VICKET_ANSWER_CACHE_MIB", hide_env_values = true, default_value_t = 64, value_name = "MIB")]
     pub answer_cache_mib: u64,
+    /// Where to serve metrics, GET /metrics for Prometheus: an address that only what scrapes them reaches. Nowhere when absent
+    #[arg(long, env = "VICKET_METRICS_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// The form of log lines on standard error; VICKET_LOG filters them, e.g. `warn` or `vicket=debug`
     #[arg(long, env = "VICKET_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

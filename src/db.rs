@@ -12,11 +12,14 @@
 //! * The first message is also the test of a pooled connection. When it fails on a dead one, nothing has been done yet,
 //!   and it is tried on another.
 
+mod diagnosis;
 mod error;
 mod org;
 mod pooler;
+mod session;
 mod site;
 mod turns;
+mod worker;
 
 use std::{
     str::FromStr as _,
@@ -24,7 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool::managed::{self, Object, PoolError, RecycleResult, TimeoutType};
@@ -35,12 +38,17 @@ use sqlx::{
     query::Query,
 };
 
-use crate::domain::problem::{Code, Problem};
+use crate::{
+    domain::problem::{Code, Problem},
+    telemetry::{meters::PoolMeters, request},
+};
 use turns::{Tenant, Turn, Turns};
 
 pub use error::refused_statements;
 pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx};
+pub use session::Session;
 pub use site::{Entry, EntryRequest, SiteLimits, SiteTx, Verdict, WidgetGate};
+pub use worker::Worker;
 
 /// How long a request waits for a free connection before it is answered `503 overloaded`.
 const WAIT: Duration = Duration::from_secs(2);
@@ -120,14 +128,14 @@ struct Connections {
 }
 
 impl managed::Manager for Connections {
-    type Type = PgConnection;
+    type Type = Session;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect_with(&self.options).await
+    async fn create(&self) -> Result<Session, sqlx::Error> {
+        PgConnection::connect_with(&self.options).await.map(Session::new)
     }
 
-    async fn recycle(&self, _: &mut PgConnection, metrics: &managed::Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, _: &mut Session, metrics: &managed::Metrics) -> RecycleResult<sqlx::Error> {
         if metrics.last_used() > IDLE {
             return Err(managed::RecycleError::message("idle for too long"));
         }
@@ -143,6 +151,7 @@ pub struct Pool {
     endings: &'static Endings,
     /// What [`error::mixed_statements`] was when no pooler was found that mixes them.
     trusted_at: Arc<AtomicU64>,
+    meters: PoolMeters,
 }
 
 impl Pool {
@@ -161,7 +170,8 @@ impl Pool {
             .create_timeout(Some(CONNECT))
             .runtime(deadpool::Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, turns: Turns::new(size), endings, trusted_at: Arc::new(AtomicU64::new(u64::MAX)) })
+        let trusted_at = Arc::new(AtomicU64::new(u64::MAX));
+        Ok(Self { pool, turns: Turns::new(size), endings, trusted_at, meters: PoolMeters::default() })
     }
 
     async fn get(&self) -> Result<Object<Connections>, Problem> {
@@ -181,9 +191,22 @@ impl Pool {
 
     /// A connection that nobody has tried, when it is the tenant's turn.
     async fn lease(&self, tenant: Tenant) -> Result<ConnectionLease, Problem> {
-        let turn = tokio::time::timeout(WAIT, self.turns.turn(tenant)).await;
-        let turn = turn.map_err(|_| Problem::overloaded("no connection became free in time"))?;
-        Ok(ConnectionLease { connection: Some(self.get().await?), endings: self.endings, _turn: turn })
+        let (began, span) = (Instant::now(), request::span().wait());
+        let connected = async {
+            let turn = tokio::time::timeout(WAIT, self.turns.turn(tenant)).await;
+            let turn = turn.map_err(|_| Problem::overloaded("no connection became free in time"))?;
+            Ok((self.get().await?, turn))
+        };
+        let connected = connected.await;
+        let waited = began.elapsed();
+        self.meters.wait.observe(waited.as_secs_f64());
+        request::note(|known| known.in_pool += waited);
+        if let Err(Problem { code, .. }) = &connected {
+            span.fail(code.as_str());
+        }
+        span.end();
+        let (connection, turn) = connected?;
+        Ok(ConnectionLease { connection: Some(connection), endings: self.endings, _turn: turn })
     }
 
     /// Does `first` on a pooled connection, on another when a pooled one turns out to be dead. It must be something
@@ -209,7 +232,7 @@ impl Pool {
                         return Err(problem);
                     }
                     // One dead connection means that PostgreSQL went away under all of them.
-                    self.pool.retain(|_, _| false);
+                    self.forget();
                 }
             }
         }
@@ -224,6 +247,7 @@ impl Pool {
     ) -> Result<PgRow, Problem> {
         let again = AtomicBool::new(false);
         let asked = self.start(tenant, |mut lease| async {
+            let _entering = self.entering();
             let within = again.swap(true, Ordering::Relaxed);
             if within {
                 sqlx::raw_sql("BEGIN READ ONLY").execute(lease.connection()).await?;
@@ -237,6 +261,11 @@ impl Pool {
         let (lease, row) = asked.await?;
         lease.finish();
         Ok(row)
+    }
+
+    /// Times how long it takes to enter, until it is dropped.
+    fn entering(&self) -> Entering<'_> {
+        Entering { began: Instant::now(), pool: self }
     }
 
     /// Begins a transaction, by a message that says BEGIN and nothing that depends on a request.
@@ -256,10 +285,46 @@ impl Pool {
         }
     }
 
+    /// How it stands, for the metrics.
+    pub fn status(&self) -> PoolStatus {
+        let (used, waiting) = self.turns.counts();
+        let deadpool::Status { size, max_size, .. } = self.pool.status();
+        PoolStatus { used, idle: size.saturating_sub(used), most: max_size, waiting, meters: self.meters.clone() }
+    }
+
+    /// Lets every idle connection go: the next request asks anew who answers there.
+    pub fn forget(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     /// Lets every idle connection go and refuses new requests.
     pub fn close(&self) {
         self.pool.close();
     }
+}
+
+/// On the way from a connection to a tenant.
+struct Entering<'a> {
+    began: Instant,
+    pool: &'a Pool,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.pool.meters.enter.observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// How a pool stands.
+#[derive(Clone, Debug)]
+pub struct PoolStatus {
+    /// Connections that somebody uses, that nobody uses, and that there may be.
+    pub used: usize,
+    pub idle: usize,
+    pub most: usize,
+    /// Who waits for one.
+    pub waiting: usize,
+    pub meters: PoolMeters,
 }
 
 /// Options of a login: no prepared statement is shared between logins, and nothing is logged at each statement.
@@ -289,7 +354,7 @@ struct ConnectionLease {
 const NOBODY: Tenant = None;
 
 impl ConnectionLease {
-    fn connection(&mut self) -> &mut PgConnection {
+    fn connection(&mut self) -> &mut Session {
         self.connection.as_mut().expect("an lease holds its connection until it is finished")
     }
 
@@ -370,84 +435,6 @@ impl Drop for ConnectionLease {
 pub enum Access {
     Read,
     Write,
-}
-
-/// The login of background work: EXECUTE on a few functions of the schema `worker`, and no table.
-pub struct Worker {
-    pool: Pool,
-}
-
-impl Worker {
-    pub fn new(pool: Pool) -> Self {
-        Self { pool }
-    }
-
-    /// Runs one statement of background work on a connection of the worker.
-    ///
-    /// # Errors
-    /// Those of the statement, and `503` when no connection is to be had.
-    pub async fn execute(
-        &self,
-        query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
-    ) -> Result<(), Problem> {
-        let mut lease = self.pool.lease(NOBODY).await?;
-        query.execute(lease.connection()).await?;
-        lease.finish();
-        Ok(())
-    }
-
-    /// One column of text of one statement of background work.
-    ///
-    /// # Errors
-    /// Those of the statement, and `503` when no connection is to be had.
-    pub async fn list(
-        &self,
-        query: sqlx::query::QueryScalar<'_, sqlx::Postgres, String, sqlx::postgres::PgArguments>,
-    ) -> Result<Vec<String>, Problem> {
-        let mut lease = self.pool.lease(NOBODY).await?;
-        let rows = query.fetch_all(lease.connection()).await?;
-        lease.finish();
-        Ok(rows)
-    }
-
-    /// The row of one statement of background work, where it has one.
-    ///
-    /// # Errors
-    /// Those of the statement, and `503` when no connection is to be had.
-    pub async fn row<T>(
-        &self,
-        query: sqlx::query::QueryAs<'_, sqlx::Postgres, T, sqlx::postgres::PgArguments>,
-    ) -> Result<Option<T>, Problem>
-    where
-        T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let mut lease = self.pool.lease(NOBODY).await?;
-        let row = query.fetch_optional(lease.connection()).await?;
-        lease.finish();
-        Ok(row)
-    }
-
-    /// The rows of one statement of background work.
-    ///
-    /// # Errors
-    /// Those of the statement, and `503` when no connection is to be had.
-    pub async fn rows<T>(
-        &self,
-        query: sqlx::query::QueryAs<'_, sqlx::Postgres, T, sqlx::postgres::PgArguments>,
-    ) -> Result<Vec<T>, Problem>
-    where
-        T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let mut lease = self.pool.lease(NOBODY).await?;
-        let rows = query.fetch_all(lease.connection()).await?;
-        lease.finish();
-        Ok(rows)
-    }
-
-    /// The pool, for the start-up checks.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
-    }
 }
 
 impl Pool {

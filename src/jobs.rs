@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::{db::Worker, domain::problem::Problem, store};
+use crate::{
+    db::Worker,
+    domain::problem::Problem,
+    store,
+    telemetry::meters::{JobKind, Meters},
+};
 
 /// How often an idle process looks for work.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -15,12 +20,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 const MAX_ROWS: i32 = 500;
 
 /// Runs jobs until `stop` turns true.
-pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+pub async fn run(worker: Arc<Worker>, meters: Arc<Meters>, mut stop: watch::Receiver<bool>) {
     let mut most = MAX_ROWS;
     let mut wait = LOOK_EVERY;
     while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
         wait = LOOK_EVERY;
-        match batch(&worker, most).await {
+        match batch(&worker, &meters, most).await {
             Ok(false) => most = MAX_ROWS,
             Ok(true) => {
                 wait = PAUSE;
@@ -28,6 +33,7 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
             }
             Err(problem) => {
                 most = (most / 4).max(1);
+                meters.job_failures.inc();
                 tracing::warn!(cause = problem.cause.as_deref(), most, "a batch of a job failed; it is tried again");
             }
         }
@@ -35,10 +41,12 @@ pub async fn run(worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
 }
 
 /// A batch of a job, or where there is none, of what is not kept any longer; whether there was one.
-async fn batch(worker: &Worker, most: i32) -> Result<bool, Problem> {
+async fn batch(worker: &Worker, meters: &Meters, most: i32) -> Result<bool, Problem> {
     if let Some(store::jobs::Batch { org_id, kind, subject_id, total, done, ended }) =
         store::jobs::run(worker, most).await?
     {
+        let left = meters.job_rows_left.get_or_create_owned(&JobKind { kind: kind.clone() });
+        left.set(if ended { 0 } else { (total - done).max(0) });
         if ended {
             tracing::info!(%org_id, kind, %subject_id, done, "a job has ended");
         } else {

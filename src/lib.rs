@@ -5,6 +5,7 @@
 //! Imports go down only; `tests/it/architecture.rs` holds that. From the ground:
 //!
 //! * `domain`: ids, keys, origins, permissions, checked text, Markdown, problems. No HTTP, no SQL.
+//! * `telemetry`: what is seen of the request in progress, and what is counted. Ids and figures, no values.
 //! * `db`: pools, leases, the message that enters a tenant. The only way in.
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
 //! * `limits`, `usage`, `response_cache`, `memory_budget`, `passwords`, `objects`, `jobs`: what the process has besides a
@@ -12,7 +13,7 @@
 //! * `http`: what poem and poem-openapi lack. `auth`: who asks.
 //! * `api`, `dashboard`, `pages`: what programs and people see. They do not know each other.
 //! * `migrations`, `audit`, `migrate`, `readiness`: the schema, and whether it holds.
-//! * `routes`, `server`, `cli`, `scaffold`, `commands`, `dev`: the roof.
+//! * `routes`, `server`, `metrics`, `cli`, `scaffold`, `commands`, `dev`: the roof.
 //!
 //! # A request in ten lines
 //!
@@ -29,8 +30,8 @@
 //! 8. COMMIT on success, ROLLBACK on a problem (`domain/problem.rs`), and in the same message the question whether the session
 //!    is clean; anything else closes the connection.
 //! 9. The typed answer is written; poem-openapi documented it.
-//! 10. `usage.rs` keeps what is written later: views, last use of keys, refused origins. `jobs.rs` does in batches what is
-//!     too much for a request.
+//! 10. The request's line is written (`routes/answered.rs`). `usage.rs` keeps what is written later: views, last use of keys,
+//!     refused origins. `jobs.rs` does in batches what is too much for a request.
 //!
 //! # Where to put what
 //!
@@ -52,6 +53,7 @@ pub mod http;
 pub mod jobs;
 pub mod limits;
 pub mod memory_budget;
+pub mod metrics;
 pub mod migrate;
 pub mod migrations;
 pub mod objects;
@@ -64,4 +66,5 @@ pub mod scaffold;
 pub mod server;
 pub mod state;
 pub mod store;
+pub mod telemetry;
 pub mod usage;

@@ -92,6 +92,11 @@ impl MemoryBudget {
         Ok(Reservation { budget: self.clone(), network, bytes })
     }
 
+    /// What is taken now, and what may be, bytes.
+    pub fn taken(&self) -> (u64, u64) {
+        (self.lock().all, self.0.most)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use sqlx::Row as _;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -53,6 +54,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 6] =
+        [Self::Database, Self::NotPrimary, Self::Pooler, Self::SchemaVersion, Self::Isolation, Self::Draining];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Database => "database",
@@ -79,28 +83,46 @@ pub struct Finding {
 /// `503` when the database cannot be reached.
 pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
     let in_the_way = in_the_way(app).await?;
-    if in_the_way.is_empty() { isolation(app).await } else { Ok(in_the_way) }
+    if in_the_way.is_empty() { Ok(isolation(app).await?.0) } else { Ok(in_the_way) }
+}
+
+/// What keeps each login from its database, for a start that found out only that something does.
+pub async fn unreachable(app: &App) -> Vec<Finding> {
+    let found = join_all(logins(app).map(|(pool, name)| unreached(pool, name))).await;
+    found.into_iter().flatten().collect()
+}
+
+fn logins(app: &App) -> [(&Pool, &'static str); 3] {
+    [(app.gate.pool(), WIDGET), (app.agents.pool(), AGENT), (app.worker.pool(), WORKER)]
+}
+
+async fn unreached(pool: &Pool, name: &str) -> Option<Finding> {
+    let what = pool.diagnosis().await?;
+    Some(Finding { reason: Reason::Database, what: format!("{name}: {what}") })
 }
 
 /// What stands in the way of each login, or else the schema: in a few milliseconds.
 ///
 /// # Errors
-/// `503` when the database cannot be reached.
+/// `503` when all connections are in use, or the database went away meanwhile.
 async fn in_the_way(app: &App) -> Result<Vec<Finding>, Problem> {
-    let pools = [(app.gate.pool(), WIDGET), (app.agents.pool(), AGENT), (app.worker.pool(), WORKER)];
     let mut in_the_way = Vec::new();
-    for (pool, name) in pools {
-        if let Some(what) = pool.pooler().await? {
-            in_the_way.push(Finding { reason: Reason::Pooler, what: format!("{name}: {what}") });
-        } else if is_standby(pool).await? {
-            let what = format!("{name} reaches a standby, which takes no writes: promote it, or name the primary");
-            in_the_way.push(Finding { reason: Reason::NotPrimary, what });
+    let mut away = Ok(());
+    for ((pool, name), looked) in logins(app).into_iter().zip(join_all(logins(app).map(before_login)).await) {
+        match looked {
+            Ok(found) => in_the_way.extend(found),
+            Err(problem) if problem.code == Code::Overloaded => away = Err(problem),
+            Err(problem) => match unreached(pool, name).await {
+                Some(found) => in_the_way.push(found),
+                None => away = Err(problem),
+            },
         }
     }
     if !in_the_way.is_empty() {
         in_the_way.sort();
         return Ok(in_the_way);
     }
+    away?;
     let rows = app.gate.pool().catalog(ledger::COMMENT).await?;
     let comment: Option<&str> = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
     if let Some(what) = NEEDED.refuses(comment) {
@@ -109,16 +131,35 @@ async fn in_the_way(app: &App) -> Result<Vec<Finding>, Problem> {
     Ok(Vec::new())
 }
 
+/// What stands between a login and its primary.
+async fn before_login((pool, name): (&Pool, &str)) -> Result<Option<Finding>, Problem> {
+    if let Some(what) = pool.pooler().await? {
+        return Ok(Some(Finding { reason: Reason::Pooler, what: format!("{name}: {what}") }));
+    }
+    if is_standby(pool).await? {
+        // A primary that became one keeps its connections; a new one may reach the primary that took its place.
+        pool.forget();
+        let what = format!("{name} reaches a standby, which takes no writes: promote it, or name the primary");
+        return Ok(Some(Finding { reason: Reason::NotPrimary, what }));
+    }
+    Ok(None)
+}
+
 /// What each login may do that it should not, and what the lints find: in some hundred milliseconds.
 ///
 /// # Errors
 /// `503` when the database cannot be reached.
-async fn isolation(app: &App) -> Result<Vec<Finding>, Problem> {
+async fn isolation(app: &App) -> Result<(Vec<Finding>, Counts), Problem> {
+    let mut counts = Counts::default();
     let mut findings = of_login(app.gate.pool(), WIDGET, &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), AGENT, &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), WORKER, &[]).await?);
     for row in app.gate.pool().catalog(LINTS.as_str()).await? {
-        if row.try_get::<&str, _>("severity")? == Severity::Error.as_str() {
+        let severity: &str = row.try_get("severity")?;
+        if severity == Severity::Warning.as_str() {
+            counts.warnings += 1;
+        }
+        if severity == Severity::Error.as_str() {
             let (id, object, what): (&str, &str, &str) =
                 (row.try_get("id")?, row.try_get("object")?, row.try_get("what")?);
             findings.push(format!("{id}: {object}: {what}"));
@@ -126,7 +167,15 @@ async fn isolation(app: &App) -> Result<Vec<Finding>, Problem> {
     }
     findings.sort();
     findings.dedup();
-    Ok(findings.into_iter().map(|what| Finding { reason: Reason::Isolation, what }).collect())
+    counts.errors = findings.len();
+    Ok((findings.into_iter().map(|what| Finding { reason: Reason::Isolation, what }).collect(), counts))
+}
+
+/// How many findings there are about isolation.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub errors: usize,
+    pub warnings: usize,
 }
 
 /// How long an answer about what stands in the way is repeated, and an older one about isolation is not asked for again.
@@ -140,6 +189,8 @@ pub struct Watch {
     app: Arc<App>,
     in_the_way: Mutex<Option<Known>>,
     isolation: Arc<std::sync::Mutex<Option<Known>>>,
+    /// Of the last look that said.
+    counts: Arc<std::sync::Mutex<Counts>>,
     /// Held by whoever looks at isolation.
     looking: Arc<Mutex<()>>,
 }
@@ -153,7 +204,13 @@ fn known_for(time: Duration, known: Option<&Known>) -> Option<Vec<Reason>> {
 
 impl Watch {
     pub fn new(app: Arc<App>) -> Self {
-        Self { app, in_the_way: Mutex::default(), isolation: Arc::default(), looking: Arc::default() }
+        let (isolation, counts) = (Arc::default(), Arc::default());
+        Self { app, in_the_way: Mutex::default(), isolation, counts, looking: Arc::default() }
+    }
+
+    /// How many findings there are about isolation, as the last look said that [`Watch::reasons`] led to.
+    pub fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why it cannot serve, each once; the log says more.
@@ -175,7 +232,8 @@ impl Watch {
             return reasons;
         }
         if let Ok(turn) = Arc::clone(&self.looking).try_lock_owned() {
-            tokio::spawn(look(Arc::clone(&self.app), Arc::clone(&self.isolation), turn));
+            let (app, isolation) = (Arc::clone(&self.app), Arc::clone(&self.isolation));
+            tokio::spawn(look(app, isolation, Arc::clone(&self.counts), turn));
         }
         // That the database was away says nothing of isolation, which is looked at anew once it is back.
         let known = known_for(STALE, last().as_ref()).filter(|reasons| *reasons != [Reason::Database]);
@@ -189,8 +247,16 @@ impl Watch {
 }
 
 /// Looks at isolation, and leaves what was found.
-async fn look(app: Arc<App>, isolation: Arc<std::sync::Mutex<Option<Known>>>, turn: OwnedMutexGuard<()>) {
-    let found = self::isolation(&app).await;
+async fn look(
+    app: Arc<App>,
+    isolation: Arc<std::sync::Mutex<Option<Known>>>,
+    counts: Arc<std::sync::Mutex<Counts>>,
+    turn: OwnedMutexGuard<()>,
+) {
+    let found = self::isolation(&app).await.map(|(findings, counted)| {
+        *counts.lock().unwrap_or_else(PoisonError::into_inner) = counted;
+        findings
+    });
     let busy = matches!(&found, Err(problem) if problem.code == Code::Overloaded);
     let reasons = said(found);
     let mut known = isolation.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -131,6 +131,8 @@ impl Weighter<CacheKey, (CachedResponse, Instant)> for Weight {
 /// The kept answers of this process, bounded in bytes; the least useful go first.
 pub struct ResponseCache {
     cache: Option<Cache<CacheKey, (CachedResponse, Instant), Weight>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 impl ResponseCache {
@@ -138,12 +140,25 @@ impl ResponseCache {
     pub fn new(mebibytes: u64) -> Self {
         let bytes = mebibytes * 1024 * 1024;
         let cache = (bytes > 0).then(|| Cache::with_weighter(10_000, bytes, Weight));
-        Self { cache }
+        Self { cache, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     pub fn find(&self, key: &CacheKey) -> Option<CachedResponse> {
-        let (answer, made) = self.cache.as_ref()?.get(key)?;
-        (key.views_version.is_some() || made.elapsed() < COUNT_LATE).then_some(answer)
+        let found = self.cache.as_ref().and_then(|cache| cache.get(key));
+        let found = found.filter(|(_, made)| key.views_version.is_some() || made.elapsed() < COUNT_LATE);
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found.map(|(answer, _)| answer)
+    }
+
+    /// How often an answer was found, and was not, since the start.
+    pub fn finds(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// What is kept, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, Cache::weight)
     }
 
     pub fn keep(&self, key: CacheKey, answer: &CachedResponse) {

@@ -1,6 +1,9 @@
 //! Who is mounted where: the surfaces, the documents, the pages, `/healthz` and `/readyz`. Used by the server and by tests.
 
+mod answered;
+
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -19,15 +22,25 @@ use crate::{
     dashboard,
     db::{refused_statements, unclean_sessions},
     domain::{
+        keys::may_hold_secret,
         problem::{Code, Problem},
         request_id::REQUEST_ID,
     },
-    http::{failure, headers::IfNoneMatch, request::unambiguous},
+    http::{
+        failure,
+        headers::IfNoneMatch,
+        request::{client_network, peer, unambiguous},
+    },
     pages,
     readiness::{Reason, Watch},
     response_cache::CachedResponse,
     state::App,
+    telemetry::{
+        meters::Template,
+        request::{Seen, note},
+    },
 };
+use answered::Line;
 
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// A page of ours loads nothing from elsewhere and is framed by nobody.
@@ -35,6 +48,12 @@ const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// The documentation is one file with its script inside; it calls only the server that it came from.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
                            connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What is served beside the surfaces and the files.
+const BESIDE: [&str; 7] =
+    ["/", "/healthz", "/readyz", "/docs/support", "/docs/agent", "/openapi/support.json", "/openapi/agent.json"];
+const SUPPORT: &str = "support";
+const AGENT: &str = "agent";
+const DASHBOARD: &str = "dashboard";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
@@ -68,26 +87,39 @@ pub struct Root {
     agent: Documented,
     dashboard: dashboard::Dashboard,
     files: Vec<pages::File>,
-    ready: Watch,
+    ready: Arc<Watch>,
+    /// Of all routes.
+    words: Arc<HashSet<String>>,
 }
 
 impl Root {
     /// # Errors
     /// When the documented surface is not complete.
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
+        let mut words = HashSet::new();
         let (document, service) = (support::document()?, support::service());
+        learn(&mut words, &document)?;
         let docs = docs(&service, &document);
         let support = Documented::new(support::endpoint(Arc::clone(&app)).boxed(), docs, document);
 
         let (document, service) = (agent::document()?, agent::service());
+        learn(&mut words, &document)?;
         let docs = self::docs(&service, &document);
         let agent = Documented::new(agent::endpoint(Arc::clone(&app)).boxed(), docs, document);
         let dashboard = dashboard::Dashboard::new(Arc::clone(&app));
-        let ready = Watch::new(Arc::clone(&app));
-        Ok(Self { app, support, agent, dashboard, files: pages::files(), ready })
+        let ready = Arc::new(Watch::new(Arc::clone(&app)));
+        for path in BESIDE {
+            words.extend(path.split('/').map(str::to_owned));
+        }
+        Ok(Self { app, support, agent, dashboard, files: pages::files(), ready, words: Arc::new(words) })
     }
 
-    async fn dispatch(&self, request: Request) -> Response {
+    /// What tells whether the server can serve.
+    pub fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.ready)
+    }
+
+    async fn dispatch(&self, request: Request, surface: &'static str) -> Response {
         if let Err(problem) = unambiguous(&request) {
             let mut response = failure::response(&problem);
             if request.version() < Version::HTTP_2 {
@@ -96,28 +128,19 @@ impl Root {
             return response;
         }
         let path = request.uri().path();
-        if path == "/support/v1" || path.starts_with("/support/v1/") {
+        if surface == SUPPORT {
             return self.support.endpoint.get_response(request).await;
         }
-        if path == "/v1" || path.starts_with("/v1/") {
+        if surface == AGENT {
             return self.agent.endpoint.get_response(request).await;
         }
         let file = self.files.iter().find(|file| file.path == path);
-        if file.is_none() && (path == "/dashboard" || path.starts_with("/dashboard/")) {
+        if file.is_none() && surface == DASHBOARD {
             return self.dashboard.get_response(request).await;
         }
-        let known = matches!(
-            path,
-            "/" | "/healthz"
-                | "/readyz"
-                | "/docs/support"
-                | "/docs/agent"
-                | "/openapi/support.json"
-                | "/openapi/agent.json"
-        );
-        if !known && file.is_none() {
-            return failure::response(&Problem::not_found());
-        }
+        let known = file.map(|file| file.path).or_else(|| BESIDE.into_iter().find(|known| *known == path));
+        let Some(known) = known else { return failure::response(&Problem::not_found()) };
+        note(|seen| seen.template = Some(Template::of(known)));
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let problem = Problem::new(Code::MethodNotAllowed, "This path takes GET, HEAD.");
             return failure::response(&Problem { allow: Some("GET, HEAD".to_owned()), ..problem });
@@ -182,29 +205,66 @@ fn page(page: &CachedResponse, content_type: &str, policy: &'static str, headers
         .body(body)
 }
 
-/// The caller's own id where it is a sane one: up to 128 letters, digits, `.`, `_`, `-`.
+/// The caller's own id where it is a sane one: up to 128 letters, digits, `.`, `_`, `-`, and none of our secrets.
 fn request_id(headers: &HeaderMap) -> String {
     let sane = |id: &&str| {
         (1..=128).contains(&id.len())
             && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+            && !may_hold_secret(id)
     };
     let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok()).filter(sane);
     given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+}
+
+/// The surface that a path is of.
+fn surface(path: &str) -> &'static str {
+    let roots = [("/support/v1", SUPPORT), ("/v1", AGENT), ("/dashboard", DASHBOARD)];
+    let of = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    roots.into_iter().find(|(root, _)| of(root)).map_or("none", |(_, surface)| surface)
+}
+
+/// Adds the words of a document's paths.
+fn learn(words: &mut HashSet<String>, document: &str) -> anyhow::Result<()> {
+    let document: serde_json::Value = serde_json::from_str(document)?;
+    let paths = document["paths"].as_object().into_iter().flat_map(|paths| paths.keys());
+    words.extend(paths.flat_map(|path| path.split('/')).filter(|part| !part.starts_with('{')).map(str::to_owned));
+    Ok(())
+}
+
+impl Root {
+    /// The line of a request that begins, and the request as it is seen.
+    fn begin(&self, request: &Request, surface: &'static str) -> Line {
+        let id = request_id(request.headers());
+        let peer = peer(request);
+        let trusted = self.app.trusted_proxies.iter().any(|proxy| proxy.contains(&peer));
+        let span = self.app.traces.request(trusted.then(|| request.headers()));
+        Line {
+            seen: Seen::new(Arc::clone(&self.app.meters), span),
+            log: tracing::info_span!("request", id),
+            id,
+            began: Instant::now(),
+            surface,
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            network: client_network(request, &self.app),
+            words: Arc::clone(&self.words),
+            status: None,
+            sent: 0,
+        }
+    }
 }
 
 impl Endpoint for Root {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let began = Instant::now();
-        let id = request_id(request.headers());
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let span = tracing::info_span!("request", id);
-        let answered = REQUEST_ID.scope(id.clone(), self.dispatch(request));
-        let mut response = tracing::Instrument::instrument(answered, span.clone()).await;
+        let surface = surface(request.uri().path());
+        let line = self.begin(&request, surface);
+        let answered = line.seen.scope(REQUEST_ID.scope(line.id.clone(), self.dispatch(request, surface)));
+        let mut response = tracing::Instrument::instrument(answered, line.log.clone()).await;
 
         let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::try_from(id) {
+        if let Ok(id) = HeaderValue::try_from(line.id.as_str()) {
             headers.insert(REQUEST_ID_HEADER, id);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -213,9 +273,6 @@ impl Endpoint for Root {
         if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
             headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NO_CONTENT_POLICY));
         }
-        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        // The path without its query: what a caller searches for is not ours to keep.
-        span.in_scope(|| tracing::info!(%method, path, status = response.status().as_u16(), micros, "answered"));
-        Ok(response)
+        Ok(line.answer(response))
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     objects::Objects,
     passwords::Hasher,
     response_cache::ResponseCache,
+    telemetry::{meters::Meters, traces::Traces},
     usage::UsageBuffer,
 };
 
@@ -38,6 +39,8 @@ pub struct App {
     pub downloads: MemoryBudget,
     /// What the first run asks for; in this process's log while there is neither an org nor a user.
     pub setup_code: SetupCode,
+    pub meters: Arc<Meters>,
+    pub traces: Traces,
     /// Proxies whose X-Forwarded-For counts.
     pub trusted_proxies: Vec<IpNet>,
     /// The origin under which people reach this server; that of each request when `None`.

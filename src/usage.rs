@@ -8,7 +8,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,6 +56,8 @@ struct Pending {
 #[derive(Default)]
 pub struct UsageBuffer {
     pending: Mutex<Pending>,
+    /// Batches that could not be written since the start.
+    failures: AtomicU64,
 }
 
 impl UsageBuffer {
@@ -106,6 +111,18 @@ impl UsageBuffer {
         let now = OffsetDateTime::now_utc();
         let origin = origin.chars().take(ORIGIN_LENGTH).collect();
         add_refusals(&mut self.lock().origins, site, origin, Refusals { times: 1, first: now, last: now });
+    }
+
+    /// How many things wait to be written: articles, keys, sites, sessions.
+    pub fn backlog(&self) -> usize {
+        let Pending { views, missed, keys, key_origins, origins, sessions, machine_keys } = &*self.lock();
+        let of_sites = missed.len() + origins.len() + key_origins.len();
+        views.len() + keys.len() + sessions.len() + machine_keys.len() + of_sites
+    }
+
+    /// How many batches could not be written since the start; each was tried again.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Writes what was gathered. What could not be written is kept for the next call.
@@ -246,6 +263,7 @@ pub async fn run(usage: Arc<UsageBuffer>, worker: Arc<Worker>, mut stop: tokio::
             _ => {}
         }
         failing = flushed.is_err();
+        usage.failures.fetch_add(u64::from(failing), Ordering::Relaxed);
         if stopping {
             return;
         }

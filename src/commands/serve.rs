@@ -25,6 +25,7 @@ use crate::{
     jobs,
     limits::Limits,
     memory_budget::MemoryBudget,
+    metrics::{self, Metrics},
     objects::{self, Objects, Place},
     passwords::Hasher,
     readiness::{self, Reason},
@@ -33,6 +34,7 @@ use crate::{
     server::{self, Clients},
     state::App,
     store,
+    telemetry::{meters::Meters, traces::Traces},
     usage::{self, UsageBuffer},
 };
 
@@ -48,6 +50,7 @@ pub struct Settings {
     pub public_url: Option<String>,
     pub limits: Limits,
     pub attachments: Place,
+    pub traces: Traces,
     pub tuning: Tuning,
 }
 
@@ -69,6 +72,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         public_url: args.public_url,
         limits: Limits::new(),
         attachments: args.attachments,
+        traces: Traces::from_environment()?,
         tuning: args.tuning,
     };
     let app = build(settings)?;
@@ -76,9 +80,11 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(code) = setup_code(&app).await? {
         tracing::warn!(code, "no org and no user yet: /dashboard/setup makes the first, and asks for this code");
     }
-    let listener = listen(args.listen).await?;
-    tracing::info!(address = %args.listen, "serving");
-    serve(app, listener, args.tuning, stop).await
+    let listeners = Listeners::bind(args.listen, args.tuning).await?;
+    let metrics = listeners.metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+    let (address, metrics) = (listeners.clients.local_addr()?, metrics.map(tracing::field::display));
+    tracing::info!(%address, metrics, "serving");
+    serve(app, listeners, args.tuning, stop).await
 }
 
 /// What the first run asks for, while it is still to come.
@@ -99,7 +105,8 @@ pub fn log(format: LogFormat, default: &str) {
     // A second subscriber in one process (tests) is refused, and the first goes on.
     let _ = match format {
         LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        // A request's line has the request's id, once.
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
 }
 
@@ -128,6 +135,8 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         setup_code: SetupCode::mint(),
         trusted_proxies: settings.trusted_proxies,
         public_url: settings.public_url,
+        meters: Arc::new(Meters::default()),
+        traces: settings.traces,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
         text: MemoryBudget::of_text(),
@@ -143,7 +152,14 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
 /// # Errors
 /// With every reason.
 pub async fn check(app: &App) -> anyhow::Result<()> {
-    let findings = readiness::all(app).await.map_err(said).context("the start-up checks could not be run")?;
+    let findings = match readiness::all(app).await {
+        Ok(findings) => findings,
+        Err(problem) => {
+            let unreachable = readiness::unreachable(app).await;
+            anyhow::ensure!(!unreachable.is_empty(), said(problem).context("the start-up checks could not be run"));
+            unreachable
+        }
+    };
     let Some(first) = findings.first() else { return Ok(()) };
     let said: Vec<&str> = findings.iter().map(|finding| finding.what.as_str()).collect();
     anyhow::ensure!(first.reason == Reason::Isolation, "refusing to start: {}", said.join("\n  "));
@@ -156,24 +172,46 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
+/// Where the server listens.
+pub struct Listeners {
+    pub clients: TcpListener,
+    /// For who scrapes the metrics; nobody does without.
+    pub metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// # Errors
+    /// When an address is taken or not ours.
+    pub async fn bind(clients: SocketAddr, tuning: Tuning) -> anyhow::Result<Self> {
+        let clients = listen(clients).await?;
+        let metrics = match tuning.metrics_listen {
+            Some(address) => Some(listen(address).await.context("--metrics-listen (VICKET_METRICS_LISTEN)")?),
+            None => None,
+        };
+        Ok(Self { clients, metrics })
+    }
+}
+
 /// Serves until `stop`, drains, and writes the last counts.
 ///
 /// # Errors
 /// When the documented surface is not complete.
 pub async fn serve(
     app: Arc<App>,
-    listener: TcpListener,
+    listeners: Listeners,
     tuning: Tuning,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let root = Root::new(Arc::clone(&app))?;
     let (stopped, stopping) = watch::channel(false);
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
-    let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), stopping.clone()));
+    let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), Arc::clone(&app.meters), stopping.clone()));
     // Until the last request is answered.
     let sharing = app.limits.share().map(|sharing| tokio::spawn(sharing.run(Arc::clone(&app.worker))));
-    let cleaning =
-        app.objects.clone().map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping)));
+    let cleaning = app
+        .objects
+        .clone()
+        .map(|objects| tokio::spawn(objects::run(objects, Arc::clone(&app.worker), stopping.clone())));
     let stop = async {
         stop.await;
         // Whoever balances the load sees it before connections are refused.
@@ -183,7 +221,11 @@ pub async fn serve(
         app.stopping.send_replace(true);
     };
     let clients = Clients::new(tuning.max_clients).with(tuning.max_clients_per_network, &app.trusted_proxies);
-    server::serve(listener, root, clients, stop).await;
+    let scraped = listeners.metrics.map(|listener| {
+        let metrics = Metrics { app: Arc::clone(&app), clients: clients.clone(), ready: root.watch() };
+        tokio::spawn(metrics::serve(listener, metrics, stopping))
+    });
+    server::serve(listeners.clients, root, clients, stop).await;
     if let Some(sharing) = sharing {
         sharing.abort();
     }
@@ -194,6 +236,10 @@ pub async fn serve(
     if let Some(cleaning) = cleaning {
         cleaning.await.context("the task that removes objects ended badly")?;
     }
+    if let Some(scraped) = scraped {
+        scraped.await.context("the task that serves metrics ended badly")?;
+    }
+    app.traces.shut_down().await;
     app.gate.pool().close();
     app.agents.pool().close();
     Ok(())

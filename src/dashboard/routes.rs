@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt as _, IntoEndpoint, Request, Response, Route, RouteMethod,
+    Endpoint, EndpointExt as _, IntoEndpoint, PathPattern, Request, Response, Route, RouteMethod,
     endpoint::BoxEndpoint,
     error::{MethodNotAllowedError, ParsePathError},
     get,
@@ -29,6 +29,7 @@ use crate::{
     },
     http::{failure::problem_of, request::log},
     state::App,
+    telemetry::{meters::Template, request::note},
 };
 
 /// Scripts and styles are files of ours, forms go to us, nothing is inline, and nobody frames a page.
@@ -87,6 +88,9 @@ impl Endpoint for Methods {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
+        if let Some(PathPattern(pattern)) = request.data::<PathPattern>() {
+            note(|known| known.template = Some(template(pattern)));
+        }
         self.route.call(request).await.map_err(|error| {
             if error.is::<MethodNotAllowedError>() {
                 let problem = Problem::new(Code::MethodNotAllowed, format!("This page takes {}.", self.allow));
@@ -96,6 +100,12 @@ impl Endpoint for Methods {
             }
         })
     }
+}
+
+/// `/dashboard/:org/inbox/:id` as the documents would write it.
+fn template(pattern: &str) -> Template {
+    let part = |part: &str| part.strip_prefix(':').map_or_else(|| part.to_owned(), |name| format!("{{{name}}}"));
+    Template::of(&pattern.split('/').map(part).collect::<Vec<_>>().join("/"))
 }
 
 /// Everything at `/dashboard`.

@@ -37,30 +37,43 @@ impl From<sqlx::Error> for Problem {
         let state = error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Cow::into_owned);
         match (&error, state.as_deref()) {
             // Cancelled by statement_timeout, lock_timeout, or a deadlock: a retry may go through.
-            (_, Some("57014" | "55P03" | "40001" | "40P01" | "53300")) => Self::overloaded(error),
+            (_, Some("57014" | "55P03" | "40001" | "40P01")) => Self::overloaded(told(&error)),
+            // Out of connections, memory or disk.
+            (_, Some(state)) if state.starts_with("53") => Self::overloaded(told(&error)),
             // A statement that the driver prepared on this connection is gone, is another's, or answers otherwise since a
             // migration: the connection is of no more use, and another one is.
             (_, Some("26000" | "42P05")) => {
                 MIXED_STATEMENTS.fetch_add(1, Ordering::Relaxed);
-                Self::database_unavailable(error)
+                Self::database_unavailable(told(&error))
             }
-            (_, Some("0A000")) => Self::database_unavailable(error),
+            // So may it be one to a primary that became a standby (25006, and 0A000 of a BEGIN that is to write).
+            (_, Some("0A000" | "25006")) => Self::database_unavailable(told(&error)),
             // What a row was to belong to went away between two statements.
             (_, Some("23503")) => Self::not_found(),
-            // Shutdown, crash, start-up, connection exceptions.
-            (_, Some(state)) if state.starts_with("57P") || state.starts_with("08") => {
-                Self::database_unavailable(error)
+            // Shutdown, crash, start-up, connection exceptions, errors of its disk.
+            (_, Some(state)) if ["57P", "08", "58"].iter().any(|class| state.starts_with(class)) => {
+                Self::database_unavailable(told(&error))
             }
             (_, Some("42501")) => {
                 REFUSED_STATEMENTS.fetch_add(1, Ordering::Relaxed);
-                let problem = Self::internal(format_args!("a statement of our own was refused: {error}"));
+                let problem = Self::internal(format_args!("a statement of our own was refused: {}", told(&error)));
                 Self { denied: true, ..problem }
             }
             (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed, _) => {
                 Self::database_unavailable(error)
             }
-            _ => Self::internal(error),
+            _ => Self::internal(told(&error)),
         }
+    }
+}
+
+/// What the log says. In what PostgreSQL says of bad data (class 22) that data may stand.
+fn told(error: &sqlx::Error) -> String {
+    let Some(said) = error.as_database_error() else { return error.to_string() };
+    match said.code() {
+        Some(state) if state.starts_with("22") => format!("bad data (SQLSTATE {state})"),
+        Some(state) => format!("{} (SQLSTATE {state})", said.message()),
+        None => said.message().to_owned(),
     }
 }
 

@@ -2,17 +2,20 @@
 //! commands, which come as the deploying login. Both are an [`OrgTx`], so that `store/` has one way to do a thing.
 
 use sqlx::{
-    PgConnection, Postgres, Row as _,
+    Postgres, Row as _,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
 use uuid::Uuid;
 
-use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, connect_options, turns::Tenant};
-use crate::domain::{
-    keys::Sha256Digest,
-    permissions::Permission,
-    problem::{Code, Problem},
+use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, Session, connect_options, turns::Tenant};
+use crate::{
+    domain::{
+        keys::Sha256Digest,
+        permissions::Permission,
+        problem::{Code, Problem},
+    },
+    telemetry::request::note,
 };
 
 /// Connections of an administration command.
@@ -89,6 +92,7 @@ impl AgentGate {
             Access::Write => "BEGIN READ WRITE",
         };
         let entered = self.pool.start(entry_request.tenant(), |mut lease| async {
+            let _entering = self.pool.entering();
             sqlx::raw_sql(begin).execute(lease.connection()).await?;
             let query = entry_request.bound("select * from auth.enter_org($1, $2, $3, $4)");
             let row = query.fetch_one(lease.connection()).await?;
@@ -98,6 +102,14 @@ impl AgentGate {
         let refusal = match row.try_get::<&str, _>("verdict")? {
             "entered" => {
                 let actor = actor(&row, entry_request.credential)?;
+                let org_id = row.try_get("org_id")?;
+                note(|known| {
+                    known.org_id = org_id;
+                    match actor.credential {
+                        Credential::Session(_) => known.user_id = Some(actor.id),
+                        Credential::MachineKey(_) => known.key_id = Some(actor.id),
+                    }
+                });
                 return Ok(AgentVerdict::Entered(OrgTx { lease, actor: Some(actor) }));
             }
             "no_org" => AgentVerdict::NoOrg,
@@ -195,7 +207,7 @@ impl OrgTx {
     }
 
     /// For `store/` only: every statement goes through here.
-    pub fn connection(&mut self) -> &mut PgConnection {
+    pub fn connection(&mut self) -> &mut Session {
         self.lease.connection()
     }
 

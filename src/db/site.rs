@@ -1,16 +1,19 @@
 //! The gate of the support surface: a publishable key enters its site.
 
 use sqlx::{
-    PgConnection, Postgres, Row as _,
+    Postgres, Row as _,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
 use uuid::Uuid;
 
-use super::{Access, ConnectionLease, Pool};
-use crate::domain::{
-    keys::{Sha256Digest, TicketToken},
-    problem::Problem,
+use super::{Access, ConnectionLease, Pool, Session};
+use crate::{
+    domain::{
+        keys::{Sha256Digest, TicketToken},
+        problem::Problem,
+    },
+    telemetry::request::note,
 };
 
 /// What a request brings to the gate: digests only.
@@ -101,6 +104,7 @@ impl WidgetGate {
             Access::Write => "BEGIN READ WRITE",
         };
         let entered = self.pool.start(Some(entry_request.key), |mut lease| async {
+            let _entering = self.pool.entering();
             sqlx::raw_sql(begin).execute(lease.connection()).await?;
             let query = entry_request.bound("select * from auth.enter_site($1, $2, $3)");
             let row = query.fetch_one(lease.connection()).await?;
@@ -144,7 +148,13 @@ impl EntryRequest {
 
 fn verdict(row: &PgRow) -> Result<Verdict<Entry>, sqlx::Error> {
     if row.try_get::<&str, _>("verdict")? == "entered" {
-        return Ok(Verdict::Entered(entry(row)?));
+        let entry = entry(row)?;
+        note(|known| {
+            known.org_id = Some(entry.org_id);
+            known.site_id = Some(entry.site_id);
+            known.key_id = Some(entry.key_id);
+        });
+        return Ok(Verdict::Entered(entry));
     }
     Ok(Verdict::Unknown { origin_known: row.try_get("origin_known")? })
 }
@@ -183,7 +193,7 @@ impl SiteTx {
     }
 
     /// For `store/` only: every statement goes through here.
-    pub fn connection(&mut self) -> &mut PgConnection {
+    pub fn connection(&mut self) -> &mut Session {
         self.lease.connection()
     }
 

@@ -54,6 +54,12 @@ impl Turns {
         turn.await.expect("a turn is dropped only when nobody waits for it")
     }
 
+    /// How many are held, and how many are waited for.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.held, state.waiting.iter().filter(|(_, sender)| !sender.is_closed()).count())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,18 +16,19 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 use crate::{
     cli::{DevArgs, Switch},
-    commands::serve::{self, Settings},
+    commands::serve::{self, Listeners, Settings},
     db,
     limits::Limits,
     migrate::{self, Passwords},
     objects::Place,
     server,
+    telemetry::traces::Traces,
 };
-use pages::{DemoPages, Listeners};
+use pages::{DemoPages, PageListeners};
 use postgres::{Cluster, Durability, Programs};
 
 const DATABASE: &str = "vicket";
@@ -61,8 +62,8 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     serve::log(args.tuning.log_format, "warn,vicket=info");
     let stop = server::stop_signal()?;
     // Before anything is made: a taken port is the likeliest reason to fail.
-    let listener = serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
-    let pages = Listeners::bind(args.demo_ports).await;
+    let listeners = Listeners::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)), args.tuning).await?;
+    let pages = PageListeners::bind(args.demo_ports).await;
     let dir = args.data_dir.as_path();
     if args.fresh {
         Cluster::remove(dir).await?;
@@ -75,7 +76,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         // A download may take minutes, and is given up at once.
         () = &mut stop => return Ok(()),
     };
-    let outcome = serve_on(&cluster, &args, (listener, pages), began, stop).await;
+    let outcome = serve_on(&cluster, &args, (listeners, pages), began, stop).await;
     let stopped = cluster.stop().await;
     outcome.and(stopped)
 }
@@ -83,13 +84,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 async fn serve_on(
     cluster: &Cluster,
     args: &DevArgs,
-    (listener, pages): (TcpListener, Listeners),
+    (listeners, pages): (Listeners, PageListeners),
     began: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut stop = std::pin::pin!(stop);
     let (dev, seeded) = tokio::select! {
-        prepared = prepare(cluster, args, listener.local_addr()?.port(), pages.urls()) => prepared?,
+        prepared = prepare(cluster, args, listeners.clients.local_addr()?.port(), pages.urls()) => prepared?,
         () = &mut stop => return Ok(()),
     };
     let app = serve::build(Settings {
@@ -99,6 +100,7 @@ async fn serve_on(
         trusted_proxies: Vec::new(),
         public_url: None,
         attachments: Place::Database,
+        traces: Traces::from_environment()?,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
         tuning: args.tuning,
     })?;
@@ -109,7 +111,7 @@ async fn serve_on(
     }
     let (stopped, stopping) = watch::channel(false);
     let shown = dev.sites.first().map(|site| pages.serve(&dev.base_url, &site.key, &stopping)).unwrap_or_default();
-    let served = serve::serve(app, listener, args.tuning, stop).await;
+    let served = serve::serve(app, listeners, args.tuning, stop).await;
     let _ = stopped.send(true);
     for page in shown {
         let _ = page.await;

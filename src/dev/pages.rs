@@ -30,12 +30,12 @@ pub struct DemoPages {
 
 /// The ports, taken.
 #[derive(Default)]
-pub struct Listeners {
+pub struct PageListeners {
     allowed: Option<TcpListener>,
     refused: Option<TcpListener>,
 }
 
-impl Listeners {
+impl PageListeners {
     /// Takes the ports; of one that is taken already, one line says so.
     pub async fn bind(ports: DemoPorts) -> Self {
         match ports {

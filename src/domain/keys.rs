@@ -114,6 +114,11 @@ secret!(SessionToken, "vs_", mint);
 secret!(InvitationToken, "vi_", mint);
 secret!(MachineKey, "sk_", mint_with_checksum);
 
+/// Whether one of the secrets above may stand in a text, to keep it out of the log.
+pub fn may_hold_secret(text: &str) -> bool {
+    ["pk_", "tk_", "vs_", "vi_", "sk_"].iter().any(|prefix| text.contains(prefix))
+}
+
 impl MachineKey {
     /// Whether `text` has the form and the checksum of a machine key.
     pub fn is_well_formed(text: &str) -> bool {

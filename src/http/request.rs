@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use poem::{
     Body, Request,
     http::{HeaderMap, HeaderValue, Version, header},
@@ -17,6 +17,7 @@ use crate::{
     limits::{self, Network, Standing},
     memory_budget::Reservation,
     state::App,
+    telemetry::request as seen,
 };
 
 /// How long a body may take to arrive.
@@ -75,7 +76,12 @@ pub async fn read_files(request: &mut Request, app: &App, network: Network) -> R
 /// Reads on for a while without keeping anything: a client that is refused in the middle of what it sends would see its
 /// connection break and never the answer.
 pub async fn discard(request: &mut Request) {
-    read_on(request.take_body().into_bytes_stream()).await;
+    read_on(counted(request.take_body())).await;
+}
+
+/// The bytes of a body, which the request's access line counts.
+fn counted(body: Body) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin {
+    body.into_bytes_stream().inspect_ok(|chunk| seen::note(|known| known.received += chunk.len() as u64))
 }
 
 async fn read_on(mut rest: impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin) {
@@ -99,7 +105,7 @@ async fn read(
         return Err(too_large());
     }
     let began = Instant::now();
-    let mut stream = request.take_body().into_bytes_stream();
+    let mut stream = counted(request.take_body());
     let mut bytes = BytesMut::new();
     let refusal = loop {
         // More time for who sends more, up to all of it.
@@ -120,10 +126,15 @@ async fn read(
     Err(refusal)
 }
 
+/// Who connected: a client, or a proxy.
+pub fn peer(request: &Request) -> IpAddr {
+    let RemoteAddr(peer) = request.remote_addr();
+    peer.as_socket_addr().map_or(IpAddr::from([0, 0, 0, 0]), std::net::SocketAddr::ip).to_canonical()
+}
+
 /// The client's network, as seen past the configured proxies.
 pub fn client_network(request: &Request, app: &App) -> Network {
-    let RemoteAddr(peer) = request.remote_addr();
-    let peer = peer.as_socket_addr().map_or(IpAddr::from([0, 0, 0, 0]), std::net::SocketAddr::ip);
+    let peer = peer(request);
     let forwarded = request.headers().get_all("x-forwarded-for").iter();
     // A byte that is none of an address makes its entry none, and no other.
     let forwarded: Vec<_> = forwarded.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -134,6 +145,7 @@ pub fn client_network(request: &Request, app: &App) -> Network {
 /// `429` when one of the limits is used up.
 pub fn over(standings: &[Standing]) -> Option<Problem> {
     let exceeded = standings.iter().find(|standing| standing.exceeded)?;
+    seen::refused(exceeded.policy.name());
     let seconds = exceeded.reset_seconds();
     let detail = format!("The limit `{}` is used up. Try again in {seconds} s.", exceeded.policy.name());
     Some(Problem { retry_after: Some(seconds), ..Problem::new(Code::RateLimited, detail) })

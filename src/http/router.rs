@@ -16,6 +16,7 @@ use crate::{
     domain::problem::{Code, Problem},
     http::failure,
     state::App,
+    telemetry::{meters::Template, request::note},
 };
 
 /// How long a handler may take; its statements have shorter bounds of their own.
@@ -71,7 +72,7 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
             let upload = content.into_iter().any(|body| body.content_type.starts_with("multipart/"));
             let id = operation.operation_id.expect("the document is refused without it");
             let open = operation.security.iter().any(|needed| needed.contains_key(ANYONE));
-            known.push((shape(&path.path), operation.method, id, upload, open));
+            known.push((path.path.clone(), operation.method, id, upload, open));
         }
     }
     let surface = Arc::new(surface);
@@ -81,7 +82,9 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
     for (path, mut handlers) in table {
         let shape = shape(&path);
         let mut operations = Vec::new();
-        for (_, method, id, upload, open) in known.iter().filter(|(of, ..)| *of == shape) {
+        let mut template = Template::of(&path);
+        for (of, method, id, upload, open) in known.iter().filter(|(of, ..)| self::shape(of) == shape) {
+            template = Template::of(of);
             let Some(handler) = handlers.remove(method) else { continue };
             let panics =
                 CatchPanic::new().with_handler(|_| failure::response(&Problem::internal("a handler panicked")));
@@ -90,7 +93,7 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
         }
         // A prefix that all paths of a noun share names its parameters as the document does.
         let path = path.replace('{', ":").replace('}', "");
-        route = route.at(path, Item { surface: Arc::clone(&surface), operations });
+        route = route.at(path, Item { surface: Arc::clone(&surface), template, operations });
     }
     route
 }
@@ -115,6 +118,7 @@ impl<S: Surface> Endpoint for Nowhere<S> {
 /// A path, with what it takes.
 struct Item<S> {
     surface: Arc<S>,
+    template: Template,
     operations: Vec<(Method, Operation)>,
 }
 
@@ -144,6 +148,7 @@ impl<S: Surface> Endpoint for Item<S> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
+        note(|known| known.template = Some(self.template.clone()));
         let found = self.find(request.uri(), request.method());
         Ok(self.surface.answer(request, found).await)
     }
@@ -161,7 +166,7 @@ mod tests {
             handler: poem::endpoint::make_sync(|_| "").boxed_response(),
         };
         let operations = vec![(Method::GET, operation("get")), (Method::PATCH, operation("change"))];
-        Item { surface: Arc::new(()), operations }
+        Item { surface: Arc::new(()), template: Template::of("/tickets/{id}"), operations }
     }
 
     trait BoxedResponse: Endpoint + Sized + 'static {

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ipnet::IpNet;
@@ -22,6 +25,14 @@ pub struct Clients {
     /// Their connections are those of everybody behind them: only the number of all bounds them.
     proxies: Arc<[IpNet]>,
     taken: Arc<Mutex<HashMap<Network, u32>>>,
+    most: u32,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    open: AtomicU64,
+    closed: AtomicU64,
 }
 
 /// A place in all.
@@ -30,7 +41,8 @@ pub struct Free(OwnedSemaphorePermit);
 /// A place of a network: of one connection, until it is dropped.
 pub struct Place {
     _in_all: OwnedSemaphorePermit,
-    of_network: Option<(Network, Clients)>,
+    of_network: Option<Network>,
+    clients: Clients,
 }
 
 impl Clients {
@@ -41,6 +53,8 @@ impl Clients {
             per_network: most.div_ceil(SHARE),
             proxies: Arc::new([]),
             taken: Arc::default(),
+            most,
+            counts: Arc::default(),
         }
     }
 
@@ -62,17 +76,38 @@ impl Clients {
     pub fn take(&self, free: Free, peer: IpAddr) -> Option<Place> {
         let peer = peer.to_canonical();
         if self.proxies.iter().any(|proxy| proxy.contains(&peer)) {
-            return Some(Place { _in_all: free.0, of_network: None });
+            return Some(self.place(free, None));
         }
         let network = Network::of(peer);
         let mut taken = self.taken();
         let of_network = taken.entry(network).or_default();
         if *of_network >= self.per_network {
+            self.counts.closed.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         *of_network += 1;
         drop(taken);
-        Some(Place { _in_all: free.0, of_network: Some((network, self.clone())) })
+        Some(self.place(free, Some(network)))
+    }
+
+    fn place(&self, free: Free, of_network: Option<Network>) -> Place {
+        self.counts.open.fetch_add(1, Ordering::Relaxed);
+        Place { _in_all: free.0, of_network, clients: self.clone() }
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> u64 {
+        self.counts.open.load(Ordering::Relaxed)
+    }
+
+    /// Connections that there may be.
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// Connections that were closed, since the start, because their network had as many as it may.
+    pub fn closed(&self) -> u64 {
+        self.counts.closed.load(Ordering::Relaxed)
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<Network, u32>> {
@@ -82,8 +117,9 @@ impl Clients {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((network, clients)) = &self.of_network else { return };
-        let mut taken = clients.taken();
+        self.clients.counts.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(network) = &self.of_network else { return };
+        let mut taken = self.clients.taken();
         if let Some(count) = taken.get_mut(network) {
             *count -= 1;
             if *count == 0 {
@@ -116,6 +152,7 @@ mod tests {
         drop(first);
         assert!(take(&clients, "10.0.0.3").await.is_some());
         assert_eq!(clients.taken().len(), 2);
+        assert_eq!((clients.open(), clients.closed()), (3, 2));
     }
 
     #[tokio::test]

@@ -2,13 +2,13 @@
 //! the trigger `attachment_added` keeps the limits; what is asked here beforehand is asked to give the good answer.
 
 use bytes::Bytes;
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::tickets::{self, public::Submission};
 use crate::{
-    db::{OrgTx, SiteTx},
+    db::{OrgTx, Session, SiteTx},
     domain::{
         files::File,
         keys::Sha256Digest,
@@ -109,7 +109,7 @@ pub async fn one(tx: &mut OrgTx, ticket_id: Uuid, id: Uuid) -> Result<Attachment
     find(tx.connection(), id, Some(ticket_id)).await
 }
 
-async fn find(connection: &mut PgConnection, id: Uuid, ticket_id: Option<Uuid>) -> Result<Attachment, Problem> {
+async fn find(connection: &mut Session, id: Uuid, ticket_id: Option<Uuid>) -> Result<Attachment, Problem> {
     sqlx::query_as(attachments!("where a.id = $1 and ($2::uuid is null or a.ticket_id = $2)"))
         .bind(id)
         .bind(ticket_id)
@@ -134,7 +134,7 @@ pub async fn content(tx: &mut OrgTx, file: &Attachment) -> Result<Held, Problem>
     held(tx.connection(), file.id).await
 }
 
-async fn held(connection: &mut PgConnection, id: Uuid) -> Result<Held, Problem> {
+async fn held(connection: &mut Session, id: Uuid) -> Result<Held, Problem> {
     let row: Option<(Option<Vec<u8>>, Option<String>)> =
         sqlx::query_as("select a.content, a.object_key from vicket.attachments a where a.id = $1")
             .bind(id)
@@ -277,7 +277,7 @@ async fn agents_message(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Re
     Ok(site_id)
 }
 
-async fn of_upload(connection: &mut PgConnection, upload_id: Uuid) -> Result<Vec<Attachment>, Problem> {
+async fn of_upload(connection: &mut Session, upload_id: Uuid) -> Result<Vec<Attachment>, Problem> {
     let rows = sqlx::query_as(attachments!("where a.upload_id = $1 order by a.created_at, a.id"))
         .bind(upload_id)
         .fetch_all(connection)

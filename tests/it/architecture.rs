@@ -14,6 +14,8 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     // No HTTP, no SQL.
     &["domain"],
+    // What is seen of a request.
+    &["telemetry"],
     // The only way to the database.
     &["db"],
     // Every statement.
@@ -35,6 +37,7 @@ const LAYERS: &[&[&str]] = &[
     // The roof.
     &["routes"],
     &["server"],
+    &["metrics"],
     &["cli"],
     &["scaffold"],
     &["commands"],

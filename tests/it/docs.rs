@@ -166,7 +166,7 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
-const GUIDES: [&str; 9] = [
+const GUIDES: [&str; 11] = [
     "README.md",
     "docs/api-authentication.md",
     "docs/api-endpoints.md",
@@ -175,6 +175,8 @@ const GUIDES: [&str; 9] = [
     "docs/migrations.md",
     "docs/database.md",
     "docs/production.md",
+    "docs/observability.md",
+    "docs/retention.md",
     "migrations/README.md",
 ];
 
@@ -314,7 +316,7 @@ fn with_urls(mut words: Vec<String>) -> Vec<String> {
 }
 
 /// The cells of the first table after `heading`.
-fn rows(file: &str, heading: &str) -> Vec<Vec<String>> {
+pub fn rows(file: &str, heading: &str) -> Vec<Vec<String>> {
     let text = read(file);
     let (_, after) = text.split_once(heading).unwrap_or_else(|| panic!("{file} lacks {heading}"));
     let table = after.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -335,7 +337,7 @@ fn code_in(cell: &str) -> String {
     cell.split('`').nth(1).unwrap_or_default().to_owned()
 }
 
-fn read(file: &str) -> String {
+pub fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 

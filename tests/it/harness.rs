@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "helpers that only some tests need")]
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -22,7 +23,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 use vicket::{
     cli::{LogFormat, Tuning},
-    commands::serve::{self, Settings},
+    commands::serve::{self, Listeners, Settings},
     db::{self, Access, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx, Pool, Start},
     dev::postgres::{Cluster, Durability, Programs},
     domain::{
@@ -37,6 +38,7 @@ use vicket::{
     objects::Place,
     state::App,
     store,
+    telemetry::traces::Traces,
 };
 
 pub const DEPLOY: &str = "vicket_test_deploy";
@@ -247,6 +249,7 @@ impl World {
             max_clients_per_network: Some(options.connections_per_network),
             drain_delay: options.drain_delay,
             answer_cache_mib: options.answer_cache_mib,
+            metrics_listen: options.metrics.then_some(([127, 0, 0, 1], 0).into()),
             log_format: LogFormat::Text,
         };
         let app = serve::build(Settings {
@@ -257,23 +260,25 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
+            traces: Traces::default(),
             tuning,
         })
         .expect("URLs");
         serve::check(&app).await.expect("isolation holds");
-        let listener = serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), tuning).await.expect("a port");
+        let base = format!("http://{}", listeners.clients.local_addr().expect("bound"));
+        let metrics = listeners.metrics.as_ref().map(|listener| listener.local_addr().expect("bound"));
         let (stop, stopped) = oneshot::channel::<()>();
         let served = Arc::clone(&app);
         let task = tokio::spawn(async move {
             let stopped = async {
                 let _ = stopped.await;
             };
-            serve::serve(served, listener, tuning, stopped).await.expect("serving");
+            serve::serve(served, listeners, tuning, stopped).await.expect("serving");
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
-        Running { app, base, client, stop: Some(stop), task: Some(task) }
+        Running { app, base, metrics, client, stop: Some(stop), task: Some(task) }
     }
 }
 
@@ -411,6 +416,7 @@ pub struct Options {
     pub trusted_proxies: &'static [&'static str],
     pub public_url: Option<&'static str>,
     pub attachments: Place,
+    pub metrics: bool,
 }
 
 impl Default for Options {
@@ -424,6 +430,7 @@ impl Default for Options {
             trusted_proxies: &[],
             public_url: None,
             attachments: Place::Database,
+            metrics: false,
         }
     }
 }
@@ -432,6 +439,8 @@ impl Default for Options {
 pub struct Running {
     pub app: Arc<App>,
     pub base: String,
+    /// Where the metrics are.
+    pub metrics: Option<SocketAddr>,
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
@@ -463,6 +472,15 @@ impl Running {
             request = request.json(body);
         }
         Answer::of(request).await
+    }
+
+    /// What a scraper reads.
+    pub async fn scrape(&self) -> String {
+        let url = format!("http://{}/metrics", self.metrics.expect("asked for in the options"));
+        let answer = Answer::of(self.client.get(url)).await;
+        answer.ok(200);
+        assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+        answer.text
     }
 
     /// Stops accepting, drains, writes the last counts.

@@ -244,6 +244,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         max_clients_per_network: None,
         drain_delay: 0,
         answer_cache_mib: 0,
+        metrics_listen: None,
         log_format: LogFormat::Text,
     };
     let app = serve::build(Settings {
@@ -254,6 +255,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         public_url: None,
         limits: Limits::off(),
         attachments: Place::Database,
+        traces: vicket::telemetry::traces::Traces::default(),
         tuning,
     })?;
     serve::check(&app).await

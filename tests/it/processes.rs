@@ -221,7 +221,41 @@ fn serve_beyond_this_machine_wants_to_know_under_which_url() {
     let refused = run(&[]);
     assert!(refused.contains("VICKET_PUBLIC_URL"), "{refused}");
     let twin = run(&["--public-url", "https://support.example.com"]);
-    assert!(!twin.contains("VICKET_PUBLIC_URL") && twin.contains("start-up checks"), "{twin}");
+    assert!(!twin.contains("VICKET_PUBLIC_URL") && twin.contains("nobody listens there"), "{twin}");
+}
+
+#[tokio::test]
+async fn serve_says_of_each_login_why_it_cannot_be_used_and_what_to_do() {
+    let world = World::new().await;
+    let url = |login: &str| world.url(login);
+    let said = |variables: [(&str, String); 3]| {
+        let output = vicket().args(["serve", "--listen", "127.0.0.1:0"]).envs(variables).output().expect("it runs");
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && !said.contains("test-only") && !said.contains("hunter2"), "{said}");
+        said
+    };
+    let no_database = url("vicket_gate_agent").replace(&world.database, "no_such_database");
+    let closed = url("vicket_worker")
+        .replace(&format!(":{}/", url::Url::parse(&url("x")).expect("a URL").port().expect("a port")), ":1/");
+    let nobody = url("vicket_gate_widget").replace("vicket_gate_widget:test-only", "vicket_nobody:hunter2");
+    let log = said([("VICKET_WIDGET_URL", nobody), ("VICKET_AGENT_URL", no_database), ("VICKET_WORKER_URL", closed)]);
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for (name, state, advice) in [
+        ("VICKET_WIDGET_URL", "(SQLSTATE 28", "vicket migrate"),
+        ("VICKET_AGENT_URL", "(SQLSTATE 3D000)", "name the database"),
+        ("VICKET_WORKER_URL", "nobody listens there", "host and port"),
+    ] {
+        let line = lines.iter().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {log}"));
+        assert!(line.contains(state) && line.contains(advice), "{line}");
+    }
+    // One that could do its work alone is not spoken of.
+    let closed = said([
+        ("VICKET_WIDGET_URL", url("vicket_gate_widget")),
+        ("VICKET_AGENT_URL", url("vicket_gate_agent")),
+        ("VICKET_WORKER_URL", "postgres://x:hunter2@127.0.0.1:1/x".to_owned()),
+    ]);
+    assert!(closed.contains("VICKET_WORKER_URL") && closed.lines().count() == 1, "{closed}");
 }
 
 #[test]

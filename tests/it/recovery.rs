@@ -118,6 +118,22 @@ async fn a_standby_is_not_started_on_and_a_primary_that_becomes_one_is_not_ready
     };
     unready.refused(503, "database_unavailable");
     assert_eq!(unready.json()["reasons"], serde_json::json!(["not_primary"]));
+    // What it reads it goes on serving; what would be written is tried again later, and is no fault of ours.
+    let client = reqwest::Client::new();
+    let key = made["sites"][0]["key"].as_str().expect("a key");
+    let log_in = async || {
+        let user = serde_json::json!({ "email": made["users"][0]["email"], "password": made["users"][0]["password"] });
+        Answer::of(client.post(format!("http://127.0.0.1:{port}/v1/auth/login")).json(&user)).await
+    };
+    let submit = async || {
+        let request = client.post(format!("http://127.0.0.1:{port}/support/v1/tickets")).header("X-Vicket-Key", key);
+        Answer::of(request.json(&ticket())).await
+    };
+    Answer::of(client.get(format!("http://127.0.0.1:{port}{LIST}")).header("X-Vicket-Key", key)).await.ok(200);
+    for written in [log_in().await, submit().await] {
+        written.refused(503, "database_unavailable");
+        assert!(written.header("retry-after").is_some(), "{written:?}");
+    }
     let other = serve(&made, free_port(), "warn", Stdio::piped());
     let refused = { other }.0.take().expect("started").wait_with_output().expect("waited");
     let said = crate::processes::text(&refused.stderr);
@@ -128,9 +144,39 @@ async fn a_standby_is_not_started_on_and_a_primary_that_becomes_one_is_not_ready
     std::fs::remove_file(data.join("standby.signal")).expect("removed");
     let cluster = Cluster::start(&programs, &dir, Durability::Durable).await.expect("started again");
     server.is_ready(port).await;
+    log_in().await.ok(200);
+    submit().await.ok(201);
     assert!(server.end("TERM").await.status.success());
     cluster.stop().await.expect("stopped");
     Cluster::remove(&dir).await.expect("removed");
+}
+
+/// As of a primary that became a standby under a connection, which a pooler or a proxy may keep alive.
+#[tokio::test]
+async fn a_connection_that_takes_no_writes_any_more_is_not_used_again() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let demoted = "create or replace function auth.password_salt(p_email text) returns text language plpgsql as $$
+        begin raise exception 'cannot execute INSERT in a read-only transaction' using errcode = '25006'; end $$";
+    world.arrange(demoted).await;
+    let connections = async || {
+        let count = "select count(*) from pg_stat_activity where usename = 'vicket_gate_agent' and datname = ";
+        world.look::<i64>(&format!("{count}'{}'", world.database)).await
+    };
+    let teams = server.call(reqwest::Method::GET, "/v1/orgs/acme/teams", &[("Authorization", "Bearer x")]).await;
+    assert_eq!(teams.status, 401);
+    let before = connections().await;
+    assert!(before > 0);
+    let user = serde_json::json!({ "email": "ada@example.com", "password": "whatever it is" });
+    for _ in 0..before {
+        let log_in = server.request(reqwest::Method::POST, "/v1/auth/login").json(&user);
+        Answer::of(log_in).await.refused(503, "database_unavailable");
+    }
+    let since = Instant::now();
+    while connections().await > 0 {
+        assert!(since.elapsed() < Duration::from_secs(5), "they are kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! No key, token or password is in any log or dump.
 
+mod seen;
+
 use std::{path::PathBuf, process::Stdio};
 
 use vicket::{

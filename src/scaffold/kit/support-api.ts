@@ -285,6 +285,7 @@ export interface components {
         | "ticket_closed"
         | "ticket_full"
         | "body_too_large"
+        | "quota_exceeded"
         | "unsupported_media_type"
         | "unprocessable"
         | "rate_limited"

@@ -50,6 +50,8 @@ function forPeople(code, seconds) {
             return "Please check what you entered.";
         case "body_too_large":
             return "That is too large to be sent.";
+        case "quota_exceeded":
+            return "No more files can be added right now. Please send your message without them.";
         case "key_missing":
         case "key_invalid":
         case "origin_not_allowed":
