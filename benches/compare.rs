@@ -130,7 +130,7 @@ async fn run(cluster: &Cluster, programs: &Programs, dir: &Path, seconds: u64) -
         }
         print_row(&title, median(&mut theirs), median(&mut ours));
         // Checkpoint between kinds, so that one's writes are not another's disk load.
-        let mut connection = PgConnection::connect_with(&db::connect_options(&superuser)?).await?;
+        let mut connection = PgConnection::connect_with(&db::connect_options(&superuser).await?).await?;
         sqlx::raw_sql("checkpoint").execute(&mut connection).await?;
         connection.close().await?;
     }
@@ -168,6 +168,7 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
                 writes: LIMIT,
                 network_reads: LIMIT,
                 network_writes: LIMIT,
+                ..SiteChanges::default()
             };
             store::sites::update(&mut tx, &slug, &changes).await.map_err(failed)?;
             for article in 0..ARTICLES_A_SITE {
@@ -186,7 +187,7 @@ async fn seed(superuser: &str) -> anyhow::Result<Vec<String>> {
         }
         tx.commit().await.map_err(failed)?;
     }
-    let mut connection = PgConnection::connect_with(&db::connect_options(superuser)?).await?;
+    let mut connection = PgConnection::connect_with(&db::connect_options(superuser).await?).await?;
     sqlx::raw_sql("vacuum analyze").execute(&mut connection).await?;
     connection.close().await?;
     Ok(keys)

@@ -345,6 +345,9 @@ pub struct ServeArgs {
     /// The support surface's login (vicket_gate_widget)
     #[arg(long, env = "VICKET_WIDGET_URL", hide_env_values = true, value_name = "VICKET_WIDGET_URL")]
     pub widget_url: String,
+    /// The support surface's login on a standby, from which published content is read where it is as new as on the primary
+    #[arg(long, env = "VICKET_WIDGET_READ_URL", hide_env_values = true, value_name = "VICKET_WIDGET_READ_URL")]
+    pub widget_read_url: Option<String>,
     /// The agent surface's login (vicket_gate_agent)
     #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "VICKET_AGENT_URL")]
     pub agent_url: String,

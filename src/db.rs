@@ -16,13 +16,15 @@ mod diagnosis;
 mod error;
 mod org;
 mod pooler;
+mod replica;
+mod servers;
 mod session;
 mod site;
 mod turns;
+mod widget;
 mod worker;
 
 use std::{
-    str::FromStr as _,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -30,11 +32,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use deadpool::managed::{self, Object, PoolError, RecycleResult, TimeoutType};
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Either, PgConnection, Postgres, Row as _,
-    postgres::{PgArguments, PgConnectOptions, PgRow, PgSslMode},
+    AssertSqlSafe, Either, Postgres, Row as _,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
 };
 
@@ -42,12 +45,14 @@ use crate::{
     domain::problem::{Code, Problem},
     telemetry::{meters::PoolMeters, request},
 };
+use servers::Servers;
 use turns::{Tenant, Turn, Turns};
 
 pub use error::refused_statements;
 pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx};
 pub use session::Session;
-pub use site::{Entry, EntryRequest, SiteLimits, SiteTx, Verdict, WidgetGate};
+pub use site::{Entry, EntryRequest, SiteLimits, SiteTx, Verdict};
+pub use widget::WidgetGate;
 pub use worker::Worker;
 
 /// How long a request waits for a free connection before it is answered `503 overloaded`.
@@ -124,7 +129,7 @@ pub fn unclean_sessions() -> u64 {
 }
 
 struct Connections {
-    options: PgConnectOptions,
+    servers: Servers,
 }
 
 impl managed::Manager for Connections {
@@ -132,7 +137,7 @@ impl managed::Manager for Connections {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Session, sqlx::Error> {
-        PgConnection::connect_with(&self.options).await.map(Session::new)
+        self.servers.connect(CONNECT).await.map(Session::new)
     }
 
     async fn recycle(&self, _: &mut Session, metrics: &managed::Metrics) -> RecycleResult<sqlx::Error> {
@@ -160,11 +165,11 @@ impl Pool {
     /// # Errors
     /// When `url` is not a PostgreSQL URL.
     pub fn new(url: &str, size: usize, start: &Start) -> anyhow::Result<Self> {
-        Self::of(start.of(connect_options(url)?), size, &OF_A_GATE)
+        Self::of(Servers::of(url)?.with(|options| start.of(options)), size, &OF_A_GATE)
     }
 
-    fn of(options: PgConnectOptions, size: usize, endings: &'static Endings) -> anyhow::Result<Self> {
-        let pool = managed::Pool::builder(Connections { options })
+    fn of(servers: Servers, size: usize, endings: &'static Endings) -> anyhow::Result<Self> {
+        let pool = managed::Pool::builder(Connections { servers })
             .max_size(size)
             .wait_timeout(Some(WAIT))
             .create_timeout(Some(CONNECT))
@@ -327,19 +332,12 @@ pub struct PoolStatus {
     pub meters: PoolMeters,
 }
 
-/// Options of a login: no prepared statement is shared between logins, and nothing is logged at each statement.
+/// How the server that a URL asks for is reached now, for connections that no pool makes.
 ///
 /// # Errors
-/// When `url` is not a PostgreSQL URL. The message does not repeat the URL, which may hold a password.
-pub fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| anyhow::anyhow!("not a PostgreSQL URL (postgres://login:password@host:port/database)"))?;
-    let local = matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1") || options.get_host().starts_with('/');
-    let plain = local && !url.contains("sslmode");
-    let options = if plain { options.ssl_mode(PgSslMode::Disable) } else { options };
-    // A pooler refuses what it does not know at the start of a session; PostgreSQL's own default is as exact.
-    let options = options.extra_float_digits(None);
-    Ok(options.application_name("vicket").disable_statement_logging())
+/// When `url` is not a PostgreSQL URL, or of several servers none is the one.
+pub async fn connect_options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    Servers::of(url)?.options(CONNECT).await.context("the database cannot be reached")
 }
 
 /// A connection in use. Goes back to its pool only when [`ConnectionLease::finish`] said that it is clean.
@@ -471,11 +469,5 @@ mod tests {
             let line = format!("('{login}', array[{}])", bounds.join(", "));
             assert!(logins.contains(&line), "{line}");
         }
-    }
-
-    #[test]
-    fn a_bad_url_is_refused_without_repeating_it() {
-        let error = connect_options("mysql//user:hunter2@host").err().map(|e| e.to_string());
-        assert!(error.is_some_and(|text| text.contains("postgres://") && !text.contains("hunter2")));
     }
 }

@@ -75,7 +75,7 @@ pub async fn run(url: &str, passwords: &Passwords) -> anyhow::Result<Report> {
 /// As [`run`].
 pub async fn run_files(url: &str, passwords: &Passwords, files: &Files, patience: &Patience) -> anyhow::Result<Report> {
     files.check()?;
-    let options = options(url)?;
+    let options = options(url).await?;
     let mut connection = connect(&options).await?;
     // Before anything is touched.
     ledger::pending(files, &ledger::read(&mut connection).await?)?;

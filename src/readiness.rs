@@ -33,6 +33,7 @@ const MEMBERSHIPS: &str = "select roleid::regrole::text from pg_catalog.pg_auth_
     where member = (select oid from pg_catalog.pg_roles where rolname = session_user)";
 
 const WIDGET: &str = "the widget's gate (VICKET_WIDGET_URL)";
+const REPLICA: &str = "the widget's gate on the replica (VICKET_WIDGET_READ_URL)";
 const AGENT: &str = "the agents' gate (VICKET_AGENT_URL)";
 const WORKER: &str = "the worker (VICKET_WORKER_URL)";
 
@@ -154,6 +155,12 @@ async fn isolation(app: &App) -> Result<(Vec<Finding>, Counts), Problem> {
     let mut findings = of_login(app.gate.pool(), WIDGET, &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), AGENT, &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), WORKER, &[]).await?);
+    // One that is away stands in nobody's way: the primary is read from.
+    if let Some(replica) = app.gate.replica()
+        && let Ok(found) = of_login(replica, REPLICA, &["vicket_widget"]).await
+    {
+        findings.extend(found);
+    }
     for row in app.gate.pool().catalog(LINTS.as_str()).await? {
         let severity: &str = row.try_get("severity")?;
         if severity == Severity::Warning.as_str() {

@@ -38,7 +38,7 @@ use crate::db;
 /// # Errors
 /// When the database cannot be reached.
 pub async fn connect(url: &str) -> anyhow::Result<PgConnection> {
-    let options = db::connect_options(url)?.application_name("vicket audit").options([
+    let options = db::connect_options(url).await?.application_name("vicket audit").options([
         ("default_transaction_read_only", "on"),
         ("jit", "off"),
         ("search_path", "pg_catalog"),

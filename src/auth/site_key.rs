@@ -127,9 +127,25 @@ impl SiteKey {
         if let Some(tx) = tx.take() {
             return Ok(tx);
         }
-        match gate.enter(entry_request).await? {
+        self.of(gate.enter(entry_request).await?)
+    }
+
+    /// The same for reading published content, which a replica may have.
+    ///
+    /// # Errors
+    /// Those of [`enter`](Self::enter).
+    pub async fn enter_published(&self) -> Result<SiteTx, Problem> {
+        let Admitted { gate, entry_request, entry, tx } = &*self.0;
+        if let Some(tx) = tx.take() {
+            return Ok(tx);
+        }
+        self.of(gate.enter_published(entry_request, entry).await?)
+    }
+
+    fn of(&self, verdict: Verdict) -> Result<SiteTx, Problem> {
+        match verdict {
             Verdict::Entered(tx) => Ok(tx),
-            Verdict::Unknown { .. } => Err(Presented::Digest(entry_request.key, SECRET_LENGTH).refusal()),
+            Verdict::Unknown { .. } => Err(Presented::Digest(self.0.entry_request.key, SECRET_LENGTH).refusal()),
         }
     }
 }

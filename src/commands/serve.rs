@@ -44,6 +44,8 @@ const WORKER_CONNECTIONS: usize = 4;
 /// What the server needs to run.
 pub struct Settings {
     pub widget_url: String,
+    /// The same login on a standby.
+    pub widget_read_url: Option<String>,
     pub agent_url: String,
     pub worker_url: String,
     pub trusted_proxies: Vec<IpNet>,
@@ -66,6 +68,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let settings = Settings {
         widget_url: args.widget_url,
+        widget_read_url: args.widget_read_url,
         agent_url: args.agent_url,
         worker_url: args.worker_url,
         trusted_proxies: args.trusted_proxies,
@@ -120,10 +123,10 @@ const KNOWN_CALLERS: usize = 20_000;
 pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
     let connections = usize::from(settings.tuning.widget_connections);
     let agents = usize::from(settings.tuning.agent_connections);
+    let widget = |url: &str| Pool::new(url, connections, &Start::WIDGET);
+    let replica = settings.widget_read_url.as_deref().map(widget).transpose().context("VICKET_WIDGET_READ_URL")?;
     Ok(Arc::new(App {
-        gate: WidgetGate::new(
-            Pool::new(&settings.widget_url, connections, &Start::WIDGET).context("VICKET_WIDGET_URL")?,
-        ),
+        gate: WidgetGate::new(widget(&settings.widget_url).context("VICKET_WIDGET_URL")?, replica),
         agents: AgentGate::new(Pool::new(&settings.agent_url, agents, &Start::AGENT).context("VICKET_AGENT_URL")?),
         worker: Arc::new(Worker::new(
             Pool::new(&settings.worker_url, WORKER_CONNECTIONS, &Start::WORKER).context("VICKET_WORKER_URL")?,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io::ErrorKind};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 
 use super::{CONNECT, Pool};
 
@@ -10,8 +10,8 @@ impl Pool {
     /// What keeps this login from its database now: what was said, its SQLSTATE where PostgreSQL said it, what to do. `None`
     /// when nothing does.
     pub async fn diagnosis(&self) -> Option<String> {
-        let options = &self.pool.manager().options;
-        let connecting = async { PgConnection::connect_with(options).await?.close().await };
+        let servers = &self.pool.manager().servers;
+        let connecting = async { servers.connect(CONNECT).await?.close().await };
         match tokio::time::timeout(CONNECT, connecting).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(told(&error)),

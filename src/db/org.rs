@@ -8,7 +8,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, Session, connect_options, turns::Tenant};
+use super::{Access, ConnectionLease, OF_A_COMMAND, Pool, Servers, Session, turns::Tenant};
 use crate::{
     domain::{
         keys::Sha256Digest,
@@ -248,7 +248,7 @@ impl Operator {
     /// # Errors
     /// When the URL is none or nobody answers.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let pool = Pool::of(connect_options(url)?, OPERATOR_CONNECTIONS, &OF_A_COMMAND)?;
+        let pool = Pool::of(Servers::of(url)?, OPERATOR_CONNECTIONS, &OF_A_COMMAND)?;
         pool.probe().await?;
         Ok(Self { pool })
     }

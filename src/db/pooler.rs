@@ -56,13 +56,9 @@ impl Pool {
 
     async fn look_for_pooler(&self) -> Result<Option<&'static str>, Problem> {
         // Not from the pool, which may be of one connection, and busy.
-        let options = &self.pool.manager().options;
-        let connected = async {
-            Ok::<_, sqlx::Error>([
-                PgConnection::connect_with(options).await?,
-                PgConnection::connect_with(options).await?,
-            ])
-        };
+        let servers = &self.pool.manager().servers;
+        let connected =
+            async { Ok::<_, sqlx::Error>([servers.connect(CONNECT).await?, servers.connect(CONNECT).await?]) };
         let mut pair = tokio::time::timeout(CONNECT, connected)
             .await
             .map_err(|_| Problem::database_unavailable("no connection could be made in time"))??;

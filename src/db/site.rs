@@ -1,4 +1,4 @@
-//! The gate of the support surface: a publishable key enters its site.
+//! A publishable key enters its site: what is asked, what is answered, and the transaction that is the site.
 
 use sqlx::{
     Postgres, Row as _,
@@ -70,83 +70,39 @@ impl<T> Verdict<T> {
     }
 }
 
-/// The gate of the support surface: the login `vicket_gate_widget`, which may do nothing but become a site.
-#[derive(Clone)]
-pub struct WidgetGate {
-    pool: Pool,
-}
-
-impl WidgetGate {
-    pub fn new(pool: Pool) -> Self {
-        Self { pool }
-    }
-
-    /// Asks about the key, in one round trip and without a transaction that stays open: whether it is good now, and for
-    /// what versions of the content an answer is fresh now. It gives no way to a table.
-    ///
-    /// # Errors
-    /// `503` when no connection is to be had; an unknown key is a verdict and no error.
-    pub async fn prove(&self, entry_request: &EntryRequest) -> Result<Verdict<Entry>, Problem> {
-        let row = self
-            .pool
-            .ask(Some(entry_request.key), || entry_request.bound("select * from auth.enter($1, $2, $3)"))
-            .await?;
-        Ok(verdict(&row)?)
-    }
-
-    /// Begins a transaction and enters the site of the key, in two round trips.
-    ///
-    /// # Errors
-    /// `503` when no connection is to be had; an unknown key is a verdict and no error.
-    pub async fn enter(&self, entry_request: &EntryRequest) -> Result<Verdict, Problem> {
-        let begin = match entry_request.access {
-            Access::Read => "BEGIN READ ONLY",
-            Access::Write => "BEGIN READ WRITE",
-        };
-        let entered = self.pool.start(Some(entry_request.key), |mut lease| async {
-            let _entering = self.pool.entering();
-            sqlx::raw_sql(begin).execute(lease.connection()).await?;
-            let query = entry_request.bound("select * from auth.enter_site($1, $2, $3)");
-            let row = query.fetch_one(lease.connection()).await?;
-            Ok((lease, row))
-        });
-        let (lease, row) = entered.await?;
-        match verdict(&row)? {
-            Verdict::Entered(entry) => Ok(Verdict::Entered(SiteTx { lease, entry, issued_token: None })),
-            Verdict::Unknown { origin_known } => {
-                lease.roll_back().await?;
-                Ok(Verdict::Unknown { origin_known })
-            }
+/// Begins a transaction on a connection of `pool`, and enters the site of the key.
+pub(super) async fn enter(pool: &Pool, entry_request: &EntryRequest) -> Result<Verdict, Problem> {
+    let begin = match entry_request.access {
+        Access::Read => "BEGIN READ ONLY",
+        Access::Write => "BEGIN READ WRITE",
+    };
+    let entered = pool.start(Some(entry_request.key), |mut lease| async {
+        let _entering = pool.entering();
+        sqlx::raw_sql(begin).execute(lease.connection()).await?;
+        let query = entry_request.bound("select * from auth.enter_site($1, $2, $3)");
+        let row = query.fetch_one(lease.connection()).await?;
+        Ok((lease, row))
+    });
+    let (lease, row) = entered.await?;
+    match verdict(&row)? {
+        Verdict::Entered(entry) => Ok(Verdict::Entered(SiteTx { lease, entry, issued_token: None })),
+        Verdict::Unknown { origin_known } => {
+            lease.roll_back().await?;
+            Ok(Verdict::Unknown { origin_known })
         }
-    }
-
-    /// Whether some site lists this origin: what a preflight, which carries no key, is answered by.
-    ///
-    /// # Errors
-    /// `503` when no connection is to be had.
-    pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
-        // What a key that nobody has is told: its digest is empty, which no key's is.
-        let asked = || sqlx::query("select (auth.enter('', $1, '')).origin_known").bind(origin.as_bytes());
-        let row = self.pool.ask(None, asked).await?;
-        Ok(row.try_get(0)?)
-    }
-
-    /// The pool, for the start-up checks.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
     }
 }
 
 impl EntryRequest {
     /// A call of one of the resolvers, with the digests as its parameters.
-    fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+    pub(super) fn bound(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
         let [origin, ticket]: [&[u8]; 2] =
             [&self.origin, &self.ticket].map(|digest| digest.as_ref().map_or(&[][..], |digest| digest.as_bytes()));
         sqlx::query(sql).bind(self.key.as_bytes()).bind(origin).bind(ticket)
     }
 }
 
-fn verdict(row: &PgRow) -> Result<Verdict<Entry>, sqlx::Error> {
+pub(super) fn verdict(row: &PgRow) -> Result<Verdict<Entry>, sqlx::Error> {
     if row.try_get::<&str, _>("verdict")? == "entered" {
         let entry = entry(row)?;
         note(|known| {

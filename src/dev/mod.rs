@@ -95,6 +95,7 @@ async fn serve_on(
     };
     let app = serve::build(Settings {
         widget_url: dev.databases.widget.clone(),
+        widget_read_url: None,
         agent_url: dev.databases.agent.clone(),
         worker_url: dev.databases.worker.clone(),
         trusted_proxies: Vec::new(),
@@ -137,7 +138,7 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
     let deploy = url(DEPLOY_LOGIN, &deploy_password);
     migrate::run(&deploy, &passwords).await?;
     let admin = cluster.superuser_url(DATABASE);
-    let mut superuser = PgConnection::connect_with(&db::connect_options(&admin)?).await?;
+    let mut superuser = PgConnection::connect_with(&db::connect_options(&admin).await?).await?;
     migrate::harden(&mut superuser).await?;
     superuser.close().await?;
 
@@ -183,7 +184,7 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
 /// The database and its deploying login, as a DBA would make them: CREATEROLE and owner, no superuser. PUBLIC may not
 /// connect to any other database of the cluster.
 async fn create_database(superuser_url: &str, deploy_password: &str) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect_with(&db::connect_options(superuser_url)?).await?;
+    let mut connection = PgConnection::connect_with(&db::connect_options(superuser_url).await?).await?;
     let verifier = postgres_protocol::password::scram_sha_256(deploy_password.as_bytes());
     let exists: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
         .bind(DEPLOY_LOGIN)

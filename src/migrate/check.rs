@@ -163,7 +163,7 @@ impl Change {
 /// When the database was made by another program, is ahead of this one, or cannot be reached.
 pub async fn check(url: &str, files: &Files, patience: &Patience, mode: Mode) -> anyhow::Result<Check> {
     files.check()?;
-    let options = options(url)?;
+    let options = options(url).await?;
     let mut connection = connect(&options).await?;
     if mode == Mode::Try {
         take_turn(&mut connection).await?;

@@ -43,8 +43,8 @@ const TURN: Duration = Duration::from_millis(100);
 /// Tries where migrations of several databases meet at the cluster's roles.
 const RACES: u32 = 20;
 
-pub fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
-    Ok(db::connect_options(url)?.application_name("vicket migrate"))
+pub async fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    Ok(db::connect_options(url).await?.application_name("vicket migrate"))
 }
 
 /// A connection of which no setting of the login's or the database's says how long it may work.

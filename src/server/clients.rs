@@ -152,7 +152,7 @@ mod tests {
         drop(first);
         assert!(take(&clients, "10.0.0.3").await.is_some());
         assert_eq!(clients.taken().len(), 2);
-        assert_eq!((clients.open(), clients.closed()), (3, 2));
+        assert_eq!((clients.open(), clients.closed()), (2, 2));
     }
 
     #[tokio::test]

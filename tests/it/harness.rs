@@ -140,7 +140,7 @@ async fn make_template(superuser_url: &str) {
 }
 
 pub async fn connect(url: &str) -> PgConnection {
-    PgConnection::connect_with(&db::connect_options(url).expect("a URL")).await.expect("connecting")
+    PgConnection::connect_with(&db::connect_options(url).await.expect("a URL")).await.expect("connecting")
 }
 
 /// A site with its key.
@@ -254,6 +254,7 @@ impl World {
         };
         let app = serve::build(Settings {
             widget_url,
+            widget_read_url: None,
             agent_url,
             worker_url: self.url("vicket_worker"),
             trusted_proxies: options.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),

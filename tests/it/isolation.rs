@@ -30,7 +30,7 @@ use crate::harness::{Site, World};
 
 /// The widget's gate of this database, with one connection, so that each transaction follows the last on it.
 fn gate(world: &World) -> WidgetGate {
-    WidgetGate::new(Pool::new(&world.url("vicket_gate_widget"), 1, &Start::WIDGET).expect("a URL"))
+    WidgetGate::new(Pool::new(&world.url("vicket_gate_widget"), 1, &Start::WIDGET).expect("a URL"), None)
 }
 
 /// A transaction that is the site of `key`, as a request has it.

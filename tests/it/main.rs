@@ -20,6 +20,7 @@ mod pooler;
 mod processes;
 mod production;
 mod recovery;
+mod replica;
 mod round_trips;
 mod rules;
 mod secrets;

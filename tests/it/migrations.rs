@@ -190,7 +190,7 @@ async fn six_migrations_at_once_of_a_fresh_cluster_make_the_roles_once_and_set_t
     assert!(output.status.success() && !said(&output).contains("second-widget"), "{}", said(&output));
     drop(connect(&login("vicket_gate_widget", "second-widget")).await);
     drop(connect(&login("vicket_gate_agent", "first-agent")).await);
-    let old = db::connect_options(&login("vicket_gate_widget", "first-widget")).expect("a URL");
+    let old = db::connect_options(&login("vicket_gate_widget", "first-widget")).await.expect("a URL");
     let refused = PgConnection::connect_with(&old).await.map(drop).expect_err("the old password");
     assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("28P01"));
     let stored: Vec<String> =
@@ -249,6 +249,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
     };
     let app = serve::build(Settings {
         widget_url: url("vicket_gate_widget"),
+        widget_read_url: None,
         agent_url: url("vicket_gate_agent"),
         worker_url: url("vicket_worker"),
         trusted_proxies: Vec::new(),

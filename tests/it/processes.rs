@@ -38,11 +38,19 @@ fn signal(child: &Child, name: &str) {
 /// `vicket serve` on a database that `vicket dev` made.
 pub fn serve(dev: &serde_json::Value, port: u16, log: &str, log_to: Stdio) -> Dev {
     let url = |login: &str| dev["databases"][login].as_str().expect("a URL").to_owned();
+    let urls = [
+        ("VICKET_WIDGET_URL", url("widget")),
+        ("VICKET_AGENT_URL", url("agent")),
+        ("VICKET_WORKER_URL", url("worker")),
+    ];
+    serve_with(&urls, port, log, log_to)
+}
+
+/// `vicket serve` with these variables.
+pub fn serve_with(variables: &[(&str, String)], port: u16, log: &str, log_to: Stdio) -> Dev {
     let mut command = vicket();
     command
-        .env("VICKET_WIDGET_URL", url("widget"))
-        .env("VICKET_AGENT_URL", url("agent"))
-        .env("VICKET_WORKER_URL", url("worker"))
+        .envs(variables.iter().map(|(name, value)| (*name, value.as_str())))
         .env("VICKET_LISTEN", format!("127.0.0.1:{port}"))
         .env("VICKET_LOG", log)
         .arg("serve")

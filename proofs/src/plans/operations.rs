@@ -83,7 +83,7 @@ pub async fn run(
     let pool = |login: &str, start: &Start| Pool::new(&scratch.gate_url(login), 1, start);
     let log = scratch.log();
     let mut customer = Customer {
-        gate: WidgetGate::new(pool("vicket_gate_widget", &Start::WIDGET)?),
+        gate: WidgetGate::new(pool("vicket_gate_widget", &Start::WIDGET)?, None),
         log: &log,
         ticket: answered,
         done,

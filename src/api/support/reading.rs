@@ -24,7 +24,7 @@ pub(super) async fn serve(
     if let Some(kept) = app.cache.find(&place) {
         return Ok(kept);
     }
-    let mut tx = key.enter().await?;
+    let mut tx = key.enter_published().await?;
     // The content may have changed since the gate was asked first.
     let place = CacheKey::new(tx.entry(), question, counts);
     let made = make(&mut tx).await;

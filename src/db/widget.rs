@@ -1,0 +1,80 @@
+//! The gate of the support surface, with the standby that it may read from.
+
+use sqlx::Row as _;
+
+use super::{
+    Pool,
+    replica::Replica,
+    site::{self, Entry, EntryRequest, Verdict, verdict},
+};
+use crate::domain::{keys::Sha256Digest, problem::Problem};
+
+/// The gate of the support surface: the login `vicket_gate_widget`, which may do nothing but become a site.
+#[derive(Clone)]
+pub struct WidgetGate {
+    pool: Pool,
+    replica: Option<Replica>,
+}
+
+impl WidgetGate {
+    /// `replica`: the same login on a standby, for published content.
+    pub fn new(pool: Pool, replica: Option<Pool>) -> Self {
+        Self { pool, replica: replica.map(Replica::new) }
+    }
+
+    /// Asks about the key, in one round trip and without a transaction that stays open: whether it is good now, and for
+    /// what versions of the content an answer is fresh now. It gives no way to a table.
+    ///
+    /// # Errors
+    /// `503` when no connection is to be had; an unknown key is a verdict and no error.
+    pub async fn prove(&self, entry_request: &EntryRequest) -> Result<Verdict<Entry>, Problem> {
+        let row = self
+            .pool
+            .ask(Some(entry_request.key), || entry_request.bound("select * from auth.enter($1, $2, $3)"))
+            .await?;
+        Ok(verdict(&row)?)
+    }
+
+    /// Begins a transaction for reading published content, and enters the site of the key: on the replica, where there is one
+    /// that knows the key and has all that the primary `proved` a moment ago; else as [`enter`](Self::enter).
+    ///
+    /// # Errors
+    /// Those of [`enter`](Self::enter).
+    pub async fn enter_published(&self, entry_request: &EntryRequest, proved: &Entry) -> Result<Verdict, Problem> {
+        if let Some(replica) = &self.replica
+            && let Some(tx) = replica.enter(entry_request, proved).await
+        {
+            return Ok(Verdict::Entered(tx));
+        }
+        self.enter(entry_request).await
+    }
+
+    /// Begins a transaction and enters the site of the key, in two round trips.
+    ///
+    /// # Errors
+    /// `503` when no connection is to be had; an unknown key is a verdict and no error.
+    pub async fn enter(&self, entry_request: &EntryRequest) -> Result<Verdict, Problem> {
+        site::enter(&self.pool, entry_request).await
+    }
+
+    /// Whether some site lists this origin: what a preflight, which carries no key, is answered by.
+    ///
+    /// # Errors
+    /// `503` when no connection is to be had.
+    pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
+        // What a key that nobody has is told: its digest is empty, which no key's is.
+        let asked = || sqlx::query("select (auth.enter('', $1, '')).origin_known").bind(origin.as_bytes());
+        let row = self.pool.ask(None, asked).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// The pool, for the start-up checks.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The pool of the replica, for the start-up checks.
+    pub fn replica(&self) -> Option<&Pool> {
+        self.replica.as_ref().map(Replica::pool)
+    }
+}
