@@ -261,7 +261,7 @@ impl Endpoint for Root {
         let surface = surface(request.uri().path());
         let line = self.begin(&request, surface);
         let answered = line.seen.scope(REQUEST_ID.scope(line.id.clone(), self.dispatch(request, surface)));
-        let mut response = tracing::Instrument::instrument(answered, line.log.clone()).await;
+        let mut response = Box::pin(tracing::Instrument::instrument(answered, line.log.clone())).await;
 
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(line.id.as_str()) {

@@ -16,6 +16,7 @@ use crate::{
         keys::{SECRET_LENGTH, Sha256Digest},
         problem::{Code, Problem},
     },
+    limits::Network,
 };
 
 /// The header that carries a publishable key.
@@ -78,17 +79,18 @@ pub struct Admitted {
     gate: WidgetGate,
     entry_request: EntryRequest,
     entry: Entry,
+    network: Network,
     tx: Slot<SiteTx>,
 }
 
 impl Admitted {
     /// By the gate's word, with no transaction yet: a kept answer may need none.
-    pub fn proved(gate: &WidgetGate, entry_request: EntryRequest, entry: Entry) -> Self {
-        Self { gate: gate.clone(), entry_request, entry, tx: Slot::empty() }
+    pub fn proved(gate: &WidgetGate, entry_request: EntryRequest, entry: Entry, network: Network) -> Self {
+        Self { gate: gate.clone(), entry_request, entry, network, tx: Slot::empty() }
     }
 
-    pub fn entered(gate: &WidgetGate, entry_request: EntryRequest, tx: SiteTx) -> Self {
-        Self { gate: gate.clone(), entry_request, entry: tx.entry().clone(), tx: Slot::new(tx) }
+    pub fn entered(gate: &WidgetGate, entry_request: EntryRequest, tx: SiteTx, network: Network) -> Self {
+        Self { gate: gate.clone(), entry_request, entry: tx.entry().clone(), network, tx: Slot::new(tx) }
     }
 
     /// What the gate said of the key.
@@ -117,6 +119,11 @@ impl SiteKey {
         self.0.entry()
     }
 
+    /// The client's network.
+    pub fn network(&self) -> Network {
+        self.0.network
+    }
+
     /// A transaction that is the site: the one that was entered before the handler, and else one that enters now. Until
     /// it is taken, the surface ends it: input that cannot be parsed costs a ROLLBACK and no connection.
     ///
@@ -135,7 +142,7 @@ impl SiteKey {
     /// # Errors
     /// Those of [`enter`](Self::enter).
     pub async fn enter_published(&self) -> Result<SiteTx, Problem> {
-        let Admitted { gate, entry_request, entry, tx } = &*self.0;
+        let Admitted { gate, entry_request, entry, tx, .. } = &*self.0;
         if let Some(tx) = tx.take() {
             return Ok(tx);
         }

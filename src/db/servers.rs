@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
@@ -154,8 +154,11 @@ fn hosts(url: &str) -> Vec<String> {
 
 /// Options of a login on one server: no prepared statement is shared between logins, and nothing is logged at each statement.
 fn options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    let ours = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
     let options = PgConnectOptions::from_str(url)
-        .map_err(|_| anyhow::anyhow!("not a PostgreSQL URL (postgres://login:password@host:port/database)"))?;
+        .ok()
+        .filter(|_| ours)
+        .context("not a PostgreSQL URL (postgres://login:password@host:port/database)")?;
     let local = matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1") || options.get_host().starts_with('/');
     let plain = local && !url.contains("sslmode");
     let options = if plain { options.ssl_mode(PgSslMode::Disable) } else { options };

@@ -71,14 +71,14 @@ impl OfSite {
 /// # Errors
 /// `5xx` only.
 pub async fn of_site(tx: &mut OrgTx, site_id: Uuid) -> Result<(OfSite, Option<OffsetDateTime>), Problem> {
-    let sql = "select open_days, resolved_days, closed_days, files_days, events_days, ended_at from vicket.retention
-        where site_id = $1";
     #[derive(FromRow)]
     struct Row {
         #[sqlx(flatten)]
         of_site: OfSite,
         ended_at: Option<OffsetDateTime>,
     }
+    let sql = "select open_days, resolved_days, closed_days, files_days, events_days, ended_at from vicket.retention
+        where site_id = $1";
     let row: Option<Row> = sqlx::query_as(sql).bind(site_id).fetch_optional(tx.connection()).await?;
     Ok(row.map_or((OfSite::default(), None), |row| (row.of_site, row.ended_at)))
 }

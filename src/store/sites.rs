@@ -160,7 +160,7 @@ pub async fn page(
     let with = |site: Site| {
         let origins = listed.iter().filter(|(id, _)| *id == site.id).map(|(_, origin)| origin.clone()).collect();
         let file_bytes = kept.iter().find(|(id, _)| *id == site.id).map_or(0, |(_, bytes)| *bytes);
-        SiteWithOrigins { origins, file_bytes, site }
+        SiteWithOrigins { site, origins, file_bytes }
     };
     Ok((sites.into_iter().map(with).collect(), next))
 }

@@ -216,15 +216,11 @@ async fn a_replica_answers_when_it_is_as_new_and_the_primary_when_it_is_not_and_
         }
     });
     tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut there = pair.admin(both[1]).await;
     let Pair { dirs, primary, standby, made } = pair;
     primary.stop().await.expect("stopped");
-    let promoted = Command::new("sh")
-        .args(["-c", "exec setpriv --reuid=\"$(stat -c %u \"$2\")\" --clear-groups --regid=\"$(stat -c %g \"$2\")\" \"$1\" promote -D \"$2\" -s", "sh"])
-        .arg(programs.bin.join("pg_ctl"))
-        .arg(data(&dirs[1]))
-        .status()
-        .expect("sh runs");
-    assert!(promoted.success());
+    let promoted: bool = look(&mut there, "select pg_promote()").await;
+    assert!(promoted);
     let (good, away) = load.await.expect("no wrong answer");
     println!("while the standby was promoted: {good} answered, {away} 503");
     assert!(good > 20);

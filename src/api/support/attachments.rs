@@ -129,7 +129,6 @@ impl AttachmentsApi {
         &self,
         key: SiteKey,
         app: Data<&Arc<App>>,
-        network: Data<&Network>,
         /// The ticket's token.
         #[oai(name = "X-Vicket-Ticket")]
         _ticket: TicketHeader,
@@ -143,7 +142,7 @@ impl AttachmentsApi {
         let (app, message_id) = (app.0, message_id.0);
         let submission = idempotency_key.of(sent.digest());
         let mut tx = key.enter().await?;
-        let mut upload = match Upload::count(app, *network.0, &mut tx, &sent).await {
+        let mut upload = match Upload::count(app, key.network(), &mut tx, &sent).await {
             Ok(upload) => upload,
             Err(refusal) => return Ok(tx.finish(Err(refusal)).await?),
         };
@@ -178,7 +177,6 @@ impl AttachmentsApi {
         &self,
         key: SiteKey,
         app: Data<&Arc<App>>,
-        network: Data<&Network>,
         /// The ticket's token.
         #[oai(name = "X-Vicket-Ticket")]
         _ticket: TicketHeader,
@@ -188,7 +186,7 @@ impl AttachmentsApi {
         let mut tx = key.enter().await?;
         let found = async {
             let file = store::attachments::my_own(&mut tx, id.0).await?;
-            let reservation = app.downloads.take(*network.0, file.size.unsigned_abs())?;
+            let reservation = app.downloads.take(key.network(), file.size.unsigned_abs())?;
             Ok((store::attachments::my_content(&mut tx, &file).await?, file, reservation))
         };
         let found = found.await;

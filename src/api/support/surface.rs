@@ -150,7 +150,6 @@ impl Surface {
             origin: caller.origin_digest,
             ticket: issued.as_ref().map(TicketToken::digest).or_else(|| presented_ticket(request.headers())),
         };
-        request.set_data(caller.network);
         let gate = &self.app.gate;
         // Nothing is read from who has no good key, or nothing left of their limits.
         if sends && !self.good.get(&key).is_some_and(|entry| self.has_left(caller, &entry)) {
@@ -158,7 +157,7 @@ impl Surface {
                 Ok(Verdict::Entered(entry)) if self.has_left(caller, &entry) => self.good.insert(key, entry),
                 Ok(Verdict::Entered(entry)) => {
                     discard(&mut request).await;
-                    let admitted = Arc::new(Admitted::proved(gate, entry_request, entry));
+                    let admitted = Arc::new(Admitted::proved(gate, entry_request, entry, caller.network));
                     let refused = Err(Problem::new(Code::RateLimited, "A limit is used up."));
                     return self.admit(caller, request, admitted, routed, refused).await;
                 }
@@ -189,10 +188,12 @@ impl Surface {
         let needs_tx = !kept && routed.is_ok() && body.is_ok();
         let verdict = if needs_tx {
             let entered = gate.enter(&entry_request).await;
-            entered.map(|verdict| verdict.map(|tx| Admitted::entered(gate, entry_request, tx.issuing(issued))))
+            entered.map(|verdict| {
+                verdict.map(|tx| Admitted::entered(gate, entry_request, tx.issuing(issued), caller.network))
+            })
         } else {
             let proved = gate.prove(&entry_request).await;
-            proved.map(|verdict| verdict.map(|entry| Admitted::proved(gate, entry_request, entry)))
+            proved.map(|verdict| verdict.map(|entry| Admitted::proved(gate, entry_request, entry, caller.network)))
         };
         match verdict {
             Ok(Verdict::Entered(admitted)) => {

@@ -49,14 +49,13 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         let site = store::sites::by_slug(tx, slug).await?;
         let (kept, last_run_at) = store::retention::of_site(tx, site.id).await?;
         let (audit_log_days, _) = store::retention::of_audit_log(tx).await?;
-        let due = match checks("check") {
-            true => Some(store::retention::due_of_site(tx, site.id, &of_site(form)?).await?),
-            false => None,
-        };
-        let forgotten = match checks("check_audit_log") {
-            true => Some(store::retention::due_of_audit_log(tx, days(form, AUDIT_LOG)?).await?),
-            false => None,
-        };
+        let (mut due, mut forgotten) = (None, None);
+        if checks("check") {
+            due = Some(store::retention::due_of_site(tx, site.id, &of_site(form)?).await?);
+        }
+        if checks("check_audit_log") {
+            forgotten = Some(store::retention::due_of_audit_log(tx, days(form, AUDIT_LOG)?).await?);
+        }
         Ok((site, kept, last_run_at, audit_log_days, due, forgotten))
     };
     let (shell, (site, kept, last_run_at, audit_log_days, due, forgotten)) = context.read(MEMBER, work).await?;
