@@ -163,6 +163,7 @@ async fn two_processes_have_one_limit_together_exact_to_a_tenth_of_it() {
     };
     let tries = answered(&ports, 30, 401, log_in).await;
     assert!((10..=11).contains(&tries), "{tries} tries of 10");
+    println!("of two processes: {reads} reads of 200, {writes} tickets of 20, {tries} log-ins of 10");
     for server in servers {
         let output = server.end("TERM").await;
         assert!(output.stderr.is_empty(), "{}", processes::text(&output.stderr));

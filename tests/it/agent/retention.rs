@@ -185,7 +185,7 @@ async fn the_page_counts_before_it_saves() {
     tickets(&world, "site-a", "closed", &[400]).await;
     let page = "/dashboard/acme/sites/site-a/retention";
     let checked = server.send(&owner, page, &[("action", "check"), ("closed_days", "365")]).await;
-    assert!(checked.text.contains("1 tickets with their messages") && checked.text.contains("Save, and remove them"));
+    assert!(checked.text.contains("messages and files: 1;") && checked.text.contains("Save these days"));
     assert_eq!(world.look::<i64>("select count(*) from vicket.retention").await, 0);
     let wrong = server.send(&owner, page, &[("action", "check"), ("closed_days", "x")]).await;
     assert_eq!(wrong.status, 400);
