@@ -284,8 +284,9 @@ async fn every_metric_is_documented_with_its_labels_and_alerts_name_what_there_i
     for (name, labels) in &documented {
         let ends = ["{", "_bucket{", "_count{"];
         let series = page.lines().find(|line| ends.iter().any(|end| line.starts_with(&format!("{name}{end}"))));
+        // Up to the last brace: a route has some of its own.
         let labels_of =
-            series.and_then(|line| line.split_once('{')?.1.split_once('}')).map_or("", |(labels, _)| labels);
+            series.and_then(|line| line.split_once('{')?.1.rsplit_once('}')).map_or("", |(labels, _)| labels);
         let stated: BTreeSet<String> = labels_of
             .split("\",")
             .filter_map(|label| label.split_once('='))
