@@ -79,14 +79,19 @@ impl Example for SiteRetention {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct SiteRetentionChange {
     /// A ticket that is neither resolved nor closed, days since its last change, 1 to 36,500.
+    #[oai(validator(minimum(value = "1"), maximum(value = "36500")))]
     open_days: Option<i32>,
     /// A resolved ticket, days since its last change.
+    #[oai(validator(minimum(value = "1"), maximum(value = "36500")))]
     resolved_days: Option<i32>,
     /// A closed ticket, days since its last change.
+    #[oai(validator(minimum(value = "1"), maximum(value = "36500")))]
     closed_days: Option<i32>,
     /// A file, days since it was added; its message stays.
+    #[oai(validator(minimum(value = "1"), maximum(value = "36500")))]
     files_days: Option<i32>,
     /// Who changed status, priority or assignee of a ticket, days.
+    #[oai(validator(minimum(value = "1"), maximum(value = "36500")))]
     events_days: Option<i32>,
     /// Change nothing, and say what would go.
     dry_run: Option<bool>,
@@ -128,6 +133,7 @@ impl Example for OrgRetention {
 #[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
 struct OrgRetentionChange {
     /// Days, 90 to 36,500; absent for good.
+    #[oai(validator(minimum(value = "90"), maximum(value = "36500")))]
     audit_log_days: Option<i32>,
     /// Change nothing, and say what would be forgotten.
     dry_run: Option<bool>,
