@@ -16,10 +16,11 @@ use super::{
 const ROUNDS: usize = 6;
 
 /// Where the buckets stand that a request was counted in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counted {
     pub standings: Vec<Standing>,
-    at: Instant,
+    /// Each with the place of its bucket; that of the neighbours with the network's own.
+    taken: Vec<(Taken, usize)>,
 }
 
 /// All buckets of this process.
@@ -72,63 +73,57 @@ impl Limits {
     async fn count(&self, asks: &[Ask]) -> Counted {
         if let Some(others) = self.others.get() {
             for _ in 0..ROUNDS {
-                let at = Instant::now();
-                match self.try_count(at, asks, Counting::Shared) {
-                    Ok(standings) => return Counted { standings, at },
+                match self.try_count(Instant::now(), asks, Counting::Shared) {
+                    Ok(counted) => return counted,
                     Err(due) => others.ask(due).await,
                 }
             }
         }
-        let at = Instant::now();
-        let standings = self.try_count(at, asks, Counting::Alone).unwrap_or_default();
-        Counted { standings, at }
+        self.try_count(Instant::now(), asks, Counting::Alone).unwrap_or_default()
     }
 
     /// `Err` with what has to be asked of the other processes first; nothing was taken then.
-    fn try_count(&self, now: Instant, asks: &[Ask], counting: Counting) -> Result<Vec<Standing>, Ask> {
+    fn try_count(&self, now: Instant, asks: &[Ask], counting: Counting) -> Result<Counted, Ask> {
+        let mut counted = Counted::default();
         let Some(windows) = &self.windows else {
-            return Ok(Vec::new());
+            return Ok(counted);
         };
-        let mut standings: Vec<Standing> = Vec::with_capacity(asks.len());
-        let mut taken: Vec<(Taken, Option<usize>)> = Vec::with_capacity(asks.len() + 1);
-        let give_back = |taken: &[(Taken, Option<usize>)], standings: &mut [Standing]| {
-            for (taken, of) in taken {
-                windows.give_back(taken);
-                of.map(|of| &mut standings[of].remaining).into_iter().for_each(|remaining| *remaining += 1);
-            }
-        };
-        for &ask in asks {
+        for (place, &ask) in asks.iter().enumerate() {
             for (ask, is_wide) in ask.wide().map(|wide| (wide, true)).into_iter().chain([(ask, false)]) {
                 match windows.take(now, ask, counting) {
                     Outcome::Taken(standing, took) => {
-                        taken.push((took, (!is_wide).then_some(standings.len())));
+                        counted.taken.push((took, place));
                         if !is_wide {
-                            standings.push(standing);
+                            counted.standings.push(standing);
                         }
                     }
                     Outcome::Exceeded(standing) => {
-                        give_back(&taken, &mut standings);
+                        (0..=place).for_each(|place| self.give_back(&mut counted, place));
                         let remaining = if is_wide || ask.cost == 1 { 0 } else { standing.remaining };
                         let limit = if is_wide { ask.limit / WIDE } else { ask.limit };
-                        standings.push(Standing { limit, remaining, ..standing });
-                        return Ok(standings);
+                        counted.standings.push(Standing { limit, remaining, ..standing });
+                        return Ok(counted);
                     }
                     Outcome::Due(due) => {
-                        give_back(&taken, &mut standings);
+                        (0..=place).for_each(|place| self.give_back(&mut counted, place));
                         return Err(due);
                     }
                 }
             }
         }
-        Ok(standings)
+        Ok(counted)
     }
 
-    /// Gives `cost` back of what was taken of the `n`th bucket: the request was none that counts.
-    pub fn give_back(&self, counted: &mut Counted, n: usize, bucket: Bucket, cost: u32) {
-        let Some((windows, standing)) = self.windows.as_ref().zip(counted.standings.get_mut(n)) else { return };
-        if let Some(started) = (counted.at + standing.reset).checked_sub(bucket.policy.window()) {
-            windows.give_back(&Taken { bucket, started, cost });
-            standing.remaining += cost;
+    /// Gives back what was taken of the `n`th bucket, and of its neighbours': the request was none that counts.
+    pub fn give_back(&self, counted: &mut Counted, n: usize) {
+        let Some(windows) = &self.windows else { return };
+        let (back, kept): (Vec<_>, Vec<_>) = counted.taken.drain(..).partition(|(_, place)| *place == n);
+        counted.taken = kept;
+        for (taken, _) in &back {
+            windows.give_back(taken);
+        }
+        if let (Some((taken, _)), Some(standing)) = (back.first(), counted.standings.get_mut(n)) {
+            standing.remaining += taken.cost;
         }
     }
 
@@ -168,6 +163,7 @@ mod tests {
         super::{
             network::Network,
             policy::{Policy, WINDOW},
+            windows::Lease,
         },
         *,
     };
@@ -176,7 +172,7 @@ mod tests {
         /// What one process takes alone.
         fn taken(&self, now: Instant, asks: &[(Bucket, u32)]) -> Vec<Standing> {
             let asks: Vec<Ask> = asks.iter().map(|&(bucket, limit)| Ask { bucket, limit, cost: 1 }).collect();
-            self.try_count(now, &asks, Counting::Alone).expect("nobody is asked")
+            self.try_count(now, &asks, Counting::Alone).expect("nobody is asked").standings
         }
     }
 
@@ -317,6 +313,37 @@ mod tests {
         let full = [(of_network("2001:db8:3::1"), 10), (of_site(), 0)];
         assert_eq!(passing(&limits, now, &full, 50), 0);
         assert_eq!(limits.peek_at(now, of_network("2001:db8:3::1"), 10).remaining, 10);
+    }
+
+    #[test]
+    fn what_is_given_back_of_an_ipv6_network_its_neighbours_have_again() {
+        let (limits, now) = (Limits::new(), Instant::now());
+        let ask = |n: u32| Ask { bucket: of_network(&format!("2001:db8:1:{n:x}00::1")), limit: 10, cost: 10 };
+        for n in 0..20 {
+            let mut counted = limits.try_count(now, &[ask(n)], Counting::Alone).expect("nobody is asked");
+            assert!(!counted.standings[0].exceeded, "the {n}th");
+            limits.give_back(&mut counted, 0);
+            assert_eq!(counted.standings[0].remaining, 10);
+        }
+    }
+
+    #[test]
+    fn what_was_lent_meanwhile_keeps_nothing_from_being_given_back() {
+        let (limits, now) = (Limits::new(), Instant::now());
+        let windows = limits.windows.as_ref().unwrap();
+        let ask = Ask { bucket: of_site(), limit: 20, cost: 1 };
+        let take = || limits.try_count(now, &[ask], Counting::Shared);
+        let mut first = take().expect("a tenth is taken unasked");
+        take().expect("two are a tenth");
+        let due = take().expect_err("the others have to be asked");
+        let draw = windows.due(now, due).expect("due");
+        assert_eq!((draw.untold, draw.wanted), (2, 2));
+        let lease = Lease { used: 14, lent: 2, left: seconds(7) };
+        windows.lent(now, &draw, lease);
+        assert_eq!(limits.peek_at(now, of_site(), 20).remaining, 8, "others used ten");
+        limits.give_back(&mut first, 0);
+        assert_eq!(limits.peek_at(now, of_site(), 20).remaining, 9);
+        assert_eq!(limits.peek_at(now + seconds(7), of_site(), 20).remaining, 20, "the window of all has ended");
     }
 
     #[test]

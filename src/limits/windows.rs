@@ -41,9 +41,10 @@ pub enum Outcome {
 }
 
 /// What was taken, for giving it back.
+#[derive(Debug)]
 pub struct Taken {
-    pub bucket: Bucket,
-    pub started: Instant,
+    bucket: Bucket,
+    born: Instant,
     pub cost: u32,
 }
 
@@ -85,6 +86,8 @@ struct Shard {
 
 #[derive(Clone, Copy)]
 struct Window {
+    /// Tells it from those before and after: what was lent may move its start.
+    born: Instant,
     started: Instant,
     length: Duration,
     /// By this process, and by the others as far as it knows.
@@ -99,7 +102,7 @@ impl Window {
     fn begin(ask: &Ask, now: Instant) -> Self {
         let policy = ask.bucket.policy;
         let until = if policy.is_always_asked() { 0 } else { (ask.limit / LENT).max(1) };
-        Self { started: now, length: policy.window(), used: 0, until, untold: Some(0) }
+        Self { born: now, started: now, length: policy.window(), used: 0, until, untold: Some(0) }
     }
 
     /// `None` once it has ended. A clock reading from before its start, by a thread that waited, is in it.
@@ -176,7 +179,7 @@ impl Windows {
             return Outcome::Due(Ask { bucket: key, ..ask });
         }
         window.add(cost);
-        let taken = Taken { bucket: key, started: window.started, cost };
+        let taken = Taken { bucket: key, born: window.born, cost };
         Outcome::Taken(standing(bucket.policy, limit, window.used, left, false), taken)
     }
 
@@ -185,7 +188,7 @@ impl Windows {
     pub fn give_back(&self, taken: &Taken) {
         let mut shard = self.shard(&taken.bucket);
         if let Entry::Occupied(mut entry) = shard.windows.entry(taken.bucket)
-            && entry.get().started == taken.started
+            && entry.get().born == taken.born
         {
             entry.get_mut().give_back(taken.cost);
             // What was lent can still be used.

@@ -80,8 +80,6 @@ impl Example for AttachmentList {
 
 /// What an upload takes of what its network may add in a day.
 struct Upload {
-    bucket: Bucket,
-    kib: u32,
     counted: Counted,
 }
 
@@ -96,7 +94,7 @@ impl Upload {
         let bucket = Bucket { policy: Policy::NetworkUploads, site, network: Some(network) };
         let counted = app.limits.spend(bucket, mib.saturating_mul(1024), kib).await;
         match counted.standings.iter().find(|standing| standing.exceeded) {
-            None => Ok(Self { bucket, kib, counted }),
+            None => Ok(Self { counted }),
             Some(standing) => {
                 let left = standing.remaining / 1024;
                 let detail = format!("Your network may add {mib} MiB of files a day here, and {left} MiB are left.");
@@ -108,7 +106,7 @@ impl Upload {
 
     /// It added nothing.
     fn give_back(&mut self, app: &App) {
-        app.limits.give_back(&mut self.counted, 0, self.bucket, self.kib);
+        app.limits.give_back(&mut self.counted, 0);
     }
 }
 

@@ -276,12 +276,8 @@ impl Surface {
         // What its handler did not take, because its input was refused.
         admitted.leave().await;
         // A network is counted for whatever it sends, the site for tickets and replies only: broken ones close it to nobody.
-        if counted
-            && caller.method == Method::POST
-            && response.status().is_client_error()
-            && let Some((of_site, _)) = asked.get(1)
-        {
-            self.app.limits.give_back(&mut taken, 1, *of_site, 1);
+        if counted && caller.method == Method::POST && response.status().is_client_error() {
+            self.app.limits.give_back(&mut taken, 1);
         }
         Outcome { response, readable, standings: taken.standings }
     }
