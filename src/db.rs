@@ -16,6 +16,7 @@ mod diagnosis;
 mod error;
 mod org;
 mod pooler;
+mod proof;
 mod replica;
 mod servers;
 mod session;
@@ -243,29 +244,30 @@ impl Pool {
         }
     }
 
-    /// Asks what changes nothing, outside a transaction. Asked again, within one: a pooler closes a connection that is left
-    /// there, and so the one on which what it believes to be prepared is not.
+    /// Asks what changes nothing, outside a transaction; says how long it took, from the connection on. Asked again, within one:
+    /// a pooler closes a connection that is left there, and so the one on which what it believes to be prepared is not.
     async fn ask<'q>(
         &self,
         tenant: Tenant,
         question: impl Fn() -> Query<'q, Postgres, PgArguments>,
-    ) -> Result<PgRow, Problem> {
+    ) -> Result<(Vec<PgRow>, Duration), Problem> {
         let again = AtomicBool::new(false);
         let asked = self.start(tenant, |mut lease| async {
+            let began = Instant::now();
             let _entering = self.entering();
             let within = again.swap(true, Ordering::Relaxed);
             if within {
                 sqlx::raw_sql("BEGIN READ ONLY").execute(lease.connection()).await?;
             }
-            let row = question().fetch_one(lease.connection()).await?;
+            let rows = question().fetch_all(lease.connection()).await?;
             if within {
                 sqlx::raw_sql("COMMIT").execute(lease.connection()).await?;
             }
-            Ok((lease, row))
+            Ok((lease, (rows, began.elapsed())))
         });
-        let (lease, row) = asked.await?;
+        let (lease, answer) = asked.await?;
         lease.finish();
-        Ok(row)
+        Ok(answer)
     }
 
     /// Times how long it takes to enter, until it is dropped.

@@ -1,11 +1,10 @@
 //! The gate of the support surface, with the standby that it may read from.
 
-use sqlx::Row as _;
-
 use super::{
     Pool,
+    proof::{Proofs, Question},
     replica::Replica,
-    site::{self, Entry, EntryRequest, Verdict, verdict},
+    site::{self, Entry, EntryRequest, Verdict},
 };
 use crate::domain::{keys::Sha256Digest, problem::Problem};
 
@@ -13,26 +12,27 @@ use crate::domain::{keys::Sha256Digest, problem::Problem};
 #[derive(Clone)]
 pub struct WidgetGate {
     pool: Pool,
+    proofs: Proofs,
     replica: Option<Replica>,
 }
 
 impl WidgetGate {
     /// `replica`: the same login on a standby, for published content.
     pub fn new(pool: Pool, replica: Option<Pool>) -> Self {
-        Self { pool, replica: replica.map(Replica::new) }
+        Self { proofs: Proofs::new(pool.clone()), pool, replica: replica.map(Replica::new) }
     }
 
-    /// Asks about the key, in one round trip and without a transaction that stays open: whether it is good now, and for
-    /// what versions of the content an answer is fresh now. It gives no way to a table.
+    /// Asks about the key, in one round trip that it shares with whoever asks at the same time: whether it is good now, and
+    /// for what versions of the content an answer is fresh now. It gives no way to a table.
     ///
     /// # Errors
     /// `503` when no connection is to be had; an unknown key is a verdict and no error.
     pub async fn prove(&self, entry_request: &EntryRequest) -> Result<Verdict<Entry>, Problem> {
-        let row = self
-            .pool
-            .ask(Some(entry_request.key), || entry_request.bound("select * from auth.enter($1, $2, $3)"))
-            .await?;
-        Ok(verdict(&row)?)
+        let verdict = self.proofs.of(Question { key: Some(entry_request.key), origin: entry_request.origin }).await?;
+        if let Verdict::Entered(entry) = &verdict {
+            entry.note();
+        }
+        Ok(verdict)
     }
 
     /// Begins a transaction for reading published content, and enters the site of the key: on the replica, where there is one
@@ -62,10 +62,10 @@ impl WidgetGate {
     /// # Errors
     /// `503` when no connection is to be had.
     pub async fn origin_known(&self, origin: Sha256Digest) -> Result<bool, Problem> {
-        // What a key that nobody has is told: its digest is empty, which no key's is.
-        let asked = || sqlx::query("select (auth.enter('', $1, '')).origin_known").bind(origin.as_bytes());
-        let row = self.pool.ask(None, asked).await?;
-        Ok(row.try_get(0)?)
+        match self.proofs.of(Question { key: None, origin: Some(origin) }).await? {
+            Verdict::Unknown { origin_known } => Ok(origin_known),
+            Verdict::Entered(_) => Err(Problem::internal("no key opened a site")),
+        }
     }
 
     /// The pool, for the start-up checks.

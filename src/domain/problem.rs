@@ -82,7 +82,7 @@ pub struct FieldError {
 }
 
 /// An error that a caller may see.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {detail}", code.as_str())]
 pub struct Problem {
     pub code: Code,

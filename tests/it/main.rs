@@ -27,4 +27,5 @@ mod secrets;
 mod seen;
 mod shipped;
 mod support;
+mod together;
 mod upgrade;

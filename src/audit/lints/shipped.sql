@@ -213,6 +213,7 @@
     ('function', 'auth', 'close_session(bytea, boolean)', 'd2701035a71cc93da5a4d5b0dc7f5053'),
     ('function', 'auth', 'enter(bytea, bytea, bytea)', 'e6863c1f81a3a7f3b15a219ecdfed805'),
     ('function', 'auth', 'enter_actor(bytea, bytea, bytea, text)', 'b3cf9e4e7eefd88bc17f87131ad116f4'),
+    ('function', 'auth', 'enter_many(bytea[], bytea[])', '18a0a8d93e1f970a91d86908d915abaf'),
     ('function', 'auth', 'enter_org(bytea, bytea, bytea, text)', 'b3cf9e4e7eefd88bc17f87131ad116f4'),
     ('function', 'auth', 'enter_site(bytea, bytea, bytea)', 'e6863c1f81a3a7f3b15a219ecdfed805'),
     ('function', 'auth', 'first_run()', '1a1980c4463e88f45d3ff9efeeaa303a'),

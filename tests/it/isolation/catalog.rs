@@ -64,6 +64,7 @@ const DEFINERS: &[&str] = &[
     "auth.close_session(bytea,boolean)",
     "auth.enter(bytea,bytea,bytea)",
     "auth.enter_actor(bytea,bytea,bytea,text)",
+    "auth.enter_many(bytea[],bytea[])",
     "auth.first_run()",
     "auth.invitation(bytea)",
     "auth.open_session(text,text,bytea)",
