@@ -385,6 +385,19 @@ impl ConnectionLease {
         }
     }
 
+    /// As [`ConnectionLease::end`] for what has changed nothing: nobody needs to know how the end was answered but whoever uses
+    /// the connection next, who waits for that.
+    fn end_later<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
+        if matches!(&result, Err(problem) if problem.code == Code::DatabaseUnavailable) {
+            return result;
+        }
+        // Without a runtime the server is ending, and the connection is closed.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(self.roll_back());
+        }
+        result
+    }
+
     /// Sends an ending. It is good when its first `needed` statements are: what was committed stays so, whatever
     /// becomes of the rest, which only tells whether the connection is used again.
     async fn close_with(mut self, ending: &'static str, needed: usize) -> Result<(), Problem> {

@@ -8,8 +8,8 @@
 //! * `telemetry`: what is seen of the request in progress, and what is counted. Ids and figures, no values.
 //! * `db`: pools, leases, the message that enters a tenant. The only way in.
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
-//! * `limits`, `usage`, `response_cache`, `memory_budget`, `passwords`, `objects`, `jobs`: what the process has besides a
-//!   request; `state` holds one of each.
+//! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`: what the process
+//!   has besides a request; `state` holds one of each.
 //! * `http`: what poem and poem-openapi lack. `auth`: who asks.
 //! * `api`, `dashboard`, `pages`: what programs and people see. They do not know each other.
 //! * `migrations`, `audit`, `migrate`, `readiness`: the schema, and whether it holds.
@@ -64,6 +64,7 @@ pub mod response_cache;
 pub mod routes;
 pub mod scaffold;
 pub mod server;
+pub mod single_flight;
 pub mod state;
 pub mod store;
 pub mod telemetry;

@@ -143,6 +143,11 @@ impl ResponseCache {
         Self { cache, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
+    /// Whether anything is kept at all.
+    pub fn keeps(&self) -> bool {
+        self.cache.is_some()
+    }
+
     pub fn find(&self, key: &CacheKey) -> Option<CachedResponse> {
         let found = self.cache.as_ref().and_then(|cache| cache.get(key));
         let found = found.filter(|(_, made)| key.views_version.is_some() || made.elapsed() < COUNT_LATE);

@@ -13,7 +13,8 @@ use crate::{
     memory_budget::MemoryBudget,
     objects::Objects,
     passwords::Hasher,
-    response_cache::ResponseCache,
+    response_cache::{CacheKey, CachedResponse, ResponseCache},
+    single_flight::SingleFlight,
     telemetry::{meters::Meters, traces::Traces},
     usage::UsageBuffer,
 };
@@ -31,6 +32,8 @@ pub struct App {
     /// the database is asked, and others as the networks that try them. Never a way in.
     pub known_callers: Cache<Sha256Digest, ()>,
     pub cache: ResponseCache,
+    /// Answers that are being made, to be kept.
+    pub flights: SingleFlight<CacheKey, CachedResponse>,
     /// Where attachments are kept; the database when `None`.
     pub objects: Option<Objects>,
     /// Memory for bodies that are no files.

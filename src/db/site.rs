@@ -88,7 +88,7 @@ pub(super) async fn enter(pool: &Pool, entry_request: &EntryRequest) -> Result<V
     match verdict(&row)? {
         Verdict::Entered(entry) => {
             entry.note();
-            Ok(Verdict::Entered(SiteTx { lease, entry, issued_token: None }))
+            Ok(Verdict::Entered(SiteTx { lease, access: entry_request.access, entry, issued_token: None }))
         }
         Verdict::Unknown { origin_known } => {
             lease.roll_back().await?;
@@ -144,6 +144,7 @@ pub(super) fn verdict(row: &PgRow) -> Result<Verdict<Entry>, sqlx::Error> {
 /// [`SiteTx::finish`], it closes its connection, which rolls back.
 pub struct SiteTx {
     lease: ConnectionLease,
+    access: Access,
     entry: Entry,
     issued_token: Option<TicketToken>,
 }
@@ -171,12 +172,15 @@ impl SiteTx {
         self.issued_token.take()
     }
 
-    /// Commits when `result` is good, rolls back when it is not, and passes it on. The connection is reused only when
-    /// PostgreSQL has answered.
+    /// Commits when `result` is good, rolls back when it is not, and passes it on; of what only read, without waiting for the
+    /// answer to that. The connection is reused only when PostgreSQL has answered.
     ///
     /// # Errors
     /// Those of `result`; `5xx` when the commit itself fails.
     pub async fn finish<T>(self, result: Result<T, Problem>) -> Result<T, Problem> {
-        self.lease.end(result).await
+        match self.access {
+            Access::Read => self.lease.end_later(result),
+            Access::Write => self.lease.end(result).await,
+        }
     }
 }

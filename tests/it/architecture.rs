@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["store"],
     // What the process has besides a request.
     &["limits", "objects", "passwords", "usage", "jobs"],
-    &["memory_budget", "response_cache"],
+    &["memory_budget", "response_cache", "single_flight"],
     &["state"],
     // What poem and poem-openapi lack.
     &["http"],

@@ -130,7 +130,7 @@ async fn what_is_not_kept_costs_begin_entry_and_end_around_its_statements() {
     let list = || async {
         server.get(key, KEPT[1]).await.ok(200);
     };
-    assert_eq!(proxy.cost("an article list that is not kept: proof, and one statement", list).await, 1 + 3 + 1);
+    assert_eq!(proxy.cost("an article list where none is kept: one statement", list).await, 3 + 1);
     let submitted = || async {
         server.post(key, "/support/v1/tickets", &ticket()).await.ok(201);
     };
@@ -141,6 +141,31 @@ async fn what_is_not_kept_costs_begin_entry_and_end_around_its_statements() {
         Answer::of(asked).await.ok(200);
     };
     assert_eq!(proxy.cost("an agent's read: one statement", read).await, 3 + 1);
+}
+
+#[tokio::test]
+async fn what_many_ask_for_at_once_is_read_from_the_tables_once() {
+    let world = World::new().await;
+    let (proxy, server) = behind_proxy(&world, 8).await;
+    let server = Arc::new(server);
+    // Prepared on the one connection.
+    server.get(&world.site_b.key, KEPT[1]).await.ok(200);
+    let before = proxy.trips.load(Ordering::SeqCst);
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (server, key) = (Arc::clone(&server), world.site_a.key.clone());
+        readers.spawn(async move { server.get(&key, KEPT[1]).await.ok(200).text.clone() });
+    }
+    let mut answers = std::collections::BTreeSet::new();
+    while let Some(answer) = readers.join_next().await {
+        answers.insert(answer.expect("answered"));
+    }
+    assert_eq!(answers.len(), 1, "all got the same");
+    assert!(answers.first().is_some_and(|list| list.contains("Published on site-a")));
+    // Besides proofs, which are shared: BEGIN, entry, the statement and the end, once.
+    let trips = proxy.trips.load(Ordering::SeqCst) - before;
+    println!("50 readers of what is not kept: {trips} round trips");
+    assert!(trips < 50, "50 readers took {trips} round trips");
 }
 
 #[tokio::test]

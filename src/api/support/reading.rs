@@ -6,13 +6,20 @@ use crate::{
     db::SiteTx,
     domain::problem::Problem,
     response_cache::{CacheKey, CachedResponse, ViewCounts},
+    single_flight::Joined,
     state::App,
 };
 
-/// The operations that [`serve`] answers: no transaction begins before it is known that nothing is kept.
-pub(super) const OPERATIONS: [&str; 5] = ["getSite", "listArticles", "getArticle", "listFaqs", "listTemplates"];
+/// The operations that [`serve`] answers.
+const OPERATIONS: [&str; 5] = ["getSite", "listArticles", "getArticle", "listFaqs", "listTemplates"];
 
-/// The kept answer to `question`, a path and its parameters in one canonical form, or the one that `make` makes.
+/// Whether the key is to be proved before a transaction begins for this operation: something may be kept, or a replica asked.
+pub(super) fn asks_first(app: &App, operation: &str) -> bool {
+    OPERATIONS.contains(&operation) && (app.cache.keeps() || app.gate.replica().is_some())
+}
+
+/// The kept answer to `question`, a path and its parameters in one canonical form, or the one that `make` makes. Whoever asks
+/// the same meanwhile, of the same versions, gets that one, too.
 pub(super) async fn serve(
     app: &App,
     key: &SiteKey,
@@ -24,11 +31,22 @@ pub(super) async fn serve(
     if let Some(kept) = app.cache.find(&place) {
         return Ok(kept);
     }
+    let flight = match app.flights.join(place) {
+        Joined::First(flight) => Some(flight),
+        // One that failed did so for itself.
+        Joined::Other(other) => match other.landed().await {
+            Some(answer) => return Ok(answer),
+            None => None,
+        },
+    };
     let mut tx = key.enter_published().await?;
     // The content may have changed since the gate was asked first.
     let place = CacheKey::new(tx.entry(), question, counts);
     let made = make(&mut tx).await;
     let answer = tx.finish(made).await?;
     app.cache.keep(place, &answer);
+    if let Some(flight) = flight {
+        flight.land(answer.clone());
+    }
     Ok(answer)
 }

@@ -129,7 +129,7 @@ impl Surface {
 
     async fn answered(&self, caller: &Caller, mut request: Request, routed: Result<&Operation, Problem>) -> Outcome {
         let files = routed.as_ref().is_ok_and(|operation| operation.upload);
-        let kept = routed.as_ref().is_ok_and(|operation| reading::OPERATIONS.contains(&operation.id));
+        let asks_first = routed.as_ref().is_ok_and(|operation| reading::asks_first(&self.app, operation.id));
         let sends = caller.method == Method::POST;
         if !self.is_good(caller.key) {
             let guessing = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
@@ -185,7 +185,7 @@ impl Surface {
                 _reservation = Some(taken);
                 body
             });
-        let needs_tx = !kept && routed.is_ok() && body.is_ok();
+        let needs_tx = !asks_first && routed.is_ok() && body.is_ok();
         let verdict = if needs_tx {
             let entered = gate.enter(&entry_request).await;
             entered.map(|verdict| {

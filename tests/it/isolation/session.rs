@@ -80,7 +80,7 @@ async fn where_nobody_hardened_no_digest_of_a_customers_request_stands_in_a_stat
 
     assert!(gate.origin_known(origin).await.expect("asked"));
     let asking = seen(&mut spy).await;
-    assert!(asking.contains("origin_known"), "{asking}");
+    assert!(asking.contains("auth.enter_many"), "{asking}");
     shows_none(&asking, &digests);
 }
 
