@@ -4,7 +4,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,6 +48,14 @@ type Answer = Result<Verdict<Entry>, Problem>;
 pub struct Proofs {
     pool: Pool,
     state: Arc<Mutex<State>>,
+    counts: Arc<Counts>,
+}
+
+/// Since the start.
+#[derive(Default)]
+struct Counts {
+    keys: AtomicU64,
+    questions: AtomicU64,
 }
 
 #[derive(Default)]
@@ -63,7 +74,7 @@ struct Asker {
 
 impl Proofs {
     pub fn new(pool: Pool) -> Self {
-        Self { pool, state: Arc::default() }
+        Self { pool, state: Arc::default(), counts: Arc::default() }
     }
 
     /// What the gate says now. Whoever stops waiting harms no other.
@@ -95,6 +106,11 @@ impl Proofs {
         answered
     }
 
+    /// How many keys were asked about since the start, and in how many questions.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.counts.keys.load(Ordering::Relaxed), self.counts.questions.load(Ordering::Relaxed))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,6 +134,8 @@ impl Proofs {
                 questions.len() - 1
             });
         }
+        self.counts.keys.fetch_add(askers.len() as u64, Ordering::Relaxed);
+        self.counts.questions.fetch_add(1, Ordering::Relaxed);
         let asked = self.each(&questions);
         tokio::pin!(asked);
         let (answers, trip) = if let Ok(answered) = timeout(LATE, &mut asked).await {

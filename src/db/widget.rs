@@ -68,6 +68,11 @@ impl WidgetGate {
         }
     }
 
+    /// How many keys were asked about since the start, and in how many round trips.
+    pub fn proofs(&self) -> (u64, u64) {
+        self.proofs.counts()
+    }
+
     /// The pool, for the start-up checks.
     pub fn pool(&self) -> &Pool {
         &self.pool

@@ -34,6 +34,7 @@ impl Collector for Exposition {
         let mut page = Page(encoder);
         self.requests(&mut page)?;
         self.database(&mut page)?;
+        self.proofs(&mut page)?;
         self.memory(&mut page)?;
         self.background(&mut page)?;
         self.readiness(&mut page)?;
@@ -102,6 +103,16 @@ impl Exposition {
             "vicket_unclean_sessions",
             "Connections that were closed because a request had left something on their session.",
             unclean_sessions(),
+        )
+    }
+
+    fn proofs(&self, page: &mut Page) -> fmt::Result {
+        let (keys, questions) = self.app.gate.proofs();
+        page.counter("vicket_proved_keys", "Publishable keys that the database was asked about.", keys)?;
+        page.counter(
+            "vicket_proof_round_trips",
+            "Round trips that they took: who waits together travels together.",
+            questions,
         )
     }
 
