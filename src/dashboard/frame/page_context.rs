@@ -6,6 +6,7 @@ use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, Method, header},
 };
+use uuid::Uuid;
 
 use crate::{
     auth::{
@@ -29,6 +30,21 @@ const BODY: usize = 1024 * 1024;
 const OPEN_BODY: usize = 8 * 1024;
 /// The field of a form that carries its token.
 const TOKEN: &str = "form_token";
+
+/// Hex digits of a token that are its salt; as many more are the digest.
+const SALT: usize = 32;
+
+/// What a form of a session carries. Each page has a token with a salt of its own: of one that stood in many pages beside what
+/// others wrote, the lengths of the encoded pages would tell digit after digit (BREACH).
+fn form_token(session: &[u8], salt: &str) -> String {
+    let digest = Sha256Digest::of_parts(&[b"form token", session, salt.as_bytes()]).to_hex();
+    format!("{salt}{}", &digest[..SALT])
+}
+
+/// Whether a form carries a token of this session, of whichever page.
+fn is_form_token(given: &str, session: &[u8]) -> bool {
+    given.get(..SALT).is_some_and(|salt| given == form_token(session, salt))
+}
 
 /// A request of the dashboard: what a handler of a page takes that is about no org.
 pub struct PageContext {
@@ -88,10 +104,10 @@ impl PageContext {
             network,
             public_url,
             session: session.map(Sha256Digest::of),
-            token: Sha256Digest::of_parts(&[b"form token", session.unwrap_or_default()]).to_hex(),
+            token: form_token(session.unwrap_or_default(), &Uuid::new_v4().simple().to_string()),
         };
         // Before there is a session there is nothing to tie a token to, and the page's origin alone decides.
-        if post && session.is_some() && context.form.get(TOKEN) != context.token {
+        if post && session.is_some_and(|session| !is_form_token(context.form.get(TOKEN), session)) {
             let detail =
                 "The form belongs to another log-in, or is not one of ours. Open the page again, and send it again.";
             return Err(Problem::new(Code::CsrfFailed, detail));
@@ -135,4 +151,21 @@ impl<'a> FromRequest<'a> for &'a PageContext {
 fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_its_session_whatever_its_salt_and_nothing_else_is() {
+        let (one, two) = (form_token(b"session", &"a".repeat(SALT)), form_token(b"session", &"b".repeat(SALT)));
+        assert!(one != two && is_form_token(&one, b"session") && is_form_token(&two, b"session"));
+        assert!(!is_form_token(&one, b"another"));
+        // Neither half is worth anything with another's.
+        assert!(!is_form_token(&format!("{}{}", &one[..SALT], &two[SALT..]), b"session"));
+        for given in ["", &one[..SALT], &one[SALT..], &one[..one.len() - 1], &format!("{one}0"), &"ä".repeat(SALT)] {
+            assert!(!is_form_token(given, b"session"), "{given}");
+        }
+    }
 }
