@@ -35,7 +35,7 @@ use vicket::{
         self,
         articles::public::{BY_SLUG, NEWEST},
         sites::SiteChanges,
-        tickets::public::{INSERT_TICKET, INSERT_TOKEN},
+        tickets::public::INSERT_TICKET,
     },
 };
 
@@ -271,8 +271,7 @@ fn script(kind: Kind, key: &str) -> String {
     let mut prepared = String::from("\\if :prepared = 0\n");
     prepared += &prepare("list (bigint, uuid, bigint, text)", NEWEST);
     prepared += &prepare("slug (text)", BY_SLUG);
-    prepared += &prepare("token (uuid, bytea)", INSERT_TOKEN);
-    prepared += &prepare("ticket (uuid, text, text, text, uuid, text)", INSERT_TICKET);
+    prepared += &prepare("ticket (uuid, bytea, text, text, text, uuid, text)", INSERT_TICKET);
     prepared += "\\set prepared 1\n\\endif\n";
     // Twelve digits: they end a UUID and a digest alike.
     let random = "\\set r random(100000000000, 999999999999)\n";
@@ -287,8 +286,7 @@ fn script(kind: Kind, key: &str) -> String {
             text += random;
             let digest = "0000000000000000000000000000000000000000000000000000:r";
             let work = format!(
-                "EXECUTE token('10000000-0000-4000-8000-:r', '\\x{digest}');\n\
-                 EXECUTE ticket('10000000-0000-4000-8000-:r', 'ada@example.com', 'Ada', 'Help', \
+                "EXECUTE ticket('10000000-0000-4000-8000-:r', '\\x{digest}', 'ada@example.com', 'Ada', 'Help', \
                  '20000000-0000-4000-8000-:r', 'Please help me with this.');\n"
             );
             ("READ WRITE", digest, work)

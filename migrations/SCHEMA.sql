@@ -81,7 +81,15 @@ grant execute on function ctx.needs_actor() to vicket_widget, vicket_agent, vick
 create function ctx.site_by_key() returns uuid
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-as $$ begin return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
+  set enable_seqscan = 'off'
+as $$
+declare
+  digest constant bytea := ctx.digest('key');
+  site uuid;
+begin
+  select k.site_id into site from vicket.site_keys k where k.key_hash = digest;
+  return site;
+end $$;
 alter function ctx.site_by_key() owner to vicket_definer;
 comment on function ctx.site_by_key() is 'The site of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.site_by_key() to vicket_widget;
@@ -89,7 +97,15 @@ grant execute on function ctx.site_by_key() to vicket_widget;
 create function ctx.org_by_key() returns uuid
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-as $$ begin return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
+  set enable_seqscan = 'off'
+as $$
+declare
+  digest constant bytea := ctx.digest('key');
+  org uuid;
+begin
+  select k.org_id into org from vicket.site_keys k where k.key_hash = digest;
+  return org;
+end $$;
 alter function ctx.org_by_key() owner to vicket_definer;
 comment on function ctx.org_by_key() is 'The org of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.org_by_key() to vicket_widget;
@@ -272,15 +288,18 @@ comment on function ctx.team_site_ids() is 'The sites of the teams of whoever ac
 grant execute on function ctx.team_site_ids() to vicket_agent, vicket_definer;
 
 create function ctx.ticket_id() returns uuid
-  language plpgsql stable parallel safe security definer
+  language plpgsql parallel safe security definer
   set search_path = pg_catalog, pg_temp
+  set enable_seqscan = 'off'
 as $$
+declare
+  ticket uuid;
 begin
-  return (
-    select t.ticket_id
-    from vicket.ticket_tokens t
-    where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.token_hash = ctx.digest('ticket')
-  );
+  select t.ticket_id into ticket
+    from vicket.site_keys k
+    join vicket.ticket_tokens t on t.org_id = k.org_id and t.site_id = k.site_id
+    where k.key_hash = ctx.digest('key') and t.token_hash = ctx.digest('ticket');
+  return ticket;
 end $$;
 alter function ctx.ticket_id() owner to vicket_definer;
 comment on function ctx.ticket_id() is
@@ -291,15 +310,18 @@ grant execute on function ctx.ticket_id() to vicket_widget;
 create function ctx.may_issue_token(p_ticket_id uuid) returns boolean
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
+  set enable_seqscan = 'off'
 as $$
 begin
-  return not exists (
-      select from vicket.tickets t
-      where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.id = p_ticket_id
-    )
+  perform
+    from vicket.site_keys k
+    join vicket.tickets t on t.org_id = k.org_id and t.site_id = k.site_id
+    where k.key_hash = ctx.digest('key') and t.id = p_ticket_id;
+  return not found
     or exists (
-      select from vicket.submissions s
-      where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.ticket_id = p_ticket_id
+      select from vicket.site_keys k
+      join vicket.submissions s on s.org_id = k.org_id and s.site_id = k.site_id
+      where k.key_hash = ctx.digest('key') and s.ticket_id = p_ticket_id
         and s.kind = 'ticket'
         and s.key_hash || s.request_hash = ctx.digest('submission')
         and s.created_at > now() - interval '24 hours'
@@ -2939,40 +2961,57 @@ begin
 end $$;
 alter function vicket.ticket_guarded() owner to vicket_owner;
 
-create function vicket.ticket_numbered() returns trigger
+create function vicket.ticket_opened() returns trigger
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  numbered constant boolean := new.number is not null;
 begin
   if new.site_id is null then
     return new; -- Outside a tenant: it is refused.
   end if;
-  new.number := 1 + greatest(
-    0,
-    (select s.last_number from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id),
-    (select max(t.number) from vicket.tickets t where t.org_id = new.org_id and t.site_id = new.site_id)
-  );
-  loop
+  select
+      coalesce(new.status_id, (
+        select s.id from vicket.statuses s where s.org_id = new.org_id and s.is_default and s.deleted_at is null
+      )),
+      coalesce(new.priority_id, (select p.id from vicket.priorities p where p.org_id = new.org_id and p.is_default)),
+      coalesce(new.number, 1 + greatest(
+        0,
+        (select s.last_number from vicket.sites s where s.org_id = new.org_id and s.id = new.site_id),
+        (select max(t.number) from vicket.tickets t where t.org_id = new.org_id and t.site_id = new.site_id)
+      ))
+    into new.status_id, new.priority_id, new.number;
+  while not numbered loop
     -- Two statements: what the lock's last holder committed, only a look that begins after it sees.
     if pg_try_advisory_xact_lock(hashtextextended(new.site_id::text, new.number)) then
-      exit when not exists (
-        select from vicket.tickets t
-        where t.org_id = new.org_id and t.site_id = new.site_id and t.number = new.number
-      );
+      -- In the order of its index: the planner took another one, and read all tickets of the site.
+      perform from (
+          select t.number
+          from vicket.tickets t
+          where t.org_id = new.org_id and t.site_id = new.site_id and t.number >= new.number
+          order by t.number
+          limit 1
+        ) next
+        where next.number = new.number;
+      exit when not found;
     end if;
     new.number := new.number + 1;
   end loop;
   return new;
 end $$;
-alter function vicket.ticket_numbered() owner to vicket_definer;
-comment on function vicket.ticket_numbered() is
-  'Trigger: numbers a ticket within its site. Definer: customers may not read there.';
-grant execute on function vicket.ticket_numbered() to vicket_owner;
+alter function vicket.ticket_opened() owner to vicket_definer;
+comment on function vicket.ticket_opened() is
+  'Trigger: numbers a ticket within its site; its status and priority are the defaults, unless said. Definer: '
+  'customers may not read there.';
+grant execute on function vicket.ticket_opened() to vicket_owner;
 
 create trigger audited after delete on vicket.tickets referencing old table as gone_rows
   for each statement execute function vicket.audited('ticket', 'id', 'site_id number status');
-create trigger status_kept before insert or update of status, status_id, priority_id on vicket.tickets
+create trigger status_kept before update of status, status_id, priority_id on vicket.tickets
   for each row execute function vicket.ticket_status_kept();
+create trigger status_said before insert on vicket.tickets
+  for each row when (new.status <> 'open' or new.status_id is not null) execute function vicket.ticket_status_kept();
 create trigger ticket_changed after update on vicket.tickets
   for each row when (old.status_id is distinct from new.status_id or old.priority_id is distinct from new.priority_id or
     old.assignee_id is distinct from new.assignee_id) execute function vicket.ticket_changed();
@@ -2980,8 +3019,8 @@ create trigger ticket_gone after delete on vicket.tickets referencing old table 
   for each statement execute function vicket.ticket_gone();
 create trigger ticket_guarded before update of status_id, priority_id, assignee_id on vicket.tickets
   for each row execute function vicket.ticket_guarded();
-create trigger ticket_numbered before insert on vicket.tickets
-  for each row when (new.number is null) execute function vicket.ticket_numbered();
+create trigger ticket_opened before insert on vicket.tickets
+  for each row execute function vicket.ticket_opened();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.ticket_tokens

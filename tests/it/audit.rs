@@ -404,7 +404,8 @@ async fn probes_find_a_way_in_that_is_open_again() {
               f record;
             begin
               for f in
-                select replace(replace(replace(replace(pg_get_functiondef(p.oid), '_by_key()', '_id()'),
+                select replace(replace(replace(replace(pg_get_functiondef(p.oid),
+                    'k.key_hash = ctx.digest(''key'')', 'k.org_id = ctx.org_id() and k.site_id = ctx.site_id()'),
                     'set_config(''app.key_hash', 'set_config(''app.x'), 'set_config(''app.session_hash', 'set_config(''app.x'),
                     'return clean', 'return true') as made
                 from pg_proc p

@@ -134,7 +134,7 @@ async fn what_is_not_kept_costs_begin_entry_and_end_around_its_statements() {
     let submitted = || async {
         server.post(key, "/support/v1/tickets", &ticket()).await.ok(201);
     };
-    assert_eq!(proxy.cost("a ticket: two statements", submitted).await, 3 + 2);
+    assert_eq!(proxy.cost("a ticket: one statement", submitted).await, 3 + 1);
     let person = world.person("acme", "owner").await;
     let read = || async {
         let asked = server.request(Method::GET, "/v1/orgs/acme/teams").header("Cookie", &person.cookie);

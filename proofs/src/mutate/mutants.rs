@@ -150,9 +150,11 @@ const QUERIES: &[(&str, &str, &str)] = &[
              alter policy definer_select on vicket.submissions using (true);
              alter policy definer_insert on vicket.submissions with check (true);
              alter policy definer_update on vicket.submissions using (true) with check (true)',
-           replace(replace(pg_get_functiondef(f.oid), 'ctx.org_by_key()', 'ctx.org_id()'), 'ctx.site_by_key()', 'ctx.site_id()'))
+           replace(
+             replace(replace(pg_get_functiondef(f.oid), 'ctx.org_by_key()', 'ctx.org_id()'), 'ctx.site_by_key()', 'ctx.site_id()'),
+             'k.key_hash = ctx.digest(''key'')', 'k.org_id = ctx.org_id() and k.site_id = ctx.site_id()'))
          from fun f
-         where f.schema = 'ctx' and f.prosrc ~ '_by_key\\(\\)'
+         where f.schema = 'ctx' and f.prosrc ~ '_by_key\\(\\)|k\\.key_hash = ctx\\.digest\\(''key''\\)'
            -- It asks ctx.ticket_id first, which the key answers.
            and f.proname <> 'score_ticket'",
     ),

@@ -90,7 +90,7 @@ const DEFINERS: &[&str] = &[
     "vicket.serialize_org_writes()",
     "vicket.status_moved()",
     "vicket.ticket_changed()",
-    "vicket.ticket_numbered()",
+    "vicket.ticket_opened()",
     "vicket.ticket_status_kept()",
     "worker.add_missed_searches(uuid[],uuid[],date[],text[],bigint[])",
     "worker.add_refused_origins(uuid[],uuid[],text[],bigint[],timestamp with time zone[],timestamp with time zone[])",

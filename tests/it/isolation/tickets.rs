@@ -180,6 +180,40 @@ async fn a_message_is_written_to_the_ticket_of_the_token_and_to_no_other() {
 }
 
 #[tokio::test]
+async fn the_statement_that_issues_a_token_writes_to_its_ticket_and_to_no_other() {
+    let Populated { world, tickets } = populated().await;
+    let mut connection = world.gate().await;
+    let (ticket, token) = (Uuid::new_v4(), TicketToken::mint());
+    let issue = |token: &TicketToken| {
+        let digest = token.digest().to_hex();
+        format!(
+            "with token as (
+               insert into vicket.ticket_tokens (ticket_id, token_hash) values ('{ticket}', '\\x{digest}') returning true
+             ) "
+        )
+    };
+    let write =
+        |to: Uuid| format!("insert into vicket.ticket_messages (ticket_id, body) select '{to}', 'Hi.' from token");
+    let submit = |id: Uuid| {
+        format!(
+            "insert into vicket.tickets (id, email, subject) select '{id}', 'eve@example.com', 'Hello' from token returning id"
+        )
+    };
+    begin_as(&mut connection, &world.site_a.key, Some(&token)).await;
+    for (what, to) in [("of another customer", tickets[0].other), ("of another site", tickets[1].mine)] {
+        assert_eq!(attempt(&mut connection, &(issue(&token) + &write(to))).await, refused("42501"), "{what}");
+        assert_eq!(attempt(&mut connection, &(issue(&token) + &submit(to))).await, refused("42501"), "{what}");
+    }
+    // A token that is issued opens nothing unless it is the one that the transaction was entered with.
+    let stranger = TicketToken::mint();
+    assert_eq!(attempt(&mut connection, &(issue(&stranger) + &write(ticket))).await, refused("42501"));
+    assert_eq!(attempt(&mut connection, &(issue(&stranger) + &submit(ticket))).await, refused("42501"));
+    let both = issue(&token) + ", message as (" + &write(ticket) + ") " + &submit(ticket);
+    assert_eq!(run(&mut connection, &both).await, Ok(1));
+    assert_eq!(run(&mut connection, "commit").await, Ok(0));
+}
+
+#[tokio::test]
 async fn what_an_agent_decides_cannot_be_bound_by_a_customer() {
     let Populated { world, tickets } = populated().await;
     let mine = tickets[0].mine;

@@ -74,6 +74,43 @@ async fn a_ticket_is_numbered_within_its_site_and_shows_its_token_once() {
 }
 
 #[tokio::test]
+async fn a_ticket_begins_with_the_defaults_and_counts_its_message_and_what_is_said_of_its_status_leads() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    server.post(&world.site_a.key, TICKETS, &ticket()).await.ok(201);
+    let begun =
+        "select concat_ws(' ', t.status, s.name, p.name, t.message_count, t.message_bytes - octet_length(m.body))
+        from vicket.tickets t
+        join vicket.ticket_messages m on m.ticket_id = t.id
+        join vicket.statuses s on s.id = t.status_id
+        join vicket.priorities p on p.id = t.priority_id";
+    assert_eq!(world.look::<String>(begun).await, "open Open Normal 1 0");
+
+    let (org, site) = (world.site_a.org_id, world.site_a.id);
+    let resolved = format!("(select id from vicket.statuses where org_id = '{org}' and category = 'resolved')");
+    // A category that is said chooses the status, a status its category, and of both the status leads.
+    for (columns, values, is) in [
+        ("status", "'pending'".to_owned(), "pending Pending"),
+        ("status", "'custom'".to_owned(), "open Open"),
+        ("status_id", resolved.clone(), "resolved Resolved"),
+        ("status, status_id", format!("'closed', {resolved}"), "resolved Resolved"),
+        ("number", "41".to_owned(), "open Open"),
+    ] {
+        world
+            .arrange(&format!(
+                "insert into vicket.tickets (org_id, site_id, email, subject, {columns})
+                 values ('{org}', '{site}', 'said@example.com', 'Hello', {values})"
+            ))
+            .await;
+        let said = "select t.status || ' ' || s.name from vicket.tickets t join vicket.statuses s on s.id = t.status_id
+            order by t.number desc limit 1";
+        assert_eq!(world.look::<String>(said).await, is, "{columns}");
+    }
+    let made = server.post(&world.site_a.key, TICKETS, &ticket()).await.ok(201).json();
+    assert_eq!(made["number"], 42, "after the number that was said");
+}
+
+#[tokio::test]
 async fn the_longest_input_is_taken_and_one_character_more_is_not() {
     let world = World::new().await;
     let server = without_limits(&world).await;
