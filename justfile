@@ -74,9 +74,9 @@ browser:
 budgets:
     cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket tests/browser/run budgets.mjs
 
-# The server against pgbench doing the same SQL; needs pgbench and wrk
+# The server beside hand-written SQL; needs pgbench and wrk
 bench:
-    cargo bench --bench compare
+    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare
 
 # The OpenAPI documents under redocly and TypeScript
 spec:
