@@ -78,6 +78,10 @@ budgets:
 bench:
     cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare
 
+# What the server costs with many sites, articles and tickets, and what it holds by itself; needs wrk
+bench-scale:
+    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare -- scale
+
 # The OpenAPI documents under redocly and TypeScript
 spec:
     .ci/spec/check lint && .ci/spec/check types

@@ -1,12 +1,13 @@
-//! What the server costs, measured: `just bench`, beside SQL that one would write by hand.
+//! What the server costs, measured: `just bench` beside SQL that one would write by hand, `just bench-scale` as rows grow.
 //!
-//! It runs in a private cluster with durable commits that is thrown away, and judges nothing: it prints what it measured.
+//! Both run in a private cluster with durable commits that is thrown away, and judge nothing: they print what they measured.
 //! Rates depend on the machine and on who else works there; processor time per request hardly does, and is what to compare.
 //!
-//! It needs pgbench (with PostgreSQL's programs or on the PATH) and wrk. `BENCH_SECONDS` is the length of a round (4).
+//! They need pgbench (with PostgreSQL's programs or on the PATH) and wrk. `BENCH_SECONDS` is the length of a round (4).
 
 mod cpu;
 mod load;
+mod scale;
 mod seed;
 mod server;
 mod speed;
@@ -44,7 +45,8 @@ async fn main() -> anyhow::Result<()> {
     let programs = Programs::find().await?;
     let cluster = Cluster::start(&programs, &dir, Durability::Durable).await?;
     let bench = Bench { cluster, programs, dir, seconds };
-    let outcome = speed::run(&bench).await;
+    let scale = args.iter().any(|arg| arg == "scale");
+    let outcome = if scale { scale::run(&bench).await } else { speed::run(&bench).await };
     bench.cluster.stop().await?;
     Cluster::remove(&bench.dir).await?;
     fs::remove_dir_all(&bench.dir)?;

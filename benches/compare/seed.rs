@@ -2,17 +2,18 @@
 
 use crate::{Bench, PASSWORD};
 
-/// How much there is.
+/// How much there is: sites of one article, and of `articles` the first and each `step`th after it.
 #[derive(Clone, Copy)]
 pub struct Size {
     pub sites: u32,
+    pub step: u32,
     pub articles: u32,
 }
 
 impl Size {
     fn statements(self, rest: &str) -> String {
-        let Self { sites, articles } = self;
-        let settings = format!("set seed.sites = {sites};\nset seed.articles = {articles};\n");
+        let Self { sites, step, articles } = self;
+        let settings = format!("set seed.sites = {sites};\nset seed.step = {step};\nset seed.articles = {articles};\n");
         // Compiling what runs once takes longer than running it.
         format!("set jit = off;\n{settings}{}{rest}", include_str!("sql/articles.sql"))
     }
@@ -26,9 +27,13 @@ impl Bench {
         self.sql("baseline", &format!("alter role baseline_app password '{PASSWORD}'")).await
     }
 
-    /// Makes a database of Vicket's.
-    pub async fn seed_vicket(&self, database: &str, size: Size) -> anyhow::Result<()> {
+    /// Makes a database of Vicket's, and besides, in its first ten sites, so many tickets.
+    pub async fn seed_vicket(&self, database: &str, size: Size, tickets: u32) -> anyhow::Result<()> {
         self.migrated(database).await?;
-        self.sql(database, &size.statements(include_str!("sql/vicket.sql"))).await
+        let mut rest = include_str!("sql/vicket.sql").to_owned();
+        if tickets > 0 {
+            rest += &format!("set seed.tickets = {tickets};\n{}", include_str!("sql/tickets.sql"));
+        }
+        self.sql(database, &size.statements(&rest)).await
     }
 }

@@ -2,14 +2,14 @@
 //! program, as it is shipped: one that Cargo makes for a bench has features that only tests need.
 
 use std::{
-    env,
+    env, fs,
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use crate::Bench;
 
@@ -21,6 +21,8 @@ const POLL: Duration = Duration::from_millis(2);
 pub struct Server {
     child: Child,
     pub url: String,
+    /// From the start of the process until it accepted connections.
+    pub started_in: Duration,
 }
 
 impl Server {
@@ -39,13 +41,22 @@ impl Server {
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        let mut server = Self { child, url: format!("http://{address}") };
+        let mut server = Self { child, url: format!("http://{address}"), started_in: Duration::ZERO };
         while TcpStream::connect(&address).is_err() {
             ensure!(server.child.try_wait()?.is_none(), "`vicket serve` ended instead of serving");
             ensure!(began.elapsed() < START, "the server does not answer");
             thread::sleep(POLL);
         }
+        server.started_in = began.elapsed();
         Ok(server)
+    }
+
+    /// What it holds in memory, bytes.
+    pub fn memory(&self) -> anyhow::Result<f64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).with_context(|| path)?;
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+        Ok(kibibytes.context("no VmRSS")?.parse::<f64>()? * 1024.0)
     }
 
     pub fn pid(&self) -> u32 {

@@ -32,8 +32,8 @@ enum Variant<'a> {
 }
 
 pub async fn run(bench: &Bench) -> anyhow::Result<()> {
-    bench.seed_baseline(Size { sites: BASELINE_SITES, articles: ARTICLES }).await?;
-    bench.seed_vicket(VICKET, Size { sites: SITES, articles: ARTICLES }).await?;
+    bench.seed_baseline(Size { sites: BASELINE_SITES, step: 1, articles: ARTICLES }).await?;
+    bench.seed_vicket(VICKET, Size { sites: SITES, step: 1, articles: ARTICLES }, 0).await?;
 
     let kept = Server::start(bench, VICKET, &[])?;
     let tables = Server::start(bench, VICKET, &["--answer-cache-mib", "0"])?;

@@ -1,5 +1,6 @@
--- The articles that the baseline and Vicket both have, some 2 KB each and the same in every run: `seed.articles` of each of
--- `seed.sites` sites. Every fourth is a draft, and a later one is newer.
+-- The articles that the baseline and Vicket both have, some 2 KB each and the same in every run: `seed.articles` of the first
+-- of `seed.sites` sites and of each `seed.step`th after it, one of the others. Every fourth is a draft, and a later one is
+-- newer.
 
 -- 503 paragraphs of some 440 bytes, of made-up words: two in three are of 40 words, the rest of 2,000, so that they compress
 -- about as prose does.
@@ -24,7 +25,9 @@ create temporary view article as
     number % 4 <> 0 as published,
     timestamptz '2026-01-01 00:00Z' + number * interval '1 hour' as at
   from generate_series(1, current_setting('seed.sites')::int) as site
-  cross join generate_series(1, current_setting('seed.articles')::int) as number
+  cross join generate_series(1,
+    case when site % current_setting('seed.step')::int = 1 % current_setting('seed.step')::int
+      then current_setting('seed.articles')::int else 1 end) as number
   join paragraph p1 on p1.p = (site * 31 + number * 17) % 503
   join paragraph p2 on p2.p = (site * 37 + number * 19 + 1) % 503
   join paragraph p3 on p3.p = (site * 41 + number * 23 + 2) % 503
