@@ -74,9 +74,13 @@ browser:
 budgets:
     cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket tests/browser/run budgets.mjs
 
-# The server against pgbench doing the same SQL; needs pgbench and wrk
+# The server beside hand-written SQL; needs pgbench and wrk
 bench:
-    cargo bench --bench compare
+    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare
+
+# What the server costs with many sites, articles and tickets, and what it holds by itself; needs wrk
+bench-scale:
+    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare -- scale
 
 # The OpenAPI documents under redocly and TypeScript
 spec:

@@ -4,7 +4,7 @@ mod answered;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, LazyLock, atomic::Ordering},
     time::Instant,
 };
 
@@ -13,7 +13,7 @@ use poem::{
     endpoint::BoxEndpoint,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
-use poem_openapi::{OpenApi, OpenApiService};
+use poem_openapi::OpenApiService;
 use uuid::Uuid;
 
 use crate::{
@@ -62,24 +62,16 @@ const JSON: &str = "application/json";
 /// A surface, and the document that it keeps to.
 struct Documented {
     endpoint: BoxEndpoint<'static, Response>,
+    // Made when somebody first asks for them: most of the memory of a server that is idle would be these.
     /// To read, as a page.
-    docs: CachedResponse,
-    document: CachedResponse,
+    docs: LazyLock<CachedResponse>,
+    document: LazyLock<CachedResponse>,
 }
 
-impl Documented {
-    fn new(endpoint: BoxEndpoint<'static, Response>, docs: String, document: String) -> Self {
-        Self {
-            endpoint,
-            docs: CachedResponse::new(docs.into_bytes()),
-            document: CachedResponse::new(document.into_bytes()),
-        }
-    }
-}
-
-/// The page of a surface, with the document that we serve in place of the framework's raw one.
-fn docs<T: OpenApi>(service: &OpenApiService<T, ()>, document: &str) -> String {
-    service.swagger_ui_html().replacen(&service.spec(), document, 1)
+/// A document in the page of Swagger UI, which the framework makes of a document of its own.
+fn docs(document: &str) -> CachedResponse {
+    let empty = OpenApiService::new((), "", "");
+    CachedResponse::new(empty.swagger_ui_html().replacen(&empty.spec(), document, 1).into_bytes())
 }
 
 /// Everything that the server serves.
@@ -95,25 +87,24 @@ pub struct Root {
 }
 
 impl Root {
-    /// # Errors
-    /// When the documented surface is not complete.
-    pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
+    pub fn new(app: Arc<App>) -> Self {
         let mut words = HashSet::new();
-        let (document, service) = (support::document()?, support::service());
-        learn(&mut words, &document)?;
-        let docs = docs(&service, &document);
-        let support = Documented::new(support::endpoint(Arc::clone(&app)).boxed(), docs, document);
-
-        let (document, service) = (agent::document()?, agent::service());
-        learn(&mut words, &document)?;
-        let docs = self::docs(&service, &document);
-        let agent = Documented::new(agent::endpoint(Arc::clone(&app)).boxed(), docs, document);
+        let support = Documented {
+            endpoint: support::endpoint(Arc::clone(&app), &mut words).boxed(),
+            docs: LazyLock::new(|| docs(support::COMMITTED)),
+            document: LazyLock::new(|| CachedResponse::new(support::COMMITTED.into())),
+        };
+        let agent = Documented {
+            endpoint: agent::endpoint(Arc::clone(&app), &mut words).boxed(),
+            docs: LazyLock::new(|| docs(agent::COMMITTED)),
+            document: LazyLock::new(|| CachedResponse::new(agent::COMMITTED.into())),
+        };
         let dashboard = dashboard::Dashboard::new(Arc::clone(&app));
         let ready = Arc::new(Watch::new(Arc::clone(&app)));
         for path in BESIDE {
             words.extend(path.split('/').map(str::to_owned));
         }
-        Ok(Self { app, support, agent, dashboard, files: pages::files(), ready, words: Arc::new(words) })
+        Self { app, support, agent, dashboard, files: pages::files(), ready, words: Arc::new(words) }
     }
 
     /// What tells whether the server can serve.
@@ -217,14 +208,6 @@ fn surface(path: &str) -> &'static str {
     let roots = [("/support/v1", SUPPORT), ("/v1", AGENT), ("/dashboard", DASHBOARD)];
     let of = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     roots.into_iter().find(|(root, _)| of(root)).map_or("none", |(_, surface)| surface)
-}
-
-/// Adds the words of a document's paths.
-fn learn(words: &mut HashSet<String>, document: &str) -> anyhow::Result<()> {
-    let document: serde_json::Value = serde_json::from_str(document)?;
-    let paths = document["paths"].as_object().into_iter().flat_map(|paths| paths.keys());
-    words.extend(paths.flat_map(|path| path.split('/')).filter(|part| !part.starts_with('{')).map(str::to_owned));
-    Ok(())
 }
 
 impl Root {

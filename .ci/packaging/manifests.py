@@ -168,7 +168,7 @@ def dockerignore(depinfo):
     ours = [str(file.relative_to(ROOT)) for file in files if file.is_relative_to(ROOT)]
     assert len(ours) > 100, f"{depinfo} names {len(ours)} files of this tree: `cargo build` writes it anew"
     # Cargo reads the manifest of each member, and wants each target's first file to be there.
-    for path in [*ours, "Cargo.toml", "Cargo.lock", "proofs/Cargo.toml", "benches/compare.rs", "tests/it/main.rs", "LICENSE"]:
+    for path in [*ours, "Cargo.toml", "Cargo.lock", "proofs/Cargo.toml", "benches/compare/main.rs", "tests/it/main.rs", "LICENSE"]:
         if not through(path):
             yield f".dockerignore does not let {path} through, which the build reads"
     for path in allowed:

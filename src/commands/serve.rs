@@ -200,14 +200,14 @@ impl Listeners {
 /// Serves until `stop`, drains, and writes the last counts.
 ///
 /// # Errors
-/// When the documented surface is not complete.
+/// When a task ended badly.
 pub async fn serve(
     app: Arc<App>,
     listeners: Listeners,
     tuning: Tuning,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let root = Root::new(Arc::clone(&app))?;
+    let root = Root::new(Arc::clone(&app));
     let (stopped, stopping) = watch::channel(false);
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), Arc::clone(&app.meters), stopping.clone()));

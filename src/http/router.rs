@@ -1,7 +1,12 @@
 //! poem's router before the handlers of a surface: it finds the operation that a path and a method name, and the surface
 //! decides with it.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use poem::{
     Endpoint, EndpointExt as _, Request, Response, Route,
@@ -58,8 +63,8 @@ impl Operation {
     }
 }
 
-/// All that a surface serves.
-pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
+/// All that a surface serves. Adds the words of its paths to `words`.
+pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S, words: &mut HashSet<String>) -> Route {
     let mut known = Vec::new();
     for path in T::meta().into_iter().flat_map(|api| api.paths) {
         for operation in path.operations {
@@ -75,6 +80,7 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
     apis.add_routes(&mut table);
     let mut route = Route::new().at("/*", Nowhere(Arc::clone(&surface)));
     for (path, mut handlers) in table {
+        words.extend(path.split('/').filter(|part| !is_parameter(part)).map(str::to_owned));
         let shape = shape(&path);
         let mut operations = Vec::new();
         let mut template = Template::of(&path);
@@ -95,8 +101,11 @@ pub fn router<T: OpenApi, S: Surface>(apis: T, surface: S) -> Route {
 
 /// A path without the names of its parameters.
 fn shape(path: &str) -> String {
-    let part = |part: &str| if part.starts_with([':', '{']) { "*".to_owned() } else { part.to_owned() };
-    path.split('/').map(part).collect::<Vec<_>>().join("/")
+    path.split('/').map(|part| if is_parameter(part) { "*" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+fn is_parameter(part: &str) -> bool {
+    part.starts_with([':', '{'])
 }
 
 /// No path of the surface.

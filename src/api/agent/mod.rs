@@ -22,7 +22,7 @@ mod teams;
 mod templates;
 mod tickets;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use anyhow::ensure;
 use poem::Route;
@@ -65,20 +65,23 @@ fn apis() -> impl OpenApi {
     )
 }
 
-/// All that this surface serves.
-pub fn endpoint(app: Arc<App>) -> Route {
-    router(apis(), surface::Surface::new(app))
+/// All that this surface serves. Adds the words of its paths to `words`.
+pub fn endpoint(app: Arc<App>, words: &mut HashSet<String>) -> Route {
+    router(apis(), surface::Surface::new(app), words)
 }
 
+/// The document of this surface as it is committed and served: [`document`] made it.
+pub const COMMITTED: &str = include_str!("../../../openapi/agent.v1.json");
+
 /// What describes it.
-pub fn service() -> OpenApiService<impl OpenApi, ()> {
+fn service() -> OpenApiService<impl OpenApi, ()> {
     OpenApiService::new(Described::<responses::Agents, _>::new(apis()), "Vicket agent API", "1.0.0")
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
         .server("/")
 }
 
-/// The document of this surface, as it is served and committed.
+/// The document of this surface, made of its handlers.
 ///
 /// # Errors
 /// When a handler lacks what a reader of the document needs, or a first argument that says who may call it.

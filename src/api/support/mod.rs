@@ -12,7 +12,7 @@ mod tags;
 mod templates;
 mod tickets;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use poem::Route;
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
@@ -41,20 +41,23 @@ fn apis() -> impl OpenApi {
     )
 }
 
-/// All that this surface serves.
-pub fn endpoint(app: Arc<App>) -> Route {
-    router(apis(), surface::Surface::new(app))
+/// All that this surface serves. Adds the words of its paths to `words`.
+pub fn endpoint(app: Arc<App>, words: &mut HashSet<String>) -> Route {
+    router(apis(), surface::Surface::new(app), words)
 }
 
+/// The document of this surface as it is committed and served: [`document`] made it.
+pub const COMMITTED: &str = include_str!("../../../openapi/support.v1.json");
+
 /// What describes it.
-pub fn service() -> OpenApiService<impl OpenApi, ()> {
+fn service() -> OpenApiService<impl OpenApi, ()> {
     OpenApiService::new(Described::<responses::Support, _>::new(apis()), "Vicket support API", "1.0.0")
         .description(DESCRIPTION)
         .license(LicenseObject::new("Apache-2.0").url("https://www.apache.org/licenses/LICENSE-2.0"))
         .server("/")
 }
 
-/// The document of this surface, as it is served and committed.
+/// The document of this surface, made of its handlers.
 ///
 /// # Errors
 /// When a handler lacks what a reader of the document needs.

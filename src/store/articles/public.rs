@@ -96,8 +96,7 @@ macro_rules! page_sql {
     };
 }
 
-/// Public so that `just bench` runs the very statement of the server through pgbench.
-pub const NEWEST: &str = page_sql!(
+const NEWEST: &str = page_sql!(
     by "a.published_at",
     after "timestamptz 'epoch' + $1 * interval '1 microsecond'",
     rank "0::bigint"
@@ -110,8 +109,7 @@ const RELEVANT: &str = page_sql!(
     rank "(ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', $4)) * 1000000000)::bigint"
 );
 
-/// Public so that `just bench` runs the very statement of the server through pgbench.
-pub const BY_SLUG: &str = "select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+const BY_SLUG: &str = "select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
       a.body_markdown, a.body_html
     from vicket.articles a
     where a.slug = $1
