@@ -1,6 +1,7 @@
 -- Bounds of a request, as settings of the logins; after roles.sql, every time. A login may change its own settings:
 -- what it has beyond these is removed, in every database, and these are put back. What only a superuser may set is
--- left, unless a superuser migrates.
+-- left, unless a superuser migrates. The widget reads by indexes: a page of a list is the first rows of one,
+-- however many rows a site has, and whatever lies beside belongs to others.
 do $$
 declare
   wanted record;
@@ -8,7 +9,7 @@ declare
   entry text;
 begin
   for wanted in select * from (values
-    ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s', 'enable_bitmapscan=off', 'enable_seqscan=off']),
     ('vicket_gate_agent', array['statement_timeout=10s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
     ('vicket_worker', array['statement_timeout=30s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'])
   ) as w (login, settings)

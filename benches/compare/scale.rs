@@ -127,7 +127,7 @@ async fn tickets(bench: &Bench) -> anyhow::Result<()> {
     let client = Client::new();
     let api = |path: &str| format!("{}/v1/orgs/org-1/tickets{path}", server.url);
     let page: serde_json::Value = serde_json::from_str(&ask(&client, &api("")).await?)?;
-    let id = page["items"][7]["id"].as_str().context("an inbox without tickets")?.to_owned();
+    let id = page["data"][7]["id"].as_str().context("an inbox without tickets")?.to_owned();
     let dashboard = |path: &str| format!("{}/dashboard/org-1/inbox{path}", server.url);
     println!("an org of {TICKETS} tickets, median and slowest of {ASKS}:");
     for (what, url, goal) in [

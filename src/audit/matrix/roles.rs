@@ -7,6 +7,9 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::notes::role;
 use crate::audit::sql;
 
+/// Of what goes on from the line above.
+const INDENT: usize = 4;
+
 const READING: &str = "Roles: nobody is a superuser or has BYPASSRLS; the logins are NOINHERIT, and have by themselves what is granted them.";
 
 #[derive(sqlx::FromRow)]
@@ -64,7 +67,8 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         }
     }
     for (line, names) in lines {
-        out += &format!("{}: {line}\n", names.join(", "));
+        let line = format!("{}: {line}", names.join(", "));
+        out += &format!("{}\n", sql::flow(&line.split(' ').collect::<Vec<_>>(), INDENT));
     }
     let rows: Vec<(String, String, String, String)> =
         sqlx::query_as(AssertSqlSafe(format!("{prelude}\n{SCHEMAS}"))).fetch_all(&mut *connection).await?;

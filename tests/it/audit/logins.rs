@@ -105,7 +105,8 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
     .fetch_all(&mut superuser)
     .await
     .expect("the catalog");
-    assert_eq!(settings, ["idle_in_transaction_session_timeout=10s", "lock_timeout=3s", "statement_timeout=5s"]);
+    let bounds = ["idle_in_transaction_session_timeout=10s", "lock_timeout=3s", "statement_timeout=5s"];
+    assert_eq!(settings, [&["enable_bitmapscan=off", "enable_seqscan=off"], &bounds[..]].concat());
     drop(connect(&url("vicket_gate_widget", "ours")).await);
 
     // By what a login is let in, only a superuser sees.
