@@ -44,6 +44,7 @@ pub mod api;
 pub mod audit;
 pub mod auth;
 pub mod cli;
+pub mod codings;
 pub mod commands;
 pub mod dashboard;
 pub mod db;

@@ -19,7 +19,11 @@ use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 use uuid::Uuid;
 
-use crate::{db::Entry, domain::keys::Sha256Digest};
+use crate::{
+    codings::{Coding, Encodings},
+    db::Entry,
+    domain::keys::Sha256Digest,
+};
 
 /// How long an article's page is kept: views that other processes counted show after this time at the latest.
 pub const COUNT_LATE: Duration = Duration::from_secs(30);
@@ -35,6 +39,7 @@ pub struct CachedResponse {
     /// comes back is told that nothing changed.
     pub etag: String,
     viewed: Option<Viewed>,
+    encodings: Encodings,
     /// It is of a list, and the list has nothing on it.
     pub is_empty: bool,
 }
@@ -53,7 +58,7 @@ struct Viewed {
 impl CachedResponse {
     pub fn new(body: Vec<u8>) -> Self {
         let etag = etag(&[&body]);
-        Self { body: body.into(), etag, viewed: None, is_empty: false }
+        Self { body: body.into(), etag, viewed: None, encodings: Encodings::default(), is_empty: false }
     }
 
     /// The page of an article: `body` shows `count` as its `view_count`.
@@ -64,19 +69,13 @@ impl CachedResponse {
         let range = start..start + length;
         let etag = format!("W/{}", etag(&[&body[..range.start], &body[range.end..]]));
         let viewed = Viewed { article, range, count, since: Arc::default() };
-        Self { body: body.into(), etag, viewed: Some(viewed), is_empty: false }
+        Self { body: body.into(), etag, viewed: Some(viewed), encodings: Encodings::default(), is_empty: false }
     }
 
-    /// The body, with the views that were counted since it was made.
-    pub fn body(&self) -> Bytes {
-        let since = self.viewed.as_ref().map(|viewed| (viewed, viewed.since.load(Ordering::Relaxed)));
-        match since {
-            Some((Viewed { range, count, .. }, since)) if since > 0 => {
-                let count = (count + since).to_string();
-                [&self.body[..range.start], count.as_bytes(), &self.body[range.end..]].concat().into()
-            }
-            _ => self.body.clone(),
-        }
+    /// As it is now, with the views that were counted since it was made.
+    pub fn shown(&self) -> Shown {
+        let since = self.viewed.as_ref().map_or(0, |viewed| viewed.since.load(Ordering::Relaxed));
+        Shown { answer: self.clone(), since }
     }
 
     /// Counts a view when this is the page of an article, and says of which.
@@ -84,6 +83,41 @@ impl CachedResponse {
         let viewed = self.viewed.as_ref()?;
         viewed.since.fetch_add(1, Ordering::Relaxed);
         Some(viewed.article)
+    }
+}
+
+/// A [`CachedResponse`] as it was at some moment.
+#[derive(Clone)]
+pub struct Shown {
+    answer: CachedResponse,
+    /// Views of an article.
+    since: i64,
+}
+
+impl Shown {
+    pub fn body(&self) -> Bytes {
+        let body = &self.answer.body;
+        match &self.answer.viewed {
+            Some(Viewed { range, count, .. }) if self.since > 0 => {
+                let count = (count + self.since).to_string();
+                [&body[..range.start], count.as_bytes(), &body[range.end..]].concat().into()
+            }
+            _ => body.clone(),
+        }
+    }
+
+    /// The body in a coding, with the views of a second ago at the earliest; `None` when it is better sent as it is.
+    pub async fn encoded(&self, coding: Coding) -> Option<Bytes> {
+        self.answer.encodings.find(coding, self.since, || self.body()).await
+    }
+
+    pub fn etag(&self) -> &str {
+        &self.answer.etag
+    }
+
+    /// Bytes of the body, but for the digits that a count has got since.
+    pub fn length(&self) -> usize {
+        self.answer.body.len()
     }
 }
 
@@ -123,8 +157,8 @@ struct Weight;
 
 impl Weighter<CacheKey, (CachedResponse, Instant)> for Weight {
     fn weight(&self, key: &CacheKey, (answer, _): &(CachedResponse, Instant)) -> u64 {
-        // The fixed part is the entry's own overhead, roughly.
-        (key.question.len() + answer.body.len() + 300) as u64
+        // Encodings are made later and must not change what an entry weighs. The fixed part is its own overhead, roughly.
+        (key.question.len() + answer.body.len() + Encodings::most(answer.body.len()) + 300) as u64
     }
 }
 
@@ -156,7 +190,7 @@ impl ResponseCache {
         (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
-    /// What is kept, bytes.
+    /// What is kept, and what its encodings may take, bytes.
     pub fn bytes(&self) -> u64 {
         self.cache.as_ref().map_or(0, Cache::weight)
     }
@@ -165,5 +199,54 @@ impl ResponseCache {
         if let Some(cache) = &self.cache {
             cache.insert(key, (answer.clone(), Instant::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An article's page of at least so many bytes.
+    fn article(bytes: usize) -> CachedResponse {
+        let body = format!("{{\"view_count\":9,\"text\":\"{}\"}}", "a word ".repeat(bytes / 7 + 1));
+        CachedResponse::of_article(body.into_bytes(), Uuid::nil(), 9)
+    }
+
+    fn key(question: &str) -> CacheKey {
+        CacheKey { site_id: Uuid::nil(), content_version: 1, views_version: None, question: question.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn encodings_weigh_before_they_are_made_and_have_a_place_in_the_bound() {
+        let cache = ResponseCache::new(64);
+        let page = article(20_000);
+        cache.keep(key("one"), &page);
+        let before = cache.bytes();
+        let (body, mut encoded) = (page.shown().body().len(), 0);
+        for coding in Coding::ALL {
+            encoded += page.shown().encoded(coding).await.expect("it is worth it").len();
+        }
+        assert_eq!(cache.bytes(), before);
+        assert!(before >= (body + encoded) as u64 && before >= 2 * body as u64, "{before} {body} {encoded}");
+        for n in 0..4000 {
+            cache.keep(key(&n.to_string()), &page);
+        }
+        assert!(cache.bytes() <= 64 * 1024 * 1024 && cache.bytes() > 500 * before, "{}", cache.bytes());
+        // What is never encoded weighs as much as itself.
+        let small = ResponseCache::new(64);
+        small.keep(key("one"), &article(500));
+        assert!((500..1000).contains(&small.bytes()), "{}", small.bytes());
+    }
+
+    #[tokio::test]
+    async fn clones_share_encodings_and_a_view_is_one_for_all_of_them() {
+        let page = article(2000);
+        let before = page.clone().shown();
+        let first = before.encoded(Coding::Gzip).await.expect("it is worth it");
+        page.view();
+        assert_eq!(before.body(), page.body, "as it was");
+        assert_eq!(page.shown().body().len(), page.body.len() + 1, "10 now");
+        let again = page.shown().encoded(Coding::Gzip).await.expect("it is worth it");
+        assert_eq!(again.as_ptr(), first.as_ptr(), "the same bytes, for a second");
     }
 }

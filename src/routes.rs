@@ -8,7 +8,6 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
@@ -19,6 +18,8 @@ use uuid::Uuid;
 
 use crate::{
     api::{agent, support},
+    auth::csrf::{self, RequestOrigin},
+    codings::Coding,
     dashboard,
     db::{refused_statements, unclean_sessions},
     domain::{
@@ -27,7 +28,8 @@ use crate::{
         request_id::REQUEST_ID,
     },
     http::{
-        failure,
+        answers::kept,
+        encodings, failure,
         headers::IfNoneMatch,
         request::{client_network, peer, unambiguous},
     },
@@ -193,16 +195,10 @@ fn text(body: &'static str) -> Response {
 }
 
 fn page(page: &CachedResponse, content_type: &str, policy: &'static str, headers: &HeaderMap) -> Response {
-    let known = IfNoneMatch::of(headers).matches(&page.etag);
-    let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-    let body = if known { Bytes::new() } else { page.body() };
-    Response::builder()
-        .status(status)
-        .content_type(content_type)
-        .header(header::ETAG, &page.etag)
+    let answer = Response::builder()
         .header(header::CACHE_CONTROL, "public, max-age=0, must-revalidate")
-        .header(header::CONTENT_SECURITY_POLICY, policy)
-        .body(body)
+        .header(header::CONTENT_SECURITY_POLICY, policy);
+    kept(answer, content_type, page.shown(), IfNoneMatch::of(headers).matches(&page.etag))
 }
 
 /// The caller's own id where it is a sane one: up to 128 letters, digits, `.`, `_`, `-`, and none of our secrets.
@@ -232,6 +228,18 @@ fn learn(words: &mut HashSet<String>, document: &str) -> anyhow::Result<()> {
 }
 
 impl Root {
+    /// How the answer is to be encoded. What another's page asks for with a person's cookie is sent as it is: whoever chooses
+    /// what an answer repeats, and sees how many bytes it then takes, guesses what else it says (BREACH).
+    fn coding(&self, request: &Request, surface: &str) -> Option<Coding> {
+        let headers = request.headers();
+        let by_cookie = matches!(surface, AGENT | DASHBOARD) && headers.contains_key(header::COOKIE);
+        let own = || csrf::public_url(self.app.public_url.as_deref(), request.uri(), headers);
+        if by_cookie && RequestOrigin::of(headers, &own()) == RequestOrigin::Foreign {
+            return None;
+        }
+        encodings::preferred(headers)
+    }
+
     /// The line of a request that begins, and the request as it is seen.
     fn begin(&self, request: &Request, surface: &'static str) -> Line {
         let id = request_id(request.headers());
@@ -260,9 +268,16 @@ impl Endpoint for Root {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let surface = surface(request.uri().path());
         let line = self.begin(&request, surface);
+        let coding = self.coding(&request, surface);
         let answered = line.seen.scope(REQUEST_ID.scope(line.id.clone(), self.dispatch(request, surface)));
         let mut response = Box::pin(tracing::Instrument::instrument(answered, line.log.clone())).await;
 
+        if matches!(line.method, Method::GET | Method::HEAD) {
+            response = encodings::encoded(response, coding).await;
+        }
+        if line.method == Method::HEAD {
+            response = encodings::without_body(response);
+        }
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(line.id.as_str()) {
             headers.insert(REQUEST_ID_HEADER, id);

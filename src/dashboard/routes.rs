@@ -87,7 +87,11 @@ fn shows_and_takes(page: impl IntoEndpoint<Endpoint: 'static>, form: impl IntoEn
 impl Endpoint for Methods {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        // Answered as a GET; its body is left out where those of all HEADs are, once its headers are known.
+        if *request.method() == Method::HEAD {
+            request.set_method(Method::GET);
+        }
         if let Some(PathPattern(pattern)) = request.data::<PathPattern>() {
             note(|known| known.template = Some(template(pattern)));
         }

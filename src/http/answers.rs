@@ -2,10 +2,9 @@
 
 use std::marker::PhantomData;
 
-use bytes::Bytes;
 use poem::{
-    IntoResponse, Response,
-    http::{HeaderValue, StatusCode, header},
+    IntoResponse, Response, ResponseBuilder,
+    http::{StatusCode, header},
 };
 use poem_openapi::{
     ApiResponse, Object,
@@ -19,7 +18,7 @@ use crate::{
         headers::IfNoneMatch,
         text::Nullable,
     },
-    response_cache::CachedResponse,
+    response_cache::{CachedResponse, Shown},
 };
 
 /// 200 with what was asked for, or with what it is now.
@@ -79,7 +78,7 @@ impl ApiResponse for NoContent {
 }
 
 /// An answer that nobody stores on the way: it may show a secret.
-fn unstored(status: StatusCode) -> poem::ResponseBuilder {
+fn unstored(status: StatusCode) -> ResponseBuilder {
     Response::builder().status(status).header(header::CACHE_CONTROL, "no-store")
 }
 
@@ -137,12 +136,22 @@ impl<T: Type + ParseFromJSON + ToJSON + IsObjectType + Send + Sync> Page<T> {
     }
 }
 
+/// What is kept: 200, or 304 to who has it. It comes with its encodings, of which one may be sent instead.
+pub fn kept(answer: ResponseBuilder, content_type: &str, shown: Shown, known: bool) -> Response {
+    let answer = answer.header(header::ETAG, shown.etag());
+    if known {
+        return answer.status(StatusCode::NOT_MODIFIED).extension(shown).finish();
+    }
+    let body = shown.body();
+    answer.status(StatusCode::OK).content_type(content_type).extension(shown).body(body)
+}
+
 /// A `T` that clients keep and ask for again by its entity tag: 200 with it, or 304 when the client has it. The document
 /// shows `T`.
 pub struct Cached<T> {
-    etag: String,
-    /// `None` when the client has it.
-    body: Option<Bytes>,
+    shown: Shown,
+    /// The client has it.
+    known: bool,
     of: PhantomData<fn() -> T>,
 }
 
@@ -156,22 +165,14 @@ impl<T: ToJSON> Cached<T> {
 impl<T> Cached<T> {
     /// `answer` must be the representation of a `T`.
     pub fn of(answer: &CachedResponse, asked: &IfNoneMatch) -> Self {
-        let body = (!asked.matches(&answer.etag)).then(|| answer.body());
-        Self { etag: answer.etag.clone(), body, of: PhantomData }
+        Self { shown: answer.shown(), known: asked.matches(&answer.etag), of: PhantomData }
     }
 }
 
 impl<T: Send> IntoResponse for Cached<T> {
     fn into_response(self) -> Response {
-        let mut response = match self.body {
-            None => Response::builder().status(StatusCode::NOT_MODIFIED).finish(),
-            Some(body) => Response::builder().content_type("application/json").body(body),
-        };
-        let headers = response.headers_mut();
-        let etag = HeaderValue::try_from(self.etag).expect("quotes and hex digits are valid in a header");
-        headers.insert(header::ETAG, etag);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=0, must-revalidate"));
-        response
+        let answer = Response::builder().header(header::CACHE_CONTROL, "private, max-age=0, must-revalidate");
+        kept(answer, "application/json", self.shown, self.known)
     }
 }
 

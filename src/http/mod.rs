@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod described;
 pub mod download;
+pub mod encodings;
 pub mod failure;
 pub mod headers;
 pub mod openapi;

@@ -44,22 +44,17 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Lets the handler answer, in bounded time.
+    /// Lets the handler answer, in bounded time; a HEAD as a GET.
     ///
     /// # Errors
     /// What it refused, the framework's own refusals included.
     pub async fn handle(&self, app: &Arc<App>, mut request: Request) -> Result<Response, Problem> {
-        let head = *request.method() == Method::HEAD;
         let query = request.params().unwrap_or_default();
         request.extensions_mut().insert(UrlQuery(query));
         request.set_data(Arc::clone(app));
         let handled = tokio::time::timeout(HANDLER_TIME, self.handler.call(request)).await;
         let answered = handled.unwrap_or_else(|_| Err(Problem::overloaded("the handler took too long").into()));
-        let mut response = answered.map_err(failure::problem_of)?;
-        if head {
-            response.set_body(());
-        }
-        Ok(response)
+        answered.map_err(failure::problem_of)
     }
 }
 

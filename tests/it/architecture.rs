@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     // Every statement.
     &["store"],
     // What the process has besides a request.
-    &["limits", "objects", "passwords", "usage", "jobs"],
+    &["codings", "limits", "objects", "passwords", "usage", "jobs"],
     &["memory_budget", "response_cache"],
     &["state"],
     // What poem and poem-openapi lack.

@@ -501,11 +501,27 @@ pub struct Answer {
     pub text: String,
 }
 
+/// The text of a body, in whichever coding it was sent.
+fn decoded(coding: Option<&reqwest::header::HeaderValue>, body: &[u8]) -> String {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    match coding.map(reqwest::header::HeaderValue::as_bytes) {
+        None => return String::from_utf8_lossy(body).into_owned(),
+        Some(b"gzip") => flate2::read::GzDecoder::new(body).read_to_end(&mut text),
+        Some(b"br") => brotli::Decompressor::new(body, 4096).read_to_end(&mut text),
+        Some(_) => panic!("nobody asked for {coding:?}"),
+    }
+    .expect("a sound encoding");
+    String::from_utf8(text).expect("text")
+}
+
 impl Answer {
     pub async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.expect("a body") }
+        let body = response.bytes().await.expect("a body");
+        let text = if body.is_empty() { String::new() } else { decoded(headers.get("content-encoding"), &body) };
+        Self { status, headers, text }
     }
 
     pub fn json(&self) -> serde_json::Value {

@@ -8,6 +8,7 @@ mod concurrency;
 mod connections;
 mod dashboard;
 mod docs;
+mod encodings;
 mod errors;
 mod generated;
 mod harness;

@@ -47,6 +47,8 @@ async fn a_line_says_once_who_asked_for_what_and_what_it_cost() {
     let secret = machine_key["key"].as_str().expect("a key");
     Answer::of(by_machine.bearer_auth(secret)).await.ok(200);
     Answer::of(ask(Method::HEAD, "/openapi/agent.json", "of-a-head")).await.ok(200);
+    let encoded = ask(Method::GET, "/openapi/agent.json", "of-fewer-bytes").header("Accept-Encoding", "br");
+    let encoded = Answer::of(encoded).await;
     Answer::of(ask(Method::GET, &format!("/v1/orgs/{secret}?q={secret}"), "of-a-slip")).await.ok(401);
     Answer::of(ask(Method::GET, &format!("/api{LIST}/{secret}"), "of-nothing")).await.ok(404);
 
@@ -105,6 +107,8 @@ async fn a_line_says_once_who_asked_for_what_and_what_it_cost() {
     assert_eq!((&by_machine["org_id"], &by_machine["key_id"]), (&org.clone().into(), &machine_key["id"]));
     assert!(by_machine["user_id"].is_null());
     assert_eq!(of("of-a-head")["sent"], 0);
+    let fewer = of("of-fewer-bytes")["sent"].to_string();
+    assert_eq!(encoded.ok(200).header("content-length"), Some(fewer.as_str()));
     assert_eq!(of("of-a-slip")["path"], "/v1/orgs/{org}");
     assert_eq!(
         (&of("of-nothing")["route"], &of("of-nothing")["path"]),
