@@ -397,7 +397,7 @@ pub struct Tuning {
     /// How long to go on serving, seconds, once told to stop, while /readyz already says `draining`
     #[arg(long, env = "VICKET_DRAIN_DELAY", hide_env_values = true, default_value_t = 0, value_name = "SECONDS")]
     pub drain_delay: u16,
-    /// Memory for kept answers, MiB; 0 answers every read from the tables
+    /// Memory for kept answers and their encodings, MiB; 0 answers every read from the tables
     #[arg(long, env = "VICKET_ANSWER_CACHE_MIB", hide_env_values = true, default_value_t = 64, value_name = "MIB")]
     pub answer_cache_mib: u64,
     /// Where to serve metrics, GET /metrics for Prometheus: an address that only what scrapes them reaches. Nowhere when absent

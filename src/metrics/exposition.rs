@@ -109,7 +109,11 @@ impl Exposition {
         let (hits, misses) = self.app.cache.finds();
         page.counter("vicket_answer_cache_hits", "Answers that were kept and were served.", hits)?;
         page.counter("vicket_answer_cache_misses", "Answers that were not kept, and were made.", misses)?;
-        page.gauge("vicket_answer_cache_bytes", "Memory of kept answers.", self.app.cache.bytes())?;
+        page.gauge(
+            "vicket_answer_cache_bytes",
+            "Memory of kept answers, and what their encodings may take.",
+            self.app.cache.bytes(),
+        )?;
         let budgets = [
             ("text", self.app.text.taken()),
             ("uploads", self.app.uploads.taken()),

@@ -69,7 +69,7 @@ struct Article {
     title: String,
     /// Its beginning, plain text, at most 200 characters.
     excerpt: String,
-    /// How often it was read; where several processes serve, half a minute late at the most.
+    /// How often it was read; a second late at the most, where several processes serve half a minute.
     view_count: i64,
     /// When it was first published.
     published_at: OffsetDateTime,

@@ -18,7 +18,7 @@ export interface components {
       excerpt: string;
       /**
        * Format: int64
-       * @description How often it was read; where several processes serve, half a minute late at the most.
+       * @description How often it was read; a second late at the most, where several processes serve half a minute.
        */
       view_count: number;
       /**
