@@ -35,7 +35,7 @@ pub fn preferred(headers: &HeaderMap) -> Option<Coding> {
         Coding::Gzip => said(&["gzip", "x-gzip"]),
         Coding::Brotli => said(&["br"]),
     };
-    // Whoever does not mention it takes it when there is nothing that they mentioned.
+    // As it is weighs nothing where it is not mentioned: any coding that is mentioned is wanted more.
     let mut best = (said(&["identity"]).unwrap_or(0), None);
     for coding in Coding::ALL.into_iter().rev() {
         let weight = weight(coding).or_else(|| said(&["*"])).unwrap_or(0);

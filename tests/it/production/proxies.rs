@@ -18,7 +18,7 @@ use super::{
     serve,
 };
 use crate::{
-    harness::{World, ticket},
+    harness::{Answer, World, ticket},
     processes::Dev,
     support::attachments::multipart,
 };
@@ -146,6 +146,22 @@ async fn news_is_not_held_back(front: &Front) {
     assert_eq!(next(&mut stream).await, "event: change\ndata: {}\n\n");
 }
 
+/// It comes as the server encoded it for this client, and not once more.
+async fn what_is_encoded_passes(front: &Front) {
+    let client = client(front.port, [127, 7, 7, 7]);
+    for (accepted, coding) in [("br, gzip", Some("br")), ("gzip", Some("gzip")), ("identity", None)] {
+        let request = client.get(front.url("/openapi/support.json")).header("Accept-Encoding", accepted);
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.ok(200).header("content-encoding"), coding, "{accepted}");
+        assert_eq!(answer.json()["openapi"].as_str().map(|version| &version[..2]), Some("3."), "{accepted}");
+        assert!(answer.list("vary").contains(&"accept-encoding".to_owned()), "{accepted}");
+    }
+    let request = client.get(front.url("/dashboard/acme/nothing/like/that")).header("Accept-Encoding", "gzip");
+    let refused = Answer::of(request).await;
+    assert!(refused.status >= 400 && refused.header("content-encoding").is_none(), "{refused:?}");
+    assert!(refused.text.contains("<!doctype html>"), "{refused:?}");
+}
+
 /// Reads and writes without a pause, until told to stop; how many, and what failed.
 async fn traffic(front: &Front, done: Arc<AtomicBool>, count: Arc<AtomicUsize>) -> Vec<String> {
     let client = client(front.port, [127, 6, 6, 6]);
@@ -215,6 +231,7 @@ async fn all_of(proxy: Proxy) {
     let (front, servers) = Front::of(proxy).await;
     whose_address_counts(&front).await;
     what_passes(&front).await;
+    what_is_encoded_passes(&front).await;
     news_is_not_held_back(&front).await;
     no_request_is_lost(&front, servers).await;
 }
