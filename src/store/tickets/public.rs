@@ -71,9 +71,8 @@ pub(in crate::store) struct Claim {
 }
 
 const INSERT_TOKEN: &str = "insert into vicket.ticket_tokens (ticket_id, token_hash) values ($1, $2)";
-/// The token, then what it opens: each policy asks for the ticket of the token. Public so that `just bench` runs the very
-/// statement of the server through pgbench.
-pub const INSERT_TICKET: &str = "with token as (
+/// The token, then what it opens: each policy asks for the ticket of the token.
+const INSERT_TICKET: &str = "with token as (
       insert into vicket.ticket_tokens (ticket_id, token_hash) values ($1, $2)
       returning true
     ), message as (
