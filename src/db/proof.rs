@@ -84,12 +84,12 @@ impl Proofs {
     pub async fn of(&self, question: Question) -> Answer {
         let (began, span) = (Instant::now(), request::span().statement(QUESTION));
         let (sender, answer) = oneshot::channel();
-        let departing = {
+        let departs = {
             let mut state = self.state();
             state.gathered.push(Asker { question, answer: sender });
-            state.depart()
+            state.departs()
         };
-        self.ask(departing);
+        self.ask(departs);
         let (answered, trip) = match timeout(WAIT + ENTER, answer).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) => (Err(Problem::internal("a question about keys ended without an answer")), Duration::ZERO),
@@ -116,16 +116,22 @@ impl Proofs {
     }
 
     /// A task of its own, because it is nobody's alone.
-    fn ask(&self, departing: Option<Vec<Asker>>) {
+    fn ask(&self, departs: bool) {
         // Without a runtime the server is ending.
-        if let (Some(askers), Ok(runtime)) = (departing, Handle::try_current()) {
+        if let (true, Ok(runtime)) = (departs, Handle::try_current()) {
             let proofs = self.clone();
-            runtime.spawn(async move { proofs.answer(askers).await });
+            runtime.spawn(async move { proofs.answer().await });
         }
     }
 
-    async fn answer(self, askers: Vec<Asker>) {
+    async fn answer(self) {
         let mut under_way = UnderWay { proofs: &self, late: false };
+        // Requests that have arrived and were not looked at yet come along; when there are none, this is no wait.
+        tokio::task::yield_now().await;
+        let askers = self.state().board();
+        if askers.is_empty() {
+            return;
+        }
         let mut questions = Vec::with_capacity(askers.len());
         let mut places = HashMap::with_capacity(askers.len());
         for Asker { question, .. } in &askers {
@@ -185,18 +191,18 @@ impl Proofs {
 }
 
 impl State {
-    /// Who goes now, if anybody does.
-    fn depart(&mut self) -> Option<Vec<Asker>> {
-        if self.under_way || self.late >= MOST_LATE {
-            return None;
-        }
+    /// Whether a question goes now.
+    fn departs(&mut self) -> bool {
+        let departs = !self.under_way && self.late < MOST_LATE && !self.gathered.is_empty();
+        self.under_way |= departs;
+        departs
+    }
+
+    /// Who goes with it: all who still wait.
+    fn board(&mut self) -> Vec<Asker> {
         self.gathered.retain(|asker| !asker.answer.is_closed());
-        if self.gathered.is_empty() {
-            return None;
-        }
-        self.under_way = true;
         let rest = self.gathered.split_off(self.gathered.len().min(MOST_TOGETHER));
-        Some(std::mem::replace(&mut self.gathered, rest))
+        std::mem::replace(&mut self.gathered, rest)
     }
 }
 
@@ -208,28 +214,28 @@ struct UnderWay<'a> {
 
 impl UnderWay<'_> {
     fn be_late(&mut self) {
-        let departing = {
+        let departs = {
             let mut state = self.proofs.state();
             self.late = true;
             state.late += 1;
             state.under_way = false;
-            state.depart()
+            state.departs()
         };
-        self.proofs.ask(departing);
+        self.proofs.ask(departs);
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let departing = {
+        let departs = {
             let mut state = self.proofs.state();
             if self.late {
                 state.late -= 1;
             } else {
                 state.under_way = false;
             }
-            state.depart()
+            state.departs()
         };
-        self.proofs.ask(departing);
+        self.proofs.ask(departs);
     }
 }

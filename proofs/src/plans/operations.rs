@@ -1,6 +1,6 @@
 //! The operations that are asked most, by the functions that the server has for them.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use sqlx::PgConnection;
@@ -134,6 +134,10 @@ impl Customer<'_> {
             let mut tx = tx.issuing(issued);
             let outcome = work(&mut tx).await.map(drop);
             tx.finish(outcome).await.map_err(said).context(name)?;
+            // Nobody waits for the end of a read, and it is of this run.
+            while self.gate.pool().status().used > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
         }
         (self.done)(name, "vicket_widget", from)
     }
