@@ -8,7 +8,10 @@ use tokio::sync::watch;
 
 use crate::{
     db::{AgentGate, WidgetGate, Worker},
-    domain::keys::{SetupCode, Sha256Digest},
+    domain::{
+        keys::{SetupCode, Sha256Digest},
+        problem::Problem,
+    },
     limits::Limits,
     memory_budget::MemoryBudget,
     objects::Objects,
@@ -33,7 +36,7 @@ pub struct App {
     pub known_callers: Cache<Sha256Digest, ()>,
     pub cache: ResponseCache,
     /// Answers that are being made, to be kept.
-    pub flights: SingleFlight<CacheKey, CachedResponse>,
+    pub flights: SingleFlight<CacheKey, Result<CachedResponse, Problem>>,
     /// Where attachments are kept; the database when `None`.
     pub objects: Option<Objects>,
     /// Memory for bodies that are no files.

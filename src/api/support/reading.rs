@@ -4,7 +4,7 @@
 use crate::{
     auth::site_key::SiteKey,
     db::SiteTx,
-    domain::problem::Problem,
+    domain::problem::{Code, Problem},
     response_cache::{CacheKey, CachedResponse, ViewCounts},
     single_flight::Joined,
     state::App,
@@ -33,20 +33,31 @@ pub(super) async fn serve(
     }
     let flight = match app.flights.join(place) {
         Joined::First(flight) => Some(flight),
-        // One that failed did so for itself.
         Joined::Other(other) => match other.landed().await {
-            Some(answer) => return Ok(answer),
+            Some(made) => return made,
             None => None,
         },
     };
-    let mut tx = key.enter_published().await?;
-    // The content may have changed since the gate was asked first.
-    let place = CacheKey::new(tx.entry(), question, counts);
-    let made = make(&mut tx).await;
-    let answer = tx.finish(made).await?;
-    app.cache.keep(place, &answer);
+    let made = async {
+        let mut tx = key.enter_published().await?;
+        // The content may have changed since the gate was asked first.
+        let place = CacheKey::new(tx.entry(), question, counts);
+        let made = make(&mut tx).await;
+        let answer = tx.finish(made).await?;
+        app.cache.keep(place, &answer);
+        Ok(answer)
+    };
+    let made: Result<_, Problem> = made.await;
     if let Some(flight) = flight {
-        flight.land(answer.clone());
+        match &made {
+            Ok(answer) => flight.land(Ok(answer.clone())),
+            // Who waited for a database that did not answer is not to wait for it again.
+            Err(problem) if matches!(problem.code, Code::Overloaded | Code::DatabaseUnavailable) => {
+                flight.land(Err(problem.clone()));
+            }
+            // Any other failure may be its maker's alone, whose key was revoked meanwhile: each finds out for itself.
+            Err(_) => {}
+        }
     }
-    Ok(answer)
+    made
 }
