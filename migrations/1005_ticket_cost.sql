@@ -1,33 +1,12 @@
--- What a submission costs. The token, the ticket and its message may be one statement; each look at the key is one of its
--- index; and what a ticket begins with is looked up together.
+-- What a submission costs. The token, the ticket and its message may be one statement, what a ticket begins with is looked up
+-- together, and who asks for the ticket of a token asks for the key in the same look.
 set local role vicket_owner;
 grant create on schema vicket, ctx to vicket_definer;
 
 set local role vicket_definer;
--- By the index, however few keys there are: policies ask a dozen times a request, and of a small table the planner would
--- read every row each time.
-create or replace function ctx.site_by_key() returns uuid
-  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
-declare
-  digest constant bytea := ctx.digest('key');
-  site uuid;
-begin
-  select k.site_id into site from vicket.site_keys k where k.key_hash = digest;
-  return site;
-end $$;
-create or replace function ctx.org_by_key() returns uuid
-  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
-declare
-  digest constant bytea := ctx.digest('key');
-  org uuid;
-begin
-  select k.org_id into org from vicket.site_keys k where k.key_hash = digest;
-  return org;
-end $$;
-
 -- VOLATILE: the statement that issues a token writes what the token opens, and a STABLE function would not see it there.
 create or replace function ctx.ticket_id() returns uuid
-  language plpgsql volatile parallel safe security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+  language plpgsql volatile parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 declare
   ticket uuid;
 begin
@@ -40,7 +19,7 @@ end $$;
 
 -- As it was, but for the key, which is looked up with what it asks.
 create or replace function ctx.may_issue_token(p_ticket_id uuid) returns boolean
-  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+  language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform
     from vicket.site_keys k

@@ -81,15 +81,7 @@ grant execute on function ctx.needs_actor() to vicket_widget, vicket_agent, vick
 create function ctx.site_by_key() returns uuid
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-  set enable_seqscan = 'off'
-as $$
-declare
-  digest constant bytea := ctx.digest('key');
-  site uuid;
-begin
-  select k.site_id into site from vicket.site_keys k where k.key_hash = digest;
-  return site;
-end $$;
+as $$ begin return (select k.site_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
 alter function ctx.site_by_key() owner to vicket_definer;
 comment on function ctx.site_by_key() is 'The site of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.site_by_key() to vicket_widget;
@@ -97,15 +89,7 @@ grant execute on function ctx.site_by_key() to vicket_widget;
 create function ctx.org_by_key() returns uuid
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-  set enable_seqscan = 'off'
-as $$
-declare
-  digest constant bytea := ctx.digest('key');
-  org uuid;
-begin
-  select k.org_id into org from vicket.site_keys k where k.key_hash = digest;
-  return org;
-end $$;
+as $$ begin return (select k.org_id from vicket.site_keys k where k.key_hash = ctx.digest('key')); end $$;
 alter function ctx.org_by_key() owner to vicket_definer;
 comment on function ctx.org_by_key() is 'The org of the key in the context. Definer: no request may read digests.';
 grant execute on function ctx.org_by_key() to vicket_widget;
@@ -290,7 +274,6 @@ grant execute on function ctx.team_site_ids() to vicket_agent, vicket_definer;
 create function ctx.ticket_id() returns uuid
   language plpgsql parallel safe security definer
   set search_path = pg_catalog, pg_temp
-  set enable_seqscan = 'off'
 as $$
 declare
   ticket uuid;
@@ -310,7 +293,6 @@ grant execute on function ctx.ticket_id() to vicket_widget;
 create function ctx.may_issue_token(p_ticket_id uuid) returns boolean
   language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-  set enable_seqscan = 'off'
 as $$
 begin
   perform

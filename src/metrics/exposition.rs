@@ -108,7 +108,11 @@ impl Exposition {
 
     fn proofs(&self, page: &mut Page) -> fmt::Result {
         let (keys, questions) = self.app.gate.proofs();
-        page.counter("vicket_proved_keys", "Publishable keys that the database was asked about.", keys)?;
+        page.counter(
+            "vicket_proved_keys",
+            "Publishable keys, and origins of preflights, that the database was asked about.",
+            keys,
+        )?;
         page.counter(
             "vicket_proof_round_trips",
             "Round trips that they took: who waits together travels together.",
