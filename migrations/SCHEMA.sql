@@ -624,6 +624,84 @@ comment on function ctx.remove_large(text,uuid) is
   'request could lock a table.';
 grant execute on function ctx.remove_large(text,uuid) to vicket_agent, vicket_operator;
 
+create function ctx.words_of_org(p_org_id uuid, p_document tsvector) returns tsvector
+  language plpgsql immutable parallel safe strict
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return array_to_tsvector(array(
+    select left(p_org_id::text, 8) || left(w.word, 500) from unnest(tsvector_to_array(p_document)) as w (word)
+  ));
+end $$;
+alter function ctx.words_of_org(uuid,tsvector) owner to vicket_owner;
+comment on function ctx.words_of_org(uuid,tsvector) is
+  'Of a document its words, each with the mark of its org: what the indexes tickets_words and ticket_messages_words '
+  'hold.';
+grant execute on function ctx.words_of_org(uuid,tsvector) to vicket_widget, vicket_agent, vicket_operator,
+  vicket_definer;
+
+create function ctx.sought(p_words text) returns tsquery
+  language plpgsql immutable parallel safe strict
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  sought constant text := websearch_to_tsquery('simple', p_words)::text;
+begin
+  return case
+    when p_words ~ '\w$' and sought ~ '(^|[^!''])''[^''0-9-]([^'']|'''')+''$' then sought || ':*'
+    else sought
+  end;
+end $$;
+alter function ctx.sought(text) owner to vicket_owner;
+comment on function ctx.sought(text) is 'The query that somebody typed; its last word stands for all that begin so.';
+grant execute on function ctx.sought(text) to vicket_agent, vicket_definer;
+
+create function ctx.tickets_with_words(p_words text, p_most integer) returns uuid[]
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  org constant uuid := ctx.org_id();
+  sought constant tsquery := ctx.sought(p_words);
+  asked text := querytree(sought);
+  indexed tsquery;
+  hears constant boolean := ctx.may('ticket:read') or ctx.may('ticket:write');
+  sees constant boolean := hears or ctx.may('ticket:assign') or ctx.may('ticket:delete');
+  everywhere constant boolean := ctx.sees_all_sites();
+  sites constant uuid[] := array(select ctx.team_site_ids());
+  found uuid[];
+  seen bigint;
+begin
+  if asked in ('', 'T') then
+    return null;
+  end if;
+  asked := regexp_replace(asked, ' <(-|[0-9]+)> ', ' & ', 'g');
+  indexed := regexp_replace(asked, '''((?:[^'']|'''')+)''', '''' || left(org::text, 8) || '\1''', 'g');
+  with heads as materialized (
+    select t.org_id, t.site_id, t.id, t.search
+    from vicket.tickets t where sees and ctx.words_of_org(t.org_id, t.search) @@ indexed
+    limit p_most + 1
+  ), messages as materialized (
+    select m.org_id, m.site_id, m.ticket_id, m.search
+    from vicket.ticket_messages m where hears and ctx.words_of_org(m.org_id, m.search) @@ indexed
+    limit p_most + 1
+  ), documents as (
+    select * from heads union all select * from messages
+  )
+  select
+      array_agg(distinct d.id)
+        filter (where d.org_id = org and (everywhere or d.site_id = any (sites)) and d.search @@ sought),
+      greatest((select count(*) from heads), (select count(*) from messages))
+    into found, seen
+    from documents d;
+  return case when seen <= p_most then coalesce(found, '{}') end;
+end $$;
+alter function ctx.tickets_with_words(text,integer) owner to vicket_definer;
+comment on function ctx.tickets_with_words(text,integer) is
+  'Tickets whose words these are, in what was said or who asked; NULL when more than p_most places have them. '
+  'Definer: below policies no index of words is asked.';
+grant execute on function ctx.tickets_with_words(text,integer) to vicket_agent;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
 create table vicket.role_permissions (
@@ -2749,6 +2827,7 @@ create index tickets_newest on vicket.tickets (org_id, site_id, created_at desc,
 create index tickets_number on vicket.tickets (org_id, number);
 create index tickets_priority on vicket.tickets (org_id, priority_id);
 create index tickets_status on vicket.tickets (org_id, status_id);
+create index tickets_words on vicket.tickets using gin (ctx.words_of_org(org_id, search)) with (fastupdate=off);
 create statistics vicket.tickets_tenant (ndistinct, dependencies) on org_id, site_id from vicket.tickets;
 
 alter table vicket.tickets enable row level security;
@@ -2838,8 +2917,8 @@ grant select (org_id, site_id, id, number, email, name, subject, status, status_
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
 grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, message_count,
-  message_bytes, created_at, updated_at), update (status, status_id, priority_id, template_name, score, message_count,
-  message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
+  message_bytes, created_at, updated_at, search), update (status, status_id, priority_id, template_name, score,
+  message_count, message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -3209,6 +3288,8 @@ comment on column vicket.ticket_messages.internal is 'A note between agents; in 
 comment on column vicket.ticket_messages.search is 'Full-text document of the body, as it is written. Personal data.';
 
 create index ticket_messages_in_order on vicket.ticket_messages (org_id, ticket_id, created_at, id);
+create index ticket_messages_words on vicket.ticket_messages using gin (ctx.words_of_org(org_id, search)) with
+  (fastupdate=off);
 create statistics vicket.ticket_messages_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_messages;
 
 alter table vicket.ticket_messages enable row level security;
@@ -3280,7 +3361,7 @@ grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, bo
   insert (site_id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
   author_name) on vicket.ticket_messages to vicket_operator;
-grant select (org_id, site_id, id, ticket_id, internal) on vicket.ticket_messages to vicket_definer;
+grant select (org_id, site_id, id, ticket_id, internal, search) on vicket.ticket_messages to vicket_definer;
 
 create function vicket.agent_answered() returns trigger
   language plpgsql security definer

@@ -11,6 +11,7 @@ mod permissions;
 mod references;
 mod retention;
 mod saved_replies;
+mod search;
 mod sessions;
 mod sites;
 mod surface;

@@ -25,7 +25,8 @@ use vicket::{
         priorities, publishing, saved_replies, site_keys, site_origins, sites, stats, statuses, teams, templates,
         tickets::{
             self,
-            agent::{self, Assignee, Change},
+            agent::{self, Change},
+            inbox::{self, Assignee, Filter},
             public::{NewTicket, Submission},
             thread::{self, NEWEST},
         },
@@ -233,18 +234,12 @@ impl Agent<'_> {
         (self.done)(name, "vicket_agent", from)
     }
 
-    async fn listed(
-        &mut self,
-        name: &'static str,
-        cursor: Option<&str>,
-        filter: &agent::Filter<'_>,
-    ) -> anyhow::Result<()> {
+    async fn listed(&mut self, name: &'static str, cursor: Option<&str>, filter: &Filter<'_>) -> anyhow::Result<()> {
         let page_request = PageRequest { limit: 20, cursor };
-        self.run(name, Access::Read, async |tx| agent::page(tx, page_request, filter).await).await
+        self.run(name, Access::Read, async |tx| inbox::page(tx, page_request, filter).await).await
     }
 
     async fn inbox(&mut self, ticket: Uuid, answered: Uuid) -> anyhow::Result<()> {
-        use agent::Filter;
         let later = paging::write(b'i', Keyset { figure: LATER, id: ticket });
         self.listed("inbox", None, &Filter::default()).await?;
         self.listed("inbox, next page", Some(&later), &Filter::default()).await?;
@@ -254,7 +249,8 @@ impl Agent<'_> {
         self.listed("inbox, by number", None, &Filter { search: Some("#7"), ..Filter::default() }).await?;
         self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
-        self.run("whether news came", Access::Read, async |tx| agent::latest_change(tx).await).await?;
+        self.listed("inbox, a common word", None, &Filter { search: Some("about"), ..Filter::default() }).await?;
+        self.run("whether news came", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
         self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await?;
         self.run("answer", Access::Write, async |tx| {
             agent::answer(tx, answered, &MessageBody::known("Like this."), false).await
@@ -303,8 +299,8 @@ impl Agent<'_> {
     }
 
     async fn team(&mut self, ticket: Uuid) -> anyhow::Result<()> {
-        self.listed("inbox of a team", None, &agent::Filter::default()).await?;
-        self.run("whether news came, in a team", Access::Read, async |tx| agent::latest_change(tx).await).await?;
+        self.listed("inbox of a team", None, &Filter::default()).await?;
+        self.run("whether news came, in a team", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
         self.run("one ticket, in a team", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await
     }
 }

@@ -27,7 +27,8 @@ use crate::{
         self,
         paging::PageRequest,
         tickets::{
-            agent::{self, Assignee, Filter, Whole},
+            agent::{self, Whole},
+            inbox::{self, Assignee, Filter},
             thread,
         },
     },
@@ -120,8 +121,8 @@ struct TicketSummary {
     updated_at: OffsetDateTime,
 }
 
-impl From<agent::Ticket> for TicketHead {
-    fn from(row: agent::Ticket) -> Self {
+impl From<inbox::Ticket> for TicketHead {
+    fn from(row: inbox::Ticket) -> Self {
         let assignee = row.assignee_id.zip(row.assignee).map(|(id, email)| TicketAssignee { id, email });
         Self {
             id: row.id,
@@ -137,8 +138,8 @@ impl From<agent::Ticket> for TicketHead {
     }
 }
 
-impl From<agent::Ticket> for TicketSummary {
-    fn from(row: agent::Ticket) -> Self {
+impl From<inbox::Ticket> for TicketSummary {
+    fn from(row: inbox::Ticket) -> Self {
         let (score, created_at, updated_at) = (Nullable(row.score), row.created_at, row.updated_at);
         Self { head: row.into(), score, created_at, updated_at }
     }
@@ -260,7 +261,7 @@ struct Ticket {
 
 impl Ticket {
     fn of(
-        mut ticket: agent::Ticket,
+        mut ticket: inbox::Ticket,
         answers: Vec<TicketAnswer>,
         (messages, next): (Vec<Message>, Option<String>),
         events: Vec<TicketEvent>,
@@ -293,8 +294,8 @@ impl From<Whole> for Ticket {
     }
 }
 
-fn example() -> agent::Ticket {
-    agent::Ticket {
+fn example() -> inbox::Ticket {
+    inbox::Ticket {
         id: EXAMPLE_ID,
         site: "acme-app".to_owned(),
         number: 42,
@@ -399,8 +400,9 @@ impl TicketsApi {
         /// Only those of this member: a user id, `me`, or `none`.
         #[oai(name = "assignee")]
         of: Query<Option<AssigneeName>>,
-        /// Words of the subject, the address, the name or the conversation. A reference, `APP-21` or `app-21`, finds its ticket too,
-        /// and `21` those of that number; `#21` finds nothing else. The references of a prefix that was changed are none.
+        /// Words of the subject, the address, the name or the conversation, in any order; the last one may lack its end. `"in this
+        /// order"`, `-without`, `this or that`. A reference, `APP-21` or `app-21`, finds its ticket too, and `21` those of that
+        /// number; `#21` finds nothing else. The references of a prefix that was changed are none.
         q: Query<Option<Text<200>>>,
     ) -> Result<answers::Ok<Page<TicketSummary>>, Failure<422>> {
         let filter = Filter {
@@ -410,7 +412,7 @@ impl TicketsApi {
             assignee: of.0.as_ref().map(assignee),
             search: q.0.as_deref(),
         };
-        let page = org.run(async |tx| agent::page(tx, paging.request(), &filter).await).await?;
+        let page = org.run(async |tx| inbox::page(tx, paging.request(), &filter).await).await?;
         Ok(answers::Ok(Page::of(page, TicketSummary::from)))
     }
 

@@ -41,7 +41,8 @@ select 'context-immutable', null, f.name, 'reads the context and is marked IMMUT
   format('alter function %s stable;', f.name)
 from func f
 where f.volatility = 'i'
-  and (f.schema = 'ctx' or coalesce(pg_get_function_sqlbody(f.oid), f.source) ~ 'current_setting|ctx\.|current_user|session_user')
+  and coalesce(pg_get_function_sqlbody(f.oid), f.source)
+    ~* 'current_setting|ctx\.|auth\.|vicket\.|current_user|session_user|\mexecute\M'
 union all
 select 'function-leakproof', null, f.name, 'is marked LEAKPROOF: it is run on rows before the policies are asked',
   format('alter function %s not leakproof;', f.name)

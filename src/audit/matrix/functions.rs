@@ -23,7 +23,8 @@ struct Function {
     trigger: bool,
     owner: String,
     definer: bool,
-    volatility: String,
+    /// It reads the context, and would be computed once for all.
+    frozen: bool,
     leakproof: bool,
     language: String,
     settings: Vec<String>,
@@ -37,7 +38,9 @@ const FUNCTIONS: &str = "select n.nspname::text as schema, p.proname::text as na
     array(select replace(format_type(a.type, null), 'timestamp with time zone', 'timestamptz') from unnest(p.proargtypes::oid[]) with ordinality as a (type, place) order by place)
       as arguments,
     p.prorettype = 'trigger'::regtype as trigger, pg_get_userbyid(p.proowner)::text as owner, p.prosecdef as definer,
-    p.provolatile::text as volatility, p.proleakproof as leakproof, l.lanname::text as language, coalesce(p.proconfig, '{}') as settings,
+    p.proleakproof as leakproof, l.lanname::text as language, coalesce(p.proconfig, '{}') as settings,
+    p.provolatile = 'i' and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
+      ~* 'current_setting|ctx\\.|auth\\.|vicket\\.|current_user|session_user|\\mexecute\\M' as frozen,
     left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 8) as digest,
     obj_description(p.oid, 'pg_proc') as comment,
     array(select coalesce(r.rolname::text, 'PUBLIC') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
@@ -132,7 +135,7 @@ impl Function {
         if !self.definer && self.grantees.iter().any(|grantee| grantee == "PUBLIC") {
             faults.push("**executable by PUBLIC**".to_owned());
         }
-        if self.volatility == "i" {
+        if self.frozen {
             faults.push("**immutable**".to_owned());
         }
         if self.leakproof {

@@ -32,7 +32,7 @@ const RETRY: u64 = 3000;
 #[handler]
 pub async fn listen(context: OrgContext) -> Result<SSE, Problem> {
     let mut tx = context.enter(Access::Read, Permission::TicketRead).await?;
-    let latest = store::tickets::agent::latest_change(&mut tx).await;
+    let latest = store::tickets::inbox::latest_change(&mut tx).await;
     let latest = tx.finish(latest).await?;
     let listener = Listener {
         app: Arc::clone(&context.app),
@@ -79,7 +79,7 @@ impl Listener {
         let mut tx = self.caller.enter(&self.app, Access::Read, &mut Vec::new()).await?;
         let may = tx.actor().is_some_and(|actor| actor.may(Permission::TicketRead));
         let latest = if may {
-            store::tickets::agent::latest_change(&mut tx).await
+            store::tickets::inbox::latest_change(&mut tx).await
         } else {
             Err(Problem::permission_required(Permission::TicketRead))
         };

@@ -31,7 +31,8 @@ use crate::{
         sites::Site,
         statuses::Status,
         tickets::{
-            agent::{Answer, Assignee, Change, Event, Filter, Message, Ticket, Whole},
+            agent::{Answer, Change, Event, Message, Whole},
+            inbox::{Assignee, Filter, Ticket},
             thread::{self, NEWEST, Thread},
         },
     },
@@ -85,7 +86,7 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor") };
     let (shell, ((tickets, next), statuses, priorities, members, sites)) = context
         .read(Permission::TicketRead, async |tx| {
-            let tickets = store::tickets::agent::page(tx, page_request, &filter).await?;
+            let tickets = store::tickets::inbox::page(tx, page_request, &filter).await?;
             let (statuses, priorities, members) = choices(tx).await?;
             Ok((tickets, statuses, priorities, members, store::sites::list(tx).await?))
         })

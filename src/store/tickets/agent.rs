@@ -1,5 +1,5 @@
-//! Tickets as agents see them: the inbox, one ticket with its timeline, what agents decide and answer. Which tickets are
-//! whose to see, and what each member may do with them, policies say.
+//! One ticket as agents see it, with its timeline; what agents decide and answer. Which tickets are whose to see, and what
+//! each member may do with them, policies say.
 
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -9,160 +9,17 @@ use super::{
     super::{
         attachments,
         paging::{self, Keyset, PageRequest},
-        sites,
-        statuses::Category,
     },
+    inbox::{self, Ticket},
     thread::{self, NEWEST, ROOM, Said, Thread, newest},
 };
 use crate::{
     db::OrgTx,
     domain::{
         problem::{Code, Problem},
-        references::{Prefix, Sought},
         text::MessageBody,
     },
 };
-
-/// A ticket in the inbox.
-#[derive(Debug, FromRow)]
-pub struct Ticket {
-    pub id: Uuid,
-    pub site: String,
-    pub number: i64,
-    pub reference: String,
-    pub subject: String,
-    pub email: String,
-    pub name: Option<String>,
-    pub status_id: Uuid,
-    pub status: String,
-    pub category: Category,
-    pub priority_id: Uuid,
-    pub priority: String,
-    pub assignee_id: Option<Uuid>,
-    pub assignee: Option<String>,
-    pub template: Option<String>,
-    pub score: Option<i32>,
-    pub created_at: OffsetDateTime,
-    pub updated_at: OffsetDateTime,
-}
-
-/// Whose tickets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Assignee {
-    Nobody,
-    /// Whoever asks.
-    Me,
-    User(Uuid),
-}
-
-/// Which tickets are wanted; what is `None` is any.
-#[derive(Debug, Default)]
-pub struct Filter<'a> {
-    /// The site's slug.
-    pub site: Option<&'a str>,
-    /// A category, or the name of a status.
-    pub status: Option<&'a str>,
-    /// The name of a priority.
-    pub priority: Option<&'a str>,
-    pub assignee: Option<Assignee>,
-    /// Words of subject, address, name or conversation; or a reference or a number, as [`Sought`] reads it.
-    pub search: Option<&'a str>,
-}
-
-macro_rules! tickets {
-    ($from:literal, $rest:literal) => {
-        concat!(
-            "select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
-              t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
-              t.template_name as template, t.score, t.created_at, t.updated_at
-            from ",
-            $from,
-            " t
-            join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
-            join vicket.statuses st on st.org_id = t.org_id and st.id = t.status_id
-            join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id
-            left join ctx.people() a on a.user_id = t.assignee_id ",
-            $rest
-        )
-    };
-}
-
-/// The inbox, the last submitted first: pages stay as they are while tickets arrive.
-///
-/// # Errors
-/// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
-pub async fn page(
-    tx: &mut OrgTx,
-    page_request: PageRequest<'_>,
-    filter: &Filter<'_>,
-) -> Result<(Vec<Ticket>, Option<String>), Problem> {
-    let site = sites::id_of(tx, filter.site).await?;
-    let after = page_request.after(b'i')?;
-    let Sought { prefix, number, words } = filter.search.map(Sought::of).unwrap_or_default();
-    let assignee = match filter.assignee {
-        Some(Assignee::User(id)) => Some(id),
-        Some(Assignee::Me) => Some(sqlx::query_scalar("select ctx.actor_user_id()").fetch_one(tx.connection()).await?),
-        Some(Assignee::Nobody) | None => None,
-    };
-    // The page is cut before names are looked up, so that only its own tickets are joined; and all messages are searched
-    // once, not those of each ticket. Without words, a number is all that is asked, and its index finds it.
-    let rows: Vec<Ticket> = sqlx::query_as(tickets!(
-        "(
-          select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
-            i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at
-          from vicket.tickets i
-          where ($1::bigint is null
-              or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
-            and ($3::uuid is null or i.site_id = $3)
-            and ($4::text is null or i.status = $4
-              or i.status_id in (select f.id from vicket.statuses f where lower(f.name) = lower($4)))
-            and ($5::text is null
-              or i.priority_id in (select f.id from vicket.priorities f where lower(f.name) = lower($5)))
-            and ($6::uuid is null or i.assignee_id = $6)
-            and (not $7 or i.assignee_id is null)
-            and ($8::bigint is null and $9::text is null
-              or i.number = $8
-                and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))
-              or $9::text is not null and (
-                i.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
-                or i.id in (
-                  select m.ticket_id from vicket.ticket_messages m
-                  where m.search @@ websearch_to_tsquery('pg_catalog.simple', $9)
-                )
-              ))
-          order by i.created_at desc, i.id desc
-          limit $11
-        )",
-        "order by t.created_at desc, t.id desc"
-    ))
-    .bind(after.map(|place| place.figure))
-    .bind(after.map(|place| place.id))
-    .bind(site)
-    .bind(filter.status)
-    .bind(filter.priority)
-    .bind(assignee)
-    .bind(filter.assignee == Some(Assignee::Nobody))
-    .bind(number)
-    .bind(words)
-    .bind(prefix.as_ref().map(Prefix::as_str))
-    .bind(page_request.fetch())
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(page_request
-        .into_page(rows, |row| paging::write(b'i', Keyset { figure: paging::micros(row.created_at), id: row.id })))
-}
-
-/// When a ticket that whoever asks may see was last changed, in microseconds since 1970; `None` without any.
-///
-/// # Errors
-/// `5xx` only.
-pub async fn latest_change(tx: &mut OrgTx) -> Result<Option<i64>, Problem> {
-    let latest: Option<OffsetDateTime> =
-        sqlx::query_scalar("select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1")
-            .fetch_optional(tx.connection())
-            .await?;
-    Ok(latest.map(paging::micros))
-}
 
 /// A message of a conversation, internal notes included.
 #[derive(Debug, FromRow)]
@@ -225,9 +82,7 @@ const EVENTS: i64 = 200;
 /// `400 invalid_cursor`, `404 not_found`.
 pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> Result<Whole, Problem> {
     let (before, before_id) = thread::before(page_request)?;
-    let ticket: Option<Ticket> =
-        sqlx::query_as(tickets!("vicket.tickets", "where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
-    let ticket = ticket.ok_or_else(Problem::not_found)?;
+    let ticket = inbox::ticket(tx, id).await?.ok_or_else(Problem::not_found)?;
     let answers: Vec<Answer> =
         sqlx::query_as("select label, value, points from vicket.ticket_answers where ticket_id = $1 order by position")
             .bind(id)

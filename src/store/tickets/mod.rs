@@ -1,5 +1,6 @@
 //! Tickets: as their customers see them, and as agents do.
 
 pub mod agent;
+pub mod inbox;
 pub mod public;
 pub mod thread;

@@ -10,7 +10,7 @@ use crate::harness::{Running, Site, World, ticket};
 const TICKETS: &str = "/v1/orgs/acme/tickets";
 
 /// A ticket that a customer submitted; its id and its token.
-async fn submit(server: &Running, site: &Site, subject: &str) -> (String, String) {
+pub(super) async fn submit(server: &Running, site: &Site, subject: &str) -> (String, String) {
     let mut body = ticket();
     body["subject"] = subject.into();
     let made = server.post(&site.key, "/support/v1/tickets", &body).await.ok(201).json();

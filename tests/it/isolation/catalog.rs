@@ -26,6 +26,8 @@ const NOT_LED: &[(&str, &str)] = &[
     ("missed_searches_day", "the worker purges whatever is old; not unique"),
     ("site_origins_anywhere", "a preflight carries no key; not unique"),
     ("submissions_created", "the worker purges whatever expired; not unique"),
+    ("ticket_messages_words", "of words, each behind the mark of its tenant; not unique"),
+    ("tickets_words", "of words, each behind the mark of its tenant; not unique"),
 ];
 
 #[tokio::test]
@@ -82,6 +84,7 @@ const DEFINERS: &[&str] = &[
     "ctx.score_ticket(uuid,uuid,jsonb)",
     "ctx.site_by_key()",
     "ctx.ticket_id()",
+    "ctx.tickets_with_words(text,integer)",
     "vicket.agent_answered()",
     "vicket.attachment_added()",
     "vicket.audited()",

@@ -1,0 +1,238 @@
+//! The inbox: tickets as agents list and look for them. Which are whose to see, policies say.
+
+use sqlx::{FromRow, Postgres, postgres::PgArguments, query::QueryAs};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::super::{
+    paging::{self, Keyset, PageRequest},
+    sites,
+    statuses::Category,
+};
+use crate::{
+    db::OrgTx,
+    domain::{
+        problem::Problem,
+        references::{Prefix, Sought},
+    },
+};
+
+/// A ticket in the inbox.
+#[derive(Debug, FromRow)]
+pub struct Ticket {
+    pub id: Uuid,
+    pub site: String,
+    pub number: i64,
+    pub reference: String,
+    pub subject: String,
+    pub email: String,
+    pub name: Option<String>,
+    pub status_id: Uuid,
+    pub status: String,
+    pub category: Category,
+    pub priority_id: Uuid,
+    pub priority: String,
+    pub assignee_id: Option<Uuid>,
+    pub assignee: Option<String>,
+    pub template: Option<String>,
+    pub score: Option<i32>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+/// Whose tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assignee {
+    Nobody,
+    /// Whoever asks.
+    Me,
+    User(Uuid),
+}
+
+/// Which tickets are wanted; what is `None` is any.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    /// The site's slug.
+    pub site: Option<&'a str>,
+    /// A category, or the name of a status.
+    pub status: Option<&'a str>,
+    /// The name of a priority.
+    pub priority: Option<&'a str>,
+    pub assignee: Option<Assignee>,
+    /// Words of subject, address, name or conversation, the last of which may lack its end; or a reference or a number, as
+    /// [`Sought`] reads it.
+    pub search: Option<&'a str>,
+}
+
+macro_rules! tickets {
+    ($from:expr, $rest:literal) => {
+        concat!(
+            "select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
+              t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
+              t.template_name as template, t.score, t.created_at, t.updated_at
+            from ",
+            $from,
+            " t
+            join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+            join vicket.statuses st on st.org_id = t.org_id and st.id = t.status_id
+            join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id
+            left join ctx.people() a on a.user_id = t.assignee_id ",
+            $rest
+        )
+    };
+}
+
+/// The `$most` newest tickets after `$1`, `$2`, as the filter `$3` to `$7` has them, and as `$found` says.
+macro_rules! newest {
+    ($found:literal, $most:literal) => {
+        concat!(
+            "(
+              select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
+                i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at, i.search
+              from vicket.tickets i
+              where ($1::bigint is null
+                  or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
+                and ($3::uuid is null or i.site_id = $3)
+                and ($4::text is null or i.status = $4
+                  or i.status_id in (select f.id from vicket.statuses f where lower(f.name) = lower($4)))
+                and ($5::text is null
+                  or i.priority_id in (select f.id from vicket.priorities f where lower(f.name) = lower($5)))
+                and ($6::uuid is null or i.assignee_id = $6)
+                and (not $7 or i.assignee_id is null)
+                and (",
+            $found,
+            ")
+              order by i.created_at desc, i.id desc
+              limit ",
+            $most,
+            ")"
+        )
+    };
+}
+
+/// A page, cut before names are looked up, so that only its own tickets are joined.
+macro_rules! page {
+    ($from:expr) => {
+        tickets!($from, "order by t.created_at desc, t.id desc")
+    };
+}
+
+/// All tickets, or those of the number `$9`.
+const ALL: &str = page!(newest!("$9::bigint is null or i.number = $9", "$8"));
+
+/// Those of `$11`, or of the number `$9`, of the site that `$10` names if it names one.
+const FOUND: &str = page!(newest!(
+    "i.id = any ($11 || array(
+      select n.id from vicket.tickets n
+      where n.number = $9 and ($10::text is null or n.site_id = (select f.id from vicket.sites f where f.prefix = $10))
+    ))",
+    "$8"
+));
+
+/// Of the newest ones those that have the words `$11`, or the number.
+const AMONG_NEWEST: &str = page!(concat!(
+    "(
+      select i.* from ",
+    newest!("true", "2000"),
+    " i
+      left join lateral (
+        select true as so from vicket.ticket_messages m
+        where m.org_id = i.org_id and m.ticket_id = i.id and m.search @@ (select ctx.sought($11))
+        limit 1
+      ) said on true
+      where said.so
+        or i.search @@ (select ctx.sought($11))
+        or i.number = $9 and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))
+      order by i.created_at desc, i.id desc
+      limit $8)"
+));
+
+/// As [`AMONG_NEWEST`], of all. All messages are read once, not those of each ticket.
+const AMONG_ALL: &str = page!(newest!(
+    "i.search @@ (select ctx.sought($11))
+    or i.id in (select m.ticket_id from vicket.ticket_messages m where m.search @@ (select ctx.sought($11)))
+    or i.number = $9 and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))",
+    "$8"
+));
+
+/// Places with the words of a search, up to which their index is asked at once for all the tickets. What more have is common: a
+/// page's worth of it is soon found among the newest.
+const FEW: i32 = 2_000;
+/// Up to which that costs less than to read every message, when among the newest there is no page's worth.
+const MANY: i32 = 50_000;
+
+/// The tickets with these words, unless more than `most` places have them, or the words say only what must not be there.
+async fn listed(tx: &mut OrgTx, words: &str, most: i32) -> Result<Option<Vec<Uuid>>, Problem> {
+    let query = sqlx::query_scalar("select ctx.tickets_with_words($1, $2)").bind(words).bind(most);
+    Ok(query.fetch_one(tx.connection()).await?)
+}
+
+/// The inbox, the last submitted first: pages stay as they are while tickets arrive.
+///
+/// # Errors
+/// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
+pub async fn page(
+    tx: &mut OrgTx,
+    page_request: PageRequest<'_>,
+    filter: &Filter<'_>,
+) -> Result<(Vec<Ticket>, Option<String>), Problem> {
+    let site = sites::id_of(tx, filter.site).await?;
+    let after = page_request.after(b'i')?;
+    let Sought { prefix, number, words } = filter.search.map(Sought::of).unwrap_or_default();
+    let assignee = match filter.assignee {
+        Some(Assignee::User(id)) => Some(id),
+        Some(Assignee::Me) => Some(sqlx::query_scalar("select ctx.actor_user_id()").fetch_one(tx.connection()).await?),
+        Some(Assignee::Nobody) | None => None,
+    };
+    let filtered = |sql: &'static str| -> QueryAs<'_, Postgres, Ticket, PgArguments> {
+        sqlx::query_as(sql)
+            .bind(after.map(|place| place.figure))
+            .bind(after.map(|place| place.id))
+            .bind(site)
+            .bind(filter.status)
+            .bind(filter.priority)
+            .bind(assignee)
+            .bind(filter.assignee == Some(Assignee::Nobody))
+            .bind(page_request.fetch())
+            .bind(number)
+    };
+    let rows = if let Some(words) = words {
+        let named = |sql| filtered(sql).bind(prefix.as_ref().map(Prefix::as_str));
+        if let Some(ids) = listed(tx, words, FEW).await? {
+            named(FOUND).bind(ids).fetch_all(tx.connection()).await?
+        } else {
+            let newest = named(AMONG_NEWEST).bind(words).fetch_all(tx.connection()).await?;
+            if i64::try_from(newest.len()) == Ok(page_request.fetch()) {
+                newest
+            } else if let Some(ids) = listed(tx, words, MANY).await? {
+                named(FOUND).bind(ids).fetch_all(tx.connection()).await?
+            } else {
+                named(AMONG_ALL).bind(words).fetch_all(tx.connection()).await?
+            }
+        }
+    } else {
+        filtered(ALL).fetch_all(tx.connection()).await?
+    };
+    Ok(page_request
+        .into_page(rows, |row| paging::write(b'i', Keyset { figure: paging::micros(row.created_at), id: row.id })))
+}
+
+/// The ticket of this id, where whoever asks may see it.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn ticket(tx: &mut OrgTx, id: Uuid) -> Result<Option<Ticket>, Problem> {
+    Ok(sqlx::query_as(tickets!("vicket.tickets", "where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?)
+}
+
+/// When a ticket that whoever asks may see was last changed, in microseconds since 1970; `None` without any.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn latest_change(tx: &mut OrgTx) -> Result<Option<i64>, Problem> {
+    let latest: Option<OffsetDateTime> =
+        sqlx::query_scalar("select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1")
+            .fetch_optional(tx.connection())
+            .await?;
+    Ok(latest.map(paging::micros))
+}
