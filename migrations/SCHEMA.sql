@@ -2147,6 +2147,7 @@ create index articles_newest on vicket.articles (org_id, site_id, published_at d
   'published'::text);
 create index articles_popular on vicket.articles (org_id, site_id, popularity desc, id desc) where (status =
   'published'::text);
+create index articles_published_slug on vicket.articles (org_id, slug, site_id) where (status = 'published'::text);
 create statistics vicket.articles_tenant (ndistinct, dependencies) on org_id, site_id from vicket.articles;
 
 alter table vicket.articles enable row level security;
