@@ -24,7 +24,8 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
     let change = "
         -- No index of articles is left; that of a ticket's messages is gone.
         alter table vicket.articles drop constraint articles_slug_unique, drop constraint articles_pkey;
-        drop index vicket.articles_newest, vicket.articles_popular, vicket.articles_made, vicket.articles_made_in_site;
+        drop index vicket.articles_newest, vicket.articles_popular, vicket.articles_made, vicket.articles_made_in_site,
+          vicket.articles_published_slug;
         alter table vicket.attachments drop constraint attachments_message_fkey;
         alter table vicket.ticket_messages drop constraint ticket_messages_of_ticket;
         drop index vicket.ticket_messages_in_order;
