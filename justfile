@@ -79,8 +79,8 @@ bench:
     cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare
 
 # What the server costs with many sites, articles and tickets, and what it holds by itself; needs wrk
-bench-scale:
-    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare -- scale
+bench-scale *part:
+    cargo build --release && VICKET_PROGRAM=$PWD/target/release/vicket cargo bench --profile dev --bench compare -- scale {{part}}
 
 # The OpenAPI documents under redocly and TypeScript
 spec:

@@ -1,4 +1,5 @@
-//! What the server costs, measured: `just bench` beside SQL that one would write by hand, `just bench-scale` as rows grow.
+//! What the server costs, measured: `just bench` beside SQL that one would write by hand, `just bench-scale` as rows grow, or
+//! `just bench-scale sites` or `tickets`, a part of that.
 //!
 //! Both run in a private cluster with durable commits that is thrown away, and judge nothing: they print what they measured.
 //! Rates depend on the machine and on who else works there; processor time per request hardly does, and is what to compare.
@@ -45,8 +46,12 @@ async fn main() -> anyhow::Result<()> {
     let programs = Programs::find().await?;
     let cluster = Cluster::start(&programs, &dir, Durability::Durable).await?;
     let bench = Bench { cluster, programs, dir, seconds };
-    let scale = args.iter().any(|arg| arg == "scale");
-    let outcome = if scale { scale::run(&bench).await } else { speed::run(&bench).await };
+    let has = |wanted: &str| args.iter().any(|arg| arg == wanted);
+    let outcome = match (has("scale"), has("sites") == has("tickets")) {
+        (false, _) => speed::run(&bench).await,
+        (true, true) => scale::run(&bench, true, true).await,
+        (true, false) => scale::run(&bench, has("sites"), has("tickets")).await,
+    };
     bench.cluster.stop().await?;
     Cluster::remove(&bench.dir).await?;
     fs::remove_dir_all(&bench.dir)?;

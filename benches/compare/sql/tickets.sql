@@ -1,5 +1,6 @@
 -- An org of ten sites with `seed.tickets` tickets in all, of two messages each, one every five minutes; and its owner, who
--- is logged in ten times. Of a thousand tickets one asks about an invoice.
+-- is logged in ten times. Of a thousand tickets one asks about an invoice, and each of the
+-- oldest twentieth about a gramophone; all say hello.
 set session_replication_role = replica;
 
 insert into vicket.users (email, name) values ('owner@example.com', 'Owner');
@@ -21,7 +22,8 @@ insert into vicket.tickets
     lateral (select now() - k * interval '5 minutes' as at) at;
 insert into vicket.ticket_messages (org_id, site_id, ticket_id, author, author_name, body, internal, created_at)
   select t.org_id, t.site_id, t.id, case when k = 1 then 'customer' else 'agent' end, 'Somebody',
-    case when t.number % 1000 = 0 then 'This is about an invoice. ' else '' end || p.words, false,
+    'Hello. ' || case when t.number % 1000 = 0 then 'This is about an invoice. ' else '' end
+      || case when t.number > current_setting('seed.tickets')::int * 0.95 then 'The gramophone. ' else '' end || p.words, false,
     t.created_at + k * interval '1 minute'
   from vicket.tickets t, generate_series(1, 2) as k, paragraph p
   where p.p = (t.number * 2 + k) % 503;
