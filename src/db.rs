@@ -145,7 +145,8 @@ impl managed::Manager for Connections {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Session, sqlx::Error> {
-        self.servers.connect(CONNECT).await.map(Session::new)
+        // It is rare, and what it holds on the way would else be room in the future of each request, which is moved about.
+        Box::pin(self.servers.connect(CONNECT)).await.map(Session::new)
     }
 
     async fn recycle(&self, _: &mut Session, metrics: &managed::Metrics) -> RecycleResult<sqlx::Error> {
