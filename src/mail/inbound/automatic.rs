@@ -134,6 +134,7 @@ fn delivery_status(content: &[u8]) -> Vec<Recipient> {
             let value = head.token(name)?;
             let value =
                 value.split_once(';').map_or(value.as_str(), |(_, value)| value).trim().trim_matches(['<', '>']);
+            let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
             (!value.is_empty()).then(|| value.chars().take(998).collect::<String>())
         };
         // What we wrote to, where the other side made another address of it.

@@ -115,19 +115,20 @@ impl<'l, 'a> Piece<'l, 'a> {
     }
 }
 
-/// The branch of each multipart of a kind: the first one with a piece that is preferred, else the first one.
+/// The branch of each multipart of a kind: the first one with a piece that is preferred, else one that says something, else any.
+/// An AMP page is read only where there is nothing else.
 fn chosen(
     pieces: &[Piece<'_, '_>],
     kind: Multipart,
     preferred: &dyn Fn(&Piece<'_, '_>) -> bool,
 ) -> HashMap<usize, usize> {
+    let is_amp = |piece: &Piece<'_, '_>| piece.leaf.content_type.value == "text/x-amp-html";
+    let says_something = |piece: &Piece<'_, '_>| !piece.text.trim().is_empty();
     let mut chosen = HashMap::new();
-    for preferring in [true, false] {
-        for piece in pieces.iter().filter(|piece| !preferring || preferred(piece)) {
-            // An AMP page is never what is read beside anything else.
-            if piece.leaf.content_type.value == "text/x-amp-html" && preferring {
-                continue;
-            }
+    let orders: [&dyn Fn(&Piece<'_, '_>) -> bool; 3] =
+        [&|piece| preferred(piece) && !is_amp(piece), &|piece| says_something(piece) && !is_amp(piece), &|_| true];
+    for order in orders {
+        for piece in pieces.iter().filter(|piece| order(piece)) {
             for place in piece.leaf.above().iter().filter(|place| place.kind == kind) {
                 chosen.entry(place.multipart).or_insert(place.branch);
             }

@@ -62,7 +62,16 @@ fn lines(text: &str) -> Vec<Line<'_>> {
         at += line.len() + 1;
         Line { at: begins, content: trimmed(content), depth }
     });
-    lines.collect()
+    let mut lines: Vec<Line<'_>> = lines.collect();
+    // A mailbox file turns `From here on it works` into `>From here on it works`: alone it is no quote.
+    for at in 0..lines.len() {
+        let near = |other: Option<usize>| other.and_then(|other| lines.get(other)).is_some_and(|line| line.depth > 0);
+        let mangled = lines[at].depth == 1 && text[lines[at].at..].starts_with(">From ");
+        if mangled && !near(at.checked_sub(1)) && !near(Some(at + 1)) {
+            lines[at].depth = 0;
+        }
+    }
+    lines
 }
 
 /// How deep a line is quoted, and what stands in it. `>` and spaces between them, as programs write them.
@@ -237,6 +246,11 @@ impl Search<'_> {
     /// Where what says who wrote what begins, when it ends with line `end`; and whether it says so much that nobody writes it by
     /// hand.
     fn attribution_that_ends(&self, end: usize) -> Option<(usize, bool)> {
+        // Zoho has it between dashes: `---- On Mon, 03 Nov 2025 10:11:12 +0100 Ann <ann@example.com> wrote ---`.
+        let between = self.lines[end].content.strip_prefix("---").and_then(|rest| rest.strip_suffix("---"));
+        if between.is_some_and(|said| is_attribution(&format!("{}:", trimmed(said.trim_matches('-'))))) {
+            return Some((end, true));
+        }
         if !self.lines[end].content.ends_with([':', '：']) {
             return None;
         }
@@ -272,7 +286,8 @@ fn is_attribution(text: &str) -> bool {
         return false;
     }
     let (address, date, time) = (has_address(text), has_date(text), has_time(text));
-    (address && (date || time)) || (date && languages::says_that_somebody_wrote(text))
+    let said = || languages::says_that_somebody_wrote(text) || (time && languages::names_writing(text));
+    (address && (date || time)) || (date && said())
 }
 
 fn has_address(text: &str) -> bool {

@@ -53,6 +53,8 @@ struct Renderer {
     space: bool,
     /// The next line has an empty one before it, in a quote of this depth at most.
     blank: Option<usize>,
+    /// Whether the paragraph stands apart.
+    margin: bool,
     /// Whether the line before is empty, or there is none.
     after_blank: bool,
     open: Vec<Open>,
@@ -139,6 +141,8 @@ impl Renderer {
     fn flush(&mut self, asked: bool) {
         self.space = false;
         let end = self.line.trim_end_matches(' ').len();
+        // Nothing but a space that does not collapse: an empty line that somebody put there.
+        let asked = asked || (end == 0 && !self.line.is_empty());
         self.line.truncate(end);
         if self.line.is_empty() && !asked {
             return;
@@ -203,7 +207,10 @@ impl Renderer {
                 self.line.push_str("________________________________");
                 self.flush(false);
             }
-            "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "dl" => self.block(has_margin(tag, &style)),
+            "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "dl" => {
+                self.margin = has_margin(tag, &style);
+                self.block(self.margin);
+            }
             "ul" | "ol" => {
                 let outermost = !self.open.iter().any(|open| matches!(open.effect, Effect::List(_)));
                 self.block(outermost);
@@ -274,7 +281,11 @@ impl Renderer {
 
     fn end(&mut self, name: &str) {
         match name {
-            "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "li" | "dl" => self.flush(false),
+            "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "dl" => {
+                let margin = std::mem::take(&mut self.margin);
+                self.block(margin);
+            }
+            "li" => self.flush(false),
             "br" => self.flush(true),
             "ul" | "ol" | "blockquote" | "pre" | "listing" | "a" => {
                 let Some(from) = self.open.iter().rposition(|open| open.name == name) else { return };

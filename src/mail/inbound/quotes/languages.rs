@@ -586,6 +586,12 @@ pub fn says_that_somebody_wrote(line: &str) -> bool {
     WROTE.iter().any(|word| ends(&word)) || names_last || WROTE_BEFORE.iter().any(|word| line.starts_with(word))
 }
 
+/// Whether one of its words is that somebody wrote something, wherever it stands.
+pub fn names_writing(line: &str) -> bool {
+    let line = line.to_lowercase();
+    line.split(|c: char| !c.is_alphabetic()).any(|word| WROTE.contains(&word))
+}
+
 fn is_latin(c: char) -> bool {
     c.is_alphabetic() && u32::from(c) < 0x250
 }
