@@ -77,8 +77,19 @@ pub struct Zone {
     ptr: Answers<IpAddr, RecordSet<Box<str>>>,
 }
 
+/// A question whose answers are in a zone.
+pub type Asked<'x, P> = Parameters<
+    'x,
+    P,
+    Answers<Box<str>, Txt>,
+    Answers<Box<str>, RecordSet<MX>>,
+    Answers<Box<str>, RecordSet<Ipv4Addr>>,
+    Answers<Box<str>, RecordSet<Ipv6Addr>>,
+    Answers<IpAddr, RecordSet<Box<str>>>,
+>;
+
 /// The answers of one type. What has none is answered too: by that it does not exist.
-struct Answers<K, V>(HashMap<K, V>);
+pub struct Answers<K, V>(HashMap<K, V>);
 
 impl<K, V> Default for Answers<K, V> {
     fn default() -> Self {
@@ -87,7 +98,7 @@ impl<K, V> Default for Answers<K, V> {
 }
 
 /// What a name without records is answered.
-trait Missing {
+pub trait Missing {
     fn missing() -> Self;
 }
 
@@ -201,18 +212,7 @@ impl Zone {
     }
 
     /// What is asked, to be answered from here.
-    pub fn answers<'x, P>(
-        &'x self,
-        asked: P,
-    ) -> Parameters<
-        'x,
-        P,
-        impl ResolverCache<Box<str>, Txt> + 'x,
-        impl ResolverCache<Box<str>, RecordSet<MX>> + 'x,
-        impl ResolverCache<Box<str>, RecordSet<Ipv4Addr>> + 'x,
-        impl ResolverCache<Box<str>, RecordSet<Ipv6Addr>> + 'x,
-        impl ResolverCache<IpAddr, RecordSet<Box<str>>> + 'x,
-    > {
+    pub fn answers<P>(&self, asked: P) -> Asked<'_, P> {
         Parameters {
             params: asked,
             cache_txt: Some(&self.txt),

@@ -3,7 +3,7 @@
 //! `From` is an identity only where DMARC says that its domain stands for the message: a signature of that domain, or its SPF
 //! where the connection is known; or where a server that is trusted by name says so above everything else. A doubt is a no.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use mail_auth::{
     AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, MessageAuthenticator, SpfOutput, SpfResult,
@@ -64,7 +64,7 @@ pub fn author(head: &Head<'_>) -> Author {
     } else if !address.as_ref().is_some_and(|from| plausible(&from.address)) {
         Some("its From has no address")
     } else if raw.iter().any(|c| c.is_ascii_control() && !c.is_ascii_whitespace())
-        || raw.iter().filter(|c| **c == b'<').count() > 1
+        || raw.iter().filter(|c| **c == b'<').nth(1).is_some()
     {
         Some("its From is not well-formed")
     } else if address.as_ref().is_some_and(shows_another_address) {
@@ -186,6 +186,9 @@ async fn by_dmarc(
     if head_length(message) > HEAD_BYTES {
         return no("its head is too long to be verified");
     }
+    // On its way each line ended with CR and LF, and so it was signed; files are kept with LF alone.
+    let on_its_way = with_line_ends_of_mail(message);
+    let message = on_its_way.as_ref();
     // A resolver that knows nobody to ask: all that is asked has its answer in the zone.
     let Ok(authenticator) = MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()) else {
         return no("DNS could not be asked");
@@ -235,6 +238,23 @@ async fn by_dmarc(
     } else {
         no("DMARC: no signature holds")
     }
+}
+
+fn with_line_ends_of_mail(message: &[u8]) -> Cow<'_, [u8]> {
+    if message.contains(&b'\r') {
+        return Cow::Borrowed(message);
+    }
+    let mut whole = Vec::with_capacity(message.len() + message.len() / 32);
+    for line in message.split_inclusive(|c| *c == b'\n') {
+        match line.strip_suffix(b"\n") {
+            Some(line) => {
+                whole.extend(line);
+                whole.extend(b"\r\n");
+            }
+            None => whole.extend(line),
+        }
+    }
+    Cow::Owned(whole)
 }
 
 /// Whether a signature may count: not one by SHA-1, and not one that leaves out From.

@@ -102,10 +102,6 @@ impl<'a> Walk<'a> {
             // Its boundary is nowhere: what is in it is text.
         }
         let bytes = &self.message[body.clone()];
-        if self.leaves.len() >= LISTED_PARTS {
-            self.unlisted = (self.unlisted.0 + 1, self.unlisted.1 + bytes.len());
-            return;
-        }
         let too_deep = content_type.kind() == "multipart" && above.len() >= MAX_DEPTH;
         let skipped = if too_deep {
             Some(format!("parts are nested deeper than {MAX_DEPTH}"))
@@ -138,20 +134,21 @@ impl<'a> Walk<'a> {
             let line = &self.message[at..end];
             let delimiter = delimits(line, boundary);
             let over = at >= body.end;
-            if delimiter.is_some() || over {
-                if let Some(start) = begun {
-                    // The line's end before a boundary belongs to it.
-                    let stop = if over { body.end } else { without_line_end(self.message, start, at) };
-                    // Nothing at all after the last one is no part.
-                    if !(over && trimmed_end(&self.message[start..stop]).is_empty()) {
-                        let (head, offset) = Head::read(&self.message[start..stop]);
-                        let default = if digest { "message/rfc822" } else { "text/plain" };
-                        let content_type = content_type(&head, default);
-                        above.push(Place { branch, ..place });
-                        self.part(head, content_type, start + offset..stop, above);
-                        above.pop();
-                        branch += 1;
-                    }
+            if let Some(start) = begun.filter(|_| delimiter.is_some() || over) {
+                // The line's end before a boundary belongs to it.
+                let stop = if over { body.end } else { without_line_end(self.message, start, at) };
+                let nothing = over && trimmed_end(&self.message[start..stop]).is_empty();
+                // Nothing at all after the last one is no part.
+                if self.leaves.len() >= LISTED_PARTS {
+                    self.unlisted = (self.unlisted.0 + 1, self.unlisted.1 + stop - start);
+                } else if !nothing {
+                    let (head, offset) = Head::read(&self.message[start..stop]);
+                    let default = if digest { "message/rfc822" } else { "text/plain" };
+                    let content_type = content_type(&head, default);
+                    above.push(Place { branch, ..place });
+                    self.part(head, content_type, start + offset..stop, above);
+                    above.pop();
+                    branch += 1;
                 }
             }
             if over {

@@ -6,6 +6,7 @@
 //! answered below. A forward is what its sender wants read, and is never folded.
 
 mod languages;
+mod words;
 
 use super::html::{Mark, MarkKind};
 
@@ -214,8 +215,11 @@ impl Search<'_> {
             .iter()
             .rfind(|line| !line.content.is_empty())
             .is_some_and(|line| line.content.ends_with([':', '：']));
+        // One line, or one right below the sender's, may be what they wrote themselves: a sign in front of a line.
+        let apart = at == 0 || self.lines[at - 1].content.is_empty();
+        let several = self.lines[at..].iter().filter(|line| !line.content.is_empty()).take(2).count() == 2;
         let prompt = head.iter().all(|line| line.depth >= 3 || line.content.is_empty());
-        (self.about.reply && !self.about.forward && !introduced && !prompt).then_some(at)
+        (self.about.reply && !self.about.forward && !introduced && !prompt && apart && several).then_some(at)
     }
 
     /// Whether `From:`, `Sent:`, `To:` and so on begin at `at`, or behind a rule there.
@@ -251,7 +255,12 @@ impl Search<'_> {
         if between.is_some_and(|said| is_attribution(&format!("{}:", trimmed(said.trim_matches('-'))))) {
             return Some((end, true));
         }
-        if !self.lines[end].content.ends_with([':', '：']) {
+        let content = self.lines[end].content;
+        // Old Gmail has no word on it: `2011/4/7 Ann <ann@example.com>`.
+        if content.ends_with('>') && has_date(content) && has_address(content) && content.len() <= ATTRIBUTION_BYTES {
+            return Some((end, false));
+        }
+        if !content.ends_with([':', '：']) {
             return None;
         }
         let mut from = end;

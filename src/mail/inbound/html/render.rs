@@ -4,7 +4,7 @@
 use super::tokens::{Tag, Token, Tokens, unescaped};
 
 /// The most elements whose end is waited for.
-const OPEN: usize = 512;
+const OPEN: usize = 64;
 /// How deep quotes are shown.
 const DEPTH: usize = 10;
 
@@ -241,12 +241,12 @@ impl Renderer {
                 self.block(true);
                 self.open(name, Effect::Preformatted);
             }
-            "td" | "th" => {
-                if !self.line.is_empty() {
-                    self.space = true;
-                }
-            }
+            "td" | "th" => self.space |= !self.line.is_empty(),
             "a" => {
+                // A link in a link ends it.
+                if self.open.iter().any(|open| matches!(open.effect, Effect::Link(..))) {
+                    self.end("a");
+                }
                 if let Some(href) = tag.attribute("href") {
                     let from = self.line.len();
                     self.open(name, Effect::Link(href.trim().to_owned(), from));

@@ -105,46 +105,42 @@ impl<'a> Tokens<'a> {
             while at < bytes.len() && matches!(bytes[at], b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/') {
                 at += 1;
             }
-            match bytes.get(at)? {
-                b'>' => break,
-                _ => {
-                    let begin = at;
+            if *bytes.get(at)? == b'>' {
+                break;
+            }
+            let begin = at;
+            at += 1;
+            while at < bytes.len() && !matches!(bytes[at], b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/' | b'>' | b'=') {
+                at += 1;
+            }
+            let attribute = &rest[begin..at];
+            let mut after = at;
+            while after < bytes.len() && bytes[after].is_ascii_whitespace() {
+                after += 1;
+            }
+            let mut value = "";
+            if bytes.get(after) == Some(&b'=') {
+                at = after + 1;
+                while at < bytes.len() && bytes[at].is_ascii_whitespace() {
                     at += 1;
-                    while at < bytes.len()
-                        && !matches!(bytes[at], b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/' | b'>' | b'=')
-                    {
+                }
+                let quote = *bytes.get(at)?;
+                if quote == b'"' || quote == b'\'' {
+                    let length = rest[at + 1..].find(char::from(quote))?;
+                    value = &rest[at + 1..at + 1 + length];
+                    at += length + 2;
+                } else {
+                    let begin = at;
+                    while at < bytes.len() && !matches!(bytes[at], b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'>') {
                         at += 1;
                     }
-                    let attribute = &rest[begin..at];
-                    let mut after = at;
-                    while after < bytes.len() && bytes[after].is_ascii_whitespace() {
-                        after += 1;
-                    }
-                    let mut value = "";
-                    if bytes.get(after) == Some(&b'=') {
-                        at = after + 1;
-                        while at < bytes.len() && bytes[at].is_ascii_whitespace() {
-                            at += 1;
-                        }
-                        let quote = *bytes.get(at)?;
-                        if quote == b'"' || quote == b'\'' {
-                            let length = rest[at + 1..].find(char::from(quote))?;
-                            value = &rest[at + 1..at + 1 + length];
-                            at += length + 2;
-                        } else {
-                            let begin = at;
-                            while at < bytes.len() && !matches!(bytes[at], b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'>') {
-                                at += 1;
-                            }
-                            value = &rest[begin..at];
-                        }
-                    }
-                    if attributes.len() < ATTRIBUTES {
-                        attributes.push((attribute, value));
-                    } else {
-                        crowded = true;
-                    }
+                    value = &rest[begin..at];
                 }
+            }
+            if attributes.len() < ATTRIBUTES {
+                attributes.push((attribute, value));
+            } else {
+                crowded = true;
             }
         }
         self.at += at + 1;
