@@ -59,6 +59,8 @@ pub fn author(head: &Head<'_>) -> Author {
         Some("it has no From")
     } else if head.count("from") > 1 {
         Some("it has several From")
+    } else if !head.complete {
+        Some("its head is too long to be read")
     } else if from.len() > 1 {
         Some("its From has several addresses")
     } else if !address.as_ref().is_some_and(|from| plausible(&from.address)) {

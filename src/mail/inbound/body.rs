@@ -54,6 +54,11 @@ impl Body {
                 body.append(&text, &[]);
             }
         }
+        if body.marks.is_empty()
+            && let Some(piece) = pieces.iter().find(|piece| piece.is_html)
+        {
+            body.marks.extend(marked_as_in(&piece.text, &body.text));
+        }
         if pieces.iter().any(|piece| piece.is_html) {
             let rich = chosen(&pieces, Multipart::Alternative, &|piece| piece.leaf.is_html());
             let mut shown = String::new();
@@ -85,6 +90,36 @@ impl Body {
         self.text.push_str(text);
         self.marks.extend(marks.iter().map(|mark| Mark { at: mark.at + at, ..*mark }));
     }
+}
+
+/// Where `text` has the line at which its HTML says that a quote begins: for languages whose words are not known. Only where it
+/// is one line of the text and no other.
+fn marked_as_in(html: &str, text: &str) -> Option<Mark> {
+    /// The fewest letters that are taken for the same line, and the most that are compared.
+    const LETTERS: (usize, usize) = (10, 60);
+    let letters = |line: &str| -> String { line.chars().filter(|c| c.is_alphanumeric()).take(LETTERS.1).collect() };
+    let rendered = html::rendered(html);
+    let mark = *rendered.marks.first()?;
+    let marked = rendered.text[mark.at..].lines().map(letters).find(|line| !line.is_empty())?;
+    let mut at = 0;
+    let mut found = None;
+    let mut rule_at = None;
+    for line in text.split_inclusive('\n') {
+        let own = letters(line);
+        // One of them may be wrapped.
+        let same = own.chars().count() >= LETTERS.0 && (marked.starts_with(&own) || own.starts_with(&marked));
+        if same && marked.chars().count() >= LETTERS.0 {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(Mark { at: rule_at.unwrap_or(at), kind: mark.kind });
+        }
+        if !line.trim().is_empty() {
+            rule_at = line.trim().chars().all(|c| matches!(c, '_' | '-')).then_some(at);
+        }
+        at += line.len();
+    }
+    found
 }
 
 impl<'l, 'a> Piece<'l, 'a> {

@@ -24,6 +24,8 @@ pub struct Head<'a> {
     fields: Vec<Field<'a>>,
     /// What its 8-bit texts are in, unless they are UTF-8: the label of the body.
     pub label: Option<String>,
+    /// Whether all fields of it are here.
+    pub complete: bool,
 }
 
 struct Field<'a> {
@@ -49,35 +51,39 @@ impl<'a> Head<'a> {
         if bytes.starts_with(b"From ") || bytes.starts_with(b">From ") {
             at = line_end(bytes, 0);
         }
-        loop {
+        let mut complete = true;
+        // Whether the field whose lines these are is one of those that are kept.
+        let mut kept = true;
+        while at < bytes.len() {
             let end = line_end(bytes, at);
             let line = trimmed_end(&bytes[at..end]);
-            if at >= bytes.len() {
-                break;
-            }
-            if line.is_empty() {
+            let folded = matches!(bytes[at], b' ' | b'\t') && !fields.is_empty();
+            if line.is_empty() && !(folded && goes_on(bytes, end)) {
                 at = end;
                 break;
             }
-            let folded = line[0] == b' ' || line[0] == b'\t';
-            if folded && let Some(last) = fields.last_mut() {
-                // A line of nothing but spaces ends no head: it continues the field.
-                let start = offset(bytes, last.value);
-                last.value = &bytes[start..end];
+            if folded {
+                if kept && let Some(last) = fields.last_mut() {
+                    let start = offset(bytes, last.value);
+                    last.value = &bytes[start..end];
+                }
             } else if let Some(name) = field_name(line) {
-                if fields.len() < FIELDS && at < HEAD_BYTES {
+                kept = fields.len() < FIELDS && at < HEAD_BYTES;
+                if kept {
                     fields.push(Field { name, value: &bytes[at + colon(line) + 1..end] });
                 }
-            } else if fields.is_empty() {
-                // No head at all: all of it is the body.
-                return (Self::default(), at);
-            } else if line.starts_with(b"--") {
-                // A part begins where a head should have ended.
+                complete &= kept;
+            } else if fields.is_empty() || line.starts_with(b"--") || !goes_on(bytes, end) {
+                // The body, or a part, begins where a head should have ended.
                 break;
             }
             at = end;
         }
-        (Self { fields, label: None }, at)
+        if fields.is_empty() && complete {
+            // No head at all: what is not an empty line is the body.
+            return (Self { complete, ..Self::default() }, at);
+        }
+        (Self { fields, label: None, complete }, at)
     }
 
     /// The values of a field, from above, as they came.
@@ -196,6 +202,12 @@ pub fn unfolded(value: &str) -> String {
     text.replace('\t', " ").trim().to_owned()
 }
 
+/// Whether a head goes on at `at`: with a field, or one more line of one.
+fn goes_on(bytes: &[u8], at: usize) -> bool {
+    let line = trimmed_end(&bytes[at..line_end(bytes, at)]);
+    !line.is_empty() && (matches!(line[0], b' ' | b'\t') || field_name(line).is_some())
+}
+
 /// The name of a field, when the line begins one. White space before the colon is not allowed, and programs read it all the
 /// same: it is read here too, so that nothing hides behind it.
 fn field_name(line: &[u8]) -> Option<&[u8]> {
@@ -240,6 +252,16 @@ mod tests {
         assert_eq!(head.token("X-B").as_deref(), Some(""));
         assert_eq!(body, b"From nobody Mon\nSubject: a\r\n b\r\nX-A : 1\nnot a field\nX-B:\n\n".len());
         assert_eq!(Head::read(b"no head at all\n\nbody").1, 0);
+        // A line of white space continues a field where a head goes on behind it, and else ends the head; and where a body begins
+        // without an empty line nothing of it is lost.
+        assert_eq!(super::Head::read(b"A: b\n \nC: d\n\nbody").0.token("c").as_deref(), Some("d"));
+        for text in ["A: b\n \nbody", "A: b\nbody without an empty line\n\nmore"] {
+            let (_, body) = Head::read(text.as_bytes());
+            assert!(text[body..].starts_with("body"), "{text}");
+        }
+        let long = "A: b\n".repeat(FIELDS + 1) + " c\nFrom: x\n\n";
+        let long = super::tests::head(&long);
+        assert!(!long.complete && long.fields.last().is_some_and(|last| last.value == b" b\n"));
         assert_eq!(Head::read(b"").1, 0);
     }
 

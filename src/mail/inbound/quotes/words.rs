@@ -5,7 +5,8 @@
 pub const FROM: &[&str] = &[
     "from", "von", "de", "da", "van", "od", "från", "fra", "lähettäjä", "feladó", "kimden", "gönderen", "expéditeur",
     "remitente", "mittente", "remetente", "afzender", "nadawca", "от", "от кого", "відправник", "від", "差出人", "送信者",
-    "发件人", "寄件者", "寄件人", "보낸 사람", "보낸사람", "από", "מאת", "من", "จาก", "odesílatel", "de la", "absender",
+    "发件人", "寄件者", "寄件人", "보낸 사람", "보낸사람", "από", "מאת", "من", "จาก", "odesílatel", "de la", "absender", "dari", "nuo",
+    "no", "saatja", "từ", "mula sa", "از", "nga", "пошиљалац", "šalje",
 ];
 /// Before when.
 #[rustfmt::skip]
@@ -15,14 +16,16 @@ pub const DATE: &[&str] = &[
     "дата", "отправлено", "надіслано", "送信日時", "日時", "日付", "发送时间", "发送日期", "日期", "时间", "寄件日期", "傳送時間", "보낸 날짜", "날짜",
     "보낸날짜", "skickat", "skickades", "sendt", "dato", "lähetetty", "päivämäärä", "päiväys", "odesláno", "elküldve",
     "dátum", "gönderildi", "gönderim", "tarih", "στάλθηκε", "ημερομηνία", "נשלח", "תאריך", "تاريخ", "ส่ง", "วันที่",
-    "trimis", "odoslané",
+    "trimis", "odoslané", "dikirim", "poslano", "изпратено", "изпратено на", "išsiųsta", "nosūtīts", "saadetud",
+    "enviat", "đã gửi", "ngày", "تم الإرسال", "تاريخ الإرسال", "ارسال", "послато", "sent on", "date d’envoi",
 ];
 /// Before to whom.
 #[rustfmt::skip]
 pub const TO: &[&str] = &[
     "to", "an", "à", "a", "para", "aan", "do", "till", "til", "vastaanottaja", "címzett", "kime", "alıcı",
     "destinataire", "destinatario", "destinatário", "кому", "宛先", "收件人", "收件者", "받는 사람", "받는사람", "komu", "προς", "אל",
-    "إلى", "ถึง", "către", "empfänger", "pre",
+    "إلى", "ถึง", "către", "empfänger", "pre", "kepada", "za", "до", "skirta", "kam", "adressaat", "per a", "tới",
+    "đến", "به", "prima", "pour", "adresat",
 ];
 /// Before who else got it.
 #[rustfmt::skip]
@@ -35,7 +38,8 @@ pub const COPY: &[&str] = &[
 pub const SUBJECT: &[&str] = &[
     "subject", "betreff", "objet", "asunto", "oggetto", "assunto", "onderwerp", "temat", "тема", "件名", "主题", "主題",
     "主旨", "제목", "ämne", "emne", "aihe", "předmět", "tárgy", "konu", "θέμα", "נושא", "الموضوع", "เรื่อง", "subiect",
-    "predmet",
+    "predmet", "subjek", "zadeva", "относно", "tema", "temats", "teema", "assumpte", "chủ đề", "موضوع", "naslov",
+    "sujet", "konu başlığı",
 ];
 /// Before the rest.
 #[rustfmt::skip]
@@ -55,7 +59,8 @@ pub const ORIGINAL: &[&str] = &[
     "oprindelig meddelelse", "opprinnelig melding", "original melding", "alkuperäinen viesti", "původní zpráva",
     "původní e-mail", "eredeti üzenet", "orijinal ileti", "orijinal mesaj", "元のメッセージ", "オリジナルメッセージ", "原始邮件", "原始郵件",
     "原始信件", "원본 메시지", "원본 메일", "original", "αρχικό μήνυμα", "pôvodná správa", "mesaj original", "reply message",
-    "回复的原邮件", "original mail",
+    "回复的原邮件", "original mail", "оригинално писмо", "originalno sporočilo", "izvorna poruka", "pesan asli",
+    "missatge original", "thư gốc", "originalus pranešimas", "الرسالة الأصلية", "הודעה מקורית",
 ];
 
 /// How a line says that what follows is passed on.
@@ -73,7 +78,8 @@ pub const FORWARDED: &[&str] = &[
     "vidarebefordrat meddelande", "vidarebefordrat brev", "vidaresänt meddelande", "videresendt meddelelse",
     "videresendt besked", "videresendt melding", "start på videresendt", "välitetty viesti",
     "edelleenlähetetty viesti", "přeposlaná zpráva", "továbbított üzenet", "iletilen ileti", "iletilmiş mesaj",
-    "προωθημένο μήνυμα", "mesaj redirecționat",
+    "προωθημένο μήνυμα", "mesaj redirecționat", "pesan diteruskan", "missatge reenviat", "przekazany list",
+    "препратено съобщение", "הודעה שהועברה", "رسالة معاد توجيهها",
 ];
 
 /// Who wrote something is said with one of these.
