@@ -385,6 +385,9 @@ fn has_margin(tag: &Tag<'_>, style: &str) -> bool {
 
 /// What the programs that people write mail with say of where a quote begins.
 fn mark(tag: &Tag<'_>, style: &str) -> Option<MarkKind> {
+    if tag.is_bare() {
+        return None;
+    }
     let id = tag.attribute("id").unwrap_or_default();
     let class = tag.attribute("class").unwrap_or_default();
     let has_class = |name: &str| class.split_ascii_whitespace().any(|class| class == name);

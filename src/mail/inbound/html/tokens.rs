@@ -28,6 +28,11 @@ pub struct Tag<'a> {
 }
 
 impl Tag<'_> {
+    /// Whether it has no attributes, as most have none.
+    pub fn is_bare(&self) -> bool {
+        self.attributes.is_empty()
+    }
+
     /// The value of an attribute, its character references resolved.
     pub fn attribute(&self, name: &str) -> Option<String> {
         let (_, value) = self.attributes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
