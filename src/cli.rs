@@ -2,7 +2,10 @@
 
 pub mod secret_files;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::NonEmptyStringValueParser};
 use ipnet::IpNet;
@@ -92,6 +95,11 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<AuditCommand>,
     },
+    /// Look at mail as the server does
+    Mail {
+        #[command(subcommand)]
+        command: MailCommand,
+    },
     /// Print what completes these commands in a shell
     Completions {
         /// Which shell
@@ -102,6 +110,36 @@ pub enum Command {
         /// Write it, and one for each command, to this directory instead; made if absent
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Subcommand)]
+pub enum MailCommand {
+    /// Read a message and print, as JSON, its thread, its author and whether that is proven, its text and where what it quotes
+    /// begins, its attachments, whether a machine sent it, and why. Asks no database, and ends with 0 whatever the message holds
+    Parse(MailParseArgs),
+}
+
+#[derive(Args)]
+pub struct MailParseArgs {
+    /// The message as it was received; `Return-Path` and `Delivered-To` above it are its envelope
+    pub file: PathBuf,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE (TXT, MX, A, AAAA, PTR, CNAME), to verify the author. Without it
+    /// DNS is not asked and nobody is verified by it
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
+    /// Believe what a server of this name says in the topmost Authentication-Results; may be repeated
+    #[arg(long = "authserv-id", value_name = "NAME")]
+    pub authserv_ids: Vec<String>,
+    /// Prove the tokens of reply addresses and Message-IDs by the secrets in this file, a line each of 32 characters or more;
+    /// what does not hold is no thread
+    #[arg(long, value_name = "FILE")]
+    pub reply_key_file: Option<PathBuf>,
+    /// The client that the message came from, for SPF
+    #[arg(long, value_name = "ADDRESS", requires = "dns_file")]
+    pub client_ip: Option<IpAddr>,
+    /// What that client called itself
+    #[arg(long, value_name = "NAME", requires = "client_ip")]
+    pub helo: Option<String>,
 }
 
 #[derive(Subcommand)]

@@ -10,6 +10,7 @@
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
 //! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`: what the process
 //!   has besides a request; `state` holds one of each.
+//! * `mail`: what comes in, read; the tokens by which it finds its thread.
 //! * `http`: what poem and poem-openapi lack. `auth`: who asks.
 //! * `api`, `dashboard`, `pages`: what programs and people see. They do not know each other.
 //! * `migrations`, `audit`, `migrate`, `readiness`: the schema, and whether it holds.
@@ -53,6 +54,7 @@ pub mod domain;
 pub mod http;
 pub mod jobs;
 pub mod limits;
+pub mod mail;
 pub mod memory_budget;
 pub mod metrics;
 pub mod migrate;

@@ -32,6 +32,7 @@ async fn main() -> ExitCode {
         Command::Person { admin, command } => commands::person::run(&admin, command).await,
         Command::MachineKey { admin, command } => commands::machine_key::run(&admin, command).await,
         Command::Audit { args, command } => commands::audit::run(args, command).await,
+        Command::Mail { command } => commands::mail::run(command).await,
         Command::Completions { shell } => commands::manual::completions(shell),
         Command::Man { dir } => commands::manual::pages(dir.as_deref()),
     };

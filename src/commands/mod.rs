@@ -5,6 +5,7 @@ pub mod audit;
 pub mod health;
 pub mod key;
 pub mod machine_key;
+pub mod mail;
 pub mod manual;
 pub mod migrate;
 pub mod org;

@@ -166,7 +166,7 @@ fn gather_settings(command: &clap::Command, settings: &mut BTreeMap<String, Opti
     }
 }
 
-const GUIDES: [&str; 11] = [
+const GUIDES: [&str; 12] = [
     "README.md",
     "docs/api-authentication.md",
     "docs/api-endpoints.md",
@@ -177,6 +177,7 @@ const GUIDES: [&str; 11] = [
     "docs/production.md",
     "docs/observability.md",
     "docs/retention.md",
+    "docs/mail-in.md",
     "migrations/README.md",
 ];
 

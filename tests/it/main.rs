@@ -15,6 +15,7 @@ mod harness;
 mod isolation;
 mod jobs;
 mod limits;
+mod mail_in;
 mod metrics;
 mod migrations;
 mod pooler;
