@@ -113,7 +113,7 @@ const QUERIES: &[(&str, &str, &str)] = &[
     ),
     (
         "functions", "context helper IMMUTABLE",
-        "select null, format('alter function %s immutable', f.oid::regprocedure) from fun f where f.schema = 'ctx'",
+        "select null, format('alter function %s immutable', f.oid::regprocedure) from fun f where f.schema = 'ctx' and f.provolatile <> 'i'",
     ),
     ("functions", "LEAKPROOF", "select null, format('alter function %s leakproof', f.oid::regprocedure) from fun f where f.schema = 'ctx'"),
     (
