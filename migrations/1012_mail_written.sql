@@ -213,8 +213,10 @@ begin
 end $$;
 
 -- Of mails that were claimed, those that are to be sent, with all that they say; each with its place among the questions. The
--- digest at that place opens the ticket or the invitation from now on, beside those that do already.
-create function worker.open_mails(p_org_ids uuid[], p_mail_ids uuid[], p_token_hashes bytea[])
+-- digest at that place opens its ticket or invitation from now on, beside those that do already.
+create function worker.open_mails(
+  p_org_ids uuid[], p_mail_ids uuid[], p_ticket_hashes bytea[], p_invitation_hashes bytea[]
+)
   returns table (
     place bigint, kind text, recipient text, message_ref text, earlier text[], language text, org_slug text, org_name text,
     site_name text, from_name text, from_address text, support_url text, reference text, ticket_id uuid, subject text,
@@ -230,12 +232,12 @@ begin
       and s.org_id = m.org_id and s.site_id = m.site_id and s.address = lower(m.recipient collate "C");
   insert into vicket.ticket_tokens (org_id, site_id, ticket_id, token_hash)
     select m.org_id, m.site_id, m.ticket_id, asked.token_hash
-    from unnest((select p_org_ids), (select p_mail_ids), (select p_token_hashes)) as asked (org_id, id, token_hash)
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_ticket_hashes)) as asked (org_id, id, token_hash)
     join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
     where m.state = 'queued' and m.ticket_id is not null and m.user_id is null;
   update vicket.invitations i
     set mailed_token_hash = asked.token_hash
-    from unnest((select p_org_ids), (select p_mail_ids), (select p_token_hashes)) as asked (org_id, id, token_hash)
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_invitation_hashes)) as asked (org_id, id, token_hash)
     join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
     where m.state = 'queued' and i.org_id = m.org_id and i.id = m.invitation_id;
   return query
@@ -254,7 +256,8 @@ begin
     left join vicket.tickets t on t.org_id = m.org_id and t.site_id = m.site_id and t.id = m.ticket_id
     left join vicket.ticket_messages a on a.org_id = m.org_id and a.site_id = m.site_id and a.id = m.message_id
     left join vicket.invitations i on i.org_id = m.org_id and i.id = m.invitation_id
-    where m.state = 'queued' and s.deleted_at is null and (i.id is null or i.expires_at > now());
+    where m.state = 'queued' and s.deleted_at is null and (i.id is null or i.expires_at > now())
+    order by asked.place;
 end $$;
 
 -- What became of mails: sent, bounced or suppressed, which ends their tasks; queued, and tried again after so many seconds;

@@ -6348,8 +6348,8 @@ comment on function worker.serve_mail(text) is
   'Says that mail is sent, for three days. Definer: the worker reads no table.';
 grant execute on function worker.serve_mail(text) to vicket_worker;
 
-create function worker.open_mails(p_org_ids uuid[], p_mail_ids uuid[],
-  p_token_hashes bytea[]) returns table(place bigint, kind text, recipient text, message_ref text, earlier text[],
+create function worker.open_mails(p_org_ids uuid[], p_mail_ids uuid[], p_ticket_hashes bytea[],
+  p_invitation_hashes bytea[]) returns table(place bigint, kind text, recipient text, message_ref text, earlier text[],
   language text, org_slug text, org_name text, site_name text, from_name text, from_address text, support_url text,
   reference text, ticket_id uuid, subject text, customer text, author text, body text, invited_by text)
   language plpgsql security definer
@@ -6364,12 +6364,12 @@ begin
       and s.org_id = m.org_id and s.site_id = m.site_id and s.address = lower(m.recipient collate "C");
   insert into vicket.ticket_tokens (org_id, site_id, ticket_id, token_hash)
     select m.org_id, m.site_id, m.ticket_id, asked.token_hash
-    from unnest((select p_org_ids), (select p_mail_ids), (select p_token_hashes)) as asked (org_id, id, token_hash)
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_ticket_hashes)) as asked (org_id, id, token_hash)
     join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
     where m.state = 'queued' and m.ticket_id is not null and m.user_id is null;
   update vicket.invitations i
     set mailed_token_hash = asked.token_hash
-    from unnest((select p_org_ids), (select p_mail_ids), (select p_token_hashes)) as asked (org_id, id, token_hash)
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_invitation_hashes)) as asked (org_id, id, token_hash)
     join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
     where m.state = 'queued' and i.org_id = m.org_id and i.id = m.invitation_id;
   return query
@@ -6388,12 +6388,13 @@ begin
     left join vicket.tickets t on t.org_id = m.org_id and t.site_id = m.site_id and t.id = m.ticket_id
     left join vicket.ticket_messages a on a.org_id = m.org_id and a.site_id = m.site_id and a.id = m.message_id
     left join vicket.invitations i on i.org_id = m.org_id and i.id = m.invitation_id
-    where m.state = 'queued' and s.deleted_at is null and (i.id is null or i.expires_at > now());
+    where m.state = 'queued' and s.deleted_at is null and (i.id is null or i.expires_at > now())
+    order by asked.place;
 end $$;
-alter function worker.open_mails(uuid[],uuid[],bytea[]) owner to vicket_definer;
-comment on function worker.open_mails(uuid[],uuid[],bytea[]) is
+alter function worker.open_mails(uuid[],uuid[],bytea[],bytea[]) owner to vicket_definer;
+comment on function worker.open_mails(uuid[],uuid[],bytea[],bytea[]) is
   'What claimed mails say, and a token for the link of each. Definer: the worker reads no table.';
-grant execute on function worker.open_mails(uuid[],uuid[],bytea[]) to vicket_worker;
+grant execute on function worker.open_mails(uuid[],uuid[],bytea[],bytea[]) to vicket_worker;
 
 create function worker.settle_mails(p_org_ids uuid[], p_task_ids uuid[], p_mail_ids uuid[], p_states text[],
   p_details text[], p_seconds double precision[], p_suppress boolean[]) returns void

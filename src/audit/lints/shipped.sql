@@ -333,7 +333,7 @@
     ('function', 'worker', 'forget_org(uuid, bigint, bigint, integer)', '5cbd4e6214bdc94648fb849884a06040'),
     ('function', 'worker', 'objects_due(integer)', '38cdf3f8ee82aa0605edae50f7e88aa3'),
     ('function', 'worker', 'objects_removed(text[])', 'ee012f8cb6ce76c0df5c06a128b2c995'),
-    ('function', 'worker', 'open_mails(uuid[], uuid[], bytea[])', '73ef2e25eb7d9970a79aa7fb7f87e5d0'),
+    ('function', 'worker', 'open_mails(uuid[], uuid[], bytea[], bytea[])', 'c2a305582da42181e58e943b68bea451'),
     ('function', 'worker', 'purge(integer)', 'e471d46b9c7f4d52d458a85aff286934'),
     ('function', 'worker', 'renew(uuid[], uuid[], interval)', 'eedc5a65d7c4ea21d1ddf00277961829'),
     ('function', 'worker', 'retain(integer)', '2fe9a8b6f12c0e627da8c6f17f010f51'),

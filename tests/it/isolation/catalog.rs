@@ -112,7 +112,7 @@ const DEFINERS: &[&str] = &[
     "worker.draw_limits(bytea[],bigint[],bigint[],bigint[],bigint[])",
     "worker.objects_due(integer)",
     "worker.objects_removed(text[])",
-    "worker.open_mails(uuid[],uuid[],bytea[])",
+    "worker.open_mails(uuid[],uuid[],bytea[],bytea[])",
     "worker.purge(integer)",
     "worker.renew(uuid[],uuid[],interval)",
     "worker.retain(integer)",
