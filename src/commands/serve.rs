@@ -28,7 +28,7 @@ use crate::{
     domain::keys::SetupCode,
     jobs,
     limits::Limits,
-    mail::outbound::{self, Outgoing, Sender, transport::Transport},
+    mail::outbound::{self, Outgoing, sender::Sender, transport::Transport},
     memory_budget::MemoryBudget,
     metrics::{self, Metrics},
     objects::{self, Objects, Place},

@@ -23,7 +23,7 @@ use crate::{
     commands::serve::{self, Listeners, Settings},
     db,
     limits::Limits,
-    mail::outbound::{Outgoing, Sender, transport::Transport},
+    mail::outbound::{Outgoing, sender::Sender, transport::Transport},
     migrate::{self, Passwords},
     objects::Place,
     server,

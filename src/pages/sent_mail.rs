@@ -59,11 +59,7 @@ pub fn named(path: &str) -> Option<Option<&str>> {
 /// `404 not_found`.
 pub async fn show(dir: &Path, name: Option<&str>) -> Result<Response, Problem> {
     let Some(name) = name else { return answer(&ListPage { mails: list(dir).await? }) };
-    // Names of ours: no way to another folder.
-    let ours = name.strip_suffix(".eml").is_some_and(|stem| {
-        !stem.is_empty() && stem.bytes().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase() || c == b'-')
-    });
-    if !ours {
+    if !is_ours(name) {
         return Err(Problem::not_found());
     }
     let raw = tokio::fs::read(dir.join(name)).await.map_err(|_| Problem::not_found())?;
@@ -78,11 +74,18 @@ pub async fn show(dir: &Path, name: Option<&str>) -> Result<Response, Problem> {
     })
 }
 
+/// A name as the sender gives, which is no way to another folder.
+fn is_ours(name: &str) -> bool {
+    name.strip_suffix(".eml").is_some_and(|stem| {
+        !stem.is_empty() && stem.bytes().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase() || c == b'-')
+    })
+}
+
 async fn list(dir: &Path) -> Result<Vec<Listed>, Problem> {
     let mut names = Vec::new();
     if let Ok(mut entries) = tokio::fs::read_dir(dir).await {
         while let Some(entry) = entries.next_entry().await.map_err(Problem::internal)? {
-            names.extend(entry.file_name().into_string().ok().filter(|name| name.ends_with(".eml")));
+            names.extend(entry.file_name().into_string().ok().filter(|name| is_ours(name)));
         }
     }
     // They begin with the time.
@@ -127,5 +130,13 @@ mod tests {
         assert_eq!(named("/dev/mail/1-a.eml"), Some(Some("1-a.eml")));
         assert_eq!(named("/dev/mailbox"), None);
         assert_eq!(named("/dev"), None);
+    }
+
+    #[test]
+    fn a_name_is_no_way_to_another_folder() {
+        assert!(is_ours("1764518400000000-0a1b2c3d.eml"));
+        for bad in ["", ".eml", "../dev.json", "..%2f1.eml", "a/b.eml", "1.EML", ".1.part"] {
+            assert!(!is_ours(bad), "{bad}");
+        }
     }
 }

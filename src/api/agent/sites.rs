@@ -317,6 +317,7 @@ pub(super) async fn of_site<T>(
 }
 
 /// `Some(None)` for `null`.
+#[expect(clippy::option_option, reason = "what a change takes away, it says so")]
 fn said<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
     match value {
         MaybeUndefined::Undefined => None,

@@ -10,7 +10,7 @@ use lettre::{
     },
 };
 
-use super::{Sender, words};
+use super::{sender::Sender, words};
 use crate::store::mails::{Kind, Open, Tokens};
 
 /// Message-IDs that `References` names: the first and the last ones.

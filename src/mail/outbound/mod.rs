@@ -3,6 +3,7 @@
 //! two sends it again, with the same Message-ID; nothing else is sent twice, and nothing is lost.
 
 pub mod letter;
+pub mod sender;
 pub mod transport;
 mod words;
 
@@ -12,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use lettre::{Address, message::Mailbox};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
@@ -24,17 +24,18 @@ use crate::{
         tasks::{MAIL, Task},
     },
 };
+use sender::Sender;
 use transport::{Answer, Transport};
 
 /// Between the first two tries of a mail, where nothing else is said.
-pub const FIRST_WAIT: Duration = Duration::from_secs(60);
+pub const FIRST_WAIT: Duration = Duration::from_mins(1);
 /// How often an idle process looks for mail; what this process caused it is told of at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long mail is a process's: after a kill another one takes it when that has passed. Renewed while it is under way.
 const LEASE: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// How often the database is told that mail goes out.
-const SAY_EVERY: Duration = Duration::from_secs(3600);
+const SAY_EVERY: Duration = Duration::from_hours(1);
 /// Mails under way at once.
 const LANES: usize = 8;
 /// Outcomes written together, at the most.
@@ -45,28 +46,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// three days.
 const LONGEST_WAIT: f64 = 240.0;
 const TRIES: i32 = 26;
-
-/// Whom mail is from.
-#[derive(Debug)]
-pub struct Sender {
-    pub from: Mailbox,
-    /// Domains that sites may have their own address at.
-    pub domains: Vec<String>,
-    /// Where people reach the server.
-    pub public_url: String,
-}
-
-impl Sender {
-    /// The address that mail of a site is from, whose own one this is.
-    pub fn address_for(&self, own: Option<&str>) -> String {
-        let own: Option<Address> = own.and_then(|own| own.parse().ok());
-        own.filter(|own| self.may_send_for(own)).unwrap_or_else(|| self.from.email.clone()).to_string()
-    }
-
-    fn may_send_for(&self, address: &Address) -> bool {
-        self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(address.domain()))
-    }
-}
 
 /// How mail goes out.
 #[derive(Debug)]
@@ -97,7 +76,7 @@ impl Outgoing {
     /// Sends one mail.
     async fn send(&self, task: Task, mail: &Open, tokens: &Tokens) -> Outcome {
         let own = |address: &str| address.eq_ignore_ascii_case(&mail.recipient);
-        if own(&self.sender.from.email.to_string()) || mail.from_address.as_deref().is_some_and(own) {
+        if own(self.sender.from.email.as_ref()) || mail.from_address.as_deref().is_some_and(own) {
             return Outcome::Suppressed("it is an address that mail comes from".to_owned());
         }
         let letter = match letter::write(mail, tokens, &self.sender) {
@@ -267,7 +246,7 @@ mod tests {
                 domains: Vec::new(),
                 public_url: String::new(),
             },
-            first_wait: Duration::from_secs(60),
+            first_wait: Duration::from_mins(1),
         };
         let task = |attempts| Task { org_id: Uuid::nil(), id: Uuid::nil(), subject_id: Uuid::nil(), attempts };
         let mut all = 0.0;

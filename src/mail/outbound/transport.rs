@@ -22,7 +22,7 @@ use super::letter::Letter;
 
 const CONNECT: Duration = Duration::from_secs(15);
 /// How long the whole of one mail may take.
-const ONE_MAIL: Duration = Duration::from_secs(60);
+const ONE_MAIL: Duration = Duration::from_mins(1);
 /// Characters of an answer that are kept.
 const SAID: usize = 500;
 
