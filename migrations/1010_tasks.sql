@@ -19,7 +19,7 @@ create table vicket.tasks (
   constraint tasks_subject_unique unique (org_id, kind, subject_id),
   constraint tasks_org_fkey foreign key (org_id) references vicket.orgs (id) on delete cascade,
   constraint tasks_site_fkey foreign key (org_id, site_id) references vicket.sites (org_id, id) on delete cascade,
-  constraint tasks_kind_known check (kind in ('mail')),
+  constraint tasks_kind_known check (kind = any (array['mail'])),
   constraint tasks_last_error_length check (char_length(last_error) <= 1000)
 );
 -- Led by the kind: whoever claims looks for the next org that has any of it, and then for what is due there.
