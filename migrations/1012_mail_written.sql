@@ -171,7 +171,8 @@ begin
   return null;
 end $$;
 
-create function ctx.run_again(p_id uuid) returns boolean
+-- Says how many it was, as ctx.remove does.
+create function ctx.run_again(p_id uuid) returns bigint
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   mail uuid;
@@ -184,23 +185,23 @@ begin
   update vicket.mails m
     set state = 'queued', at = clock_timestamp()
     where m.org_id = ctx.org_id() and m.id = mail;
-  return mail is not null;
+  return case when mail is null then 0 else 1 end;
 end $$;
 
--- What whoever acts is told by mail; for a person, not for their machine keys. Says whether it was one.
-create function ctx.choose_notifications(p_assigned boolean, p_customer_answered boolean) returns boolean
+-- What whoever acts is told by mail; for a person, not for their machine keys. Says of how many.
+create function ctx.choose_notifications(p_assigned boolean, p_customer_answered boolean) returns bigint
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   who record := ctx.actor();
 begin
   if who.user_id is null or who.machine_key_id is not null then
-    return false;
+    return 0;
   end if;
   insert into vicket.notifications as n (org_id, user_id, assigned, customer_answered)
     values (ctx.org_id(), who.user_id, coalesce(p_assigned, true), coalesce(p_customer_answered, true))
     on conflict (org_id, user_id) do update
       set assigned = coalesce(p_assigned, n.assigned), customer_answered = coalesce(p_customer_answered, n.customer_answered);
-  return true;
+  return 1;
 end $$;
 
 -- A server sends mail, and it names the domain of the ids.
@@ -314,9 +315,9 @@ comment on function vicket.ticket_change_mailed is
 comment on function vicket.invitation_mailed is 'Trigger: sends an invitation. Definer: no request may write there.';
 comment on function vicket.mails_gone is 'Trigger: mail that is gone is not sent. Definer: no request may write there.';
 comment on function ctx.run_again is
-  'Runs again what was given up; says whether it was there. Definer: no request may write there.';
+  'Runs again what was given up; says how many it was. Definer: no request may write there.';
 comment on function ctx.choose_notifications is
-  'What a person is told by mail; says whether it was one. Definer: no request may write there.';
+  'What a person is told by mail; says of how many. Definer: no request may write there.';
 comment on function worker.serve_mail is 'Says that mail is sent, for three days. Definer: the worker reads no table.';
 comment on function worker.open_mails is
   'What claimed mails say, and a token for the link of each. Definer: the worker reads no table.';

@@ -626,7 +626,7 @@ comment on function ctx.remove_large(text,uuid) is
   'request could lock a table.';
 grant execute on function ctx.remove_large(text,uuid) to vicket_agent, vicket_operator;
 
-create function ctx.run_again(p_id uuid) returns boolean
+create function ctx.run_again(p_id uuid) returns bigint
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
@@ -641,14 +641,14 @@ begin
   update vicket.mails m
     set state = 'queued', at = clock_timestamp()
     where m.org_id = ctx.org_id() and m.id = mail;
-  return mail is not null;
+  return case when mail is null then 0 else 1 end;
 end $$;
 alter function ctx.run_again(uuid) owner to vicket_definer;
 comment on function ctx.run_again(uuid) is
-  'Runs again what was given up; says whether it was there. Definer: no request may write there.';
+  'Runs again what was given up; says how many it was. Definer: no request may write there.';
 grant execute on function ctx.run_again(uuid) to vicket_agent;
 
-create function ctx.choose_notifications(p_assigned boolean, p_customer_answered boolean) returns boolean
+create function ctx.choose_notifications(p_assigned boolean, p_customer_answered boolean) returns bigint
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
@@ -656,17 +656,17 @@ declare
   who record := ctx.actor();
 begin
   if who.user_id is null or who.machine_key_id is not null then
-    return false;
+    return 0;
   end if;
   insert into vicket.notifications as n (org_id, user_id, assigned, customer_answered)
     values (ctx.org_id(), who.user_id, coalesce(p_assigned, true), coalesce(p_customer_answered, true))
     on conflict (org_id, user_id) do update
       set assigned = coalesce(p_assigned, n.assigned), customer_answered = coalesce(p_customer_answered, n.customer_answered);
-  return true;
+  return 1;
 end $$;
 alter function ctx.choose_notifications(boolean,boolean) owner to vicket_definer;
 comment on function ctx.choose_notifications(boolean,boolean) is
-  'What a person is told by mail; says whether it was one. Definer: no request may write there.';
+  'What a person is told by mail; says of how many. Definer: no request may write there.';
 grant execute on function ctx.choose_notifications(boolean,boolean) to vicket_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -279,11 +279,11 @@ pub async fn dead_letters(
 pub async fn run_again(tx: &mut OrgTx, site_id: Uuid, id: Uuid) -> Result<(), Problem> {
     let sql = "select t.id from vicket.tasks t where t.site_id = $1 and t.id = $2 and t.dead_at is not null";
     let there: Option<Uuid> = sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_optional(tx.connection()).await?;
-    let again: bool = match there {
-        None => false,
+    let again: i64 = match there {
+        None => 0,
         Some(id) => sqlx::query_scalar("select ctx.run_again($1)").bind(id).fetch_one(tx.connection()).await?,
     };
-    if again { Ok(()) } else { Err(Problem::not_found()) }
+    if again > 0 { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 /// What a member is told by mail.
@@ -315,9 +315,8 @@ pub async fn choose_notifications(
     customer_answered: Option<bool>,
 ) -> Result<Notifications, Problem> {
     let sql = "select ctx.choose_notifications($1, $2)";
-    let chosen: bool =
-        sqlx::query_scalar(sql).bind(assigned).bind(customer_answered).fetch_one(tx.connection()).await?;
-    if !chosen {
+    let chosen: i64 = sqlx::query_scalar(sql).bind(assigned).bind(customer_answered).fetch_one(tx.connection()).await?;
+    if chosen == 0 {
         return Err(Problem::new(Code::SessionRequired, "Who is told what is a person's own: send a session."));
     }
     notifications(tx).await
