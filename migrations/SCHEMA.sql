@@ -485,6 +485,8 @@ begin
       delete from vicket.saved_replies t where t.org_id = org and t.id = any (p_ids);
     when 'site_origins' then
       delete from vicket.site_origins t where t.org_id = org and t.site_id = p_of and t.origin = p_text;
+    when 'suppressions' then
+      delete from vicket.suppressions t where t.org_id = org and (p_of is null or t.site_id = p_of) and t.id = any (p_ids);
     when 'team_members' then
       delete from vicket.team_members t where t.org_id = org and t.team_id = p_of and t.user_id = any (p_ids);
     when 'team_sites' then
@@ -701,6 +703,49 @@ comment on function ctx.tickets_with_words(text,integer) is
   'Tickets whose words these are, in what was said or who asked; NULL when more than p_most places have them. '
   'Definer: below policies no index of words is asked.';
 grant execute on function ctx.tickets_with_words(text,integer) to vicket_agent;
+
+create function ctx.run_again(p_id uuid) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail uuid;
+begin
+  update vicket.tasks t
+    set dead_at = null, run_at = now(), attempts = 0
+    where t.org_id = ctx.org_id() and t.id = p_id and t.dead_at is not null
+      and (ctx.sees_all_sites() or t.site_id = any (array(select ctx.team_site_ids())))
+    returning t.subject_id into mail;
+  update vicket.mails m
+    set state = 'queued', at = clock_timestamp()
+    where m.org_id = ctx.org_id() and m.id = mail;
+  return case when mail is null then 0 else 1 end;
+end $$;
+alter function ctx.run_again(uuid) owner to vicket_definer;
+comment on function ctx.run_again(uuid) is
+  'Runs again what was given up; says how many it was. Definer: no request may write there.';
+grant execute on function ctx.run_again(uuid) to vicket_agent;
+
+create function ctx.choose_notifications(p_assigned boolean, p_customer_answered boolean) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who record := ctx.actor();
+begin
+  if who.user_id is null or who.machine_key_id is not null then
+    return 0;
+  end if;
+  insert into vicket.notifications as n (org_id, user_id, assigned, customer_answered)
+    values (ctx.org_id(), who.user_id, coalesce(p_assigned, true), coalesce(p_customer_answered, true))
+    on conflict (org_id, user_id) do update
+      set assigned = coalesce(p_assigned, n.assigned), customer_answered = coalesce(p_customer_answered, n.customer_answered);
+  return 1;
+end $$;
+alter function ctx.choose_notifications(boolean,boolean) owner to vicket_definer;
+comment on function ctx.choose_notifications(boolean,boolean) is
+  'What a person is told by mail; says of how many. Definer: no request may write there.';
+grant execute on function ctx.choose_notifications(boolean,boolean) to vicket_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
@@ -1417,6 +1462,7 @@ create table vicket.invitations (
   invited_by_id uuid default ctx.actor_user_id(),
   created_at timestamptz not null default now(),
   expires_at timestamptz not null default now() + '7 days'::interval,
+  mailed_token_hash bytea,
   constraint invitations_pkey primary key (org_id, id),
   constraint invitations_email_unique unique (org_id, email),
   constraint invitations_inviter_fkey foreign key (org_id, invited_by_id) references vicket.members(org_id, user_id) on
@@ -1426,6 +1472,7 @@ create table vicket.invitations (
   constraint invitations_email_lower check (email = lower(email collate "C")),
   constraint invitations_email_shape check (email ~ '^[^@\s]+@[^@\s]+$'),
   constraint invitations_hash_length check (octet_length(token_hash) = 32),
+  constraint invitations_mailed_hash_length check (octet_length(mailed_token_hash) = 32),
   constraint invitations_role_known check (role = any (array['owner', 'admin', 'agent', 'viewer']))
 );
 alter table vicket.invitations owner to vicket_owner;
@@ -1437,6 +1484,7 @@ comment on column vicket.invitations.invited_by_id is
   'The member who invited: it goes with them, and is worth what they may do when it is accepted. NULL for a command.';
 
 create index invitations_inviter on vicket.invitations (org_id, invited_by_id);
+create unique index invitations_mailed_token on vicket.invitations (mailed_token_hash);
 create unique index invitations_token on vicket.invitations (token_hash);
 
 alter table vicket.invitations enable row level security;
@@ -1463,6 +1511,12 @@ create policy definer_select on vicket.invitations
 comment on policy definer_select on vicket.invitations is
   'Not narrowed: an invitation is found by its digest before there is a context.';
 
+create policy definer_update on vicket.invitations
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.invitations is 'worker.open_mails: the token of a link.';
+
 create policy definer_delete on vicket.invitations
   for delete to vicket_definer
   using (
@@ -1482,11 +1536,35 @@ grant select (org_id, id, email, role, invited_by, created_at, expires_at), inse
   token_hash) on vicket.invitations to vicket_agent;
 grant select (org_id, id, email, role, invited_by, created_at, expires_at), insert (email, role, token_hash),
   update (invited_by) on vicket.invitations to vicket_operator;
-grant select (org_id, id, email, role, token_hash, invited_by_id, expires_at),
-  delete on vicket.invitations to vicket_definer;
+grant select (org_id, id, email, role, token_hash, invited_by, invited_by_id, expires_at, mailed_token_hash),
+  update (mailed_token_hash), delete on vicket.invitations to vicket_definer;
+
+create function vicket.invitation_mailed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail vicket.mails;
+begin
+  if session_user = 'vicket_gate_agent' and vicket.mail_domain() is not null
+    and vicket.count_mail('invitation', new.email, 3)
+  then
+    mail.org_id := new.org_id;
+    mail.kind := 'invitation';
+    mail.invitation_id := new.id;
+    mail.recipient := new.email;
+    perform vicket.write_mail(mail);
+  end if;
+  return null;
+end $$;
+alter function vicket.invitation_mailed() owner to vicket_definer;
+comment on function vicket.invitation_mailed() is 'Trigger: sends an invitation. Definer: no request may write there.';
+grant execute on function vicket.invitation_mailed() to vicket_owner;
 
 create trigger audited after insert or delete on vicket.invitations
   for each row execute function vicket.audited('invitation', 'id', 'email role expires_at');
+create trigger invitation_mailed after insert on vicket.invitations
+  for each row execute function vicket.invitation_mailed();
 create trigger serialize_org_writes before insert or delete or update on vicket.invitations
   for each statement execute function vicket.serialize_org_writes();
 
@@ -1646,16 +1724,25 @@ create table vicket.sites (
   deleted_at timestamptz,
   file_quota_mib integer not null default 10240,
   network_upload_mib_per_day integer not null default 100,
+  support_url text,
+  language text not null default 'en',
+  mail_from_name text,
+  mail_from_address text,
   constraint sites_pkey primary key (org_id, id),
   constraint sites_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
   constraint sites_file_quota_range check (file_quota_mib >= 0 and file_quota_mib <= 10000000 and
     network_upload_mib_per_day >= 0 and network_upload_mib_per_day <= 1000000),
+  constraint sites_language_known check (language = any (array['en', 'de', 'fr', 'es'])),
   constraint sites_limits_range check (reads_per_minute >= 0 and reads_per_minute <= 10000000 and writes_per_minute >= 0
     and writes_per_minute <= 10000000 and network_reads_per_minute >= 0 and network_reads_per_minute <= 10000000 and
     network_writes_per_minute >= 0 and network_writes_per_minute <= 10000000),
+  constraint sites_mail_from_length check (char_length(mail_from_name) >= 1 and char_length(mail_from_name) <= 200 and
+    char_length(mail_from_address) >= 3 and char_length(mail_from_address) <= 254),
   constraint sites_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S'),
   constraint sites_prefix_shape check (prefix ~ '^[A-Z]{2,8}$'),
-  constraint sites_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')
+  constraint sites_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+  constraint sites_support_url_shape check (support_url ~ '^https?://[^[:space:]#]+$' and char_length(support_url) <=
+    500)
 );
 alter table vicket.sites owner to vicket_owner;
 comment on table vicket.sites is 'Customer-facing surfaces of an org. A publishable key speaks for exactly one.';
@@ -1679,6 +1766,12 @@ comment on column vicket.sites.deleted_at is
 comment on column vicket.sites.file_quota_mib is 'How much all files of the site may be, MiB.';
 comment on column vicket.sites.network_upload_mib_per_day is
   'Files that customers of one client network (IPv4 /24, IPv6 /56) may add in a day, MiB.';
+comment on column vicket.sites.support_url is
+  'The page on which customers read their tickets; links in mail lead there. No personal data.';
+comment on column vicket.sites.language is 'Of its mail. No personal data.';
+comment on column vicket.sites.mail_from_name is 'Whom its mail is from; its own name when NULL. No personal data.';
+comment on column vicket.sites.mail_from_address is
+  'Stands in From where the server may send for its domain, else in Reply-To. No personal data.';
 
 create unique index sites_prefix_unique on vicket.sites (org_id, prefix) where (deleted_at is null);
 create unique index sites_slug_unique on vicket.sites (org_id, slug) where (deleted_at is null);
@@ -1742,15 +1835,17 @@ comment on policy definer_delete_marked on vicket.sites is 'worker.run_job ends 
 
 grant select (org_id, id, slug, name, prefix, network_upload_mib_per_day) on vicket.sites to vicket_widget;
 grant select (org_id, id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
-  network_writes_per_minute, created_at, updated_at, file_quota_mib, network_upload_mib_per_day), insert (slug, name,
-  prefix), update (name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
-  network_writes_per_minute, updated_at, file_quota_mib, network_upload_mib_per_day) on vicket.sites to vicket_agent;
+  network_writes_per_minute, created_at, updated_at, file_quota_mib, network_upload_mib_per_day, support_url, language,
+  mail_from_name, mail_from_address), insert (slug, name, prefix), update (name, prefix, reads_per_minute,
+  writes_per_minute, network_reads_per_minute, network_writes_per_minute, updated_at, file_quota_mib,
+  network_upload_mib_per_day, support_url, language, mail_from_name, mail_from_address) on vicket.sites to vicket_agent;
 grant select, insert (slug, name, prefix), update (slug, name, prefix, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, updated_at, file_quota_mib,
-  network_upload_mib_per_day) on vicket.sites to vicket_operator;
-grant select (org_id, id, slug, prefix, content_version, views_version, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at, file_quota_mib),
-  update (content_version, views_version, last_number, deleted_at), delete on vicket.sites to vicket_definer;
+  network_reads_per_minute, network_writes_per_minute, updated_at, file_quota_mib, network_upload_mib_per_day,
+  support_url, language, mail_from_name, mail_from_address) on vicket.sites to vicket_operator;
+grant select (org_id, id, slug, name, prefix, content_version, views_version, reads_per_minute, writes_per_minute,
+  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at, file_quota_mib, support_url, language,
+  mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
+  delete on vicket.sites to vicket_definer;
 
 create function vicket.site_changed() returns trigger
   language plpgsql
@@ -1791,11 +1886,13 @@ end $$;
 alter function vicket.site_prefixed() owner to vicket_owner;
 
 create trigger audited after insert or delete or update of slug, name, prefix, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, deleted_at on vicket.sites
+  network_reads_per_minute, network_writes_per_minute, support_url, language, mail_from_name, mail_from_address,
+  deleted_at on vicket.sites
   for each row execute function vicket.audited('site', 'slug',
-    'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute');
+    'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute support_url language mail_from_name mail_from_address');
 create trigger serialize_org_writes before insert or delete or update of slug, name, prefix, reads_per_minute,
-  writes_per_minute, network_reads_per_minute, network_writes_per_minute, updated_at on vicket.sites
+  writes_per_minute, network_reads_per_minute, network_writes_per_minute, support_url, language, mail_from_name,
+  mail_from_address, updated_at on vicket.sites
   for each statement execute function vicket.serialize_org_writes();
 create trigger site_changed before update of name, slug, prefix on vicket.sites
   for each row execute function vicket.site_changed();
@@ -2917,9 +3014,9 @@ grant select (org_id, site_id, id, number, email, name, subject, status, status_
   assignee_id) on vicket.tickets to vicket_agent;
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
-grant select (org_id, site_id, id, number, status, status_id, priority_id, assignee_id, template_name, message_count,
-  message_bytes, created_at, updated_at, search), update (status, status_id, priority_id, template_name, score,
-  message_count, message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
+grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
+  template_name, message_count, message_bytes, created_at, updated_at, search), update (status, status_id, priority_id,
+  template_name, score, message_count, message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -2947,6 +3044,38 @@ comment on function vicket.ticket_status_kept() is
   'Trigger: status is the category of status_id; what is not said is the default. Definer: customers may not read '
   'there.';
 grant execute on function vicket.ticket_status_kept() to vicket_owner;
+
+create function vicket.ticket_change_mailed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail vicket.mails;
+begin
+  if session_user <> 'vicket_gate_agent' or vicket.mail_domain() is null then
+    return null;
+  end if;
+  mail.org_id := new.org_id;
+  mail.site_id := new.site_id;
+  mail.ticket_id := new.id;
+  if new.assignee_id is distinct from old.assignee_id then
+    mail.kind := 'agent_assigned';
+    mail.user_id := new.assignee_id;
+    perform vicket.member_mail(mail);
+  end if;
+  if new.status = 'resolved' and old.status <> 'resolved' then
+    mail.kind := 'ticket_resolved';
+    mail.user_id := null;
+    mail.recipient := new.email;
+    perform vicket.write_mail(mail);
+  end if;
+  return null;
+end $$;
+alter function vicket.ticket_change_mailed() owner to vicket_definer;
+comment on function vicket.ticket_change_mailed() is
+  'Trigger: tells a member what they were assigned, and a customer that it is resolved. Definer: no request may write '
+  'there.';
+grant execute on function vicket.ticket_change_mailed() to vicket_owner;
 
 create function vicket.ticket_changed() returns trigger
   language plpgsql security definer
@@ -3023,6 +3152,30 @@ begin
 end $$;
 alter function vicket.ticket_guarded() owner to vicket_owner;
 
+create function vicket.ticket_mailed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail vicket.mails;
+begin
+  if session_user = 'vicket_gate_widget' and vicket.mail_domain() is not null
+    and vicket.count_mail('site ' || new.site_id, new.email, 1) and vicket.count_mail('received', new.email, 3)
+  then
+    mail.org_id := new.org_id;
+    mail.site_id := new.site_id;
+    mail.kind := 'ticket_received';
+    mail.ticket_id := new.id;
+    mail.recipient := new.email;
+    perform vicket.write_mail(mail);
+  end if;
+  return null;
+end $$;
+alter function vicket.ticket_mailed() owner to vicket_definer;
+comment on function vicket.ticket_mailed() is
+  'Trigger: tells a customer that their ticket is here, within bounds. Definer: no request may write there.';
+grant execute on function vicket.ticket_mailed() to vicket_owner;
+
 create function vicket.ticket_opened() returns trigger
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
@@ -3074,6 +3227,9 @@ create trigger status_kept before update of status, status_id, priority_id on vi
   for each row execute function vicket.ticket_status_kept();
 create trigger status_said before insert on vicket.tickets
   for each row when (new.status <> 'open' or new.status_id is not null) execute function vicket.ticket_status_kept();
+create trigger ticket_change_mailed after update on vicket.tickets
+  for each row when (old.assignee_id is distinct from new.assignee_id or old.status is distinct from new.status) execute
+    function vicket.ticket_change_mailed();
 create trigger ticket_changed after update on vicket.tickets
   for each row when (old.status_id is distinct from new.status_id or old.priority_id is distinct from new.priority_id or
     old.assignee_id is distinct from new.assignee_id) execute function vicket.ticket_changed();
@@ -3081,6 +3237,8 @@ create trigger ticket_gone after delete on vicket.tickets referencing old table 
   for each statement execute function vicket.ticket_gone();
 create trigger ticket_guarded before update of status_id, priority_id, assignee_id on vicket.tickets
   for each row execute function vicket.ticket_guarded();
+create trigger ticket_mailed after insert on vicket.tickets
+  for each row execute function vicket.ticket_mailed();
 create trigger ticket_opened before insert on vicket.tickets
   for each row execute function vicket.ticket_opened();
 
@@ -3124,8 +3282,14 @@ create policy definer_select on vicket.ticket_tokens
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 comment on policy definer_select on vicket.ticket_tokens is 'ctx.ticket_id.';
 
+create policy definer_insert on vicket.ticket_tokens
+  for insert to vicket_definer
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_insert on vicket.ticket_tokens is 'worker.open_mails: the token of a link.';
+
 grant insert (ticket_id, token_hash) on vicket.ticket_tokens to vicket_widget;
-grant select (org_id, site_id, ticket_id, token_hash) on vicket.ticket_tokens to vicket_definer;
+grant select (org_id, site_id, ticket_id, token_hash), insert (org_id, site_id, ticket_id,
+  token_hash) on vicket.ticket_tokens to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.submissions
@@ -3362,7 +3526,8 @@ grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, bo
   insert (site_id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
   author_name) on vicket.ticket_messages to vicket_operator;
-grant select (org_id, site_id, id, ticket_id, internal, search) on vicket.ticket_messages to vicket_definer;
+grant select (org_id, site_id, id, ticket_id, author_name, body, internal,
+  search) on vicket.ticket_messages to vicket_definer;
 
 create function vicket.agent_answered() returns trigger
   language plpgsql security definer
@@ -3419,10 +3584,48 @@ comment on function vicket.customer_replied() is
   '(ticket_full). Definer: no request may write there.';
 grant execute on function vicket.customer_replied() to vicket_owner;
 
+create function vicket.message_mailed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail vicket.mails;
+  ticket record;
+begin
+  if session_user not in ('vicket_gate_widget', 'vicket_gate_agent') or vicket.mail_domain() is null then
+    return null;
+  end if;
+  select t.email, t.assignee_id, t.created_at into ticket
+    from vicket.tickets t
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
+  mail.org_id := new.org_id;
+  mail.site_id := new.site_id;
+  mail.ticket_id := new.ticket_id;
+  mail.message_id := new.id;
+  if new.author = 'agent' then
+    mail.kind := 'ticket_answered';
+    mail.recipient := ticket.email;
+    perform vicket.write_mail(mail);
+  -- What a ticket begins with is no answer.
+  elsif ticket.created_at <> now() then
+    mail.kind := 'agent_customer_answered';
+    mail.user_id := ticket.assignee_id;
+    perform vicket.member_mail(mail);
+  end if;
+  return null;
+end $$;
+alter function vicket.message_mailed() owner to vicket_definer;
+comment on function vicket.message_mailed() is
+  'Trigger: tells a customer what was answered, and who takes care that the customer answered. Definer: no request '
+  'may write there.';
+grant execute on function vicket.message_mailed() to vicket_owner;
+
 create trigger agent_answered before insert on vicket.ticket_messages
   for each row when (new.author = 'agent') execute function vicket.agent_answered();
 create trigger customer_replied after insert on vicket.ticket_messages
   for each row when (new.author = 'customer') execute function vicket.customer_replied();
+create trigger message_mailed after insert on vicket.ticket_messages
+  for each row when (not new.internal) execute function vicket.message_mailed();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.templates
@@ -4525,6 +4728,392 @@ create trigger serialize_org_writes before insert or update of open_days, resolv
   for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.tasks
+create table vicket.tasks (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  subject_id uuid not null,
+  run_at timestamptz not null default now(),
+  attempts integer not null default 0,
+  last_error text,
+  dead_at timestamptz,
+  created_at timestamptz not null default now(),
+  constraint tasks_pkey primary key (org_id, id),
+  constraint tasks_subject_unique unique (org_id, kind, subject_id),
+  constraint tasks_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint tasks_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint tasks_kind_known check (kind = any (array['mail'])),
+  constraint tasks_last_error_length check (char_length(last_error) <= 1000)
+);
+alter table vicket.tasks owner to vicket_owner;
+comment on table vicket.tasks is 'Work that waits, and what was given up. What is done is no row.';
+comment on column vicket.tasks.kind is 'mail: to be sent. No personal data.';
+comment on column vicket.tasks.subject_id is 'Of what it is about: of mail, vicket.mails. It goes with it, by trigger.';
+comment on column vicket.tasks.run_at is
+  'When it is due; while somebody works on it, when their lease ends. By the clock of the database.';
+comment on column vicket.tasks.attempts is 'How often it was claimed since it was last run by hand.';
+comment on column vicket.tasks.last_error is 'What the last one who tried was told. Personal data.';
+comment on column vicket.tasks.dead_at is 'When it was given up.';
+
+create index tasks_due on vicket.tasks (kind, org_id, run_at) where (dead_at is null);
+create index tasks_of_site on vicket.tasks (org_id, site_id) where (site_id is not null);
+create statistics vicket.tasks_tenant (ndistinct, dependencies) on org_id, site_id from vicket.tasks;
+
+alter table vicket.tasks enable row level security;
+alter table vicket.tasks force row level security;
+
+create policy agent_select on vicket.tasks
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:read'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.tasks is 'mail:read, what was given up; within one''s teams.';
+
+create policy definer_select on vicket.tasks
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.tasks is
+  'Not narrowed: worker.claim and its kin, of any org; the trigger mails_gone, whoever deletes.';
+
+create policy definer_insert on vicket.tasks
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.tasks is 'The triggers that write mail.';
+
+create policy definer_update on vicket.tasks
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit'))))
+  with check (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit')))
+  );
+comment on policy definer_update on vicket.tasks is 'worker.claim, renew and retry, of any org; ctx.run_again, of one.';
+
+create policy definer_delete on vicket.tasks
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.tasks is
+  'Not narrowed: worker.done; the trigger mails_gone, whoever deletes.';
+
+grant select (org_id, site_id, id, kind, subject_id, attempts, last_error, dead_at,
+  created_at) on vicket.tasks to vicket_agent;
+grant select, insert (org_id, site_id, kind, subject_id), update (run_at, attempts, last_error, dead_at),
+  delete on vicket.tasks to vicket_definer;
+
+create trigger audited after update of dead_at on vicket.tasks
+  for each row when (old.dead_at is not null and new.dead_at is null) execute function vicket.audited('dead_letter',
+    'id', 'kind dead_at');
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mail_service
+create table vicket.mail_service (
+  id boolean not null default true,
+  domain text not null,
+  on_until timestamptz not null,
+  constraint mail_service_pkey primary key (id),
+  constraint mail_service_domain_length check (char_length(domain) >= 1 and char_length(domain) <= 253),
+  constraint mail_service_one check (id)
+);
+alter table vicket.mail_service owner to vicket_owner;
+comment on table vicket.mail_service is 'The server that sends mail, if there is one: of no tenant, one row.';
+comment on column vicket.mail_service.domain is 'Of the ids of messages. No personal data.';
+comment on column vicket.mail_service.on_until is
+  'Servers that send say so again and again; three days after the last one, nothing is written any more.';
+
+alter table vicket.mail_service enable row level security;
+alter table vicket.mail_service force row level security;
+
+create policy definer_select on vicket.mail_service
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.mail_service is 'Not narrowed: of no tenant. The triggers that write mail.';
+
+create policy definer_insert on vicket.mail_service
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.mail_service is 'worker.serve_mail. Not narrowed: of no tenant.';
+
+create policy definer_update on vicket.mail_service
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.mail_service is 'worker.serve_mail.';
+
+grant select, insert (domain, on_until), update (domain, on_until) on vicket.mail_service to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mail_counts
+create table vicket.mail_counts (
+  digest bytea not null,
+  day date not null,
+  mails integer not null,
+  constraint mail_counts_pkey primary key (digest),
+  constraint mail_counts_digest_length check (octet_length(digest) = 32)
+);
+alter table vicket.mail_counts owner to vicket_owner;
+comment on table vicket.mail_counts is
+  'Mail to an address on a day that anybody could cause, over all orgs; a digest says which. Of no tenant.';
+
+create index mail_counts_day on vicket.mail_counts (day);
+
+alter table vicket.mail_counts enable row level security;
+alter table vicket.mail_counts force row level security;
+
+create policy definer_select on vicket.mail_counts
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.mail_counts is 'vicket.count_mail. Not narrowed: of no tenant.';
+
+create policy definer_insert on vicket.mail_counts
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.mail_counts is 'vicket.count_mail. Not narrowed: of no tenant.';
+
+create policy definer_update on vicket.mail_counts
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.mail_counts is 'vicket.count_mail. Not narrowed: of no tenant.';
+
+create policy definer_delete on vicket.mail_counts
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.mail_counts is
+  'vicket.count_mail, of days that are over. Not narrowed: of no tenant.';
+
+grant select, insert, update (mails), delete on vicket.mail_counts to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mails
+create table vicket.mails (
+  org_id uuid not null,
+  site_id uuid,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  ticket_id uuid,
+  message_id uuid,
+  user_id uuid,
+  invitation_id uuid,
+  recipient text not null,
+  message_ref text not null,
+  state text not null default 'queued',
+  detail text,
+  at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default clock_timestamp(),
+  constraint mails_pkey primary key (org_id, id),
+  constraint mails_invitation_fkey foreign key (org_id, invitation_id) references vicket.invitations(org_id, id) on
+    delete cascade,
+  constraint mails_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on delete
+    cascade,
+  constraint mails_message_fkey foreign key (org_id, site_id, message_id) references vicket.ticket_messages(org_id,
+    site_id, id) on delete cascade,
+  constraint mails_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id, site_id, id)
+    on delete cascade,
+  constraint mails_detail_length check (char_length(detail) <= 1000),
+  constraint mails_kind_known check (kind = any (array['ticket_received', 'ticket_answered', 'ticket_resolved',
+    'agent_assigned', 'agent_customer_answered', 'invitation'])),
+  constraint mails_of_one check (case when (kind = 'invitation') then (invitation_id is not null) else
+    (num_nonnulls(site_id, ticket_id) = 2) end and (user_id is not null or kind !~~ 'agent\_%')),
+  constraint mails_state_known check (state = any (array['queued', 'sent', 'bounced', 'failed', 'suppressed']))
+);
+alter table vicket.mails owner to vicket_owner;
+comment on table vicket.mails is 'Mail that was written, and what became of it. It goes with what it tells of.';
+comment on column vicket.mails.kind is 'No personal data.';
+comment on column vicket.mails.recipient is 'Personal data.';
+comment on column vicket.mails.message_ref is 'Its Message-ID, the same however often it is sent. No personal data.';
+comment on column vicket.mails.state is
+  'queued; sent: the next server took it; bounced: it refused; failed: tried for three days; suppressed. No personal '
+  'data.';
+comment on column vicket.mails.detail is 'What the next server said. Personal data.';
+comment on column vicket.mails.at is 'When the state became what it is.';
+
+create index mails_of_invitation on vicket.mails (org_id, invitation_id) where (invitation_id is not null);
+create index mails_of_member on vicket.mails (org_id, user_id) where (user_id is not null);
+create index mails_of_message on vicket.mails (org_id, message_id) where (message_id is not null);
+create index mails_of_site on vicket.mails (org_id, site_id, at desc) where (state = 'sent'::text);
+create index mails_of_ticket on vicket.mails (org_id, ticket_id, created_at) where (ticket_id is not null);
+create statistics vicket.mails_tenant (ndistinct, dependencies) on org_id, site_id from vicket.mails;
+
+alter table vicket.mails enable row level security;
+alter table vicket.mails force row level security;
+
+create policy agent_select on vicket.mails
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('mail:read')) or (select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.mails is 'mail:read, or who reads the ticket; within one''s teams.';
+
+create policy operator_select on vicket.mails
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.mails is 'vicket person export.';
+
+create policy definer_select on vicket.mails
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.mails is
+  'worker.open_mails and settle_mails, of any org; ctx.run_again, of one.';
+
+create policy definer_insert on vicket.mails
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.mails is 'The triggers that write mail.';
+
+create policy definer_update on vicket.mails
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit'))))
+  with check (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit')))
+  );
+comment on policy definer_update on vicket.mails is
+  'worker.open_mails and settle_mails, of any org; ctx.run_again, of one.';
+
+grant select (org_id, site_id, id, kind, ticket_id, message_id, state, detail, at,
+  created_at) on vicket.mails to vicket_agent;
+grant select (org_id, site_id, kind, ticket_id, recipient, state, detail, at,
+  created_at) on vicket.mails to vicket_operator;
+grant select, insert (org_id, site_id, id, kind, ticket_id, message_id, user_id, invitation_id, recipient, message_ref),
+  update (state, detail, at) on vicket.mails to vicket_definer;
+
+create function vicket.mails_gone() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.tasks t using gone_rows g where t.org_id = g.org_id and t.kind = 'mail' and t.subject_id = g.id;
+  return null;
+end $$;
+alter function vicket.mails_gone() owner to vicket_definer;
+comment on function vicket.mails_gone() is
+  'Trigger: mail that is gone is not sent. Definer: no request may write there.';
+grant execute on function vicket.mails_gone() to vicket_owner;
+
+create trigger mails_gone after delete on vicket.mails referencing old table as gone_rows
+  for each statement execute function vicket.mails_gone();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.suppressions
+create table vicket.suppressions (
+  org_id uuid not null,
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  address text not null,
+  reason text not null,
+  at timestamptz not null default now(),
+  constraint suppressions_pkey primary key (org_id, id),
+  constraint suppressions_address_unique unique (org_id, site_id, address),
+  constraint suppressions_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint suppressions_address_lower check (address = lower(address collate "C")),
+  constraint suppressions_reason_length check (char_length(reason) >= 1 and char_length(reason) <= 1000)
+);
+alter table vicket.suppressions owner to vicket_owner;
+comment on table vicket.suppressions is 'Addresses that mail of a site does not reach: it is not sent there.';
+comment on column vicket.suppressions.address is 'Personal data.';
+comment on column vicket.suppressions.reason is 'What was said when mail was refused. Personal data.';
+
+create statistics vicket.suppressions_tenant (ndistinct, dependencies) on org_id, site_id from vicket.suppressions;
+
+alter table vicket.suppressions enable row level security;
+alter table vicket.suppressions force row level security;
+
+create policy agent_select on vicket.suppressions
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:read'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.suppressions is 'mail:read; within one''s teams.';
+
+create policy operator_select on vicket.suppressions
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.suppressions is 'vicket person export and erase.';
+
+create policy definer_select on vicket.suppressions
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.suppressions is 'worker.open_mails, of any org; ctx.remove, of one.';
+
+create policy definer_insert on vicket.suppressions
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.suppressions is 'Not narrowed: worker.settle_mails, of any org.';
+
+create policy definer_update on vicket.suppressions
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.suppressions is
+  'worker.settle_mails, of an address that is suppressed already.';
+
+create policy definer_delete on vicket.suppressions
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:edit'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.suppressions is 'ctx.remove: mail:edit; within one''s teams.';
+
+grant select on vicket.suppressions to vicket_agent, vicket_operator;
+grant select, insert (org_id, site_id, address, reason), update (reason, at),
+  delete on vicket.suppressions to vicket_definer;
+
+create trigger audited after delete on vicket.suppressions
+  for each row execute function vicket.audited('suppression', 'id', 'address reason');
+create trigger serialize_org_writes before delete on vicket.suppressions
+  for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.notifications
+create table vicket.notifications (
+  org_id uuid not null default ctx.org_id(),
+  user_id uuid not null,
+  assigned boolean not null default true,
+  customer_answered boolean not null default true,
+  constraint notifications_pkey primary key (org_id, user_id),
+  constraint notifications_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
+    delete cascade
+);
+alter table vicket.notifications owner to vicket_owner;
+comment on table vicket.notifications is 'What members are told by mail, as they chose.';
+
+alter table vicket.notifications enable row level security;
+alter table vicket.notifications force row level security;
+
+create policy agent_select on vicket.notifications
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()) and user_id = (select ctx.actor_user_id()));
+comment on policy agent_select on vicket.notifications is 'One''s own.';
+
+create policy definer_select on vicket.notifications
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.notifications is 'vicket.member_mail, ctx.choose_notifications.';
+
+create policy definer_insert on vicket.notifications
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy definer_insert on vicket.notifications is 'ctx.choose_notifications, of whoever acts.';
+
+create policy definer_update on vicket.notifications
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()))
+  with check (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy definer_update on vicket.notifications is 'ctx.choose_notifications, of whoever acts.';
+
+grant select on vicket.notifications to vicket_agent;
+grant select, insert (org_id, user_id, assigned, customer_answered), update (assigned,
+  customer_answered) on vicket.notifications to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
 create function vicket.add_audit_months() returns void
   language plpgsql
@@ -4667,6 +5256,75 @@ end $$;
 alter function vicket.audit_entry(text,text,text[],jsonb,jsonb) owner to vicket_definer;
 comment on function vicket.audit_entry(text,text,text[],jsonb,jsonb) is
   'What the audit log says of a change, but for who made it; NULL is no news.';
+
+create function vicket.mail_domain() returns text
+  language plpgsql stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select s.domain from vicket.mail_service s where s.on_until > now());
+end $$;
+alter function vicket.mail_domain() owner to vicket_definer;
+comment on function vicket.mail_domain() is 'Of the server that sends mail; NULL when there is none.';
+
+create function vicket.write_mail(p_mail vicket.mails) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  new_id constant uuid := gen_random_uuid();
+begin
+  insert into vicket.mails (org_id, site_id, id, kind, ticket_id, message_id, user_id, invitation_id, recipient, message_ref)
+    values (p_mail.org_id, p_mail.site_id, new_id, p_mail.kind, p_mail.ticket_id, p_mail.message_id, p_mail.user_id,
+      p_mail.invitation_id, p_mail.recipient,
+      '<m.' || replace(gen_random_uuid()::text, '-', '') || '@' || vicket.mail_domain() || '>');
+  insert into vicket.tasks (org_id, site_id, kind, subject_id) values (p_mail.org_id, p_mail.site_id, 'mail', new_id);
+end $$;
+alter function vicket.write_mail(vicket.mails) owner to vicket_definer;
+comment on function vicket.write_mail(vicket.mails) is 'Writes a mail and its task.';
+
+create function vicket.count_mail(p_what text, p_address text, p_most integer) returns boolean
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.mail_counts c
+    where c.digest in (
+      select old.digest from vicket.mail_counts old
+      where old.day < current_date
+      limit 4
+      for update skip locked
+    );
+  insert into vicket.mail_counts as c (digest, day, mails)
+    values (
+      sha256(convert_to(concat_ws(' ', current_date, p_what, lower(p_address collate "C")), 'UTF8')), current_date, 1)
+    on conflict (digest) do update set mails = c.mails + 1 where c.mails < p_most;
+  return found;
+end $$;
+alter function vicket.count_mail(text,text,integer) owner to vicket_definer;
+comment on function vicket.count_mail(text,text,integer) is
+  'Counts mail that anybody may cause; says whether there is room.';
+
+create function vicket.member_mail(p_mail vicket.mails) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who record := ctx.actor();
+begin
+  if p_mail.user_id is null or p_mail.user_id = who.user_id and who.machine_key_id is null
+    or exists (
+      select from vicket.notifications n
+      where n.org_id = p_mail.org_id and n.user_id = p_mail.user_id
+        and not case p_mail.kind when 'agent_assigned' then n.assigned else n.customer_answered end)
+  then
+    return;
+  end if;
+  p_mail.recipient := (select u.email from vicket.users u where u.id = p_mail.user_id);
+  perform vicket.write_mail(p_mail);
+end $$;
+alter function vicket.member_mail(vicket.mails) owner to vicket_definer;
+comment on function vicket.member_mail(vicket.mails) is 'Writes mail to a member, as they chose.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of auth
@@ -4844,7 +5502,7 @@ begin
     into invitation.email, invitation.org_slug, invitation.org_name, invitation.role, invitation.known
     from vicket.invitations i
     join vicket.orgs o on o.id = i.org_id
-    where i.token_hash = p_token_hash and i.expires_at > now();
+    where (i.token_hash = p_token_hash or i.mailed_token_hash = p_token_hash) and i.expires_at > now();
 end $$;
 alter function auth.invitation(bytea) owner to vicket_definer;
 comment on function auth.invitation(bytea) is
@@ -4862,10 +5520,10 @@ declare
   person uuid;
 begin
   perform auth.enter_actor(''::bytea, ''::bytea, ''::bytea, p_request_id);
-  select i.org_id, i.id, i.email, i.role, i.invited_by_id
+  select i.org_id, i.id, i.email, i.role, i.invited_by_id, i.token_hash
     into invited
     from vicket.invitations i
-    where i.token_hash = p_token_hash and i.expires_at > now();
+    where (i.token_hash = p_token_hash or i.mailed_token_hash = p_token_hash) and i.expires_at > now();
   if not found then
     return 'unknown';
   end if;
@@ -4899,7 +5557,7 @@ begin
     insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
     perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
       set_config('app.org_id', invited.org_id::text, true),
-      set_config('app.invitation_hash', encode(p_token_hash, 'hex'), true);
+      set_config('app.invitation_hash', encode(invited.token_hash, 'hex'), true);
     -- Of two that accept at once the second waits here, and then finds nothing.
     delete from vicket.invitations i where i.org_id = invited.org_id and i.id = invited.id;
     if not found then
@@ -5640,6 +6298,231 @@ alter function worker.retain(integer) owner to vicket_definer;
 comment on function worker.retain(integer) is
   'Deletes a batch of what a site or org does not keep any longer. Definer: the worker reads no table.';
 grant execute on function worker.retain(integer) to vicket_worker;
+
+create function worker.claim(p_kind text, p_most integer, p_lease interval) returns table(org_id uuid, id uuid,
+  subject_id uuid, attempts integer, created_at timestamp with time zone)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  clock constant timestamptz := clock_timestamp();
+  anywhere constant uuid := gen_random_uuid();
+  orgs uuid[];
+  share integer;
+begin
+  orgs := array(
+    with recursive
+      upward (org_id, due) as (
+        select null::uuid, false
+        union all
+        select next.org_id, next.run_at <= clock
+        from upward a
+        cross join lateral (
+          select t.org_id, t.run_at
+          from vicket.tasks t
+          where t.kind = p_kind and t.dead_at is null and t.org_id > coalesce(a.org_id, anywhere)
+          order by t.org_id, t.run_at
+          limit 1
+        ) next
+      ),
+      rest (org_id, due) as (
+        select null::uuid, false
+        union all
+        select next.org_id, next.run_at <= clock
+        from rest b
+        cross join lateral (
+          select t.org_id, t.run_at
+          from vicket.tasks t
+          where t.kind = p_kind and t.dead_at is null and t.org_id <= anywhere
+            and t.org_id > coalesce(b.org_id, '00000000-0000-0000-0000-000000000000')
+          order by t.org_id, t.run_at
+          limit 1
+        ) next
+      )
+    select w.org_id
+    from (
+      (select a.org_id, a.due from upward a limit 1000) union all (select b.org_id, b.due from rest b limit 1000)
+    ) w
+    where w.due
+    limit p_most
+  );
+  share := ceil(p_most::numeric / greatest(cardinality(orgs), 1));
+  return query
+    with due as materialized (
+      select o.org_id, d.id
+      from unnest((select orgs)) o (org_id)
+      cross join lateral (
+        select t.id
+        from vicket.tasks t
+        where t.org_id = o.org_id and t.kind = p_kind and t.dead_at is null and t.run_at <= clock
+        order by t.run_at
+        limit share
+        for update skip locked
+      ) d
+      limit p_most
+    )
+    update vicket.tasks t
+      set run_at = clock + p_lease, attempts = t.attempts + 1
+      from due
+      where t.org_id = due.org_id and t.id = due.id
+      returning t.org_id, t.id, t.subject_id, t.attempts, t.created_at;
+end $$;
+alter function worker.claim(text,integer,interval) owner to vicket_definer;
+comment on function worker.claim(text,integer,interval) is
+  'Claims tasks of a kind for a time, a fair share of each org. Definer: the worker reads no table.';
+grant execute on function worker.claim(text,integer,interval) to vicket_worker;
+
+create function worker.renew(p_org_ids uuid[], p_ids uuid[], p_lease interval) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.tasks t
+    set run_at = clock_timestamp() + p_lease
+    from unnest((select p_org_ids), (select p_ids)) as mine (org_id, id)
+    where t.org_id = mine.org_id and t.id = mine.id and t.dead_at is null;
+end $$;
+alter function worker.renew(uuid[],uuid[],interval) owner to vicket_definer;
+comment on function worker.renew(uuid[],uuid[],interval) is 'Lengthens leases. Definer: the worker reads no table.';
+grant execute on function worker.renew(uuid[],uuid[],interval) to vicket_worker;
+
+create function worker.done(p_org_ids uuid[], p_ids uuid[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.tasks t
+    using unnest((select p_org_ids), (select p_ids)) as done (org_id, id)
+    where t.org_id = done.org_id and t.id = done.id;
+end $$;
+alter function worker.done(uuid[],uuid[]) owner to vicket_definer;
+comment on function worker.done(uuid[],uuid[]) is 'Deletes tasks that are done. Definer: the worker reads no table.';
+grant execute on function worker.done(uuid[],uuid[]) to vicket_worker;
+
+create function worker.retry(p_org_ids uuid[], p_ids uuid[], p_seconds double precision[], p_errors text[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.tasks t
+    set run_at = clock_timestamp() + coalesce(failed.seconds, 0) * interval '1 second',
+      last_error = left(failed.error, 1000),
+      dead_at = case when failed.seconds is null then now() end
+    from unnest((select p_org_ids), (select p_ids), (select p_seconds), (select p_errors)) as failed (org_id, id, seconds, error)
+    where t.org_id = failed.org_id and t.id = failed.id;
+end $$;
+alter function worker.retry(uuid[],uuid[],double precision[],text[]) owner to vicket_definer;
+comment on function worker.retry(uuid[],uuid[],double precision[],text[]) is
+  'Puts tasks off, or gives them up. Definer: the worker reads no table.';
+grant execute on function worker.retry(uuid[],uuid[],double precision[],text[]) to vicket_worker;
+
+create function worker.serve_mail(p_domain text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.mail_service as s (domain, on_until)
+    values (p_domain, now() + interval '3 days')
+    on conflict (id) do update set domain = excluded.domain, on_until = excluded.on_until;
+end $$;
+alter function worker.serve_mail(text) owner to vicket_definer;
+comment on function worker.serve_mail(text) is
+  'Says that mail is sent, for three days. Definer: the worker reads no table.';
+grant execute on function worker.serve_mail(text) to vicket_worker;
+
+create function worker.open_mails(p_org_ids uuid[], p_mail_ids uuid[], p_ticket_hashes bytea[],
+  p_invitation_hashes bytea[]) returns table(place bigint, kind text, recipient text, message_ref text, earlier text[],
+  language text, org_slug text, org_name text, site_name text, from_name text, from_address text, support_url text,
+  reference text, ticket_id uuid, subject text, customer text, author text, body text, invited_by text)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  update vicket.mails m
+    set state = 'suppressed', detail = s.reason, at = clock_timestamp()
+    from unnest((select p_org_ids), (select p_mail_ids)) as asked (org_id, id), vicket.suppressions s
+    where m.org_id = asked.org_id and m.id = asked.id and m.state = 'queued' and m.user_id is null
+      and s.org_id = m.org_id and s.site_id = m.site_id and s.address = lower(m.recipient collate "C");
+  insert into vicket.ticket_tokens (org_id, site_id, ticket_id, token_hash)
+    select m.org_id, m.site_id, m.ticket_id, asked.token_hash
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_ticket_hashes)) as asked (org_id, id, token_hash)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
+    where m.state = 'queued' and m.ticket_id is not null and m.user_id is null;
+  update vicket.invitations i
+    set mailed_token_hash = asked.token_hash
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_invitation_hashes)) as asked (org_id, id, token_hash)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
+    where m.state = 'queued' and i.org_id = m.org_id and i.id = m.invitation_id;
+  return query
+    select asked.place, m.kind, m.recipient, m.message_ref,
+      array(
+        select e.message_ref from vicket.mails e
+        where e.org_id = m.org_id and e.ticket_id = m.ticket_id and e.recipient = m.recipient and e.created_at < m.created_at
+        order by e.created_at
+      ),
+      coalesce(s.language, 'en'), o.slug, o.name, s.name, s.mail_from_name, s.mail_from_address, s.support_url,
+      s.prefix || '-' || t.number, t.id, t.subject, coalesce(t.name, t.email), a.author_name, a.body, i.invited_by
+    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
+    join vicket.orgs o on o.id = m.org_id and o.deleted_at is null
+    left join vicket.sites s on s.org_id = m.org_id and s.id = m.site_id
+    left join vicket.tickets t on t.org_id = m.org_id and t.site_id = m.site_id and t.id = m.ticket_id
+    left join vicket.ticket_messages a on a.org_id = m.org_id and a.site_id = m.site_id and a.id = m.message_id
+    left join vicket.invitations i on i.org_id = m.org_id and i.id = m.invitation_id
+    where m.state = 'queued' and s.deleted_at is null and (i.id is null or i.expires_at > now())
+    order by asked.place;
+end $$;
+alter function worker.open_mails(uuid[],uuid[],bytea[],bytea[]) owner to vicket_definer;
+comment on function worker.open_mails(uuid[],uuid[],bytea[],bytea[]) is
+  'What claimed mails say, and a token for the link of each. Definer: the worker reads no table.';
+grant execute on function worker.open_mails(uuid[],uuid[],bytea[],bytea[]) to vicket_worker;
+
+create function worker.settle_mails(p_org_ids uuid[], p_task_ids uuid[], p_mail_ids uuid[], p_states text[],
+  p_details text[], p_seconds double precision[], p_suppress boolean[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  waits constant boolean[] := array(select s in ('queued', 'failed') from unnest(p_states) with ordinality u (s, n) order by n);
+begin
+  with settled as (
+    update vicket.mails m
+      set state = told.state, detail = left(told.detail, 1000), at = clock_timestamp()
+      from unnest((select p_org_ids), (select p_mail_ids), (select p_states), (select p_details), (select p_suppress))
+        as told (org_id, id, state, detail, suppress)
+      where m.org_id = told.org_id and m.id = told.id
+      returning m.org_id, m.site_id, m.ticket_id, m.user_id, m.recipient, m.state, m.detail, told.suppress
+  ), refused as (
+    insert into vicket.suppressions as s (org_id, site_id, address, reason)
+      select distinct on (t.org_id, t.site_id, lower(t.recipient collate "C"))
+        t.org_id, t.site_id, lower(t.recipient collate "C"), t.detail
+      from settled t
+      where t.suppress and t.site_id is not null and t.user_id is null
+      on conflict (org_id, site_id, address) do update set reason = excluded.reason, at = now()
+  )
+  -- Who looks at the inbox sees that something happened.
+  update vicket.tickets t
+    set updated_at = now()
+    from settled s
+    where t.org_id = s.org_id and t.site_id = s.site_id and t.id = s.ticket_id and s.state in ('bounced', 'failed');
+  perform worker.done(
+    array(select u.o from unnest(p_org_ids, waits) with ordinality u (o, w, n) where not u.w order by n),
+    array(select u.t from unnest(p_task_ids, waits) with ordinality u (t, w, n) where not u.w order by n));
+  perform worker.retry(
+    array(select u.o from unnest(p_org_ids, waits) with ordinality u (o, w, n) where u.w order by n),
+    array(select u.t from unnest(p_task_ids, waits) with ordinality u (t, w, n) where u.w order by n),
+    array(select case p_states[n] when 'queued' then u.s end
+      from unnest(p_seconds, waits) with ordinality u (s, w, n) where u.w order by n),
+    array(select u.d from unnest(p_details, waits) with ordinality u (d, w, n) where u.w order by n));
+end $$;
+alter function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) owner to
+  vicket_definer;
+comment on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) is
+  'What became of mails. Definer: the worker reads no table.';
+grant execute on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) to
+  vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

@@ -1,12 +1,8 @@
 -- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks. They
--- belong to the cluster, so several migrations may race: each CREATE accepts another's success, and what concurrent
--- changes of one role answer with ("tuple concurrently updated") is retried. The logins' bounds are in logins.sql.
--- The logins are NOINHERIT: whatever resets the role inside a request lands on one that reads nothing. There are two
--- gates, because one login that may become both request roles lets an injected statement of the widget become an agent.
-do $$
-declare
-  wanted record;
-begin
+-- are the cluster's, so several migrations may race: each CREATE accepts another's success; "concurrently updated" is
+-- retried. The logins (bounds: logins.sql) are NOINHERIT: whatever resets the role lands on one that reads nothing.
+-- Two gates: one login that may become both request roles lets an injected statement of the widget become an agent.
+do $$ declare wanted record; begin
   for wanted in select * from (values
     ('vicket_owner', 'nologin'),               -- owns schemas and tables; is itself subject to FORCE ROW LEVEL SECURITY
     ('vicket_definer', 'nologin'),             -- owns the SECURITY DEFINER functions; narrow policies of its own
@@ -17,14 +13,10 @@ begin
     ('vicket_gate_widget', 'login noinherit'), -- login of the support surface: resolves a key, becomes vicket_widget
     ('vicket_gate_agent', 'login noinherit'),  -- login of the agent surface: becomes vicket_agent
     ('vicket_worker', 'login noinherit')       -- login of background work: EXECUTE on a few functions, no table
-  ) as w (role, kind) where to_regrole(w.role) is null
-  loop
-    begin
-      execute format('create role %I %s nosuperuser nobypassrls nocreatedb nocreaterole', wanted.role, wanted.kind);
-    exception when duplicate_object or unique_violation then null;
-    end;
+  ) as w (role, kind) where to_regrole(w.role) is null loop
+    begin execute format('create role %I %s nosuperuser nobypassrls nocreatedb nocreaterole', wanted.role, wanted.kind);
+    exception when duplicate_object or unique_violation then null; end;
   end loop;
-
   -- Memberships: each gate's one role, and what the deploying login administers. From 16 on, whoever creates a role is
   -- a member that may grant it and may not SET ROLE to it, which does not serve here.
   for wanted in select * from (values
@@ -34,8 +26,7 @@ begin
     select from pg_auth_members m
     where m.roleid = w.role::regrole and m.member = quote_ident(w.member)::regrole
       and coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
-  )
-  loop
+  ) loop
     execute format('grant %I to %I', wanted.role, wanted.member);
   end loop;
 end $$;

@@ -337,6 +337,12 @@ pub struct DevArgs {
     /// Where the demo's support page is served: from an origin that the site lists, and from one that it does not; or `off`
     #[arg(long, default_value = "8081,8082", value_name = "ALLOWED,REFUSED", value_parser = demo_ports)]
     pub demo_ports: DemoPorts,
+    /// Where mail goes, as for `vicket serve`; the folder mail/ of the data dir when absent, shown at /dev/mail
+    #[arg(long, env = "VICKET_SMTP_URL", hide_env_values = true, value_name = "VICKET_SMTP_URL")]
+    pub smtp_url: Option<String>,
+    /// Seconds between the first two tries of a mail, in place of a minute
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub mail_retry: u64,
     #[command(flatten)]
     pub tuning: Tuning,
 }
@@ -404,7 +410,30 @@ pub struct ServeArgs {
     #[arg(long, env = "VICKET_ATTACHMENTS", hide_env_values = true, default_value = "database", value_name = "PLACE")]
     pub attachments: Place,
     #[command(flatten)]
+    pub mail: MailArgs,
+    #[command(flatten)]
     pub tuning: Tuning,
+}
+
+/// How mail goes out.
+#[derive(Args)]
+pub struct MailArgs {
+    /// Where mail goes: smtps://USER:PASSWORD@HOST, smtp://HOST:PORT, a folder as file:///DIR (one .eml a message), or `log:`.
+    /// No mail is written without
+    #[arg(long, env = "VICKET_SMTP_URL", hide_env_values = true, value_name = "VICKET_SMTP_URL")]
+    pub smtp_url: Option<String>,
+    /// Whom mail is from, e.g. "Acme Support <support@acme.com>"; its domain is that of Message-IDs
+    #[arg(long, env = "VICKET_MAIL_FROM", hide_env_values = true, value_name = "MAILBOX")]
+    pub mail_from: Option<String>,
+    /// Domains at which sites may have their own sender, separated by commas; of others their address is the one to reply to
+    #[arg(
+        long,
+        env = "VICKET_MAIL_SENDER_DOMAINS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "DOMAINS"
+    )]
+    pub mail_sender_domains: Vec<String>,
 }
 
 #[derive(Args)]
@@ -567,6 +596,9 @@ pub enum SiteCommand {
         /// Files that customers of one client network may add in a day, MiB
         #[arg(long, value_name = "MIB")]
         network_uploads_mib: Option<u32>,
+        /// The page on which customers read their tickets: links in mail lead there
+        #[arg(long, value_name = "URL")]
+        support_url: Option<String>,
     },
     /// Let pages of an origin use the site's key; acts on the next request
     AddOrigin {

@@ -8,7 +8,7 @@
 //! * `telemetry`: what is seen of the request in progress, and what is counted. Ids and figures, no values.
 //! * `db`: pools, leases, the message that enters a tenant. The only way in.
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
-//! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`: what the process
+//! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`, `mail`: what the process
 //!   has besides a request; `state` holds one of each.
 //! * `mail`: what comes in, read; the tokens by which it finds its thread.
 //! * `http`: what poem and poem-openapi lack. `auth`: who asks.

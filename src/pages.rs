@@ -1,5 +1,7 @@
 //! Files for people: the form that accepts an invitation, style and script of the dashboard.
 
+pub mod sent_mail;
+
 use crate::response_cache::CachedResponse;
 
 /// A form's script and style are files of ours, it calls this server, and nobody frames it.

@@ -33,7 +33,7 @@ use crate::{
         headers::IfNoneMatch,
         request::{client_network, peer, unambiguous},
     },
-    pages,
+    pages::{self, sent_mail},
     readiness::{Reason, Watch},
     response_cache::CachedResponse,
     state::App,
@@ -126,6 +126,13 @@ impl Root {
         }
         if surface == AGENT {
             return self.agent.endpoint.get_response(request).await;
+        }
+        if let Some(dir) = &self.app.shown_mail
+            && matches!(*request.method(), Method::GET | Method::HEAD)
+            && let Some(name) = sent_mail::named(path)
+        {
+            note(|seen| seen.template = Some(Template::of(sent_mail::TEMPLATE)));
+            return sent_mail::show(dir, name).await.unwrap_or_else(|problem| failure::response(&problem));
         }
         let file = self.files.iter().find(|file| file.path == path);
         if file.is_none() && surface == DASHBOARD {
@@ -254,6 +261,9 @@ impl Endpoint for Root {
         let coding = self.coding(&request, surface);
         let answered = line.seen.scope(REQUEST_ID.scope(line.id.clone(), self.dispatch(request, surface)));
         let mut response = Box::pin(tracing::Instrument::instrument(answered, line.log.clone())).await;
+        if !matches!(line.method, Method::GET | Method::HEAD) && response.status().as_u16() < 400 {
+            self.app.mail_written.notify_one();
+        }
 
         if matches!(line.method, Method::GET | Method::HEAD) {
             response = encodings::encoded(response, coding).await;

@@ -1,10 +1,13 @@
 //! What the process has besides a request: its gates, its limits, its buffers.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     db::{AgentGate, WidgetGate, Worker},
@@ -13,6 +16,7 @@ use crate::{
         problem::Problem,
     },
     limits::Limits,
+    mail::outbound::Outgoing,
     memory_budget::MemoryBudget,
     objects::Objects,
     passwords::Hasher,
@@ -39,6 +43,12 @@ pub struct App {
     pub flights: SingleFlight<CacheKey, Result<CachedResponse, Problem>>,
     /// Where attachments are kept; the database when `None`.
     pub objects: Option<Objects>,
+    /// How mail goes out; none is written for this server when `None`, and another may still send.
+    pub mail: Option<Arc<Outgoing>>,
+    /// A request may have written mail.
+    pub mail_written: Arc<Notify>,
+    /// The folder whose mail `/dev/mail` shows; only of `vicket dev`.
+    pub shown_mail: Option<PathBuf>,
     /// Memory for bodies that are no files.
     pub text: MemoryBudget,
     pub uploads: MemoryBudget,

@@ -11,11 +11,9 @@ use sqlx::PgConnection;
 use super::{names, sql};
 use notes::Notes;
 
-const READING: &str = "Generated from the catalog: `just isolation` writes it, a test compares it. A weaker policy, a wider grant, another
-    body is a changed line. What should not be so is **bold**. `vicket audit show` prints a table or function whole. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet, all
-    of it. `!`: a restrictive policy. `a | b`: either of two policies. `(a -> b)`: before and after a change. `[]`: the columns
-    granted, if not all; `*`: the table is, next year's columns too. The operator is left out where it meets the rows of `org`
-    and deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
+const READING: &str = "Generated from the catalog by `just isolation`. A weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. `vicket audit show` prints more. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet. `!`: a restrictive policy. `a | b`: either of two policies. `(a -> b)`: before and after a change. `[]`: the columns
+    granted, if not all; `*`: the table is, next year's columns too. The operator is left out where it meets `org` and
+    deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
     (`none`), and passes nothing. Nothing else is granted; row-level security is on and forced unless it says so.";
 
 /// The whole file.

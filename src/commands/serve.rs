@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io::{self, IsTerminal as _},
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +15,10 @@ use std::{
 use anyhow::Context as _;
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tracing_subscriber::EnvFilter;
 
 use super::said;
@@ -24,6 +28,7 @@ use crate::{
     domain::keys::SetupCode,
     jobs,
     limits::Limits,
+    mail::outbound::{self, Outgoing, sender::Sender, transport::Transport},
     memory_budget::MemoryBudget,
     metrics::{self, Metrics},
     objects::{self, Objects, Place},
@@ -53,6 +58,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     pub limits: Limits,
     pub attachments: Place,
+    /// No mail goes out without.
+    pub mail: Option<Outgoing>,
+    /// The folder whose mail is shown at `/dev/mail`.
+    pub shown_mail: Option<PathBuf>,
     pub traces: Traces,
     pub tuning: Tuning,
 }
@@ -67,6 +76,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
          (VICKET_PUBLIC_URL); it stands in links, and must not be what a request claims"
     );
     let stop = server::stop_signal()?;
+    let mail = outgoing(&args)?;
     let settings = Settings {
         widget_url: args.widget_url,
         widget_read_url: args.widget_read_url,
@@ -76,6 +86,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         public_url: args.public_url,
         limits: Limits::new(),
         attachments: args.attachments,
+        mail,
+        shown_mail: None,
         traces: Traces::from_environment()?,
         tuning: args.tuning,
     };
@@ -89,6 +101,19 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let (address, metrics) = (listeners.clients.local_addr()?, metrics.map(tracing::field::display));
     tracing::info!(%address, metrics, "serving");
     serve(app, listeners, args.tuning, stop).await
+}
+
+/// How mail goes out, when it does.
+fn outgoing(args: &ServeArgs) -> anyhow::Result<Option<Outgoing>> {
+    let Some(url) = &args.mail.smtp_url else { return Ok(None) };
+    let transport = Transport::parse(url).context("--smtp-url (VICKET_SMTP_URL)")?;
+    let from = args.mail.mail_from.as_deref().context(
+        "mail needs somebody whom it is from: --mail-from (VICKET_MAIL_FROM), such as \"Acme Support <support@acme.com>\"",
+    )?;
+    let from = from.parse().map_err(|error| anyhow::anyhow!("--mail-from (VICKET_MAIL_FROM): {error}"))?;
+    let public_url = args.public_url.clone().unwrap_or_else(|| format!("http://{}", args.listen));
+    let sender = Sender { from, domains: args.mail.mail_sender_domains.clone(), public_url };
+    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT }))
 }
 
 /// What the first run asks for, while it is still to come.
@@ -144,6 +169,9 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         traces: settings.traces,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
+        mail: settings.mail.map(Arc::new),
+        mail_written: Arc::new(Notify::new()),
+        shown_mail: settings.shown_mail,
         text: MemoryBudget::of_text(),
         uploads: MemoryBudget::of_files(),
         downloads: MemoryBudget::of_files(),
@@ -207,8 +235,16 @@ pub async fn serve(
     tuning: Tuning,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    if let Some(outgoing) = &app.mail {
+        // Before the first request, so that what it writes goes out.
+        store::mails::serve(&app.worker, outgoing.domain()).await.map_err(said)?;
+    }
     let root = Root::new(Arc::clone(&app));
     let (stopped, stopping) = watch::channel(false);
+    let mailing = app.mail.clone().map(|outgoing| {
+        let (worker, written) = (Arc::clone(&app.worker), Arc::clone(&app.mail_written));
+        tokio::spawn(outbound::run(outgoing, worker, written, stopping.clone()))
+    });
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), Arc::clone(&app.meters), stopping.clone()));
     // Until the last request is answered.
@@ -238,6 +274,9 @@ pub async fn serve(
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;
     working.await.context("the task that runs jobs ended badly")?;
+    if let Some(mailing) = mailing {
+        mailing.await.context("the task that sends mail ended badly")?;
+    }
     if let Some(cleaning) = cleaning {
         cleaning.await.context("the task that removes objects ended badly")?;
     }

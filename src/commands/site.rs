@@ -30,19 +30,21 @@ pub async fn run(admin: &AdminArgs, command: SiteCommand) -> anyhow::Result<()> 
             network_writes,
             files_mib: file_quota_mib,
             network_uploads_mib: network_upload_mib,
+            support_url,
         } => {
             let prefix = prefix_of(prefix)?;
             let name = name.map(|name| checked("name", &name)).transpose()?;
             let changes = SiteChanges {
                 name,
                 prefix,
-                origins: None,
                 reads,
                 writes,
                 network_reads,
                 network_writes,
                 file_quota_mib,
                 network_upload_mib,
+                support_url: support_url.map(Some),
+                ..SiteChanges::default()
             };
             let (mut tx, _) = enter(admin, &site).await?;
             store::sites::update(&mut tx, &site.site, &changes).await.map_err(said)?;

@@ -20,8 +20,8 @@ use crate::{
             page::{html, redirect},
             page_context::PageContext,
         },
-        help, machine_keys, members, orgs, retention, saved_replies, sessions, site_keys, sites, stats, teams,
-        templates, tickets, workflow,
+        help, machine_keys, mail, members, notifications, orgs, retention, saved_replies, sessions, site_keys, sites,
+        stats, teams, templates, tickets, workflow,
     },
     domain::{
         problem::{Code, Problem},
@@ -59,6 +59,8 @@ fn pages() -> Route {
         .at("/dashboard/:org/sites/:site", shows_and_takes(sites::show, sites::update))
         .at("/dashboard/:org/sites/:site/key", shows_and_takes(site_keys::show, site_keys::update))
         .at("/dashboard/:org/sites/:site/retention", shows_and_takes(retention::show, retention::update))
+        .at("/dashboard/:org/sites/:site/mail", shows_and_takes(mail::show, mail::update))
+        .at("/dashboard/:org/notifications", shows_and_takes(notifications::show, notifications::update))
         .at("/dashboard/:org/members", shows_and_takes(members::list, members::update))
         .at("/dashboard/:org/teams", shows_and_takes(teams::list, teams::create))
         .at("/dashboard/:org/teams/:id", shows_and_takes(teams::show, teams::update))

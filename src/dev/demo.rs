@@ -285,6 +285,10 @@ async fn seed_site(tx: &mut OrgTx, org: &OrgPlan, plan: &SitePlan, page: Option<
     for origin in &origins {
         store::sites::add_origin(tx, site.id, &Origin::parse(origin)?).await.map_err(failed)?;
     }
+    // So that mail has links: to the page that is served, and else to where one would be.
+    let support_url = page.map(str::to_owned).or_else(|| origins.first().cloned());
+    let changes = store::sites::SiteChanges { support_url: Some(support_url), ..Default::default() };
+    store::sites::update(tx, plan.slug, &changes).await.map_err(failed)?;
     for planned in plan.articles {
         article(tx, Some(site.id), *planned).await.map_err(failed)?;
     }

@@ -9,8 +9,8 @@ pub mod postgres;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    time::Instant,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -23,6 +23,7 @@ use crate::{
     commands::serve::{self, Listeners, Settings},
     db,
     limits::Limits,
+    mail::outbound::{Outgoing, sender::Sender, transport::Transport},
     migrate::{self, Passwords},
     objects::Place,
     server,
@@ -32,6 +33,8 @@ use pages::{DemoPages, PageListeners};
 use postgres::{Cluster, Durability, Programs};
 
 const DATABASE: &str = "vicket";
+/// Whom the demo's mail is from: a name that nobody has.
+const MAIL_FROM: &str = "Vicket <vicket@mail.example.com>";
 const DEPLOY_LOGIN: &str = "vicket_deploy";
 
 /// `dev.json` in the data dir: what scripts and tests read.
@@ -44,6 +47,15 @@ pub struct DevFile {
     /// Where the support page of the first site is shown.
     #[serde(default)]
     pub pages: DemoPages,
+    #[serde(default)]
+    pub mail: DevMail,
+}
+
+/// Mail that was sent.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DevMail {
+    /// Where it is, one `.eml` a message, unless --smtp-url says otherwise.
+    pub dir: PathBuf,
 }
 
 /// URLs of the databases' logins. `admin` is a superuser, for inspection; the others are the server's.
@@ -68,6 +80,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     if args.fresh {
         Cluster::remove(dir).await?;
         remove_file(&dev_file(dir))?;
+        remove_mail(dir)?;
     }
     let mut stop = std::pin::pin!(stop);
     let starting = async { Cluster::start(&Programs::find().await?, dir, Durability::Durable).await };
@@ -101,12 +114,14 @@ async fn serve_on(
         trusted_proxies: Vec::new(),
         public_url: None,
         attachments: Place::Database,
+        mail: Some(outgoing(args, &dev)?),
+        shown_mail: args.smtp_url.is_none().then(|| dev.mail.dir.clone()),
         traces: Traces::from_environment()?,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
         tuning: args.tuning,
     })?;
     serve::check(&app).await?;
-    introduce(&dev, &args.data_dir, seeded, began);
+    introduce(&dev, &args.data_dir, seeded, began, app.shown_mail.is_some());
     if let Some(code) = serve::setup_code(&app).await? {
         println!("Code for the set-up: {code}\n");
     }
@@ -118,6 +133,17 @@ async fn serve_on(
         let _ = page.await;
     }
     served
+}
+
+/// Mail of `vicket dev` goes to a folder, where /dev/mail shows it.
+fn outgoing(args: &DevArgs, dev: &DevFile) -> anyhow::Result<Outgoing> {
+    let transport = match &args.smtp_url {
+        Some(url) => Transport::parse(url).context("--smtp-url (VICKET_SMTP_URL)")?,
+        None => Transport::Folder(dev.mail.dir.clone()),
+    };
+    let from = MAIL_FROM.parse().context("the sender of the demo's mail")?;
+    let sender = Sender { from, domains: Vec::new(), public_url: dev.base_url.clone() };
+    Ok(Outgoing { transport, sender, first_wait: Duration::from_secs(args.mail_retry) })
 }
 
 /// Brings the cluster to the state that the server needs, and `dev.json` with it. The second value says whether the
@@ -150,6 +176,7 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
         worker: login("vicket_worker", &passwords.worker),
     };
     let base_url = format!("http://localhost:{port}");
+    let mail = DevMail { dir: std::path::absolute(&args.data_dir)?.join("mail") };
     let operator = db::Operator::connect(&deploy).await?;
     // What was begun without the demo goes on without it.
     let begun_empty = earlier.as_ref().is_some_and(|dev| dev.sites.is_empty());
@@ -158,7 +185,8 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
             begun_empty || !demo::exists(&operator).await?,
             "the database has the demo; --fresh --empty starts over without"
         );
-        let dev = DevFile { base_url, databases, users: Vec::new(), sites: Vec::new(), pages: DemoPages::default() };
+        let dev =
+            DevFile { base_url, databases, users: Vec::new(), sites: Vec::new(), pages: DemoPages::default(), mail };
         write(&file, &dev)?;
         return Ok((dev, false));
     }
@@ -169,13 +197,13 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
                 file.display()
             )
         })?;
-        let dev = DevFile { base_url, databases, users, sites, pages };
+        let dev = DevFile { base_url, databases, users, sites, pages, mail };
         write(&file, &dev)?;
         return Ok((dev, false));
     }
     // The keys exist as text only now, so the file is written before what it describes is committed.
     let (demo, tx) = demo::seed(&operator, pages.allowed.as_deref()).await?;
-    let dev = DevFile { base_url, databases, users: demo.users, sites: demo.sites, pages };
+    let dev = DevFile { base_url, databases, users: demo.users, sites: demo.sites, pages, mail };
     write(&file, &dev)?;
     tx.commit().await.map_err(|problem| anyhow::anyhow!("the demo could not be committed: {problem}"))?;
     Ok((dev, true))
@@ -206,13 +234,16 @@ async fn create_database(superuser_url: &str, deploy_password: &str) -> anyhow::
     Ok(())
 }
 
-fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant) {
+fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant, shows_mail: bool) {
     println!(
         "Vicket is ready at {} after {:.2} s (Ctrl-C stops all of it)\n",
         dev.base_url,
         began.elapsed().as_secs_f64()
     );
     println!("  Dashboard  {}/dashboard", dev.base_url);
+    if shows_mail {
+        println!("  Mail       {}/dev/mail  (nothing leaves this machine)", dev.base_url);
+    }
     println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
     for url in [&dev.pages.allowed, &dev.pages.refused].into_iter().flatten() {
         // The site lists what it was made with: on other ports, later, both may be refused.
@@ -285,6 +316,16 @@ fn write(file: &Path, dev: &DevFile) -> anyhow::Result<()> {
         std::fs::rename(&fresh, file)
     })();
     written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn remove_mail(dir: &Path) -> anyhow::Result<()> {
+    let mail = dir.join("mail");
+    match std::fs::remove_dir_all(&mail) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", mail.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove_file(file: &Path) -> anyhow::Result<()> {

@@ -68,6 +68,8 @@ permissions! {
     AuditRead = "audit:read",
     BillingManage = "billing:manage",
     MachinekeyEdit = "machinekey:edit",
+    MailEdit = "mail:edit",
+    MailRead = "mail:read",
     MemberInvite = "member:invite",
     MemberRoleSet = "member:role_set",
     OrgDelete = "org:delete",

@@ -19,11 +19,16 @@ pub struct Trace {
 pub const ACCOUNTS: &str = "accounts";
 
 /// What the operator counts and changes by itself. `$1` is the address; a row that is found once is not found again.
-const BY_ADDRESS: [(&str, &str, &str); 7] = [
+const BY_ADDRESS: [(&str, &str, &str); 8] = [
     (
         "invitations",
         "select count(*) from vicket.invitations i where i.email = $1",
         "select ctx.remove('invitations', array(select i.id from vicket.invitations i where i.email = $1))",
+    ),
+    (
+        "suppressions of their address",
+        "select count(*) from vicket.suppressions s where s.address = $1",
+        "select ctx.remove('suppressions', array(select s.id from vicket.suppressions s where s.address = $1))",
     ),
     (
         "invitations by them",

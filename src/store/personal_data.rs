@@ -87,7 +87,7 @@ pub async fn file(tx: &mut OrgTx, id: Uuid) -> Result<File, Problem> {
 }
 
 /// What somebody did who works here: the name of the list, and its statement; `$1` is the address.
-const DONE: [(&str, &str); 7] = [
+const DONE: [(&str, &str); 9] = [
     (
         "audit_log",
         "select coalesce(jsonb_agg(jsonb_build_object(
@@ -127,6 +127,17 @@ const DONE: [(&str, &str); 7] = [
         "saved_replies",
         "select coalesce(jsonb_agg(jsonb_build_object('name', r.name, 'updated_at', r.updated_at)), '[]')
         from vicket.saved_replies r where r.updated_by = $1",
+    ),
+    (
+        "mails",
+        "select coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'state', m.state, 'detail', m.detail, 'at', m.at,
+            'created_at', m.created_at) order by m.created_at), '[]')
+        from vicket.mails m where lower(m.recipient collate \"C\") = $1",
+    ),
+    (
+        "suppressions",
+        "select coalesce(jsonb_agg(jsonb_build_object('address', s.address, 'reason', s.reason, 'at', s.at)), '[]')
+        from vicket.suppressions s where s.address = $1",
     ),
     (
         "invitations",

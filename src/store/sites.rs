@@ -11,7 +11,7 @@ use crate::{
         origins::Origin,
         problem::{Code, FieldError, Problem},
         references::Prefix,
-        text::{CheckedText, SiteName, Slug},
+        text::{CheckedText, EmailAddress, SiteName, Slug},
     },
 };
 
@@ -62,8 +62,25 @@ pub struct Site {
     pub file_quota_mib: i32,
     /// Files that customers of one network may add in a day, MiB.
     pub network_upload_mib_per_day: i32,
+    /// Where customers read their tickets.
+    pub support_url: Option<String>,
+    /// Of its mail.
+    pub language: Language,
+    /// Whom its mail is from.
+    pub mail_from_name: Option<String>,
+    pub mail_from_address: Option<String>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+}
+
+/// A language of mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Language {
+    En,
+    De,
+    Fr,
+    Es,
 }
 
 /// A site with the origins that it lists.
@@ -97,6 +114,11 @@ pub struct SiteChanges {
     pub network_writes: Option<u32>,
     pub file_quota_mib: Option<u32>,
     pub network_upload_mib: Option<u32>,
+    /// `Some(None)` takes it away, of these.
+    pub support_url: Option<Option<String>>,
+    pub language: Option<Language>,
+    pub mail_from_name: Option<Option<SiteName>>,
+    pub mail_from_address: Option<Option<EmailAddress>>,
 }
 
 impl Site {
@@ -114,7 +136,8 @@ macro_rules! columns {
     ($tail:literal) => {
         concat!(
             "id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute, ",
-            "network_writes_per_minute, file_quota_mib, network_upload_mib_per_day, created_at, updated_at ",
+            "network_writes_per_minute, file_quota_mib, network_upload_mib_per_day, support_url, language, mail_from_name, ",
+            "mail_from_address, created_at, updated_at ",
             $tail
         )
     };
@@ -269,6 +292,7 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
         super::one_row(changed.rows_affected())?;
     }
     set_limits(tx, site.id, changes).await?;
+    set_mail(tx, site.id, changes).await?;
     if let Some(wanted) = &changes.origins {
         let kept = origins(tx, site.id).await?;
         for gone in kept.iter().filter(|origin| !wanted.iter().any(|wanted| wanted.as_str() == origin.as_str())) {
@@ -280,6 +304,53 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
         few_enough(tx, site.id).await?;
     }
     with_origins(tx, slug).await
+}
+
+/// Tells what can be no address of a support page.
+fn check_support_url(text: &str) -> Result<(), Problem> {
+    let page = url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    if page && text.chars().count() <= 500 && !text.contains(char::is_whitespace) {
+        return Ok(());
+    }
+    Err(Problem::invalid_field(
+        "support_url",
+        "must be the address of a page, such as https://example.com/support, without #",
+    ))
+}
+
+async fn set_mail(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Result<(), Problem> {
+    let SiteChanges { support_url, language, mail_from_name, mail_from_address, .. } = changes;
+    if support_url.is_none() && language.is_none() && mail_from_name.is_none() && mail_from_address.is_none() {
+        return Ok(());
+    }
+    if let Some(Some(page)) = support_url {
+        check_support_url(page)?;
+    }
+    let changed = sqlx::query(
+        "update vicket.sites set
+          support_url = case when $2 then $3 else support_url end,
+          language = coalesce($4, language),
+          mail_from_name = case when $5 then $6 else mail_from_name end,
+          mail_from_address = case when $7 then $8 else mail_from_address end,
+          updated_at = now()
+        where id = $1",
+    )
+    .bind(site_id)
+    .bind(support_url.is_some())
+    .bind(support_url.as_ref().and_then(Option::as_deref))
+    .bind(language)
+    .bind(mail_from_name.is_some())
+    .bind(mail_from_name.as_ref().and_then(Option::as_deref))
+    .bind(mail_from_address.is_some())
+    .bind(mail_from_address.as_ref().and_then(Option::as_deref))
+    .execute(tx.connection())
+    .await?;
+    super::one_row(changed.rows_affected())
 }
 
 async fn set_limits(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Result<(), Problem> {

@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     // Every statement.
     &["store"],
     // What the process has besides a request.
-    &["codings", "limits", "mail", "objects", "passwords", "usage", "jobs"],
+    &["codings", "limits", "objects", "passwords", "usage", "jobs", "mail"],
     &["memory_budget", "response_cache", "single_flight"],
     &["state"],
     // What poem and poem-openapi lack.

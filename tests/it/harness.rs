@@ -33,6 +33,7 @@ use vicket::{
         text::{OrgName, SiteName, Slug},
     },
     limits::Limits,
+    mail::outbound::Outgoing,
     migrate::{self, Passwords, Patience},
     migrations::files::Files,
     objects::Place,
@@ -261,6 +262,8 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
+            mail: options.mail,
+            shown_mail: None,
             traces: Traces::default(),
             tuning,
         })
@@ -417,6 +420,7 @@ pub struct Options {
     pub trusted_proxies: &'static [&'static str],
     pub public_url: Option<&'static str>,
     pub attachments: Place,
+    pub mail: Option<Outgoing>,
     pub metrics: bool,
 }
 
@@ -431,6 +435,7 @@ impl Default for Options {
             trusted_proxies: &[],
             public_url: None,
             attachments: Place::Database,
+            mail: None,
             metrics: false,
         }
     }

@@ -276,7 +276,19 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              values ('{org}', 'move_status', gen_random_uuid(), 'cli', 1);
              insert into vicket.retention (org_id, site_id, closed_days) values ('{org}', '{id}', 365);
              insert into vicket.limit_windows (bucket, ends_at, used, lent)
-             values (sha256('{id}'), now() + interval '1 minute', 1, 1)"
+             values (sha256('{id}'), now() + interval '1 minute', 1, 1);
+             insert into vicket.mails (org_id, site_id, kind, ticket_id, recipient, message_ref)
+             select org_id, site_id, 'ticket_received', id, email, '<m.1@example.com>'
+             from vicket.tickets where site_id = '{id}';
+             insert into vicket.tasks (org_id, site_id, kind, subject_id)
+             select org_id, site_id, 'mail', id from vicket.mails where site_id = '{id}';
+             insert into vicket.suppressions (org_id, site_id, address, reason)
+             values ('{org}', '{id}', 'gone@example.com', '550 no such mailbox');
+             insert into vicket.notifications (org_id, user_id)
+             select org_id, user_id from vicket.members where org_id = '{org}' on conflict do nothing;
+             insert into vicket.mail_service (domain, on_until) values ('example.com', now())
+             on conflict do nothing;
+             insert into vicket.mail_counts (digest, day, mails) values (sha256('{id}'), current_date, 1)"
         ))
         .await;
     made

@@ -6,6 +6,7 @@ mod audit_log;
 mod auth;
 mod faqs;
 mod machine_keys;
+mod mail;
 mod members;
 mod orgs;
 mod priorities;
@@ -60,7 +61,7 @@ fn apis() -> impl OpenApi {
         saved_replies::SavedRepliesApi,
         templates::TemplatesApi,
         teams::TeamsApi,
-        machine_keys::MachineKeysApi,
+        (machine_keys::MachineKeysApi, mail::MailApi),
         audit_log::AuditLogApi,
     )
 }

@@ -1,6 +1,11 @@
 //! Sites: names, limits, origins, and the origins that were refused.
 
-use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::Path,
+    payload::Json,
+    types::{Example, MaybeUndefined},
+};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
@@ -13,13 +18,13 @@ use crate::{
         permissions::{AnyMember, SiteCreate, SiteDelete, SiteEdit},
         problem::Problem,
         references::Prefix,
-        text::{Checked, NAME_LENGTH, SitePrefix, Slug, Text},
+        text::{Checked, EmailAddress, NAME_LENGTH, SitePrefix, Slug, Text},
     },
     http::{
         answers::{self, Page},
         failure::Failure,
         paging::Paging,
-        text::Input,
+        text::{Input, Nullable},
     },
     store::{
         self,
@@ -71,6 +76,12 @@ struct SiteBody {
     limits: Limits,
     /// Its files.
     files: FileQuota,
+    /// The page on which customers read their tickets: links in mail lead there.
+    support_url: Nullable<String>,
+    /// The language of its mail.
+    language: Language,
+    /// Whom its mail is from.
+    mail: MailSender,
     /// When it was made.
     created_at: OffsetDateTime,
     /// When its settings were last changed.
@@ -86,6 +97,51 @@ struct FileQuota {
     quota_mib: u32,
     /// How much customers of one client network (IPv4 /24, IPv6 /56) may add in a day, MiB.
     network_mib_per_day: u32,
+}
+
+/// The language of a site's mail.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename = "SiteLanguage", rename_all = "snake_case")]
+enum Language {
+    /// English.
+    En,
+    /// German.
+    De,
+    /// French.
+    Fr,
+    /// Spanish.
+    Es,
+}
+
+impl From<store::sites::Language> for Language {
+    fn from(language: store::sites::Language) -> Self {
+        match language {
+            store::sites::Language::En => Self::En,
+            store::sites::Language::De => Self::De,
+            store::sites::Language::Fr => Self::Fr,
+            store::sites::Language::Es => Self::Es,
+        }
+    }
+}
+
+impl From<Language> for store::sites::Language {
+    fn from(language: Language) -> Self {
+        match language {
+            Language::En => Self::En,
+            Language::De => Self::De,
+            Language::Fr => Self::Fr,
+            Language::Es => Self::Es,
+        }
+    }
+}
+
+/// Whom a site's mail is from.
+#[derive(Object)]
+struct MailSender {
+    /// Its name; that of the site when `null`.
+    from_name: Nullable<String>,
+    /// Its address: in `From` where the server may send for its domain, else in `Reply-To`.
+    from_address: Nullable<String>,
 }
 
 impl From<SiteWithOrigins> for SiteBody {
@@ -104,6 +160,12 @@ impl From<SiteWithOrigins> for SiteBody {
             origins,
             limits,
             files,
+            support_url: Nullable(site.support_url),
+            language: site.language.into(),
+            mail: MailSender {
+                from_name: Nullable(site.mail_from_name),
+                from_address: Nullable(site.mail_from_address),
+            },
             created_at: site.created_at,
             updated_at: site.updated_at,
         }
@@ -120,6 +182,9 @@ impl Example for SiteBody {
             origins: vec!["https://app.acme.com".to_owned()],
             limits: SiteLimits { reads: 6000, writes: 60, network_reads: 300, network_writes: 10 }.into(),
             files: FileQuota { bytes: 48_211, quota_mib: 10_240, network_mib_per_day: 100 },
+            support_url: Nullable(Some("https://acme.com/support".to_owned())),
+            language: Language::En,
+            mail: MailSender { from_name: Nullable(Some("Acme Support".to_owned())), from_address: Nullable(None) },
             created_at: datetime!(2026-01-05 08:00 UTC),
             updated_at: datetime!(2026-01-05 08:00 UTC),
         }
@@ -169,6 +234,22 @@ struct SiteChange {
     limits: Option<Input<LimitsChange>>,
     /// How much it may keep.
     files: Option<Input<FileQuotaChange>>,
+    /// The page on which customers read their tickets, without a fragment; `null` for none.
+    support_url: MaybeUndefined<Text<500>>,
+    /// The language of its mail.
+    language: Option<Input<Language>>,
+    /// Whom its mail is from.
+    mail: Option<Input<MailSenderChange>>,
+}
+
+/// What changes of whom a site's mail is from; what is absent stays, `null` takes it away.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct MailSenderChange {
+    /// Its name.
+    from_name: MaybeUndefined<Text<NAME_LENGTH>>,
+    /// Its address.
+    from_address: MaybeUndefined<EmailAddress>,
 }
 
 /// Limits that change; what is absent stays. Requests a minute, 10,000,000 at the most.
@@ -215,6 +296,9 @@ impl Example for SiteChange {
             origins: Some(Input::of(vec![Text::known("https://app.acme.com")])),
             limits: Some(Input::of(limits)),
             files: Some(Input::of(FileQuotaChange { quota_mib: Some(20_480), network_mib_per_day: None })),
+            support_url: MaybeUndefined::Value(Text::known("https://acme.com/support")),
+            language: Some(Input::of(Language::En)),
+            mail: None,
         }
     }
 }
@@ -230,6 +314,16 @@ pub(super) async fn of_site<T>(
         work(tx, site.id).await
     })
     .await
+}
+
+/// `Some(None)` for `null`.
+#[expect(clippy::option_option, reason = "what a change takes away, it says so")]
+fn said<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
 }
 
 /// The prefix of a body.
@@ -336,7 +430,7 @@ impl SitesApi {
 
     /// Change a site
     ///
-    /// Name, prefix, origins, limits and quotas; they act on the next request. Listing an origin takes it off the refused ones.
+    /// Name, prefix, origins, limits, quotas, and what its mail says of it; they act on the next request. Listing an origin takes it off the refused ones.
     #[oai(path = "/sites/:site", method = "patch", operation_id = "updateSite")]
     async fn update(
         &self,
@@ -351,7 +445,11 @@ impl SitesApi {
         let origins = origins(&mut checked, body.0.origins);
         let limits = checked.take_optional("limits", body.0.limits);
         let files = checked.take_optional("files", body.0.files);
+        let language = checked.take_optional("language", body.0.language);
+        let mail = checked.take_optional("mail", body.0.mail);
         checked.done()?;
+        let (mail_from_name, mail_from_address) =
+            mail.map_or((None, None), |mail| (said(mail.from_name), said(mail.from_address)));
         let limit = |of: fn(&LimitsChange) -> Option<u32>| limits.as_ref().and_then(of);
         let changes = SiteChanges {
             name,
@@ -363,6 +461,10 @@ impl SitesApi {
             network_writes: limit(|limits| limits.network_writes_per_minute),
             file_quota_mib: files.as_ref().and_then(|files| files.quota_mib),
             network_upload_mib: files.as_ref().and_then(|files| files.network_mib_per_day),
+            support_url: said(body.0.support_url).map(|page| page.map(Text::into_string)),
+            language: language.map(Into::into),
+            mail_from_name,
+            mail_from_address,
         };
         let site = org.run(async |tx| store::sites::update(tx, &site.0, &changes).await).await?;
         Ok(answers::Ok(site.into()))

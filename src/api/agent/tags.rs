@@ -14,6 +14,8 @@ pub(super) enum Tag {
     Help,
     /// The inbox, statuses, priorities, ticket forms and teams.
     Tickets,
+    /// The mail of sites, and what members are told by mail.
+    Mail,
     /// Machine keys and the audit log.
     Administration,
 }

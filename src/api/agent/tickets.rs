@@ -155,6 +155,46 @@ enum Author {
     Agent,
 }
 
+/// Where the mail of a message is.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum DeliveryState {
+    /// To be sent, or sent again.
+    Queued,
+    /// The next server took it; that is all that is known.
+    Sent,
+    /// It was refused for good.
+    Bounced,
+    /// It was tried for three days.
+    Failed,
+    /// Not sent: earlier mail to this address was refused.
+    Suppressed,
+}
+
+/// What became of the mail of a message.
+#[derive(Object)]
+struct Delivery {
+    /// Where it is.
+    state: DeliveryState,
+    /// What the next server said last.
+    detail: Nullable<String>,
+    /// Since when.
+    at: OffsetDateTime,
+}
+
+impl From<store::mails::Delivery> for Delivery {
+    fn from(row: store::mails::Delivery) -> Self {
+        let state = match row.state.as_str() {
+            "sent" => DeliveryState::Sent,
+            "bounced" => DeliveryState::Bounced,
+            "failed" => DeliveryState::Failed,
+            "suppressed" => DeliveryState::Suppressed,
+            _ => DeliveryState::Queued,
+        };
+        Self { state, detail: Nullable(row.detail), at: row.at }
+    }
+}
+
 /// A message of a conversation.
 #[derive(Object)]
 #[oai(rename = "TicketMessage", example)]
@@ -175,6 +215,8 @@ struct Message {
     created_at: OffsetDateTime,
     /// Its files, oldest first; `GET /v1/orgs/{org}/tickets/{id}/attachments/{attachment_id}` reads one.
     attachments: Vec<Attachment>,
+    /// What became of the mail that tells the customer of it; `null` when none was written.
+    delivery: Nullable<Delivery>,
 }
 
 impl Message {
@@ -189,6 +231,7 @@ impl Message {
             internal: row.internal,
             created_at: row.created_at,
             attachments: files.iter().filter(|file| file.message_id == row.id).cloned().map(Into::into).collect(),
+            delivery: Nullable(row.delivery.map(Into::into)),
         }
     }
 }
@@ -204,6 +247,11 @@ impl Example for Message {
             internal: false,
             created_at: datetime!(2026-02-01 16:05 UTC),
             attachments: vec![Attachment::example()],
+            delivery: Nullable(Some(Delivery {
+                state: DeliveryState::Sent,
+                detail: Nullable(Some("250 queued as 4F2A1".to_owned())),
+                at: datetime!(2026-02-01 16:05 UTC),
+            })),
         }
     }
 }

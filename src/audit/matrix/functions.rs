@@ -11,8 +11,8 @@ use crate::audit::sql;
 const INDENT: usize = 4;
 
 const READING: &str = "Functions with the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC
-    may not execute it, unless it says so. By schema, `|` by who may execute them: why they must be definer, and how the SHA-256
-    of each body begins. The others have the rights of whoever calls. SCHEMA.sql has all bodies, this program their digests.";
+    may not execute it, unless it says so. By schema, `|` by who may execute them: why, and how the SHA-256 of each body begins.
+    The bodies are in SCHEMA.sql.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]

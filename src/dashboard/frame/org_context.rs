@@ -191,6 +191,8 @@ fn notice(done: &str) -> &'static str {
         "unpublished" => "Moved back to the drafts.",
         "archived" => "Archived.",
         "moved" => "Moved.",
+        "cleared" => "Cleared. Mail is sent there again.",
+        "retried" => "It is sent again.",
         _ => "",
     }
 }

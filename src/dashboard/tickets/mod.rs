@@ -11,7 +11,7 @@ use crate::{
         frame::{
             form::Form,
             org_context::{OrgContext, Shell},
-            page::{form_page, html},
+            page::{form_page, html, when},
             path::Row,
         },
         saved_replies::{Places, filled},
@@ -25,6 +25,7 @@ use crate::{
     store::{
         self,
         attachments::Attachment,
+        mails::Delivery,
         members::{Member, Role},
         paging::PageRequest,
         priorities::Priority,
@@ -247,6 +248,19 @@ fn may_work(member: &Member) -> bool {
 /// Whether a file came with a message.
 fn of(file: &Attachment, message: &Message) -> bool {
     file.message_id == message.id
+}
+
+/// What became of the mail of a message, in words.
+fn delivered(delivery: &Delivery) -> String {
+    let said = delivery.detail.as_deref().unwrap_or("no reason given");
+    match delivery.state.as_str() {
+        "queued" if delivery.detail.is_some() => format!("Mail: not sent yet, it is tried again: {said}"),
+        "queued" => "Mail: to be sent".to_owned(),
+        "sent" => format!("Mail: sent {}", when(&delivery.at)),
+        "suppressed" => format!("Mail: not sent, because earlier mail to this address was refused: {said}"),
+        "failed" => format!("Mail: not delivered, given up: {said}"),
+        _ => format!("Mail: not delivered: {said}"),
+    }
 }
 
 /// What changed, in words.

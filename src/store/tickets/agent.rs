@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{
         attachments,
+        mails::{self, Delivery},
         paging::{self, Keyset, PageRequest},
     },
     inbox::{self, Ticket},
@@ -31,6 +32,9 @@ pub struct Message {
     pub body: String,
     pub internal: bool,
     pub created_at: OffsetDateTime,
+    /// What became of the mail to its customer; `None` without one.
+    #[sqlx(skip)]
+    pub delivery: Option<Delivery>,
 }
 
 impl Said for Message {
@@ -38,8 +42,9 @@ impl Said for Message {
         Keyset { figure: paging::micros(self.created_at), id: self.id }
     }
 
-    fn texts(&self) -> [&str; 2] {
-        [self.author_name.as_deref().unwrap_or_default(), &self.body]
+    fn texts(&self) -> [&str; 3] {
+        let detail = self.delivery.as_ref().and_then(|delivery| delivery.detail.as_deref());
+        [self.author_name.as_deref().unwrap_or_default(), &self.body, detail.unwrap_or_default()]
     }
 }
 
@@ -91,7 +96,7 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     let answered: usize =
         answers.iter().map(|answer| thread::escaped(&answer.label) + thread::escaped(&answer.value)).sum();
     let room = ROOM.saturating_sub(answered);
-    let rows: Vec<Message> = sqlx::query_as(newest!(
+    let mut rows: Vec<Message> = sqlx::query_as(newest!(
         "m.id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at",
         "m.ticket_id = $5 and "
     ))
@@ -102,6 +107,7 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     .bind(id)
     .fetch_all(tx.connection())
     .await?;
+    deliver(tx, &mut rows).await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let files = attachments::of_messages(tx, id, &ids).await?;
     let thread = Thread::of(page_request, rows, files, room);
@@ -123,6 +129,23 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     .await?;
     events.reverse();
     Ok(Whole { ticket, thread, events, answers })
+}
+
+/// Says of each message what became of its mail.
+async fn deliver(tx: &mut OrgTx, messages: &mut [Message]) -> Result<(), Problem> {
+    let answers: Vec<Uuid> = messages
+        .iter()
+        .filter(|message| message.author == "agent" && !message.internal)
+        .map(|message| message.id)
+        .collect();
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let deliveries = mails::deliveries(tx, &answers).await?;
+    for message in messages {
+        message.delivery = deliveries.iter().find(|delivery| delivery.message_id == message.id).cloned();
+    }
+    Ok(())
 }
 
 /// What an agent decides; what is `None` stays.
@@ -199,7 +222,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
 /// # Errors
 /// `404 not_found`; `409 ticket_closed` for an answer to a closed one; `409 ticket_full`.
 pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, internal: bool) -> Result<Message, Problem> {
-    let message = sqlx::query_as(
+    let message: Option<Message> = sqlx::query_as(
         "insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
         select t.site_id, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
         returning id, author, author_id, author_name, body, internal, created_at",
@@ -216,7 +239,9 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, interna
         }
         _ => error.into(),
     })?;
-    message.ok_or_else(Problem::not_found)
+    let mut message = message.ok_or_else(Problem::not_found)?;
+    deliver(tx, std::slice::from_mut(&mut message)).await?;
+    Ok(message)
 }
 
 /// Deletes a ticket with its conversation.

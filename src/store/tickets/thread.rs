@@ -44,7 +44,7 @@ pub trait Said {
     fn place(&self) -> Keyset;
 
     /// What an answer says of it that somebody wrote.
-    fn texts(&self) -> [&str; 2];
+    fn texts(&self) -> [&str; 3];
 }
 
 /// The place that a page begins before; all messages are before the one of no cursor.
@@ -114,8 +114,8 @@ impl Said for public::Message {
         Keyset { figure: paging::micros(self.created_at), id: self.id }
     }
 
-    fn texts(&self) -> [&str; 2] {
-        [self.author_name.as_deref().unwrap_or_default(), &self.body]
+    fn texts(&self) -> [&str; 3] {
+        [self.author_name.as_deref().unwrap_or_default(), &self.body, ""]
     }
 }
 

@@ -18,6 +18,8 @@ pub const MATRIX: &[(&str, [bool; 4])] = &[
     ("audit:read", [true, true, false, false]),
     ("billing:manage", [true, false, false, false]),
     ("machinekey:edit", [true, true, false, false]),
+    ("mail:edit", [true, true, false, false]),
+    ("mail:read", [true, true, false, false]),
     ("member:invite", [true, true, false, false]),
     ("member:role_set", [true, true, false, false]),
     ("org:delete", [true, false, false, false]),
@@ -80,6 +82,10 @@ const STATEMENTS: &[(&str, &str)] = &[
     ),
     ("machinekey:edit", "select id from vicket.machine_keys"),
     ("machinekey:edit", "update vicket.machine_keys set revoked_at = now()"),
+    ("mail:read", "select address from vicket.suppressions"),
+    ("mail:read", "select last_error from vicket.tasks"),
+    ("mail:edit", "select generate_series(1, ctx.remove('suppressions', array(select id from vicket.suppressions)))"),
+    ("mail:edit", "select 1 from vicket.tasks where ctx.run_again(id) > 0"),
     ("audit:read", "select seq from vicket.audit_log"),
     ("article:read", "select id from vicket.articles"),
     ("article:read", "select id from vicket.faqs"),
@@ -151,6 +157,12 @@ async fn arranged(world: &World, people: &People) -> String {
              select org_id, id, 'ada@example.com', 'Help' from vicket.sites;
              insert into vicket.ticket_messages (org_id, site_id, ticket_id, body)
              select org_id, site_id, id, 'Help' from vicket.tickets;
+             insert into vicket.suppressions (org_id, site_id, address, reason)
+             select org_id, id, 'gone@example.com', '550 no such mailbox' from vicket.sites;
+             insert into vicket.mails (org_id, site_id, kind, ticket_id, recipient, message_ref)
+             select org_id, site_id, 'ticket_received', id, email, '<m.1@example.com>' from vicket.tickets;
+             insert into vicket.tasks (org_id, site_id, kind, subject_id, dead_at)
+             select org_id, site_id, 'mail', id, now() from vicket.mails;
              insert into vicket.machine_keys (org_id, name, key_hash, hint, permissions, created_by)
              select org_id, 'robot', sha256(user_id::text::bytea), 'hint', array['ticket:read'], user_id
              from vicket.members where user_id in ('{}', '{}')",
@@ -191,7 +203,7 @@ async fn in_sql_as_the_gate_each_role_can_do_what_the_matrix_says_and_nothing_el
         }
     }
     println!("{tried} trials of four roles in SQL");
-    assert!(tried >= 4 * (26 + 46), "only {tried}");
+    assert!(tried >= 4 * (28 + 50), "only {tried}");
 }
 
 #[tokio::test]
@@ -232,6 +244,11 @@ async fn a_statement_without_where_touches_the_own_org_only() {
             "select generate_series(1, ctx.remove('invitations', array(select id from vicket.invitations)))",
             "invitations",
         ),
+        (
+            "select generate_series(1, ctx.remove('suppressions', array(select id from vicket.suppressions)))",
+            "suppressions",
+        ),
+        ("select 1 from vicket.tasks where ctx.run_again(id) > 0", "tasks"),
         ("update vicket.machine_keys set revoked_at = now()", "machine_keys"),
         ("update vicket.site_keys set state = 'revoked', revoked_at = now()", "site_keys"),
         ("update vicket.tickets set assignee_id = ctx.actor_user_id()", "tickets"),

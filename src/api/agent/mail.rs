@@ -1,0 +1,321 @@
+//! The mail of a site: whom it is from, what waits, what was refused and what was given up; and what a member is told by mail.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Example};
+use time::{OffsetDateTime, macros::datetime};
+use uuid::Uuid;
+
+use super::{sites::of_site, tags::Tag};
+use crate::{
+    auth::caller::Org,
+    db::OrgTx,
+    domain::permissions::{AnyMember, MailEdit, MailRead},
+    http::{
+        answers::{self, Page},
+        failure::Failure,
+        paging::Paging,
+        text::Nullable,
+    },
+    state::App,
+    store::{self, mails},
+};
+
+pub struct MailApi;
+
+/// The mail of a site.
+#[derive(Object)]
+#[oai(example)]
+struct SiteMail {
+    /// Whether this server sends mail.
+    sends: bool,
+    /// The name that its mail is from.
+    from_name: String,
+    /// The address that its mail is from; `null` when this server sends none.
+    from_address: Nullable<String>,
+    /// The address that answers go to, where it is another.
+    reply_to: Nullable<String>,
+    /// When the last mail went out.
+    last_sent_at: Nullable<OffsetDateTime>,
+    /// Mails that wait, those among them that are tried again later.
+    waiting: i64,
+    /// Mails that were given up: `GET .../mail/dead-letters`.
+    dead_letters: i64,
+    /// Addresses that mail does not reach: `GET .../mail/suppressions`.
+    suppressions: i64,
+}
+
+impl Example for SiteMail {
+    fn example() -> Self {
+        Self {
+            sends: true,
+            from_name: "Acme Support".to_owned(),
+            from_address: Nullable(Some("support@acme.com".to_owned())),
+            reply_to: Nullable(None),
+            last_sent_at: Nullable(Some(datetime!(2026-02-01 16:05 UTC))),
+            waiting: 0,
+            dead_letters: 1,
+            suppressions: 2,
+        }
+    }
+}
+
+/// An address that mail of a site does not reach: it was refused for good, and nothing is sent there.
+#[derive(Object)]
+#[oai(example)]
+struct Suppression {
+    /// Its id.
+    id: Uuid,
+    /// The address.
+    address: String,
+    /// What the next server said.
+    reason: String,
+    /// When.
+    at: OffsetDateTime,
+}
+
+impl From<mails::Suppression> for Suppression {
+    fn from(row: mails::Suppression) -> Self {
+        Self { id: row.id, address: row.address, reason: row.reason, at: row.at }
+    }
+}
+
+impl Example for Suppression {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x2c7e_51d8_06ab_4f93_8e1d_b5a0_37c4_f912),
+            address: "ada@example.com".to_owned(),
+            reason: "550 5.1.1 no such mailbox".to_owned(),
+            at: datetime!(2026-02-01 16:05 UTC),
+        }
+    }
+}
+
+/// What a mail was to tell.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum MailKind {
+    /// A customer: their ticket is here.
+    TicketReceived,
+    /// A customer: an agent answered.
+    TicketAnswered,
+    /// A customer: their ticket is resolved.
+    TicketResolved,
+    /// A member: a ticket is theirs now.
+    AgentAssigned,
+    /// A member: the customer of a ticket of theirs answered.
+    AgentCustomerAnswered,
+    /// Somebody: they are invited.
+    Invitation,
+}
+
+impl From<mails::Kind> for MailKind {
+    fn from(kind: mails::Kind) -> Self {
+        match kind {
+            mails::Kind::TicketReceived => Self::TicketReceived,
+            mails::Kind::TicketAnswered => Self::TicketAnswered,
+            mails::Kind::TicketResolved => Self::TicketResolved,
+            mails::Kind::AgentAssigned => Self::AgentAssigned,
+            mails::Kind::AgentCustomerAnswered => Self::AgentCustomerAnswered,
+            mails::Kind::Invitation => Self::Invitation,
+        }
+    }
+}
+
+/// A mail that was given up after three days, or cannot be written.
+#[derive(Object)]
+#[oai(example)]
+struct DeadLetter {
+    /// Its id.
+    id: Uuid,
+    /// What it was to tell.
+    kind: MailKind,
+    /// What the last try was told.
+    error: Nullable<String>,
+    /// How often it was tried.
+    attempts: i32,
+    /// When it was given up.
+    at: OffsetDateTime,
+    /// The ticket that it tells of.
+    ticket_id: Nullable<Uuid>,
+}
+
+impl From<mails::DeadLetter> for DeadLetter {
+    fn from(row: mails::DeadLetter) -> Self {
+        let mails::DeadLetter { id, kind, error, attempts, at, ticket_id } = row;
+        Self { id, kind: kind.into(), error: Nullable(error), attempts, at, ticket_id: Nullable(ticket_id) }
+    }
+}
+
+impl Example for DeadLetter {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x9f3a_204c_7b61_4d8e_a5c2_11e7_6d90_83bf),
+            kind: MailKind::TicketAnswered,
+            error: Nullable(Some("451 try again later".to_owned())),
+            attempts: 26,
+            at: datetime!(2026-02-04 16:05 UTC),
+            ticket_id: Nullable(Some(Uuid::from_u128(0x9b2d_4f0e_1c57_4e0a_b7a5_60d1_4c3e_8f21))),
+        }
+    }
+}
+
+/// What the caller is told by mail in this org.
+#[derive(Object)]
+#[oai(example)]
+struct Notifications {
+    /// A ticket that somebody else gave them.
+    assigned: bool,
+    /// A customer's answer to a ticket of theirs.
+    customer_answered: bool,
+}
+
+impl From<mails::Notifications> for Notifications {
+    fn from(row: mails::Notifications) -> Self {
+        Self { assigned: row.assigned, customer_answered: row.customer_answered }
+    }
+}
+
+impl Example for Notifications {
+    fn example() -> Self {
+        Self { assigned: true, customer_answered: false }
+    }
+}
+
+/// What the caller wants to be told by mail; what is absent stays.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct NotificationsChange {
+    /// A ticket that somebody else gave them.
+    assigned: Option<bool>,
+    /// A customer's answer to a ticket of theirs.
+    customer_answered: Option<bool>,
+}
+
+impl Example for NotificationsChange {
+    fn example() -> Self {
+        Self { assigned: None, customer_answered: Some(false) }
+    }
+}
+
+#[OpenApi(prefix_path = "/v1/orgs/{org}", tag = "Tag::Mail")]
+impl MailApi {
+    /// Read how a site's mail is
+    ///
+    /// Whom it is from, and what waits. Whom it is from and in which language is changed with the site: `updateSite`.
+    #[oai(path = "/sites/:site/mail", method = "get", operation_id = "getSiteMail")]
+    async fn mail(
+        &self,
+        org: Org<MailRead>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Ok<SiteMail>, Failure> {
+        let work = async |tx: &mut OrgTx| {
+            let site = store::sites::by_slug(tx, &site).await?;
+            let of_site = mails::of_site(tx, site.id).await?;
+            Ok((site, of_site))
+        };
+        let (site, of_site) = org.run(work).await?;
+        let own = site.mail_from_address.as_deref();
+        let from = app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+        Ok(answers::Ok(SiteMail {
+            sends: from.is_some(),
+            from_name: site.mail_from_name.clone().unwrap_or_else(|| site.name.clone()),
+            reply_to: Nullable(site.mail_from_address.clone().filter(|own| from.as_ref() != Some(own))),
+            from_address: Nullable(from),
+            last_sent_at: Nullable(of_site.last_sent_at),
+            waiting: of_site.waiting,
+            dead_letters: of_site.dead,
+            suppressions: of_site.suppressed,
+        }))
+    }
+
+    /// List suppressions
+    ///
+    /// Addresses that refused mail of the site for good, the newest first. Nothing is sent there until the suppression is
+    /// cleared.
+    #[oai(path = "/sites/:site/mail/suppressions", method = "get", operation_id = "listSuppressions")]
+    async fn suppressions(
+        &self,
+        org: Org<MailRead>,
+        /// The site's slug.
+        site: Path<String>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<Suppression>>, Failure> {
+        let work = async |tx: &mut OrgTx, site| mails::suppressions(tx, site, paging.request()).await;
+        let page = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(Page::of(page, Suppression::from)))
+    }
+
+    /// Clear a suppression
+    ///
+    /// Mail is sent to that address again, from the next one on.
+    #[oai(path = "/sites/:site/mail/suppressions/:id", method = "delete", operation_id = "clearSuppression")]
+    async fn clear_suppression(
+        &self,
+        org: Org<MailEdit>,
+        /// The site's slug.
+        site: Path<String>,
+        /// The suppression's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| mails::clear_suppression(tx, site, id.0).await).await?;
+        Ok(answers::NoContent)
+    }
+
+    /// List dead letters
+    ///
+    /// Mails of the site that were given up, the newest first.
+    #[oai(path = "/sites/:site/mail/dead-letters", method = "get", operation_id = "listDeadLetters")]
+    async fn dead_letters(
+        &self,
+        org: Org<MailRead>,
+        /// The site's slug.
+        site: Path<String>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<DeadLetter>>, Failure> {
+        let work = async |tx: &mut OrgTx, site| mails::dead_letters(tx, site, paging.request()).await;
+        let page = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(Page::of(page, DeadLetter::from)))
+    }
+
+    /// Send a dead letter again
+    ///
+    /// At once, and for another three days.
+    #[oai(path = "/sites/:site/mail/dead-letters/:id/retry", method = "post", operation_id = "retryDeadLetter")]
+    async fn retry(
+        &self,
+        org: Org<MailEdit>,
+        /// The site's slug.
+        site: Path<String>,
+        /// The dead letter's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| mails::run_again(tx, site, id.0).await).await?;
+        Ok(answers::NoContent)
+    }
+
+    /// Read what one is told
+    ///
+    /// By mail, in this org, as the caller chose.
+    #[oai(path = "/notifications", method = "get", operation_id = "getNotifications")]
+    async fn notifications(&self, org: Org<AnyMember>) -> Result<answers::Ok<Notifications>, Failure> {
+        Ok(answers::Ok(org.run(mails::notifications).await?.into()))
+    }
+
+    /// Choose what one is told
+    ///
+    /// By mail, in this org. Only as a person: a machine key has no mail.
+    #[oai(path = "/notifications", method = "patch", operation_id = "updateNotifications")]
+    async fn choose(
+        &self,
+        org: Org<AnyMember>,
+        body: Json<NotificationsChange>,
+    ) -> Result<answers::Ok<Notifications>, Failure<409>> {
+        let NotificationsChange { assigned, customer_answered } = body.0;
+        let work = async |tx: &mut OrgTx| mails::choose_notifications(tx, assigned, customer_answered).await;
+        Ok(answers::Ok(org.run(work).await?.into()))
+    }
+}

@@ -1,0 +1,139 @@
+//! The mail of a website: whom it is from, what waits, addresses that it does not reach, and what was given up.
+
+use poem::{Response, handler, web::Path};
+use uuid::Uuid;
+
+use crate::{
+    dashboard::frame::{
+        form::Form,
+        org_context::{OrgContext, Shell},
+        page::form_page,
+        path,
+    },
+    db::OrgTx,
+    domain::{
+        permissions::Permission,
+        problem::Problem,
+        text::{Checked, EmailAddress, SiteName},
+    },
+    store::{
+        self,
+        mails::{self, DeadLetter, Kind, OfSite, Suppression},
+        paging::PageRequest,
+        sites::{Language, Site, SiteChanges},
+    },
+};
+
+/// Suppressions and dead letters that are shown, of each.
+const SHOWN: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
+const LANGUAGES: [(Language, &str, &str); 4] = [
+    (Language::En, "en", "English"),
+    (Language::De, "de", "German"),
+    (Language::Fr, "fr", "French"),
+    (Language::Es, "es", "Spanish"),
+];
+
+#[derive(askama::Template)]
+#[template(path = "mail/mail.html")]
+struct MailPage<'a> {
+    shell: Shell,
+    site: Site,
+    of_site: OfSite,
+    /// The address that its mail is from; `None` when this server sends none.
+    from: Option<String>,
+    suppressions: Vec<Suppression>,
+    dead: Vec<DeadLetter>,
+    form: &'a Form,
+}
+
+#[handler]
+pub async fn show(context: OrgContext, Path(path::Site { site }): Path<path::Site>) -> Result<Response, Problem> {
+    show_with(&context, &site, &Form::default()).await
+}
+
+async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Response, Problem> {
+    let work = async |tx: &mut OrgTx| {
+        let site = store::sites::by_slug(tx, slug).await?;
+        let of_site = mails::of_site(tx, site.id).await?;
+        let (suppressions, _) = mails::suppressions(tx, site.id, SHOWN).await?;
+        let (dead, _) = mails::dead_letters(tx, site.id, SHOWN).await?;
+        Ok((site, of_site, suppressions, dead))
+    };
+    let (shell, (site, of_site, suppressions, dead)) = context.read(Permission::MailRead, work).await?;
+    let own = site.mail_from_address.as_deref();
+    let from = context.app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+    let language =
+        LANGUAGES.into_iter().find(|(language, ..)| *language == site.language).map_or("en", |(_, code, _)| code);
+    let saved = Form::of(&[
+        ("support_url", site.support_url.clone().unwrap_or_default()),
+        ("from_name", site.mail_from_name.clone().unwrap_or_default()),
+        ("from_address", site.mail_from_address.clone().unwrap_or_default()),
+        ("language", language.to_owned()),
+    ]);
+    let shown = form.with_defaults(saved);
+    form_page(&MailPage { shell, site, of_site, from, suppressions, dead, form: &shown }, form)
+}
+
+#[handler]
+pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::Site>) -> Result<Response, Problem> {
+    let form = &context.form;
+    let needed = if form.get("action") == "settings" { Permission::SiteEdit } else { Permission::MailEdit };
+    let done = context
+        .write(needed, async |tx| {
+            let id = async |tx: &mut OrgTx| Ok::<_, Problem>(store::sites::by_slug(tx, &site).await?.id);
+            match form.get("action") {
+                "settings" => {
+                    let changes = settings(form)?;
+                    store::sites::update(tx, &site, &changes).await.map(|_| "saved")
+                }
+                "clear" => {
+                    let site = id(tx).await?;
+                    mails::clear_suppression(tx, site, row(form)).await.map(|()| "cleared")
+                }
+                "retry" => {
+                    let site = id(tx).await?;
+                    mails::run_again(tx, site, row(form)).await.map(|()| "retried")
+                }
+                _ => Err(Form::unknown_action()),
+            }
+        })
+        .await;
+    match done {
+        Ok(done) => Ok(context.redirect(&format!("sites/{}/mail?done={done}", site.as_str()))),
+        Err(problem) => show_with(&context, &site, &form.with_problem(problem)?).await,
+    }
+}
+
+fn row(form: &Form) -> Uuid {
+    form.get("id").parse().unwrap_or_default()
+}
+
+/// An empty field takes away what it says.
+fn settings(form: &Form) -> Result<SiteChanges, Problem> {
+    let mut checked = Checked::default();
+    let from_name = form.filled("from_name").map(|_| form.take::<SiteName>(&mut checked, "from_name"));
+    let from_address = form.filled("from_address").map(|_| form.take::<EmailAddress>(&mut checked, "from_address"));
+    checked.done()?;
+    Ok(SiteChanges {
+        support_url: Some(form.filled("support_url").map(str::to_owned)),
+        language: LANGUAGES
+            .into_iter()
+            .find(|(_, code, _)| *code == form.get("language"))
+            .map(|(language, ..)| language),
+        mail_from_name: Some(from_name.flatten()),
+        mail_from_address: Some(from_address.flatten()),
+        ..SiteChanges::default()
+    })
+}
+
+/// What a mail was to tell, in words.
+fn told(kind: Kind) -> &'static str {
+    match kind {
+        Kind::TicketReceived => "that a ticket is here",
+        Kind::TicketAnswered => "what an agent answered",
+        Kind::TicketResolved => "that a ticket is resolved",
+        Kind::AgentAssigned => "that a ticket was assigned",
+        Kind::AgentCustomerAnswered => "that a customer answered",
+        Kind::Invitation => "that somebody is invited",
+    }
+}

@@ -1,0 +1,264 @@
+//! Mail that goes out. Triggers write it, in the transaction of what it tells of; here it is claimed, written as a letter and
+//! handed to the next server. That server's 250 is final: only one write follows, which says so. Whoever is killed between the
+//! two sends it again, with the same Message-ID; nothing else is sent twice, and nothing is lost.
+
+pub mod letter;
+pub mod sender;
+pub mod transport;
+mod words;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::{
+    db::Worker,
+    domain::problem::Problem,
+    store::{
+        self,
+        mails::{Open, Outcome, Tokens},
+        tasks::{MAIL, Task},
+    },
+};
+use sender::Sender;
+use transport::{Answer, Transport};
+
+/// Between the first two tries of a mail, where nothing else is said.
+pub const FIRST_WAIT: Duration = Duration::from_mins(1);
+/// How often an idle process looks for mail; what this process caused it is told of at once.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long mail is a process's: after a kill another one takes it when that has passed. Renewed while it is under way.
+const LEASE: Duration = Duration::from_secs(15);
+const RENEW_EVERY: Duration = Duration::from_secs(4);
+/// How often the database is told that mail goes out.
+const SAY_EVERY: Duration = Duration::from_hours(1);
+/// Mails under way at once.
+const LANES: usize = 8;
+/// Outcomes written together, at the most.
+const BATCH: usize = 100;
+/// At the end: how long mail that is under way may take.
+const DRAIN: Duration = Duration::from_secs(10);
+/// The waits between two tries double from the first one up to 240 of it; with a minute that is 4 hours, and 26 tries are
+/// three days.
+const LONGEST_WAIT: f64 = 240.0;
+const TRIES: i32 = 26;
+
+/// How mail goes out.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub transport: Transport,
+    pub sender: Sender,
+    /// Between the first two tries.
+    pub first_wait: Duration,
+}
+
+impl Outgoing {
+    /// What Message-IDs end with.
+    pub fn domain(&self) -> &str {
+        self.sender.from.email.domain()
+    }
+
+    /// What is done after a try that was not the last word.
+    fn after(&self, task: Task, why: String) -> Outcome {
+        if task.attempts >= TRIES {
+            return Outcome::Failed(why);
+        }
+        let factor = 2f64.powi(task.attempts.clamp(1, 20) - 1).min(LONGEST_WAIT);
+        // So that what failed together does not come again together.
+        let spread = 0.9 + 0.2 * rand::random::<f64>();
+        Outcome::Later { why, seconds: self.first_wait.as_secs_f64() * factor * spread }
+    }
+
+    /// Sends one mail.
+    async fn send(&self, task: Task, mail: &Open, tokens: &Tokens) -> Outcome {
+        let own = |address: &str| address.eq_ignore_ascii_case(&mail.recipient);
+        if own(self.sender.from.email.as_ref()) || mail.from_address.as_deref().is_some_and(own) {
+            return Outcome::Suppressed("it is an address that mail comes from".to_owned());
+        }
+        let letter = match letter::write(mail, tokens, &self.sender) {
+            Ok(letter) => letter,
+            Err(why) => return Outcome::Failed(why),
+        };
+        match self.transport.deliver(&letter).await {
+            Answer::Taken(said) => Outcome::Sent(said),
+            Answer::Refused(said) => Outcome::Bounced(said),
+            Answer::Later(why) => self.after(task, why),
+        }
+    }
+}
+
+/// Tasks that this process has.
+#[derive(Default)]
+struct UnderWay {
+    tasks: Mutex<HashSet<Task>>,
+    /// One ended.
+    room: Notify,
+}
+
+impl UnderWay {
+    fn with<T>(&self, work: impl FnOnce(&mut HashSet<Task>) -> T) -> T {
+        work(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ended(&self, ended: &[Task]) {
+        self.with(|known| known.retain(|task| !ended.contains(task)));
+        self.room.notify_one();
+    }
+}
+
+/// Sends mail until `stop` turns true, and then waits a while for what is under way. `written` says that there may be some.
+pub async fn run(outgoing: Arc<Outgoing>, worker: Arc<Worker>, written: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+    let under_way = Arc::new(UnderWay::default());
+    let (outcomes, settled) = mpsc::unbounded_channel();
+    let settling = tokio::spawn(settle(Arc::clone(&worker), Arc::clone(&under_way), settled));
+    let mut renewing = tokio::time::interval(RENEW_EVERY);
+    let mut saying = tokio::time::interval(SAY_EVERY);
+    loop {
+        let free = LANES.saturating_sub(under_way.with(|tasks| tasks.len()));
+        let mut all = true;
+        if free > 0 {
+            match claim(&worker, &under_way, free).await {
+                Ok(claimed) => {
+                    all = claimed.len() < free;
+                    begin(&outgoing, &worker, &under_way, &outcomes, claimed).await;
+                }
+                Err(problem) => tracing::warn!(cause = problem.cause.as_deref(), "mail could not be looked for"),
+            }
+        }
+        tokio::select! {
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            () = written.notified() => {}
+            () = under_way.room.notified(), if !all => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = renewing.tick() => {
+                let mine: Vec<Task> = under_way.with(|tasks| tasks.iter().copied().collect());
+                if !mine.is_empty() && let Err(problem) = store::tasks::renew(&worker, &mine, LEASE).await {
+                    tracing::warn!(cause = problem.cause.as_deref(), "the lease of mail under way could not be renewed");
+                }
+            }
+            _ = saying.tick() => {
+                if let Err(problem) = store::mails::serve(&worker, outgoing.domain()).await {
+                    tracing::warn!(cause = problem.cause.as_deref(), "the database could not be told that mail goes out");
+                }
+            }
+        }
+    }
+    drop(outcomes);
+    if tokio::time::timeout(DRAIN, settling).await.is_err() {
+        tracing::warn!("mail was still under way; it is sent again");
+    }
+}
+
+/// Claims as many mails as there are lanes free.
+async fn claim(worker: &Worker, under_way: &UnderWay, free: usize) -> Result<Vec<Task>, Problem> {
+    let most = i32::try_from(free).unwrap_or(i32::MAX);
+    let mut claimed = store::tasks::claim(worker, MAIL, most, LEASE).await?;
+    // One whose lease ended while this process still has it.
+    under_way.with(|tasks| claimed.retain(|task| !tasks.iter().any(|mine| mine.id == task.id) && tasks.insert(*task)));
+    Ok(claimed)
+}
+
+/// Opens mails and sends each in a lane of its own.
+async fn begin(
+    outgoing: &Arc<Outgoing>,
+    worker: &Worker,
+    under_way: &UnderWay,
+    outcomes: &mpsc::UnboundedSender<(Task, Outcome)>,
+    claimed: Vec<Task>,
+) {
+    if claimed.is_empty() {
+        return;
+    }
+    let tokens: Vec<Tokens> = claimed.iter().map(|_| Tokens::mint()).collect();
+    let opened = match store::mails::open(worker, &claimed, &tokens).await {
+        Ok(opened) => opened,
+        Err(problem) => {
+            // Claimed again when the lease ends.
+            tracing::warn!(cause = problem.cause.as_deref(), "mail could not be read");
+            under_way.ended(&claimed);
+            return;
+        }
+    };
+    let mut opened: HashMap<i64, Open> = opened.into_iter().map(|mail| (mail.place, mail)).collect();
+    let mut gone = Vec::new();
+    for ((task, tokens), place) in claimed.into_iter().zip(tokens).zip(1..) {
+        let Some(mail) = opened.remove(&place) else {
+            gone.push(task);
+            continue;
+        };
+        let (outgoing, outcomes) = (Arc::clone(outgoing), outcomes.clone());
+        tokio::spawn(async move {
+            let outcome = outgoing.send(task, &mail, &tokens).await;
+            let _ = outcomes.send((task, outcome));
+        });
+    }
+    // Suppressed, or what it told of is gone.
+    if !gone.is_empty() {
+        if let Err(problem) = store::tasks::done(worker, &gone).await {
+            tracing::warn!(cause = problem.cause.as_deref(), "tasks of mail that is gone could not be ended");
+        }
+        under_way.ended(&gone);
+    }
+}
+
+/// Writes what became of mails, as they end; what ends meanwhile goes together.
+async fn settle(worker: Arc<Worker>, under_way: Arc<UnderWay>, mut ended: mpsc::UnboundedReceiver<(Task, Outcome)>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while ended.recv_many(&mut batch, BATCH).await > 0 {
+        for (task, outcome) in &batch {
+            match outcome {
+                Outcome::Bounced(why) | Outcome::Failed(why) => {
+                    tracing::info!(org_id = %task.org_id, mail = %task.subject_id, answer = why.split(' ').next(), "mail was not taken");
+                }
+                Outcome::Later { seconds, .. } => {
+                    tracing::debug!(org_id = %task.org_id, mail = %task.subject_id, seconds, "mail is tried again later");
+                }
+                Outcome::Sent(_) | Outcome::Suppressed(_) => {}
+            }
+        }
+        while let Err(problem) = store::mails::settle(&worker, &batch).await {
+            tracing::warn!(
+                cause = problem.cause.as_deref(),
+                "what became of mail could not be written; it is tried again"
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        under_way.ended(&batch.drain(..).map(|(task, _)| task).collect::<Vec<_>>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn tries_begin_a_minute_apart_and_end_four_hours_apart_after_three_days() {
+        let outgoing = Outgoing {
+            transport: Transport::Log,
+            sender: Sender {
+                from: "vicket@mail.example".parse().expect("a mailbox"),
+                domains: Vec::new(),
+                public_url: String::new(),
+            },
+            first_wait: Duration::from_mins(1),
+        };
+        let task = |attempts| Task { org_id: Uuid::nil(), id: Uuid::nil(), subject_id: Uuid::nil(), attempts };
+        let mut all = 0.0;
+        for attempts in 1..TRIES {
+            let Outcome::Later { seconds, .. } = outgoing.after(task(attempts), String::new()) else {
+                panic!("{attempts}")
+            };
+            let exact = (60.0 * 2f64.powi(attempts - 1)).min(4.0 * 3600.0);
+            assert!((exact * 0.9..=exact * 1.1).contains(&seconds), "{attempts}: {seconds}");
+            all += exact;
+        }
+        assert!((2.9..3.1).contains(&(all / 86_400.0)), "{all}");
+        assert_eq!(outgoing.after(task(TRIES), "no".to_owned()), Outcome::Failed("no".to_owned()));
+    }
+}
