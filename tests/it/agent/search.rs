@@ -200,6 +200,10 @@ async fn whoever_enters_no_org_is_told_of_no_ticket() {
     let mut gate = world.gate().await;
     for sql in ["select ctx.tickets_with_words('a', 1)", "select ctx.sought('a')"] {
         let refused = sqlx::query(sql).execute(&mut gate).await.expect_err("not granted");
-        assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{sql}");
+        assert_eq!(
+            refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(),
+            Some("42501"),
+            "{sql}"
+        );
     }
 }
