@@ -1,5 +1,5 @@
 //! Mail: what the process that sends it asks of the database; what an org sees of it. Triggers write it
-//! (`migrations/1012_mail_written.sql`).
+//! (`migrations/1014_mail_written.sql`).
 
 use sqlx::FromRow;
 use time::OffsetDateTime;

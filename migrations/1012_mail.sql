@@ -3,41 +3,6 @@
 -- puts the token into the text that leaves. So a dump, and whoever reads the tables, opens nobody's ticket.
 set local role vicket_owner;
 
-alter table vicket.sites add column support_url text;
-alter table vicket.sites add column language text not null default 'en';
-alter table vicket.sites add column mail_from_name text;
-alter table vicket.sites add column mail_from_address text;
-alter table vicket.sites
-  add constraint sites_support_url_shape
-  check (support_url ~ '^https?://[^[:space:]#]+$' and char_length(support_url) <= 500) not valid;
-alter table vicket.sites add constraint sites_language_known check (language in ('en', 'de', 'fr', 'es')) not valid;
-alter table vicket.sites
-  add constraint sites_mail_from_length
-  check (char_length(mail_from_name) between 1 and 200 and char_length(mail_from_address) between 3 and 254) not valid;
-grant select (support_url, language, mail_from_name, mail_from_address),
-  update (support_url, language, mail_from_name, mail_from_address)
-  on vicket.sites to vicket_agent;
-grant update (support_url, language, mail_from_name, mail_from_address) on vicket.sites to vicket_operator;
-grant select (name, support_url, language, mail_from_name, mail_from_address) on vicket.sites to vicket_definer;
-comment on column vicket.sites.support_url is
-  'The page on which customers read their tickets; links in mail lead there. No personal data.';
-comment on column vicket.sites.language is 'Of its mail. No personal data.';
-comment on column vicket.sites.mail_from_name is 'Whom its mail is from; its own name when NULL. No personal data.';
-comment on column vicket.sites.mail_from_address is
-  'Stands in From where the server may send for its domain, else in Reply-To. No personal data.';
-create or replace trigger audited
-  after insert or delete or update of slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
-    network_writes_per_minute, support_url, language, mail_from_name, mail_from_address, deleted_at
-  on vicket.sites
-  for each row execute function vicket.audited('site', 'slug',
-    'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute '
-    'support_url language mail_from_name mail_from_address');
-create or replace trigger serialize_org_writes before insert or update of slug, name, prefix, reads_per_minute,
-    writes_per_minute, network_reads_per_minute, network_writes_per_minute, support_url, language, mail_from_name,
-    mail_from_address, updated_at or delete
-  on vicket.sites
-  for each statement execute function vicket.serialize_org_writes();
-
 -- Where mail goes out, and until when that is known: without a server that sends, none is written.
 create table vicket.mail_service (
   id boolean not null default true,
@@ -183,10 +148,7 @@ create policy definer_update on vicket.notifications for update to vicket_define
   using (org_id = (select ctx.org_id()) and (select ctx.is_member()))
   with check (org_id = (select ctx.org_id()) and (select ctx.is_member()));
 
--- What mail says of a ticket, and the digest of its link's token.
-create policy definer_insert on vicket.ticket_tokens for insert to vicket_definer
-  with check (session_user = 'vicket_worker');
-grant insert (org_id, site_id, ticket_id, token_hash) on vicket.ticket_tokens to vicket_definer;
+-- What mail says of a ticket.
 grant select (email, name, subject) on vicket.tickets to vicket_definer;
 grant select (author_name, body) on vicket.ticket_messages to vicket_definer;
 grant select (name) on vicket.orgs to vicket_definer;
@@ -249,7 +211,6 @@ comment on policy agent_select on vicket.notifications is 'One''s own.';
 comment on policy definer_select on vicket.notifications is 'vicket.member_mail, ctx.choose_notifications.';
 comment on policy definer_insert on vicket.notifications is 'ctx.choose_notifications, of whoever acts.';
 comment on policy definer_update on vicket.notifications is 'ctx.choose_notifications, of whoever acts.';
-comment on policy definer_insert on vicket.ticket_tokens is 'worker.open_mails: the token of a link.';
 
 create trigger serialize_org_writes before delete on vicket.suppressions
   for each statement execute function vicket.serialize_org_writes();
@@ -258,10 +219,4 @@ create trigger audited after delete on vicket.suppressions
 create trigger audited after update of dead_at on vicket.tasks
   for each row when (old.dead_at is not null and new.dead_at is null)
   execute function vicket.audited('dead_letter', 'id', 'kind dead_at');
-
--- Two permissions more. FORCE shows the owner no rows: hence a policy for the time.
-create policy owner_insert on vicket.role_permissions for insert to vicket_owner with check (true);
-insert into vicket.role_permissions (role, permission)
-  values ('owner', 'mail:read'), ('owner', 'mail:edit'), ('admin', 'mail:read'), ('admin', 'mail:edit');
-drop policy owner_insert on vicket.role_permissions;
 reset role;
