@@ -200,6 +200,26 @@ impl AssigneeName {
     }
 }
 
+/// The longest address of a page, characters.
+pub const PAGE_URL_LENGTH: usize = 500;
+
+/// The address of a page, to which a fragment may be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageUrl(String);
+
+impl PageUrl {
+    fn fault(text: &str) -> Option<String> {
+        let page = url::Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
+        });
+        let fine = page && text.chars().count() <= PAGE_URL_LENGTH && !text.contains(char::is_whitespace);
+        (!fine).then(|| "must be the address of a page, such as https://example.com/support, without #".to_owned())
+    }
+}
+
 /// A type of checked text.
 pub trait CheckedText: Sized {
     /// Text as somebody sent it, or what is wrong with it, for people: "must not be blank".
@@ -265,6 +285,7 @@ checked_text! {
     [] NewPassword;
     [] EmailAddress;
     [] AssigneeName;
+    [] PageUrl;
 }
 
 /// Gathers the faults of a body's fields, so that one answer names them all.

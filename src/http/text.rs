@@ -4,7 +4,10 @@
 //! most. [`Text`] takes strings only and refuses exactly what its schema says; fields that are [`Input`]s are checked
 //! together, so that one answer names every fault.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fmt::{self, Display, Formatter},
+};
 
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
@@ -14,7 +17,7 @@ use serde_json::Value;
 
 use crate::domain::text::{
     AssigneeName, CheckedText, EMAIL_LENGTH, EmailAddress, MAX_PASSWORD_LENGTH, MESSAGE_LENGTH, MIN_PASSWORD_LENGTH,
-    NOT_BLANK, NewPassword, PageSlug, Prose, SitePrefix, Slug, Text,
+    NOT_BLANK, NewPassword, PAGE_URL_LENGTH, PageSlug, PageUrl, Prose, SitePrefix, Slug, Text,
 };
 
 /// One field of a body. Parsing it never fails: what is wrong with it waits until [`Checked`] has seen all of them.
@@ -87,6 +90,9 @@ pub fn plain(reason: &str) -> String {
     let reason = reason.split(", found ").next().unwrap_or(reason);
     reason.trim_start_matches([':', ' ']).replace('\0', "\\0")
 }
+
+/// What any reader takes for the address of a page. A host in other letters, or one in brackets, is taken, too, if it is one.
+const PAGE: &str = r"^https?://(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)(:[0-9]{1,4})?([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$";
 
 macro_rules! string_type {
     ([$($generics:tt)*] $type:ty, $name:expr, $schema:expr) => {
@@ -236,6 +242,35 @@ impl<T: ParseFromJSON> ParseFromJSON for Nullable<T> {
         Option::parse_from_json(value).map(Self).map_err(ParseError::propagate)
     }
 }
+
+/// The address of a page as it was sent. Whether it is one the store says, whose answer names the field.
+#[derive(Debug, Clone)]
+pub struct PageAddress(Text<PAGE_URL_LENGTH>);
+
+impl PageAddress {
+    fn parse(text: String) -> Result<Self, String> {
+        Text::parse(text).map(Self)
+    }
+
+    pub fn of(page: &PageUrl) -> Self {
+        Self(Text::known(page))
+    }
+
+    pub fn into_string(self) -> String {
+        self.0.into_string()
+    }
+}
+
+impl Display for PageAddress {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+string_type!([] PageAddress, "string (address of a page)", MetaSchema {
+    pattern: Some(PAGE.to_owned()),
+    ..MetaSchema::new("string")
+});
 
 string_type!([] AssigneeName, "string (assignee)", MetaSchema {
     pattern: Some("^(me|none|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})$".to_owned()),

@@ -11,7 +11,7 @@ use crate::{
         origins::Origin,
         problem::{Code, FieldError, Problem},
         references::Prefix,
-        text::{CheckedText, EmailAddress, SiteName, Slug},
+        text::{CheckedText, EmailAddress, PageUrl, SiteName, Slug},
     },
 };
 
@@ -306,30 +306,13 @@ pub async fn update(tx: &mut OrgTx, slug: &str, changes: &SiteChanges) -> Result
     with_origins(tx, slug).await
 }
 
-/// Tells what can be no address of a support page.
-fn check_support_url(text: &str) -> Result<(), Problem> {
-    let page = url::Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    });
-    if page && text.chars().count() <= 500 && !text.contains(char::is_whitespace) {
-        return Ok(());
-    }
-    Err(Problem::invalid_field(
-        "support_url",
-        "must be the address of a page, such as https://example.com/support, without #",
-    ))
-}
-
 async fn set_mail(tx: &mut OrgTx, site_id: Uuid, changes: &SiteChanges) -> Result<(), Problem> {
     let SiteChanges { support_url, language, mail_from_name, mail_from_address, .. } = changes;
     if support_url.is_none() && language.is_none() && mail_from_name.is_none() && mail_from_address.is_none() {
         return Ok(());
     }
     if let Some(Some(page)) = support_url {
-        check_support_url(page)?;
+        PageUrl::parse(page.clone()).map_err(|fault| Problem::invalid_field("support_url", fault))?;
     }
     let changed = sqlx::query(
         "update vicket.sites set

@@ -18,13 +18,13 @@ use crate::{
         permissions::{AnyMember, SiteCreate, SiteDelete, SiteEdit},
         problem::Problem,
         references::Prefix,
-        text::{Checked, EmailAddress, NAME_LENGTH, SitePrefix, Slug, Text},
+        text::{Checked, EmailAddress, NAME_LENGTH, PageUrl, SitePrefix, Slug, Text},
     },
     http::{
         answers::{self, Page},
         failure::Failure,
         paging::Paging,
-        text::{Input, Nullable},
+        text::{Input, Nullable, PageAddress},
     },
     store::{
         self,
@@ -234,8 +234,8 @@ struct SiteChange {
     limits: Option<Input<LimitsChange>>,
     /// How much it may keep.
     files: Option<Input<FileQuotaChange>>,
-    /// The page on which customers read their tickets, without a fragment; `null` for none.
-    support_url: MaybeUndefined<Text<500>>,
+    /// The page on which customers read their tickets, without a fragment, 500 characters at the most; `null` for none.
+    support_url: MaybeUndefined<PageAddress>,
     /// The language of its mail.
     language: Option<Input<Language>>,
     /// Whom its mail is from.
@@ -296,7 +296,7 @@ impl Example for SiteChange {
             origins: Some(Input::of(vec![Text::known("https://app.acme.com")])),
             limits: Some(Input::of(limits)),
             files: Some(Input::of(FileQuotaChange { quota_mib: Some(20_480), network_mib_per_day: None })),
-            support_url: MaybeUndefined::Value(Text::known("https://acme.com/support")),
+            support_url: MaybeUndefined::Value(PageAddress::of(&PageUrl::known("https://acme.com/support"))),
             language: Some(Input::of(Language::En)),
             mail: None,
         }
@@ -461,7 +461,7 @@ impl SitesApi {
             network_writes: limit(|limits| limits.network_writes_per_minute),
             file_quota_mib: files.as_ref().and_then(|files| files.quota_mib),
             network_upload_mib: files.as_ref().and_then(|files| files.network_mib_per_day),
-            support_url: said(body.0.support_url).map(|page| page.map(Text::into_string)),
+            support_url: said(body.0.support_url).map(|page| page.map(PageAddress::into_string)),
             language: language.map(Into::into),
             mail_from_name,
             mail_from_address,
