@@ -23,7 +23,7 @@ struct Function {
     trigger: bool,
     owner: String,
     definer: bool,
-    /// It reads the context, and would be computed once for all.
+    /// It reads the context, and would be computed once for all: as the lint `context-immutable` asks.
     frozen: bool,
     leakproof: bool,
     language: String,

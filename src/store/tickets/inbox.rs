@@ -129,7 +129,7 @@ const FOUND: &str = page!(newest!(
     "$8"
 ));
 
-/// Of the newest ones those that have the words `$11`, or the number.
+/// Of the newest 2,000, as many as are read in the time of a page, those that have the words `$11`, or the number.
 const AMONG_NEWEST: &str = page!(concat!(
     "(
       select i.* from ",

@@ -69,7 +69,7 @@ async fn words_may_lack_their_end_stand_in_any_place_and_be_left_out() {
     assert_eq!(q(&"y".repeat(190)).await, ["Long"]);
 }
 
-/// Two thousand tickets with two messages each, whose first words are the same, the oldest 100 of which ask about a lamp.
+/// 2,500 tickets of five messages each, whose first words are the same; the oldest 200 ask about a lamp.
 async fn many(world: &World) {
     world
         .arrange(
@@ -195,7 +195,7 @@ async fn a_search_tells_of_no_other_org_no_site_of_other_teams_and_nothing_that_
 }
 
 #[tokio::test]
-async fn whoever_enters_no_org_is_told_of_no_ticket() {
+async fn a_publishable_key_may_not_search_tickets() {
     let world = World::new().await;
     let mut gate = world.gate().await;
     for sql in ["select ctx.tickets_with_words('a', 1)", "select ctx.sought('a')"] {
