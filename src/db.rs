@@ -17,6 +17,7 @@ mod error;
 mod org;
 mod pooler;
 mod proof;
+mod published;
 mod replica;
 mod servers;
 mod session;
@@ -51,8 +52,9 @@ use turns::{Tenant, Turn, Turns};
 
 pub use error::refused_statements;
 pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx};
+pub use published::Published;
 pub use session::Session;
-pub use site::{Entry, EntryRequest, SiteLimits, SiteTx, Verdict};
+pub use site::{Call, Entry, EntryRequest, SiteLimits, SiteTx, Verdict};
 pub use widget::WidgetGate;
 pub use worker::Worker;
 

@@ -20,10 +20,11 @@
 //!
 //! 1. `server.rs` accepts it; `routes.rs` gives it an id and finds its surface.
 //! 2. `api/support/surface.rs` answers preflights, reads the body under a cap, and hashes the key.
-//! 3. `db.rs` begins a transaction and calls `auth.enter_site` with the key's digest: that transaction is the site. For what
-//!    may be answered from the response cache it asks `auth.enter_many` alone, which proves the key and opens nothing.
+//! 3. `db.rs` begins a transaction and calls `auth.enter_site` with the key's digest: that transaction is the site. For a read
+//!    of published content it asks `auth.enter_many` alone, which proves the key and opens nothing.
 //! 4. The surface asks whether the origin is listed and the limits (`limits.rs`) are kept.
-//! 5. The handler in `api/support/` takes the transaction from its `SiteKey`.
+//! 5. The handler in `api/support/` takes the transaction from its `SiteKey`; of published content the response cache has the
+//!    answer, or a statement of its own enters, reads and is over (`db/published.rs`).
 //!    For agents the same: the handler's first argument, `Org<ArticleWrite>`, enters the org by session or machine key, asks for
 //!    the permission, and hands out the transaction (`auth/caller.rs`).
 //! 6. It makes one call into `store/`, whose SQL never mentions the site.

@@ -11,7 +11,7 @@ use poem_openapi::{SecurityScheme, auth::ApiKey};
 
 use super::Slot;
 use crate::{
-    db::{Entry, EntryRequest, SiteTx, Verdict, WidgetGate},
+    db::{Entry, EntryRequest, Published, SiteTx, Verdict, WidgetGate},
     domain::{
         keys::{SECRET_LENGTH, Sha256Digest},
         problem::{Code, Problem},
@@ -25,6 +25,7 @@ const KEY_HEADER: &str = "x-vicket-key";
 const TICKET_HEADER: &str = "x-vicket-ticket";
 /// A longer key is refused without a look-up, bytes.
 const MAX_BYTES: usize = 128;
+const UNKNOWN: &str = "The key in X-Vicket-Key is unknown or was revoked.";
 
 /// The key that a request presents.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +57,10 @@ impl Presented {
             }
             Self::Malformed(length) | Self::Digest(_, length) => length,
         };
-        let unknown = "The key in X-Vicket-Key is unknown or was revoked.";
         if length == SECRET_LENGTH {
-            return Problem::new(Code::KeyInvalid, unknown);
+            return Problem::new(Code::KeyInvalid, UNKNOWN);
         }
-        let hint = format!("{unknown} A publishable key has {SECRET_LENGTH} characters; this one does not.");
+        let hint = format!("{UNKNOWN} A publishable key has {SECRET_LENGTH} characters; this one does not.");
         Problem::new(Code::KeyInvalid, hint)
     }
 }
@@ -134,27 +134,22 @@ impl SiteKey {
         if let Some(tx) = tx.take() {
             return Ok(tx);
         }
-        self.of(gate.enter(entry_request).await?)
-    }
-
-    /// The same for reading published content, which a replica may have.
-    ///
-    /// # Errors
-    /// Those of [`enter`](Self::enter).
-    pub async fn enter_published(&self) -> Result<SiteTx, Problem> {
-        let Admitted { gate, entry_request, entry, tx, .. } = &*self.0;
-        if let Some(tx) = tx.take() {
-            return Ok(tx);
-        }
-        self.of(gate.enter_published(entry_request, entry).await?)
-    }
-
-    fn of(&self, verdict: Verdict) -> Result<SiteTx, Problem> {
-        match verdict {
+        match gate.enter(entry_request).await? {
             Verdict::Entered(tx) => Ok(tx),
-            Verdict::Unknown { .. } => Err(Presented::Digest(self.0.entry_request.key, SECRET_LENGTH).refusal()),
+            Verdict::Unknown { .. } => Err(revoked()),
         }
     }
+
+    /// The published content of the site, to read by one statement.
+    pub fn published(&self) -> Published<'_> {
+        let Admitted { gate, entry_request, entry, .. } = &*self.0;
+        Published::new(gate, entry_request, entry.clone(), revoked)
+    }
+}
+
+/// What is said of a key that was good, and is not any more.
+fn revoked() -> Problem {
+    Problem::new(Code::KeyInvalid, UNKNOWN)
 }
 
 #[expect(clippy::unused_async, reason = "the derive awaits it")]

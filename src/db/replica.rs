@@ -9,11 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Entry, EntryRequest, Pool, SiteTx, Verdict, site};
+use sqlx::postgres::PgRow;
+
+use super::{
+    Pool,
+    site::{self, Call, Entry, EntryRequest, Verdict},
+};
 use crate::domain::problem::{Code, Problem};
 
-/// How long it may take to enter there; a request waits no longer for it.
-const TIME: Duration = Duration::from_millis(500);
+/// How long it may take to read there; a request waits no longer for it.
+const TIME: Duration = Duration::from_secs(1);
 /// How long it is left alone when it did not answer.
 const REST_MS: u64 = 1_000;
 
@@ -34,21 +39,23 @@ impl Replica {
         &self.pool
     }
 
-    /// A transaction that is the site, where this server is as new as what was `proved`.
-    pub async fn enter(&self, entry_request: &EntryRequest, proved: &Entry) -> Option<SiteTx> {
+    /// What a call reads, where this server is as new as what was `proved`.
+    pub async fn read(
+        &self,
+        entry_request: &EntryRequest,
+        proved: &Entry,
+        call: &'static str,
+        bind: impl Fn(Call) -> Call,
+    ) -> Option<(Entry, Vec<PgRow>)> {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if now < self.rests_until.load(Ordering::Relaxed) {
             return None;
         }
-        let entered = tokio::time::timeout(TIME, site::enter(&self.pool, entry_request)).await;
-        match entered.unwrap_or_else(|_| Err(Problem::database_unavailable("the replica did not answer in time"))) {
-            Ok(Verdict::Entered(tx)) if is_as_new(tx.entry(), proved) => Some(tx),
-            Ok(Verdict::Entered(tx)) => {
-                let _: Result<(), Problem> = tx.finish(Err(Problem::not_found())).await;
-                None
-            }
-            // A key that has not arrived there yet.
-            Ok(Verdict::Unknown { .. }) => None,
+        let read = tokio::time::timeout(TIME, site::read(&self.pool, entry_request, call, bind)).await;
+        match read.unwrap_or_else(|_| Err(Problem::database_unavailable("the replica did not answer in time"))) {
+            Ok(Verdict::Entered((entry, rows))) if is_as_new(&entry, proved) => Some((entry, rows)),
+            // It is behind, or does not even know the key yet.
+            Ok(Verdict::Entered(_) | Verdict::Unknown { .. }) => None,
             Err(problem) => {
                 self.rests_until.store(now + REST_MS, Ordering::Relaxed);
                 if problem.code != Code::Overloaded {

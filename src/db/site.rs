@@ -1,4 +1,5 @@
-//! A publishable key enters its site: what is asked, what is answered, and the transaction that is the site.
+//! A publishable key enters its site: what is asked, what is answered, the transaction that is the site, and the statement that
+//! enters for itself.
 
 use sqlx::{
     Postgres, Row as _,
@@ -52,6 +53,9 @@ pub struct SiteLimits {
     pub network_writes: u32,
 }
 
+/// A call of one of the functions `auth.read_*`, with the digests of key and origin as its first parameters.
+pub type Call = Query<'static, Postgres, PgArguments>;
+
 /// The answer of the gate.
 #[derive(Clone)]
 pub enum Verdict<T = SiteTx> {
@@ -95,6 +99,24 @@ pub(super) async fn enter(pool: &Pool, entry_request: &EntryRequest) -> Result<V
             Ok(Verdict::Unknown { origin_known })
         }
     }
+}
+
+/// What a call says of the key, in its first row, and what it read.
+pub(super) async fn read(
+    pool: &Pool,
+    entry_request: &EntryRequest,
+    call: &'static str,
+    bind: impl Fn(Call) -> Call,
+) -> Result<Verdict<(Entry, Vec<PgRow>)>, Problem> {
+    let bytes = |digest: Sha256Digest| digest.as_bytes().to_vec();
+    let question = || {
+        let query = sqlx::query(call).bind(bytes(entry_request.key));
+        bind(query.bind(entry_request.origin.map(bytes).unwrap_or_default()))
+    };
+    let (rows, _) = pool.ask(Some(entry_request.key), question).await?;
+    let mut rows = rows.into_iter();
+    let Some(first) = rows.next() else { return Err(Problem::internal("a read did not say how it entered")) };
+    Ok(verdict(&first)?.map(|entry| (entry, rows.collect())))
 }
 
 impl EntryRequest {

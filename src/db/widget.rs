@@ -1,10 +1,12 @@
 //! The gate of the support surface, with the standby that it may read from.
 
+use sqlx::postgres::PgRow;
+
 use super::{
     Pool,
     proof::{Proofs, Question},
     replica::Replica,
-    site::{self, Entry, EntryRequest, Verdict},
+    site::{self, Call, Entry, EntryRequest, Verdict},
 };
 use crate::domain::{keys::Sha256Digest, problem::Problem};
 
@@ -35,18 +37,21 @@ impl WidgetGate {
         Ok(verdict)
     }
 
-    /// Begins a transaction for reading published content, and enters the site of the key: on the replica, where there is one
-    /// that knows the key and has all that the primary `proved` a moment ago; else as [`enter`](Self::enter).
-    ///
-    /// # Errors
-    /// Those of [`enter`](Self::enter).
-    pub async fn enter_published(&self, entry_request: &EntryRequest, proved: &Entry) -> Result<Verdict, Problem> {
+    /// Reads published content, in one round trip: on the replica, where there is one that knows the key and has all that the
+    /// primary `proved` a moment ago; else on the primary.
+    pub(super) async fn read(
+        &self,
+        entry_request: &EntryRequest,
+        proved: &Entry,
+        call: &'static str,
+        bind: impl Fn(Call) -> Call,
+    ) -> Result<Verdict<(Entry, Vec<PgRow>)>, Problem> {
         if let Some(replica) = &self.replica
-            && let Some(tx) = replica.enter(entry_request, proved).await
+            && let Some(read) = replica.read(entry_request, proved, call, &bind).await
         {
-            return Ok(Verdict::Entered(tx));
+            return Ok(Verdict::Entered(read));
         }
-        self.enter(entry_request).await
+        site::read(&self.pool, entry_request, call, bind).await
     }
 
     /// Begins a transaction and enters the site of the key, in two round trips.

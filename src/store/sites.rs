@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::paging::{self, PageRequest};
 use crate::{
-    db::{OrgTx, SiteLimits, SiteTx},
+    db::{OrgTx, Published, SiteLimits},
     domain::{
         origins::Origin,
         problem::{Code, FieldError, Problem},
@@ -29,21 +29,10 @@ pub struct OwnSite {
 ///
 /// # Errors
 /// `404 not_found` when the site went away meanwhile.
-pub async fn own(tx: &mut SiteTx) -> Result<OwnSite, Problem> {
-    sqlx::query_as(
-        "select s.name, s.slug, o.name as org_name,
-          (select count(*) from vicket.articles a where a.site_id = (select ctx.site_id()))
-            + (select count(*) from vicket.articles a
-              where a.site_id is null and not exists (
-                select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
-              )) as article_count,
-          (select count(*) from vicket.faqs) as faq_count
-        from vicket.sites s
-        join vicket.orgs o on o.id = s.org_id",
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(Problem::not_found)
+pub async fn own(published: &mut Published<'_>) -> Result<OwnSite, Problem> {
+    let sql =
+        "select (r.entry).*, r.name, r.slug, r.org_name, r.article_count, r.faq_count from auth.read_site($1, $2) r";
+    published.rows(sql, |call| call).await?.into_iter().next().ok_or_else(Problem::not_found)
 }
 
 /// A site as administration sees it.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 pub use self::answers::{Filled, Score, check, fitting, no_form, score, try_out};
 use super::paging::{self, PageRequest};
 use crate::{
-    db::{OrgTx, SiteTx},
+    db::{OrgTx, Published, SiteTx},
     domain::{
         problem::{Code, Problem},
         text::{Checked, FormDescription, FormName, OptionLabel, PriorityName, QuestionLabel},
@@ -95,27 +95,64 @@ pub struct Forms {
     pub sites: Vec<(Uuid, String)>,
 }
 
-/// The forms that the site of the key offers, by name: one of them, or all.
+/// A part of what `auth.read_forms` reads.
+#[derive(FromRow)]
+struct Part {
+    part: String,
+    parent_id: Option<Uuid>,
+    id: Uuid,
+    label: String,
+    description: Option<String>,
+    #[sqlx(rename = "type")]
+    kind: Option<Type>,
+    required: Option<bool>,
+    position: Option<i32>,
+}
+
+/// The forms that the site of the key offers, by name.
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn offered(tx: &mut SiteTx, id: Option<Uuid>) -> Result<Forms, Problem> {
-    let templates = sqlx::query_as(
-        "select id, name, description from vicket.templates where $1::uuid is null or id = $1 order by name",
-    )
-    .bind(id)
-    .fetch_all(tx.connection())
-    .await?;
+pub async fn all_offered(published: &mut Published<'_>) -> Result<Forms, Problem> {
+    let sql = "select (r.entry).*, r.part, r.parent_id, r.id, r.label, r.description, r.type, r.required, r.position
+        from auth.read_forms($1, $2) r";
+    let mut forms = Forms::default();
+    for Part { part, parent_id, id, label, description, kind, required, position } in
+        published.rows(sql, |call| call).await?
+    {
+        match (part.as_str(), parent_id, kind, required, position) {
+            ("form", None, ..) => {
+                let description = description.unwrap_or_default();
+                forms.templates.push(Template { id, name: label, description, updated_at: None });
+            }
+            ("question", Some(template_id), Some(kind), Some(required), Some(position)) => {
+                forms.questions.push(Question { template_id, id, label, kind, required, position, points: 0 });
+            }
+            ("choice", Some(question_id), ..) => forms.choices.push(Choice { question_id, id, label, points: 0 }),
+            _ => return Err(Problem::internal("auth.read_forms gave what is no part of a form")),
+        }
+    }
+    Ok(forms)
+}
+
+/// One form that the site of the key offers; nothing where it does not.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn offered(tx: &mut SiteTx, id: Uuid) -> Result<Forms, Problem> {
+    let templates = sqlx::query_as("select id, name, description from vicket.templates where id = $1")
+        .bind(id)
+        .fetch_all(tx.connection())
+        .await?;
     let questions = sqlx::query_as(
         "select template_id, id, label, type, required, position from vicket.template_questions
-        where $1::uuid is null or template_id = $1 order by position, id",
+        where template_id = $1 order by position, id",
     )
     .bind(id)
     .fetch_all(tx.connection())
     .await?;
     let choices = sqlx::query_as(
-        "select question_id, id, label from vicket.template_options
-        where $1::uuid is null or template_id = $1 order by position, id",
+        "select question_id, id, label from vicket.template_options where template_id = $1 order by position, id",
     )
     .bind(id)
     .fetch_all(tx.connection())

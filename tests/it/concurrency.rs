@@ -13,7 +13,7 @@ use std::{
 use sqlx::Row as _;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::watch, task::JoinSet};
 use vicket::{
-    db::{Access, EntryRequest, SiteTx, Verdict},
+    db::{Access, EntryRequest, Published, SiteTx, Verdict},
     domain::{keys::Sha256Digest, text::FormName},
     store,
 };
@@ -173,25 +173,35 @@ async fn a_request_abandoned_at_any_point_leaves_no_connection_inside_a_site() {
         ticket: None,
     };
     let entry_a = entry_request(&world.site_a);
+    let Ok(Verdict::Entered(proved)) = gate.prove(&entry_a).await else { panic!("the key is good") };
     // On a busy machine PostgreSQL may have answered before the first poll has ended, so that nothing is left to abandon.
-    let mut done = [0, 0];
+    let mut done = [0, 0, 0];
     for most in (0..5).flat_map(|_| 0..=60) {
         if most == 0 && done.iter().all(|done| (1..60).contains(done)) {
             break;
         }
         if most == 0 {
-            done = [0, 0];
+            done = [0, 0, 0];
         }
         for (lane, done) in done.iter_mut().enumerate() {
-            let finished = if lane == 0 {
-                abandoned(gate.prove(&entry_a), most).await
-            } else {
-                let whole = async {
-                    let Ok(Verdict::Entered(mut tx)) = gate.enter(&entry_a).await else { panic!("not entered") };
-                    let site = store::sites::own(&mut tx).await;
-                    tx.finish(site).await.expect("commit");
-                };
-                abandoned(whole, most).await
+            let finished = match lane {
+                0 => abandoned(gate.prove(&entry_a), most).await,
+                1 => {
+                    let whole = async {
+                        let Ok(Verdict::Entered(mut tx)) = gate.enter(&entry_a).await else { panic!("not entered") };
+                        let origins = store::site_origins::listed(&mut tx).await;
+                        tx.finish(origins).await.expect("commit");
+                    };
+                    abandoned(whole, most).await
+                }
+                _ => {
+                    let read = async {
+                        let mut published =
+                            Published::new(gate, &entry_a, proved.clone(), vicket::domain::problem::Problem::not_found);
+                        assert_eq!(store::sites::own(&mut published).await.expect("read").slug, world.site_a.slug);
+                    };
+                    abandoned(read, most).await
+                }
             };
             *done += u32::from(finished);
             let rows = gate

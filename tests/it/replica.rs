@@ -120,7 +120,7 @@ async fn get(port: u16, key: &str, path: &str) -> Answer {
     Answer::of(reqwest::Client::new().get(format!("http://127.0.0.1:{port}{path}")).header("X-Vicket-Key", key)).await
 }
 
-/// Transactions of the widget's gate that read the tables there, so far.
+/// Reads of the tables there, so far. A session tells what it did when a statement ends a second later.
 async fn reads_at(connection: &mut PgConnection) -> i64 {
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     look(
@@ -161,6 +161,8 @@ async fn a_replica_answers_when_it_is_as_new_and_the_primary_when_it_is_not_and_
     for _ in 0..20 {
         get(port, &key, LIST).await.ok(200);
     }
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    get(port, &key, LIST).await.ok(200);
     let after = (reads_at(&mut here).await, reads_at(&mut there).await);
     assert!(after.1 > before.1, "nothing was read on the standby: {before:?} {after:?}");
     println!("reads of articles, primary and standby: {before:?} -> {after:?}");

@@ -193,13 +193,13 @@ impl ArticlesApi {
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
         let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
         let site = SiteRef { org_id: key.entry().org_id, site_id: key.entry().site_id };
-        let answer = serve(&app, &key, question, ViewCounts::Exact, async |tx| {
+        let answer = serve(&app, &key, question, ViewCounts::Exact, async |published| {
             let wanted = Wanted {
                 page_request: PageRequest { limit, cursor: cursor.as_deref() },
                 order,
                 search: search.as_deref(),
             };
-            let (rows, next) = store::articles::public::page(tx, &wanted).await?;
+            let (rows, next) = store::articles::public::page(published, &wanted).await?;
             let is_empty = rows.is_empty();
             let data = rows.into_iter().map(ArticleSummary::from).collect();
             let mut page = Cached::representation(&ArticlePage { data, next_cursor: Nullable(next) });
@@ -234,8 +234,8 @@ impl ArticlesApi {
             return Err(Problem::invalid_field("slug", "must not contain U+0000").into());
         }
         let org_id = key.entry().org_id;
-        let answer = serve(&app, &key, format!("article {slug}"), ViewCounts::Own, async |tx| {
-            let mut article = Article::from(store::articles::public::by_slug(tx, &slug).await?);
+        let answer = serve(&app, &key, format!("article {slug}"), ViewCounts::Own, async |published| {
+            let mut article = Article::from(store::articles::public::by_slug(published, &slug).await?);
             article.view_count += app.usage.pending_views(org_id, article.id);
             Ok(CachedResponse::of_article(article.to_json_string().into_bytes(), article.id, article.view_count))
         })

@@ -81,8 +81,8 @@ impl FaqsApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Cached<FaqList>, Failure> {
-        let answer = serve(&app, &key, "faqs".to_owned(), ViewCounts::Own, async |tx| {
-            let rows = store::faqs::public::all(tx).await?;
+        let answer = serve(&app, &key, "faqs".to_owned(), ViewCounts::Own, async |published| {
+            let rows = store::faqs::public::all(published).await?;
             let data = rows.into_iter().map(Faq::from).collect();
             Ok(Cached::representation(&FaqList { data, next_cursor: Nullable(None) }))
         })

@@ -1,9 +1,9 @@
 //! How a read is answered: from what is kept for the content version that the gate named for this very request, else
-//! from the tables.
+//! from the tables, by one statement.
 
 use crate::{
     auth::site_key::SiteKey,
-    db::SiteTx,
+    db::Published,
     domain::problem::{Code, Problem},
     response_cache::{CacheKey, CachedResponse, ViewCounts},
     single_flight::Joined,
@@ -13,9 +13,10 @@ use crate::{
 /// The operations that [`serve`] answers.
 const OPERATIONS: [&str; 5] = ["getSite", "listArticles", "getArticle", "listFaqs", "listTemplates"];
 
-/// Whether the key is to be proved before a transaction begins for this operation: something may be kept, or a replica asked.
-pub(super) fn asks_first(app: &App, operation: &str) -> bool {
-    OPERATIONS.contains(&operation) && (app.cache.keeps() || app.gate.replica().is_some())
+/// Whether an operation works in no transaction: the key is proved, with whoever's is at the same time, and what is not kept is
+/// read by a statement that enters for itself.
+pub(super) fn needs_none(operation: &str) -> bool {
+    OPERATIONS.contains(&operation)
 }
 
 /// The kept answer to `question`, a path and its parameters in one canonical form, or the one that `make` makes. Whoever asks
@@ -25,7 +26,7 @@ pub(super) async fn serve(
     key: &SiteKey,
     question: String,
     counts: ViewCounts,
-    make: impl AsyncFnOnce(&mut SiteTx) -> Result<CachedResponse, Problem>,
+    make: impl AsyncFnOnce(&mut Published<'_>) -> Result<CachedResponse, Problem>,
 ) -> Result<CachedResponse, Problem> {
     let place = CacheKey::new(key.entry(), question.clone(), counts);
     if let Some(kept) = app.cache.find(&place) {
@@ -39,12 +40,10 @@ pub(super) async fn serve(
         },
     };
     let made = async {
-        let mut tx = key.enter_published().await?;
+        let mut published = key.published();
+        let answer = make(&mut published).await?;
         // The content may have changed since the gate was asked first.
-        let place = CacheKey::new(tx.entry(), question, counts);
-        let made = make(&mut tx).await;
-        let answer = tx.finish(made).await?;
-        app.cache.keep(place, &answer);
+        app.cache.keep(CacheKey::new(published.entry(), question, counts), &answer);
         Ok(answer)
     };
     let made: Result<_, Problem> = made.await;

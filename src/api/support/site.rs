@@ -80,8 +80,8 @@ impl SiteApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Cached<SiteBody>, Failure> {
-        let answer = serve(&app, &key, "site".to_owned(), ViewCounts::Own, async |tx| {
-            let site = store::sites::own(tx).await?;
+        let answer = serve(&app, &key, "site".to_owned(), ViewCounts::Own, async |published| {
+            let site = store::sites::own(published).await?;
             Ok(Cached::representation(&SiteBody {
                 name: site.name,
                 slug: site.slug,

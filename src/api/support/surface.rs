@@ -3,7 +3,7 @@
 //!
 //! The body is read first, under its cap, because entering a site takes a connection and a slow upload must not hold
 //! one. Then the gate says all that the rest needs to know: with a transaction that has entered, for a handler that works
-//! in one, and without for the rest, which may have a kept answer or is refused.
+//! in one, and without for the rest, which reads published content or is refused.
 
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ impl Surface {
 
     async fn answered(&self, caller: &Caller, mut request: Request, routed: Result<&Operation, Problem>) -> Outcome {
         let files = routed.as_ref().is_ok_and(|operation| operation.upload);
-        let asks_first = routed.as_ref().is_ok_and(|operation| reading::asks_first(&self.app, operation.id));
+        let needs_none = routed.as_ref().is_ok_and(|operation| reading::needs_none(operation.id));
         let sends = caller.method == Method::POST;
         if !self.is_good(caller.key) {
             let guessing = Bucket { policy: Policy::Refused, site: None, network: Some(caller.network) };
@@ -185,7 +185,7 @@ impl Surface {
                 _reservation = Some(taken);
                 body
             });
-        let needs_tx = !asks_first && routed.is_ok() && body.is_ok();
+        let needs_tx = !needs_none && routed.is_ok() && body.is_ok();
         let verdict = if needs_tx {
             let entered = gate.enter(&entry_request).await;
             entered.map(|verdict| {

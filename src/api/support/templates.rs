@@ -133,8 +133,8 @@ impl TemplatesApi {
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Cached<TemplateList>, Failure> {
-        let answer = serve(&app, &key, "templates".to_owned(), ViewCounts::Own, async |tx| {
-            let forms = store::templates::offered(tx, None).await?;
+        let answer = serve(&app, &key, "templates".to_owned(), ViewCounts::Own, async |published| {
+            let forms = store::templates::all_offered(published).await?;
             Ok(Cached::representation(&TemplateList::from(forms)))
         })
         .await?;

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::{db::SiteTx, domain::problem::Problem};
+use crate::{db::Published, domain::problem::Problem};
 
 #[derive(Debug, FromRow)]
 pub struct Faq {
@@ -21,15 +21,8 @@ pub const MAX_FAQS: i64 = 500;
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn all(tx: &mut SiteTx) -> Result<Vec<Faq>, Problem> {
-    let rows = sqlx::query_as(
-        "select f.id, f.question, f.answer_markdown, f.answer_html, f.position
-        from vicket.faqs f
-        order by f.position, f.id
-        limit $1",
-    )
-    .bind(MAX_FAQS)
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(rows)
+pub async fn all(published: &mut Published<'_>) -> Result<Vec<Faq>, Problem> {
+    let sql = "select (r.entry).*, r.id, r.question, r.answer_markdown, r.answer_html, r.position
+        from auth.read_faqs($1, $2, $3) r";
+    published.rows(sql, |call| call.bind(MAX_FAQS)).await
 }

@@ -25,7 +25,7 @@ pub struct Filled {
 /// # Errors
 /// `422 unprocessable`: the site does not offer the form, or `errors` names each answer that does not fit it.
 pub async fn check(tx: &mut SiteTx, filled: &Filled) -> Result<HashMap<Uuid, String>, Problem> {
-    let forms = offered(tx, Some(filled.template_id)).await?;
+    let forms = offered(tx, filled.template_id).await?;
     if forms.templates.is_empty() {
         return Err(no_form());
     }

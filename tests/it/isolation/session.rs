@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, Row as _};
 use vicket::{
-    db::{Access, SiteTx, WidgetGate},
+    db::{Access, Entry, EntryRequest, Published, SiteTx, Verdict, WidgetGate},
     domain::{
         keys::{Sha256Digest, TicketToken},
         problem::{Code, Problem},
@@ -211,9 +211,9 @@ async fn a_lock_that_a_request_took_for_its_session_is_let_go() {
     assert_eq!(world.look::<i64>(&held).await, 0);
 }
 
-/// What the driver calls the statement of [`store::sites::own`].
-async fn name_of_own(tx: &mut SiteTx) -> String {
-    let sql = "select name from pg_prepared_statements where starts_with(statement, 'select s.name, s.slug')";
+/// What the driver calls the statement of [`store::site_origins::listed`].
+async fn name_of_listed(tx: &mut SiteTx) -> String {
+    let sql = "select name from pg_prepared_statements where starts_with(statement, 'select origin from')";
     value(tx.connection(), sql).await.expect("prepared by the driver")
 }
 
@@ -223,20 +223,115 @@ async fn a_statement_that_takes_the_name_of_one_of_the_servers_own_serves_nobody
     let gate = gate(&world);
     for commits in [true, false] {
         let mut tx = enter(&gate, &world.site_a.key, None).await;
-        store::sites::own(&mut tx).await.expect("the site");
-        let name = name_of_own(&mut tx).await;
+        store::site_origins::listed(&mut tx).await.expect("origins");
+        let name = name_of_listed(&mut tx).await;
         let forged = format!(
             "deallocate \"{name}\";
-            prepare \"{name}\" as select 'Forged'::text, 'forged'::text, 'Forged'::text, 1::bigint, 1::bigint"
+            prepare \"{name}\" as select 'https://forged.example'::text"
         );
         raw(tx.connection(), &forged).await;
-        assert_eq!(store::sites::own(&mut tx).await.expect("a row").slug, "forged", "nothing was planted");
+        let listed = store::site_origins::listed(&mut tx).await.expect("a row");
+        assert_eq!(listed[0].as_str(), "https://forged.example", "nothing was planted");
         let _: Result<(), _> = tx.finish(if commits { Ok(()) } else { Err(Problem::not_found()) }).await;
 
         let mut tx = enter(&gate, &world.site_c.key, None).await;
-        assert_eq!(store::sites::own(&mut tx).await.expect("the site").slug, world.site_c.slug);
+        let listed = store::site_origins::listed(&mut tx).await.expect("origins");
+        assert_eq!(listed[0].as_str(), world.site_c.origin);
         tx.finish(Ok(())).await.expect("commit");
     }
+}
+
+#[tokio::test]
+async fn a_read_of_published_content_leaves_nothing_and_no_digest_of_it_stands_in_a_statement() {
+    let world = World::new().await;
+    unharden(&world).await;
+    let (gate, mut spy) = (gate(&world), world.gate().await);
+    for site in [&world.site_a, &world.site_c, &world.site_a] {
+        let (entry_request, proved) = (to_read(&site.key, Some(&site.origin)), prove(&gate, site).await);
+        let own = read_own(&gate, &entry_request, &proved).await.expect("the site");
+        assert_eq!(own.slug, site.slug);
+        let text = seen(&mut spy).await;
+        assert!(text.contains("auth.read_site"), "the spy sees nothing, so this proves nothing: {text}");
+        shows_none(&text, &[entry_request.key, entry_request.origin.expect("sent")]);
+        let sql = "select current_user::text, current_setting('transaction_read_only'),
+            coalesce(string_agg(current_setting('app.' || name, true), ''), '')
+            from unnest(array['org_id', 'site_id', 'key_hash', 'ticket_hash', 'session_hash']) name";
+        let rows = gate.pool().catalog(sql).await.expect("the pool works");
+        let left: (String, String) = (rows[0].get(0), rows[0].get(2));
+        assert_eq!(left, ("vicket_gate_widget".to_owned(), String::new()));
+    }
+    // What it took is no role to keep: the same connection may write for the next request.
+    let mut tx = enter(&gate, &world.site_c.key, None).await;
+    let read_only: String =
+        value(tx.connection(), "select current_setting('transaction_read_only')").await.expect("on");
+    assert_eq!(read_only, "off");
+    tx.finish(Ok(())).await.expect("commit");
+}
+
+#[tokio::test]
+async fn a_read_of_published_content_can_write_nothing_and_a_revoked_key_reads_nothing() {
+    let world = World::new().await;
+    let gate = gate(&world);
+    let proved = prove(&gate, &world.site_a).await;
+    // A body that a mistake could give it: as the widget it may insert a ticket, in a read it may not.
+    let insert = "insert into vicket.tickets (email, subject) values ('ada@example.com', 'Written by a read')";
+    let body = |entering: &str| {
+        format!(
+            "create or replace function auth.read_site(p_key_hash bytea, p_origin_hash bytea)
+              returns setof auth.read_site language plpgsql volatile as $$
+            declare answer auth.read_site;
+            begin
+              answer.entry := {entering};
+              return next answer;
+              if (answer.entry).verdict = 'entered' then {insert}; end if;
+            end $$"
+        )
+    };
+    let written = "select count(*) from vicket.tickets where subject = 'Written by a read'";
+    world.arrange(&body("auth.enter_reading(p_key_hash, p_origin_hash)")).await;
+    let refused = read_own(&gate, &to_read(&world.site_a.key, None), &proved).await.expect_err("a read writes nothing");
+    assert!(refused.cause.is_some_and(|cause| cause.contains("25006")), "read_only_sql_transaction");
+    assert_eq!(world.look::<i64>(written).await, 0);
+    // Where it does not say that it only reads, the very statement writes: it is that which refuses.
+    world.arrange(&body("auth.enter_site(p_key_hash, p_origin_hash, decode(repeat('00', 32), 'hex'))")).await;
+    assert_eq!(
+        read_own(&gate, &to_read(&world.site_a.key, None), &proved).await.map(drop).expect_err("no row").code,
+        Code::NotFound
+    );
+    assert_eq!(world.look::<i64>(written).await, 1);
+
+    let world = World::new().await;
+    let gate = super::gate(&world);
+    let (good, proved) = (to_read(&world.site_a.key, None), prove(&gate, &world.site_a).await);
+    assert_eq!(read_own(&gate, &good, &proved).await.expect("the site").slug, world.site_a.slug);
+    assert_eq!(
+        read_own(&gate, &to_read("pk_of_nobody", None), &proved).await.map(drop).expect_err("nobody's").code,
+        Code::KeyInvalid
+    );
+    world.arrange("update vicket.site_keys set state = 'revoked', revoked_at = now()").await;
+    assert_eq!(read_own(&gate, &good, &proved).await.map(drop).expect_err("revoked").code, Code::KeyInvalid);
+}
+
+fn to_read(key: &str, origin: Option<&str>) -> EntryRequest {
+    let origin = origin.map(|origin| Sha256Digest::of(origin.as_bytes()));
+    EntryRequest { access: Access::Read, key: Sha256Digest::of(key.as_bytes()), origin, ticket: None }
+}
+
+async fn prove(gate: &WidgetGate, site: &Site) -> Entry {
+    match gate.prove(&to_read(&site.key, None)).await {
+        Ok(Verdict::Entered(entry)) => entry,
+        _ => panic!("the key is good"),
+    }
+}
+
+/// The site of a key, as a request reads it that needs no transaction.
+async fn read_own(
+    gate: &WidgetGate,
+    entry_request: &EntryRequest,
+    proved: &Entry,
+) -> Result<store::sites::OwnSite, Problem> {
+    let unknown = || Problem::new(Code::KeyInvalid, "revoked");
+    store::sites::own(&mut Published::new(gate, entry_request, proved.clone(), unknown)).await
 }
 
 #[tokio::test]
@@ -252,12 +347,12 @@ async fn a_connection_whose_statements_were_taken_away_is_replaced() {
     // One that is needed later is missed later, and its connection serves nobody after that.
     let mut tx = enter(&gate, &world.site_a.key, None).await;
     let before = pid(tx.connection()).await;
-    store::sites::own(&mut tx).await.expect("the site");
-    let name = name_of_own(&mut tx).await;
+    store::site_origins::listed(&mut tx).await.expect("origins");
+    let name = name_of_listed(&mut tx).await;
     raw(tx.connection(), &format!("deallocate \"{name}\"")).await;
     tx.finish(Ok(())).await.expect("commit");
     let mut tx = enter(&gate, &world.site_c.key, None).await;
-    let missed = store::sites::own(&mut tx).await.map(drop);
+    let missed = store::site_origins::listed(&mut tx).await.map(drop);
     let missed = tx.finish(missed).await.expect_err("its statement is gone");
     assert_eq!(missed.code, Code::DatabaseUnavailable);
     assert_ne!(next(&world, &gate, &world.site_c).await, before);
