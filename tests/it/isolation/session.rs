@@ -247,7 +247,7 @@ async fn a_read_of_published_content_leaves_nothing_and_no_digest_of_it_stands_i
     unharden(&world).await;
     let (gate, mut spy) = (gate(&world), world.gate().await);
     for site in [&world.site_a, &world.site_c, &world.site_a] {
-        let (entry_request, proved) = (to_read(&site.key, Some(&site.origin)), prove(&gate, site).await);
+        let (entry_request, proved) = (to_read(&site.key, Some(site.origin)), prove(&gate, site).await);
         let own = read_own(&gate, &entry_request, &proved).await.expect("the site");
         assert_eq!(own.slug, site.slug);
         let text = seen(&mut spy).await;
