@@ -348,33 +348,66 @@ pub fn differences(sent: &str, listed: &[Origin]) -> Vec<Part> {
     differs
 }
 
-/// What a key may do from an origin, for people; `None` for a request without one.
-pub fn verdict(origin_listed: Option<bool>, differs: &[Part]) -> String {
-    match origin_listed {
-        None => "The key works. This request sent no Origin, so no list was asked: only browsers send one.".to_owned(),
-        Some(true) => "The key works from this origin.".to_owned(),
-        Some(false) => {
-            let names: Vec<&str> = differs
-                .iter()
-                .map(|part| match part {
-                    Part::Scheme => "the scheme (http or https)",
-                    Part::Host => "the host",
-                    Part::Port => "the port",
-                    Part::Www => "the www. in front",
-                    Part::TrailingSlash => "a trailing slash",
-                })
-                .collect();
-            if names.is_empty() {
-                return "The key is good, but the site lists no origin yet. Add this one to the site's origins."
-                    .to_owned();
-            }
-            format!(
-                "The key is good, but the site does not list this origin. It differs from the nearest listed one in {}. \
-                 Add it to the site's origins, or open the page from a listed one.",
-                names.join(" and ")
-            )
-        }
+/// What a key may do from an origin, for people; `None` for a request without one. Never advises what cannot be listed.
+pub fn verdict(sent: Option<&str>, listed: bool, differs: &[Part]) -> String {
+    let Some(sent) = sent else {
+        return "The key works. This request sent no Origin, so no list was asked: only browsers send one.".to_owned();
+    };
+    if listed {
+        return "The key works from this origin.".to_owned();
     }
+    let advice = match Origin::parse(sent) {
+        Ok(origin) => format!(
+            "Add {origin} in the dashboard or with `vicket site add-origin ORG/SITE {origin}`, or open the page from a \
+             listed origin."
+        ),
+        Err(reason @ OriginError::Null) => format!("It cannot be added: {reason}."),
+        Err(reason) => format!("It cannot be added as it is: {reason}."),
+    };
+    let names: Vec<&str> = differs
+        .iter()
+        .map(|part| match part {
+            Part::Scheme => "the scheme (http or https)",
+            Part::Host => "the host",
+            Part::Port => "the port",
+            Part::Www => "the www. in front",
+            Part::TrailingSlash => "a trailing slash",
+        })
+        .collect();
+    if names.is_empty() {
+        return format!("The key is good, but the site lists no origin yet. {advice}");
+    }
+    format!(
+        "The key is good, but the site does not list this origin. It differs from the nearest listed one in {}. {advice}",
+        names.join(" and ")
+    )
+}
+
+/// What a browser sends as the `Origin` of a page, from the page's address as people copy it: with a path, or without its scheme.
+/// `null` for a file.
+///
+/// # Errors
+/// When it is no address of a page.
+pub fn of_page(address: &str) -> Result<String, OriginError> {
+    let address = address.trim();
+    if address.is_empty() {
+        return Err(OriginError::Empty);
+    }
+    if address.eq_ignore_ascii_case("null") {
+        return Ok("null".to_owned());
+    }
+    let scheme = address.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if matches!(scheme.as_deref(), Some("file" | "data" | "about" | "blob")) {
+        return Ok("null".to_owned());
+    }
+    if !address.contains("://") {
+        let authority = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
+        let origin =
+            Origin::from_authority("http", authority).or_else(|_| Origin::from_authority("https", authority))?;
+        return Ok(origin.text);
+    }
+    let url = Url::parse(address).map_err(|_| OriginError::InvalidHost)?;
+    Origin::from_url(&url).map(|origin| origin.text).ok_or(OriginError::NoHost)
 }
 
 #[cfg(test)]
@@ -613,5 +646,47 @@ mod tests {
         assert_eq!(nearest("https://evil.example", &listed), ["host"]);
         assert_eq!(nearest("http://evil.example:3000", &listed), ["host"]);
         assert_eq!(nearest("https://evil.example", &[]), [""; 0]);
+    }
+
+    #[test]
+    fn no_verdict_advises_what_cannot_be_listed_and_each_names_what_can() {
+        for (sent, said) in [
+            ("https://app.acme.com", "add-origin ORG/SITE https://app.acme.com`"),
+            ("http://localhost:5173", "add-origin ORG/SITE http://localhost:5173`"),
+            (
+                "http://app.acme.com",
+                "It cannot be added as it is: http is only for localhost, 127.0.0.0/8 and [::1]: write https://app.acme.com.",
+            ),
+            (
+                "https://app.acme.com/",
+                "It cannot be added as it is: write it without the trailing slash: https://app.acme.com.",
+            ),
+            ("null", "It cannot be added: \"null\" can't be listed"),
+            ("capacitor://localhost", "It cannot be added as it is: the scheme must be https"),
+        ] {
+            for listed in [&[][..], &[header("https://other.example")]] {
+                let verdict = verdict(Some(sent), false, &differences(sent, listed));
+                assert!(verdict.contains(said), "{verdict}");
+                assert_eq!(verdict.contains("add-origin"), Origin::parse(sent).is_ok(), "{verdict}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_page_is_reduced_to_what_its_browser_sends() {
+        for (address, origin) in [
+            ("https://App.acme.com/help/?q=1#top", "https://app.acme.com"),
+            (" http://localhost:8081/help ", "http://localhost:8081"),
+            ("localhost:8081/help", "http://localhost:8081"),
+            ("app.acme.com/help", "https://app.acme.com"),
+            ("https://app.acme.com:443/", "https://app.acme.com"),
+            ("file:///home/ada/index.html", "null"),
+            ("null", "null"),
+        ] {
+            assert_eq!(of_page(address).as_deref(), Ok(origin), "{address}");
+        }
+        for address in ["", "https://", "not an address", "https://:80/"] {
+            assert!(of_page(address).is_err(), "{address}");
+        }
     }
 }

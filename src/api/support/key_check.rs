@@ -77,7 +77,7 @@ impl Example for KeyCheck {
             origin: Nullable(Some("https://www.acme.com:8443".to_owned())),
             origin_listed: Nullable(Some(false)),
             differs: vec![Difference::Port],
-            detail: origins::verdict(Some(false), &[Part::Port]),
+            detail: origins::verdict(Some("https://www.acme.com:8443"), false, &[Part::Port]),
         }
     }
 }
@@ -111,7 +111,7 @@ impl KeyCheckApi {
         let check = KeyCheck {
             works: origin_listed != Some(false),
             key: if staged { KeyState::Staged } else { KeyState::Active },
-            detail: origins::verdict(origin_listed, &differs),
+            detail: origins::verdict(sent.as_deref(), known, &differs),
             origin: Nullable(sent.map(|sent| sent.chars().take(origins::MAX_LENGTH).collect())),
             origin_listed: Nullable(origin_listed),
             differs: differs.into_iter().map(Difference::from).collect(),

@@ -252,14 +252,14 @@ impl Surface {
         // A page that may not use the key must not use up the site: it is counted for its network only.
         let asked = if readable { &asks[..] } else { &asks[..1] };
         let mut taken = self.app.limits.take(asked).await;
-        let refusal = over(&taken.standings).or_else(|| {
-            (!readable).then(|| {
-                if let Some(origin) = &caller.origin {
-                    self.app.usage.origin_refused(site, &String::from_utf8_lossy(origin.as_bytes()));
-                }
-                let detail = "The site of this key does not list the page's origin. Ask GET /support/v1/key/check why.";
-                Problem::new(Code::OriginNotAllowed, detail)
-            })
+        let over = over(&taken.standings);
+        // A browser stops at the preflight, which carries no key: what it does send is the question why.
+        if let (None, false, Some(origin)) = (&over, listed, &caller.origin) {
+            self.app.usage.origin_refused(site, &String::from_utf8_lossy(origin.as_bytes()));
+        }
+        let refusal = over.or_else(|| {
+            let detail = "The site of this key does not list the page's origin. Ask GET /support/v1/key/check why.";
+            (!readable).then(|| Problem::new(Code::OriginNotAllowed, detail))
         });
         let counted = refusal.is_none();
         let response = match (refusal, routed, body) {

@@ -56,6 +56,8 @@ struct SitePage<'a> {
 struct Verdict {
     works: bool,
     detail: String,
+    /// What can be listed, so that it would work.
+    allow: Option<String>,
 }
 
 #[handler]
@@ -110,7 +112,7 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
             Ok((site, keys, refused))
         })
         .await?;
-    let verdict = context.query.filled("test").map(|origin| check_origin(origin, &site, &keys));
+    let verdict = context.query.filled("test").map(|address| check_page(address, &site, &keys));
     let saved = Form::of(&[
         ("reads", site.site.reads_per_minute.to_string()),
         ("writes", site.site.writes_per_minute.to_string()),
@@ -126,20 +128,26 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
     form_page(&SitePage { shell, site, keys, refused, form: &shown, verdict }, form)
 }
 
-/// The verdict of `key/check`, were the site's key sent from `origin`.
-fn check_origin(origin: &str, site: &SiteWithOrigins, keys: &SiteKeys) -> Verdict {
-    if origin.starts_with("pk_") && origin.len() == SECRET_LENGTH {
+/// The verdict of `key/check`, were the site's key sent from the page at this address.
+fn check_page(address: &str, site: &SiteWithOrigins, keys: &SiteKeys) -> Verdict {
+    let fails = |detail: String| Verdict { works: false, detail, allow: None };
+    if address.starts_with("pk_") && address.len() == SECRET_LENGTH {
         let detail = "That is a key. Enter the address of your page; a key belongs only in your page's settings.";
-        return Verdict { works: false, detail: detail.to_owned() };
+        return fails(detail.to_owned());
     }
     if keys.active.is_none() {
-        let detail = "The site has no active key, so nothing works yet. Create one.";
-        return Verdict { works: false, detail: detail.to_owned() };
+        return fails("The site has no active key, so nothing works yet. Create one.".to_owned());
     }
+    let origin = match origins::of_page(address) {
+        Ok(origin) => origin,
+        Err(reason) => return fails(format!("That is no address of a page: {reason}.")),
+    };
     let listed: Vec<Origin> = site.origins.iter().filter_map(|origin| Origin::from_header(origin)).collect();
-    let known = site.origins.iter().any(|listed| listed == origin);
-    let differs = if known { Vec::new() } else { origins::differences(origin, &listed) };
-    Verdict { works: known, detail: origins::verdict(Some(known), &differs) }
+    let known = site.origins.contains(&origin);
+    let differs = if known { Vec::new() } else { origins::differences(&origin, &listed) };
+    let verdict = origins::verdict(Some(&origin), known, &differs);
+    let allow = Origin::parse(&origin).ok().filter(|_| !known).map(|origin| origin.to_string());
+    Verdict { works: known, detail: format!("A browser sends {origin} from there. {verdict}"), allow }
 }
 
 #[handler]

@@ -170,4 +170,41 @@ async fn refused_origins_are_listed_for_who_may_edit_the_site_and_listing_one_ta
     server.get_as(&people.agent, &path).await.refused(403, "permission_required");
     server.delete_as(&people.admin, &path).await.ok(204);
     assert_eq!(server.get_as(&people.admin, &path).await.ok(200).json()["data"], json!([]));
+
+    // A browser stops at the preflight, which carries no key. What its page sends then is the question why.
+    let browser = "https://three.example";
+    let preflight = [("Origin", browser), ("Access-Control-Request-Method", "GET")];
+    let refused = server.call(Method::OPTIONS, "/support/v1/site", &preflight).await;
+    assert_eq!(refused.header("access-control-allow-origin"), None);
+    for (key, origin) in [(&world.site_a.key, browser), (&world.site_a.key, world.site_a.origin)] {
+        let headers = [("X-Vicket-Key", key.as_str()), ("Origin", origin)];
+        server.call(Method::GET, "/support/v1/key/check", &headers).await.ok(200);
+    }
+    server.app.usage.flush(&server.app.worker).await.expect("written");
+    let asked = server.get_as(&people.admin, &path).await.ok(200).json();
+    assert_eq!(asked["data"].as_array().map(Vec::len), Some(1), "{asked}");
+    assert_eq!((&asked["data"][0]["origin"], &asked["data"][0]["times"]), (&json!(browser), &json!(1)));
+}
+
+#[tokio::test]
+async fn the_page_that_tests_a_setup_takes_an_address_as_people_copy_it_and_offers_only_what_can_be_listed() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let people = People::of(&world).await;
+    for (address, said, offered) in [
+        ("https://a.example/help?x=1%23top", "The key works from this origin.", None),
+        ("https://new.example/help/", "A browser sends https://new.example from there.", Some("https://new.example")),
+        ("localhost:5173/help", "A browser sends http://localhost:5173 from there.", Some("http://localhost:5173")),
+        ("http://new.example/", "write https://new.example", None),
+        ("file:///home/ada/help.html", "A browser sends null from there.", None),
+        ("https://", "That is no address of a page", None),
+    ] {
+        let page = server.get_as(&people.admin, &format!("/dashboard/acme/sites/site-a?test={address}")).await;
+        let text = page.ok(200).text.clone();
+        assert!(text.contains(said), "{address}: {text}");
+        assert_eq!(text.contains(">Allow "), offered.is_some(), "{address}");
+        if let Some(origin) = offered {
+            assert!(text.contains(&format!("Allow {origin}<")), "{address}");
+        }
+    }
 }

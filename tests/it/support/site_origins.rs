@@ -149,15 +149,17 @@ async fn refused_origins_are_counted_once_each_bounded_and_gone_once_listed() {
     for origin in [UNLISTED, UNLISTED, &long, UNLISTED] {
         get(&server, &site.key, origin, SITE).await.refused(403, "origin_not_allowed");
     }
-    // These are no news: listed, without a good key, and asking why.
+    // A page asks why, which is all that browsers send of it with its key.
+    get(&server, &site.key, "https://asking.example", CHECK).await.ok(200);
+    // These are no news: listed, without a good key, and a preflight, which has none.
     get(&server, &site.key, site.origin, SITE).await.ok(200);
     get(&server, "pk_unknown", "https://other.example", SITE).await.refused(401, "key_invalid");
-    get(&server, &site.key, "https://asking.example", CHECK).await.ok(200);
     preflight(&server, "https://trying.example", SITE).await.ok(204);
 
     let refused = refused_origins(&world, &server, site).await;
     let counted: Vec<(&str, i64)> = refused.iter().map(|refused| (refused.origin.as_str(), refused.times)).collect();
-    assert_eq!(counted, [(UNLISTED, 3), (&long[..255], 1)]);
+    assert_eq!(counted, [("https://asking.example", 1), (UNLISTED, 3), (&long[..255], 1)]);
+    let refused = &refused[1..];
     assert!(refused[0].first_seen < refused[0].last_seen);
     get(&server, &site.key, UNLISTED, SITE).await.refused(403, "origin_not_allowed");
     let later = refused_origins(&world, &server, site).await;
@@ -347,8 +349,18 @@ async fn a_key_check_says_in_what_an_origin_differs_and_never_lists_the_others()
         let check = answer.json();
         assert_eq!((&check["works"], &check["origin_listed"]), (&false.into(), &false.into()), "{origin}");
         assert_eq!((&check["differs"], &check["origin"]), (&json!(differs), &origin.into()), "{origin}");
-        let rest = answer.text.replace(&json!(origin).to_string(), "");
+        let detail = check["detail"].as_str().expect("text").to_owned();
+        let rest = answer.text.replace(&json!(origin).to_string(), "").replace(&json!(detail).to_string(), "");
         assert!(!rest.contains("a.example") && !rest.contains("shop") && !rest.contains("localhost"), "{rest}");
+        // What is advised is made of what was sent: a site that lists others advises the same.
+        let advice = |detail: &str| {
+            let at = detail.find("Add ").or_else(|| detail.find("It cannot be added")).expect("advice");
+            (detail[..at].to_owned(), detail[at..].to_owned())
+        };
+        let (said, advised) = advice(&detail);
+        assert!(!said.contains("example") && !said.contains("localhost"), "{said}");
+        let elsewhere = get(&server, &world.site_c.key, origin, CHECK).await.ok(200).json();
+        assert_eq!(advice(elsewhere["detail"].as_str().expect("text")).1, advised);
         let asked = preflight(&server, origin, CHECK).await;
         assert_eq!(asked.header("access-control-allow-origin"), Some(origin));
         assert!(asked.list("access-control-allow-headers").contains(&"x-vicket-key".to_owned()));
