@@ -254,8 +254,7 @@ impl Surface {
         let mut taken = self.app.limits.take(asked).await;
         let over = over(&taken.standings);
         // A browser stops at the preflight, which carries no key: what it does send is the question why.
-        if let (None, false, Some(origin)) = (&over, listed, caller.origin.as_ref().filter(|origin| !origin.is_empty()))
-        {
+        if let (None, false, Some(origin)) = (&over, listed, &caller.origin) {
             self.app.usage.origin_refused(site, &String::from_utf8_lossy(origin.as_bytes()));
         }
         let refusal = over.or_else(|| {
