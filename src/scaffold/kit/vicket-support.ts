@@ -4,6 +4,9 @@
 //     <vicket-support></vicket-support>                                      key and URL from the environment
 //     <vicket-support server="https://..." publishable-key="pk_..."></vicket-support>   ... or from here; next-key="pk_..." too
 //
+// `routing` says where it keeps what is shown: `hash`, in the address's fragment, behind that of an app with a hash router;
+// `history`, in the query `?vicket=`; `memory`, nowhere. A ticket's link opens the ticket with each.
+//
 // Colours, font and corners are CSS variables: see STYLE below. Everything that a customer or an agent wrote is inserted as
 // text; only the HTML of articles and FAQs, which the server sanitised, is inserted as HTML.
 //
@@ -95,12 +98,15 @@ function h<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, properties: Proper
   return element;
 }
 
-/** HTML that the server sanitised. */
+/** HTML that the server sanitised. A page that demands Trusted Types allows the policy `vicket`. */
 function prose(html: string): HTMLElement {
   const element = h("div", { class: "prose" });
-  element.innerHTML = html;
+  const { trustedTypes } = globalThis as { trustedTypes?: { createPolicy(name: string, rules: object): { createHTML(html: string): string } } };
+  trusted ??= trustedTypes?.createPolicy("vicket", { createHTML: (html: string) => html }) ?? { createHTML: (html) => html };
+  element.innerHTML = trusted.createHTML(html);
   return element;
 }
+let trusted: { createHTML(html: string): string } | undefined;
 
 // As the page's language writes them.
 const language = () => document.documentElement.lang || undefined;
@@ -108,7 +114,7 @@ const day = (time: string) => new Date(time).toLocaleDateString(language(), { da
 const moment = (time: string) => new Date(time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
 const STATUS = { open: "Open", pending: "Waiting for you", resolved: "Solved", closed: "Closed" } as const;
 const ROUTE = "#vicket-";
-const HOME = `${ROUTE}home`;
+const QUERY = "vicket";
 
 declare global {
   interface HTMLElementTagNameMap {
@@ -120,7 +126,7 @@ declare global {
 const Base = typeof HTMLElement === "undefined" ? (class {} as typeof HTMLElement) : HTMLElement;
 
 export class VicketSupport extends Base {
-  static observedAttributes = ["server", "publishable-key", "next-key"];
+  static observedAttributes = ["server", "publishable-key", "next-key", "routing"];
 
   #client: SupportClient | undefined;
   #view = h("div");
@@ -143,12 +149,14 @@ export class VicketSupport extends Base {
       root.append(h("div", { role: "status", class: "status" }, this.#status), this.#view);
     }
     addEventListener("hashchange", this.#moved);
+    addEventListener("popstate", this.#moved);
     // An element that only moved within the page keeps what it shows.
     if (this.#shown === undefined) void this.#show(this.#route(), false);
   }
 
   disconnectedCallback(): void {
     removeEventListener("hashchange", this.#moved);
+    removeEventListener("popstate", this.#moved);
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.#leaving.abort();
@@ -162,17 +170,67 @@ export class VicketSupport extends Base {
   }
 
   #moved = (): void => {
+    if (this.#routing === "memory" && !split(location.hash)[1]) return;
     const route = this.#route();
     if (route !== this.#shown) void this.#show(route, true);
   };
 
-  /** What the address names. A fragment that is not ours keeps what was shown when it came. */
+  /** What the address names. One that names nothing of ours keeps what was shown when it came. */
   #route(): string {
-    const fragment = decode(location.hash);
-    if (fragment.startsWith(ROUTE)) return fragment.slice(ROUTE.length);
-    const route = this.#elsewhere.get(fragment) ?? this.#shown ?? "home";
-    this.#elsewhere.set(fragment, route);
+    // The last `#vicket-`, as what is before it may be the route of an app.
+    const fragment = split(location.hash)[1];
+    const query = this.#routing === "history" ? new URL(location.href).searchParams.get(QUERY) : null;
+    if (fragment !== undefined) return decode(fragment);
+    if (query !== null) return query;
+    const route = this.#elsewhere.get(location.href) ?? this.#shown ?? "home";
+    this.#elsewhere.set(location.href, route);
     return route;
+  }
+
+  get #routing(): string {
+    return this.getAttribute("routing") ?? "hash";
+  }
+
+  /** The address of a route, whole: a page's `<base href>` counts for nothing. A ticket's token stands only behind `#`. */
+  #address(route: string): string {
+    const address = new URL(location.href);
+    const [app] = split(address.hash);
+    address.searchParams.delete(QUERY);
+    const behind = this.#routing !== "history" || route.startsWith("ticket=");
+    if (!behind && route !== "home") address.searchParams.set(QUERY, route);
+    address.hash = behind ? `${app}${ROUTE}${encodeURI(route)}` : app;
+    return address.href;
+  }
+
+  /** Puts a route into the address, if it is kept there. */
+  #keep(route: string, replace = false): void {
+    if (this.#routing === "memory") return;
+    // What the app's router keeps there stays.
+    history[replace ? "replaceState" : "pushState"](history.state, "", this.#address(route));
+  }
+
+  #go(route: string): void {
+    if (route !== this.#shown) this.#keep(route);
+    void this.#show(route, true);
+  }
+
+  #link(route: string, properties: Properties, ...children: Child[]): HTMLElement {
+    const click = (event: MouseEvent) => {
+      // A new tab or window is the browser's to open.
+      if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+      event.preventDefault();
+      this.#go(route);
+    };
+    return h("a", { href: this.#address(route), click, ...properties }, ...children);
+  }
+
+  #back(): HTMLElement {
+    return h("nav", { "aria-label": "Support" }, h("p", {}, this.#link("home", {}, "← All help")));
+  }
+
+  #card(article: ArticleSummary): HTMLElement {
+    const text = [h("strong", {}, article.title), h("p", { class: "muted" }, article.excerpt)];
+    return this.#link(`article=${article.slug}`, { class: "card" }, ...text);
   }
 
   get #support(): SupportClient {
@@ -199,7 +257,7 @@ export class VicketSupport extends Base {
     } catch (error) {
       if (signal.aborted) return;
       content = [
-        name !== "home" && back(),
+        name !== "home" && this.#back(),
         h("h1", { tabindex: -1 }, name === "ticket" ? "This ticket can't be shown" : "Support"),
         ...this.#failure(error),
         h("button", { class: "quiet", click: () => void this.#show(route, true) }, "Try again"),
@@ -254,7 +312,7 @@ export class VicketSupport extends Base {
     let adding = false;
 
     const show = (page: ArticlePage, added: boolean) => {
-      const items = page.data.map((article) => h("li", {}, card(article)));
+      const items = page.data.map((article) => h("li", {}, this.#card(article)));
       if (added) found.append(...items);
       else found.replaceChildren(...items);
       cursor = page.next_cursor;
@@ -323,16 +381,16 @@ export class VicketSupport extends Base {
           ...faqs.map((faq) => h("details", { class: "card" }, h("summary", {}, faq.question), prose(faq.answer_html))),
         ),
       h("h2", {}, "Still stuck?"),
-      h("p", {}, h("a", { href: `${ROUTE}new` }, "Write to us")),
+      h("p", {}, this.#link("new", {}, "Write to us")),
     ];
   }
 
   async #article(slug: string, signal: AbortSignal): Promise<Child[]> {
     const article = await this.#support.article(slug, { signal });
     return [
-      back(),
+      this.#back(),
       h("article", {}, h("h1", { tabindex: -1 }, article.title), h("p", { class: "muted" }, `Updated ${day(article.updated_at)}`), prose(article.body_html)),
-      h("p", {}, "Did this not help? ", h("a", { href: `${ROUTE}new` }, "Write to us")),
+      h("p", {}, "Did this not help? ", this.#link("new", {}, "Write to us")),
     ];
   }
 
@@ -370,27 +428,27 @@ export class VicketSupport extends Base {
       const made = await this.#support.submitTicket(ticket);
       const unsent = await this.#attach(made.token, made.message_id, form);
       const route = `ticket=${made.token}`;
-      const link = `${ROUTE}${route}`;
+      const link = this.#address(route);
       // Wherever the person went meanwhile: the ticket's address is shown once, so from here on it is the page's.
       this.#leaving.abort();
-      history.replaceState(history.state, "", link);
+      this.#keep(route, true);
       this.#shown = route;
       this.#draft = undefined;
       this.#say("");
       this.#draw(
         [
-          back(),
+          this.#back(),
           h("h1", { tabindex: -1 }, "Thank you, we have your message"),
           h("p", {}, `It is ticket ${made.reference}, “${made.subject}”.`),
           ...unsent,
-          h("p", {}, "This link opens it, and so does this page's address. Keep it to yourself: whoever has it reads and answers the ticket."),
-          h("p", {}, h("a", { href: link, click: (event: Event) => (event.preventDefault(), void this.#show(route, true)) }, "Open the ticket")),
-          copyButton(new URL(link, location.href).href),
+          h("p", {}, `This link opens it${this.#routing === "memory" ? "" : ", and so does this page's address"}. Keep it to yourself: whoever has it reads and answers the ticket.`),
+          h("p", {}, this.#link(route, {}, "Open the ticket")),
+          copyButton(link),
         ],
         true,
       );
     });
-    return [back(), h("h1", { tabindex: -1 }, `Write to ${site.org_name}`), form];
+    return [this.#back(), h("h1", { tabindex: -1 }, `Write to ${site.org_name}`), form];
   }
 
   // --- a ticket's conversation ---
@@ -402,11 +460,11 @@ export class VicketSupport extends Base {
     show(thread);
     const closed = thread.status === "closed";
     return [
-      back(),
+      this.#back(),
       h("h1", { tabindex: -1 }, thread.subject),
       h("p", { class: "muted" }, `Ticket ${thread.reference} · `, status, ` · ${moment(thread.created_at)}`),
       ...elements,
-      closed ? h("p", {}, "This conversation is closed. ", h("a", { href: `${ROUTE}new` }, "Start a new one")) : this.#reply(token, thread, show, status),
+      closed ? h("p", {}, "This conversation is closed. ", this.#link("new", {}, "Start a new one")) : this.#reply(token, thread, show, status),
     ];
   }
 
@@ -558,15 +616,6 @@ export class VicketSupport extends Base {
   }
 }
 
-function back(): HTMLElement {
-  return h("nav", { "aria-label": "Support" }, h("p", {}, h("a", { href: HOME }, "← All help")));
-}
-
-function card(article: ArticleSummary): HTMLElement {
-  const href = `${ROUTE}article=${encodeURIComponent(article.slug)}`;
-  return h("a", { class: "card", href }, h("strong", {}, article.title), h("p", { class: "muted" }, article.excerpt));
-}
-
 /** A label, an input whose id is `name`, and a place for what is wrong with it. */
 function field(name: string, label: string, input: HTMLElement): HTMLElement[] {
   const error = h("div", { id: `${name}-error`, class: "error of-field" });
@@ -627,6 +676,12 @@ function copyButton(text: string): HTMLElement {
     navigator.clipboard.writeText(text).then(done("Copied"), done("Could not copy: open the ticket and copy its address"));
   });
   return button;
+}
+
+/** A fragment up to our route, and our route if it has one. */
+function split(fragment: string): [string, string?] {
+  const at = fragment.lastIndexOf(ROUTE);
+  return at < 0 ? [fragment] : [fragment.slice(0, at), fragment.slice(at + ROUTE.length)];
 }
 
 function decode(text: string): string {
