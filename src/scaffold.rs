@@ -2,6 +2,7 @@
 //! the modules in JavaScript) comes from `just client`.
 
 use std::{
+    borrow::Cow,
     fmt, fs, io,
     path::{Path, PathBuf},
 };
@@ -28,6 +29,11 @@ const COMMON: &[File] = &[
 
 const VITE: &[File] = &[("index.html", include_str!("scaffold/kit/vite/index.html"))];
 const NEXT: &[File] = &[("page.tsx", include_str!("scaffold/kit/next/page.tsx"))];
+/// What the templates of a framework know of the element, by the package of the framework.
+const TYPES: [(&str, File); 2] = [
+    ("react", ("vicket-support-react.d.ts", include_str!("scaffold/kit/types/vicket-support-react.d.ts"))),
+    ("vue", ("vicket-support-vue.d.ts", include_str!("scaffold/kit/types/vicket-support-vue.d.ts"))),
+];
 /// Browsers run JavaScript: the same modules, without their types.
 const PLAIN: &[File] =
     &[("index.html", PLAIN_PAGE), ("support-client.js", CLIENT_JS), ("vicket-support.js", ELEMENT_JS)];
@@ -79,12 +85,29 @@ pub fn run(args: &ScaffoldArgs) -> anyhow::Result<()> {
         files.extend(VITE_PROJECT.iter().filter(|(name, _)| !args.dir.join(name).exists()));
     }
 
+    if let Some(package) = around.as_deref().and_then(|package| parsed(package).ok()) {
+        let known = |name: &str| depends(&package, name) || name == "react" && framework == Framework::Next;
+        files.extend(TYPES.iter().filter(|(name, _)| known(name)).map(|(_, file)| *file));
+    }
+    let files: Vec<_> = files.into_iter().map(|(name, text)| (name, imports(text, framework))).collect();
     let written = write(&args.dir, &files, args.force)?;
     for (name, change) in &written {
         println!("  {change:<9} {}", args.dir.join(name).display());
     }
     println!("\n{}", next_steps(framework, own_project, &args.dir));
     Ok(())
+}
+
+/// The kit's modules name each other as Node and TypeScript's `nodenext` ask, with the extension that they have when they are
+/// built. Next's bundlers find no TypeScript by that.
+fn imports(text: &'static str, framework: Framework) -> Cow<'static, str> {
+    if framework != Framework::Next {
+        return Cow::Borrowed(text);
+    }
+    let modules = ["support-api", "support-client", "vicket-support"];
+    modules.iter().fold(Cow::Borrowed(text), |text, module| {
+        Cow::Owned(text.replace(&format!("\"./{module}.js\""), &format!("\"./{module}\"")))
+    })
 }
 
 /// What became of a file.
@@ -106,12 +129,16 @@ impl fmt::Display for Change {
     }
 }
 
-fn write(dir: &Path, files: &[File], force: bool) -> anyhow::Result<Vec<(&'static str, Change)>> {
+fn write(
+    dir: &Path,
+    files: &[(&'static str, Cow<'static, str>)],
+    force: bool,
+) -> anyhow::Result<Vec<(&'static str, Change)>> {
     ensure!(!dir.exists() || dir.is_dir(), "{} is no directory", dir.display());
     let mut planned = Vec::new();
     for (name, text) in files {
         let change = plan(&dir.join(name), text)?;
-        planned.push((*name, *text, change));
+        planned.push((*name, text, change));
     }
     let in_the_way: Vec<_> = planned.iter().filter(|plan| plan.2 == Change::Replaced).map(|plan| plan.0).collect();
     ensure!(
@@ -130,7 +157,7 @@ fn write(dir: &Path, files: &[File], force: bool) -> anyhow::Result<Vec<(&'stati
             Change::Wrote => {
                 fs::File::create_new(&path).and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
             }
-            Change::Replaced => fs::write(&path, text),
+            Change::Replaced => fs::write(&path, text.as_bytes()),
         };
         written.with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -154,11 +181,17 @@ fn project_around(dir: &Path) -> anyhow::Result<Option<String>> {
     Ok(here.ancestors().find_map(|dir| fs::read_to_string(dir.join("package.json")).ok()))
 }
 
+fn parsed(package: &str) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_str(package.trim_start_matches('\u{feff}'))
+        .context("the package.json around the directory is no JSON; --framework says what builds the page")
+}
+
+fn depends(package: &serde_json::Value, name: &str) -> bool {
+    ["dependencies", "devDependencies"].iter().any(|kind| !package[*kind][name].is_null())
+}
+
 fn framework_of(package: &str) -> anyhow::Result<Framework> {
-    let package: serde_json::Value = serde_json::from_str(package.trim_start_matches('\u{feff}'))
-        .context("the package.json around the directory is no JSON; --framework says what builds the page")?;
-    let depends = |name| ["dependencies", "devDependencies"].iter().any(|kind| !package[*kind][name].is_null());
-    Ok(if depends("next") { Framework::Next } else { Framework::Vite })
+    Ok(if depends(&parsed(package)?, "next") { Framework::Next } else { Framework::Vite })
 }
 
 fn next_steps(framework: Framework, own_project: bool, dir: &Path) -> String {

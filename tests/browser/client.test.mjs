@@ -255,6 +255,27 @@ test("the scaffold for Next type-checks and builds, also where pages are rendere
   }
 });
 
+test("what Node and Vue ask of the kit type-checks, too", () => {
+  const project = join(dir, "vue");
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module", dependencies: { vue: "*" } }));
+  assert.match(execFileSync(program, ["scaffold", project], { encoding: "utf8" }), /wrote .*vicket-support-vue\.d\.ts/);
+  symlinkSync(modules, join(project, "node_modules"));
+  writeFileSync(
+    join(project, "use.ts"),
+    `import type { GlobalComponents } from "vue";
+    import { VicketSupport } from "./vicket-support.js";
+    import { createClient } from "./support-client.js";
+    const properties: InstanceType<GlobalComponents["vicket-support"]>["$props"] = { server: "https://support.example", routing: "memory" };
+    // @ts-expect-error: no such way to route
+    properties.routing = "elsewhere";
+    export const known: [typeof VicketSupport, typeof createClient, typeof properties] = [VicketSupport, createClient, properties];
+    `,
+  );
+  const options = ["--module", "nodenext", "--moduleResolution", "nodenext", "--target", "es2022", "--lib", "es2022,dom,dom.iterable", "--types", "vite/client", "--strict", "--noEmit", "--skipLibCheck"];
+  execFileSync(join(modules, ".bin/tsc"), [...options, "use.ts", "vicket-support-vue.d.ts"], { cwd: project, encoding: "utf8" });
+});
+
 test("nothing is overwritten without --force", () => {
   const file = join(dir, "plain/index.html");
   const before = readFileSync(file, "utf8");

@@ -13,8 +13,8 @@
 // A ticket's link holds its token in the part after `#`, which browsers send to nobody: no server's log and no Referer
 // has it. Whoever has the link reads and answers the ticket.
 
-import { createClient, SupportError } from "./support-client";
-import type { ArticlePage, ArticleSummary, Attachment, Message, NewTicket, Question, SupportClient, Template, Thread } from "./support-client";
+import { createClient, SupportError } from "./support-client.js";
+import type { ArticlePage, ArticleSummary, Attachment, Message, NewTicket, Question, SupportClient, Template, Thread } from "./support-client.js";
 
 const STYLE = `
 :host {

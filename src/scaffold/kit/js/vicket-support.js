@@ -12,7 +12,7 @@
 //
 // A ticket's link holds its token in the part after `#`, which browsers send to nobody: no server's log and no Referer
 // has it. Whoever has the link reads and answers the ticket.
-import { createClient, SupportError } from "./support-client.js";
+import { createClient, SupportError } from "./support-client.js.js";
 const STYLE = `
 :host {
   --accent: var(--vicket-accent, light-dark(#3f4bc4, #a5adff));

@@ -1,13 +1,17 @@
 "use client";
 
 // Its key and the server's URL come from .env.local at the project's root: see .env.example.
-import { createElement, useEffect } from "react";
+import { useEffect } from "react";
 import "./support.css";
 
 export default function Support() {
   // An element of the browser: its module is loaded there only.
   useEffect(() => {
-    void import("./vicket-support");
+    void import("./vicket-support.js");
   }, []);
-  return <main>{createElement("vicket-support")}</main>;
+  return (
+    <main className="vicket-page">
+      <vicket-support />
+    </main>
+  );
 }
