@@ -324,9 +324,10 @@ mod tests {
     #[test]
     fn a_second_run_changes_nothing() {
         let dir = Scratch::new("again");
-        let written = write(&dir.0, COMMON, false).expect("written");
+        let files: Vec<_> = COMMON.iter().map(|(name, text)| (*name, Cow::Borrowed(*text))).collect();
+        let written = write(&dir.0, &files, false).expect("written");
         assert!(written.iter().all(|(_, change)| *change == Change::Wrote));
-        let written = write(&dir.0, COMMON, false).expect("nothing in the way");
+        let written = write(&dir.0, &files, false).expect("nothing in the way");
         assert!(written.iter().all(|(_, change)| *change == Change::Kept));
     }
 
