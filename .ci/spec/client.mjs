@@ -43,6 +43,5 @@ for (const name of ["support-client", "vicket-support"]) {
   const source = await readFile(new URL(`${name}.ts`, kit), "utf8");
   const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true };
   const { outputText } = ts.transpileModule(source, { compilerOptions: options });
-  // Bundlers find a module without its ending, browsers do not.
-  await writeFile(new URL(`js/${name}.js`, kit), outputText.replace(/(from "\.\/[^"]+)(")/g, "$1.js$2"));
+  await writeFile(new URL(`js/${name}.js`, kit), outputText);
 }

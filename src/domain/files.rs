@@ -4,6 +4,10 @@ use bytes::Bytes;
 
 /// The largest file, bytes.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+/// The most bytes of a message's files, with what stands around them in the body that brings them.
+pub const MAX_MESSAGE_BYTES: usize = 25 * 1024 * 1024;
+/// What is shown as what it is: see [`media_type`].
+pub const SHOWN: [&str; 6] = ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"];
 /// The most files of a message.
 pub const MAX_FILES: usize = 10;
 /// The longest name, bytes of UTF-8.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use ammonia::{Builder, UrlRelative};
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream, html};
 use url::Url;
 
 /// How deep lists, quotes, emphasis and so on may be nested; deeper ones lose their markup and keep their text. The
@@ -81,6 +81,99 @@ pub fn render(markdown: &str) -> String {
     let mut unsafe_html = String::with_capacity(markdown.len() * 3 / 2);
     html::push_html(&mut unsafe_html, events(&markdown).into_iter());
     SANITISER.clean(&unsafe_html).to_string()
+}
+
+/// Renders a message that an agent wrote to a customer, as [`render`] does an article: but lines end where they were ended, as
+/// people write messages, and addresses of pages are links.
+#[must_use]
+pub fn message(markdown: &str) -> String {
+    let markdown = with_bounded_lines(markdown);
+    let mut unsafe_html = String::with_capacity(markdown.len() * 3 / 2);
+    let (mut within_link, mut within_code) = (0_usize, 0_usize);
+    let events = TextMergeStream::new(events(&markdown).into_iter()).flat_map(|event| {
+        match &event {
+            Event::Start(Tag::Link { .. }) => within_link += 1,
+            Event::End(TagEnd::Link) => within_link -= 1,
+            Event::Start(Tag::CodeBlock(_)) => within_code += 1,
+            Event::End(TagEnd::CodeBlock) => within_code -= 1,
+            _ => {}
+        }
+        match event {
+            Event::SoftBreak => vec![Event::HardBreak],
+            Event::Text(text) if within_link + within_code == 0 => with_links(&text),
+            other => vec![other],
+        }
+    });
+    html::push_html(&mut unsafe_html, events);
+    SANITISER.clean(&unsafe_html).to_string()
+}
+
+/// Plain text as HTML: nothing in it is markup, lines end where they were ended, and addresses of pages are links.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let mut unsafe_html = String::with_capacity(text.len() * 3 / 2);
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty());
+    let events = paragraphs.flat_map(|paragraph| {
+        let mut events = vec![Event::Start(Tag::Paragraph)];
+        for (number, line) in paragraph.trim_matches('\n').lines().enumerate() {
+            if number > 0 {
+                events.push(Event::HardBreak);
+            }
+            events.extend(with_links(line));
+        }
+        events.push(Event::End(TagEnd::Paragraph));
+        events
+    });
+    html::push_html(&mut unsafe_html, events);
+    SANITISER.clean(&unsafe_html).to_string()
+}
+
+/// A text, with the addresses of pages in it as links.
+fn with_links(text: &str) -> Vec<Event<'static>> {
+    let mut events = Vec::new();
+    let (mut done, mut from) = (0, 0);
+    while let Some(at) = text[from..].find("http").map(|at| from + at) {
+        let length = address_length(&text[at..]);
+        let begins = !text[..at].ends_with(char::is_alphanumeric);
+        if length == 0 || !begins {
+            from = at + "http".len();
+            continue;
+        }
+        let address = &text[at..at + length];
+        events.push(Event::Text(text[done..at].to_owned().into()));
+        events.push(Event::Start(Tag::Link {
+            link_type: LinkType::Autolink,
+            dest_url: address.to_owned().into(),
+            title: CowStr::Borrowed(""),
+            id: CowStr::Borrowed(""),
+        }));
+        events.push(Event::Text(address.to_owned().into()));
+        events.push(Event::End(TagEnd::Link));
+        (done, from) = (at + length, at + length);
+    }
+    events.push(Event::Text(text[done..].to_owned().into()));
+    events
+}
+
+/// How long the address is that a text begins with; 0 when it begins with none. What ends a sentence is not of it.
+fn address_length(text: &str) -> usize {
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        return 0;
+    }
+    let ends = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '`' | '|');
+    let mut address = &text[..text.find(ends).unwrap_or(text.len())];
+    while let Some(last) = address.chars().last() {
+        let closes = match last {
+            ')' => !address.contains('('),
+            ']' => !address.contains('['),
+            _ => matches!(last, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' | '…'),
+        };
+        if !closes {
+            break;
+        }
+        address = &address[..address.len() - last.len_utf8()];
+    }
+    if Url::parse(address).is_ok_and(|url| url.has_host()) { address.len() } else { 0 }
 }
 
 /// The beginning of the running text as plain text (not HTML: escape it), at most [`EXCERPT_LENGTH`] characters, cut at
@@ -566,5 +659,42 @@ mod tests {
         assert_eq!(excerpt(&("短 ".to_owned() + &"語".repeat(300))), "短 ".to_owned() + &"語".repeat(197) + "…");
         let commas = "wo, ".repeat(60);
         assert!(excerpt(&commas).ends_with("wo…") && excerpt(&commas).chars().count() <= EXCERPT_LENGTH);
+    }
+
+    #[test]
+    fn a_message_ends_its_lines_where_they_were_ended_and_links_what_is_an_address() {
+        for (written, html) in [
+            ("one\ntwo", "<p>one<br>\ntwo</p>\n"),
+            ("**bold** and `http://a.example`", "<p><strong>bold</strong> and <code>http://a.example</code></p>\n"),
+            (
+                "See https://a.example/x_y_z?q=1&r=2, or (http://b.example).",
+                "<p>See <a href=\"https://a.example/x_y_z?q=1&amp;r=2\" rel=\"noopener noreferrer nofollow\">\
+                 https://a.example/x_y_z?q=1&amp;r=2</a>, or \
+                 (<a href=\"http://b.example\" rel=\"noopener noreferrer nofollow\">http://b.example</a>).</p>\n",
+            ),
+            (
+                "[https://a.example](https://b.example)",
+                "<p><a href=\"https://b.example\" rel=\"noopener noreferrer nofollow\">https://a.example</a></p>\n",
+            ),
+            ("xhttp://a.example http:// httpd", "<p>xhttp://a.example http:// httpd</p>\n"),
+            ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
+        ] {
+            assert_eq!(message(written).trim(), html.trim(), "{written}");
+        }
+    }
+
+    #[test]
+    fn plain_text_stays_text() {
+        for (written, html) in [
+            ("a *b* <b>c</b> &amp;", "<p>a *b* &lt;b&gt;c&lt;/b&gt; &amp;amp;</p>"),
+            ("one\ntwo\n\n\nthree", "<p>one<br>\ntwo</p>\n<p>three</p>"),
+            ("javascript:alert(1)", "<p>javascript:alert(1)</p>"),
+            (
+                "http://a.example/\"onmouseover=x",
+                "<p><a href=\"http://a.example/\" rel=\"noopener noreferrer nofollow\">http://a.example/</a>\"onmouseover=x</p>",
+            ),
+        ] {
+            assert_eq!(plain(written).trim(), html, "{written}");
+        }
     }
 }

@@ -9,13 +9,13 @@ use poem_openapi::{
 };
 
 use crate::domain::{
-    files::{File, MAX_BYTES, MAX_FILES, harmless, media_type},
+    files::{File, MAX_BYTES, MAX_FILES, MAX_MESSAGE_BYTES, harmless, media_type},
     keys::Sha256Digest,
     problem::{Code, Problem},
 };
 
 /// The largest body of an upload, bytes.
-pub const BODY: usize = 25 * 1024 * 1024;
+pub const BODY: usize = MAX_MESSAGE_BYTES;
 const PART: &str = "file";
 
 /// The files of a body: one to ten parts named `file`.

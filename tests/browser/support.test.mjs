@@ -332,6 +332,56 @@ test("what a person began to write is there when they come back", async () => {
   assert.equal(await page.getByLabel("Your reply").inputValue(), "Second, written meanwhile");
 });
 
+test("a draft survives a reload, in its tab alone, until it is sent", async () => {
+  const page = await open(world.browser);
+  await page.goto(`${home()}/#vicket-new`);
+  await page.getByLabel("What is it about?").selectOption({ label: "Something is broken" });
+  await page.getByLabel("Subject").fill("Half a subject");
+  await page.getByLabel("How bad is it?").selectOption({ label: "I cannot work" });
+  await page.getByText("Up to 10 files of 10.5 MB each").waitFor();
+  await page.reload();
+  await heading(page, /Write to/).waitFor();
+  assert.equal(await page.getByLabel("Subject").inputValue(), "Half a subject");
+  assert.equal(await page.getByLabel("How bad is it?").locator("option:checked").textContent(), "I cannot work");
+  const link = await submit(page, { subject: "A whole one" });
+  await page.goto(`${home()}/#vicket-new`);
+  await page.reload();
+  await heading(page, /Write to/).waitFor();
+  assert.equal(await page.getByLabel("Subject").inputValue(), "");
+  await page.goto(link);
+  await page.getByLabel("Your reply").fill("Half a reply");
+  await page.reload();
+  await page.getByLabel("Your reply").waitFor();
+  assert.equal(await page.getByLabel("Your reply").inputValue(), "Half a reply");
+  assert.deepEqual(page.said, []);
+});
+
+test("an agent's answer is shown as they formatted it, a customer's text as it is, and either from its own side", async () => {
+  const page = await open(world.browser);
+  const link = await submit(page, { subject: "Formatted", message: "# not a heading\n*not* bold, https://a.example/x_y?z=1." });
+  const { data } = await world.agent("agent@acme.com", "GET", "/v1/orgs/acme/tickets?q=Formatted");
+  const body = "# Steps\n\nTry **this**:\n\n1. open\n2. close\n\n```\nvicket audit\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nשלום עולם\nhttps://b.example <script>alert(1)</script>";
+  await world.agent("agent@acme.com", "POST", `/v1/orgs/acme/tickets/${data[0].id}/messages`, { body, internal: false });
+  await page.goto(link);
+  await page.reload();
+  const answer = page.getByRole("listitem").filter({ hasText: "Steps" }).first();
+  await answer.getByText("this", { exact: true }).waitFor();
+  assert.equal(await answer.locator("strong").filter({ hasText: /^this$/ }).count(), 1);
+  assert.equal(await answer.locator("ol > li").count(), 2);
+  assert.equal(await answer.locator("pre code").textContent(), "vicket audit\n");
+  assert.equal(await answer.locator("td").count(), 2);
+  assert.deepEqual(await answer.locator("a").evaluateAll((links) => links.map((link) => [link.href, link.target, link.rel])), [["https://b.example/", "_blank", "noopener noreferrer nofollow"]]);
+  assert.ok((await answer.textContent()).includes("<script>alert(1)</script>"));
+  assert.equal(await answer.locator("p", { hasText: "שלום" }).evaluate((block) => getComputedStyle(block).direction), "rtl");
+  const own = page.getByRole("listitem").filter({ hasText: "not a heading" }).first();
+  assert.ok((await own.innerText()).includes("# not a heading\n*not* bold, https://a.example/x_y?z=1."), await own.innerText());
+  assert.deepEqual(await own.locator("a").evaluateAll((links) => links.map((link) => link.href)), ["https://a.example/x_y?z=1"]);
+  assert.equal(await page.locator("vicket-support").locator("h1").count(), 1);
+  await accessible(page, "formatted");
+  await picture(page, "support-formatted");
+  assert.deepEqual(page.said, []);
+});
+
 test("everything is reached by keyboard", async () => {
   const page = await open(world.browser);
   await page.goto(home());

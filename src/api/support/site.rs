@@ -8,7 +8,10 @@ use poem_openapi::{Object, OpenApi, types::Example};
 use super::{reading::serve, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
-    domain::text::{EMAIL_LENGTH, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH},
+    domain::{
+        files::{MAX_BYTES, MAX_FILES, MAX_MESSAGE_BYTES, SHOWN},
+        text::{EMAIL_LENGTH, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH},
+    },
     http::{answers::Cached, failure::Failure, headers::IfNoneMatch},
     response_cache::ViewCounts,
     state::App,
@@ -35,7 +38,7 @@ struct SiteBody {
     limits: InputLimits,
 }
 
-/// The longest input that a ticket takes, in characters.
+/// The longest input that a ticket takes: texts in characters.
 #[derive(Object)]
 struct InputLimits {
     /// Of an e-mail address.
@@ -46,11 +49,38 @@ struct InputLimits {
     subject: usize,
     /// Of a message or a reply.
     message: usize,
+    /// What files may go with one.
+    files: FileLimits,
+}
+
+/// What files may go with a message, so that a form can say so before one is chosen.
+#[derive(Object)]
+struct FileLimits {
+    /// How many.
+    max_files: usize,
+    /// How large one may be, bytes.
+    max_bytes: usize,
+    /// How large all of a message may be together, bytes, with what stands around them in the request.
+    max_message_bytes: usize,
+    /// What is shown as what it is, by its content. All else is taken, too, and is served as bytes to save.
+    types: Vec<String>,
 }
 
 impl SiteBody {
-    const LIMITS: InputLimits =
-        InputLimits { email: EMAIL_LENGTH, name: NAME_LENGTH, subject: SUBJECT_LENGTH, message: MESSAGE_LENGTH };
+    fn limits() -> InputLimits {
+        InputLimits {
+            email: EMAIL_LENGTH,
+            name: NAME_LENGTH,
+            subject: SUBJECT_LENGTH,
+            message: MESSAGE_LENGTH,
+            files: FileLimits {
+                max_files: MAX_FILES,
+                max_bytes: MAX_BYTES,
+                max_message_bytes: MAX_MESSAGE_BYTES,
+                types: SHOWN.map(str::to_owned).to_vec(),
+            },
+        }
+    }
 }
 
 impl Example for SiteBody {
@@ -61,7 +91,7 @@ impl Example for SiteBody {
             org_name: "Acme".to_owned(),
             article_count: 4,
             faq_count: 3,
-            limits: Self::LIMITS,
+            limits: Self::limits(),
         }
     }
 }
@@ -88,7 +118,7 @@ impl SiteApi {
                 org_name: site.org_name,
                 article_count: site.article_count,
                 faq_count: site.faq_count,
-                limits: SiteBody::LIMITS,
+                limits: SiteBody::limits(),
             }))
         })
         .await?;

@@ -124,6 +124,9 @@ struct Message {
     author_name: Nullable<String>,
     /// The text: plain, as it was written. Escape it before it goes into a page.
     body: String,
+    /// The same, sanitised: safe to insert into a page. An agent's text is Markdown, a customer's is plain; in both, lines end
+    /// where they were ended, and addresses of pages are links.
+    body_html: String,
     /// When it was written.
     created_at: OffsetDateTime,
     /// Its files, oldest first; `GET /support/v1/tickets/thread/attachments/{id}` reads one.
@@ -193,12 +196,14 @@ impl TicketStatus {
 
 impl Message {
     /// With those of the ticket's files that are its own.
-    fn of(row: store::tickets::public::Message, files: &[store::attachments::Attachment]) -> Self {
+    fn of(rendered: store::tickets::public::Rendered, files: &[store::attachments::Attachment]) -> Self {
+        let store::tickets::public::Rendered { message: row, html } = rendered;
         Self {
             id: row.id,
             author: if row.author == "agent" { Author::Agent } else { Author::Customer },
             author_name: Nullable(row.author_name),
             body: row.body,
+            body_html: html,
             created_at: row.created_at,
             attachments: files.iter().filter(|file| file.message_id == row.id).cloned().map(Into::into).collect(),
         }
@@ -251,6 +256,7 @@ impl Example for Message {
             author: Author::Customer,
             author_name: Nullable(Some("Ada Lovelace".to_owned())),
             body: "The export button stays grey, whatever I select.".to_owned(),
+            body_html: "<p>The export button stays grey, whatever I select.</p>\n".to_owned(),
             created_at: EXAMPLE_TIME,
             attachments: vec![Attachment::example()],
         }
@@ -359,7 +365,7 @@ impl TicketsApi {
             let message = store::tickets::public::reply(&mut tx, &body, idempotency_key.of(request)).await?;
             // A repeat may find files that came after the first time.
             let files = store::attachments::of_my_messages(&mut tx, &[message.id]).await?;
-            Ok(Message::of(message, &files))
+            Ok(Message::of(message.into(), &files))
         };
         let replied = replied.await;
         Ok(answers::Created(tx.finish(replied).await?))

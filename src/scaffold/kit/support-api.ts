@@ -147,7 +147,27 @@ export interface components {
       /** @description What is wrong with it. */
       message: string;
     };
-    /** @description The longest input that a ticket takes, in characters. */
+    /** @description What files may go with a message, so that a form can say so before one is chosen. */
+    FileLimits: {
+      /**
+       * Format: uint64
+       * @description How many.
+       */
+      max_files: number;
+      /**
+       * Format: uint64
+       * @description How large one may be, bytes.
+       */
+      max_bytes: number;
+      /**
+       * Format: uint64
+       * @description How large all of a message may be together, bytes, with what stands around them in the request.
+       */
+      max_message_bytes: number;
+      /** @description What is shown as what it is, by its content. All else is taken, too, and is served as bytes to save. */
+      types: string[];
+    };
+    /** @description The longest input that a ticket takes: texts in characters. */
     InputLimits: {
       /**
        * Format: uint64
@@ -169,6 +189,8 @@ export interface components {
        * @description Of a message or a reply.
        */
       message: number;
+      /** @description What files may go with one. */
+      files: components["schemas"]["FileLimits"];
     };
     /** @description What a key may do from the origin of this request. */
     KeyCheck: {
@@ -203,6 +225,11 @@ export interface components {
       author_name: string | null;
       /** @description The text: plain, as it was written. Escape it before it goes into a page. */
       body: string;
+      /**
+       * @description The same, sanitised: safe to insert into a page. An agent's text is Markdown, a customer's is plain; in both, lines end
+       *   where they were ended, and addresses of pages are links.
+       */
+      body_html: string;
       /**
        * Format: date-time
        * @description When it was written.

@@ -14,7 +14,7 @@
 // has it. Whoever has the link reads and answers the ticket.
 
 import { createClient, SupportError } from "./support-client.js";
-import type { ArticlePage, ArticleSummary, Attachment, Message, NewTicket, Question, SupportClient, Template, Thread } from "./support-client.js";
+import type { ArticlePage, ArticleSummary, Attachment, Message, NewTicket, Question, Site, SupportClient, Template, Thread } from "./support-client.js";
 
 const STYLE = `
 :host {
@@ -73,12 +73,13 @@ button[aria-disabled=true] { opacity: .6; cursor: progress; }
 .prose pre { padding: .8em; overflow: auto; }
 .prose img { max-width: 100%; height: auto; }
 .prose table { display: block; overflow-x: auto; border-collapse: collapse; } .prose :is(td, th) { border: 1px solid var(--border); padding: .3em .6em; text-align: start; }
-.message { white-space: pre-wrap; margin: 0; }
+.prose > :last-child { margin-bottom: 0; }
+::placeholder { color: light-dark(#62646f, #a6a8b4); opacity: 1; }
 .files { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .8rem; }
 .files button { font-size: .9rem; padding: .3rem .8rem; }
 .agent { background: var(--surface); }
 .developer { font: .85rem/1.5 ui-monospace, monospace; }
-.status { position: sticky; top: .5rem; z-index: 1; height: 0; display: flex; justify-content: end; align-items: start; }
+.status { position: sticky; top: .5rem; z-index: 1; min-height: 1.6rem; margin-bottom: .4rem; display: flex; justify-content: end; align-items: start; pointer-events: none; }
 .status span:not(:empty) {
   background: var(--text); color: light-dark(#fff, #14152b); border-radius: 99px; padding: .15rem .9rem; font-size: .9rem;
 }
@@ -98,12 +99,22 @@ function h<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, properties: Proper
   return element;
 }
 
+/** What people wrote begins on the side that its language begins on; links in it leave the page, and its headings are none of the page's. */
+function markup(element: HTMLElement): HTMLElement {
+  element.querySelectorAll("p, li, blockquote, td, th").forEach((block) => block.setAttribute("dir", "auto"));
+  element.querySelectorAll("a").forEach((link) => link.setAttribute("target", "_blank"));
+  element.querySelectorAll("h1, h2, h3, h4, h5, h6").forEach((heading) => heading.replaceWith(h("p", { dir: "auto" }, h("strong", {}, heading.textContent))));
+  return element;
+}
+
 /** HTML that the server sanitised. A page that demands Trusted Types allows the policy `vicket`. */
 function prose(html: string): HTMLElement {
   const element = h("div", { class: "prose" });
   const { trustedTypes } = globalThis as { trustedTypes?: { createPolicy(name: string, rules: object): { createHTML(html: string): string } } };
   trusted ??= trustedTypes?.createPolicy("vicket", { createHTML: (html: string) => html }) ?? { createHTML: (html) => html };
   element.innerHTML = trusted.createHTML(html);
+  // A page has one h1, which is its own.
+  element.querySelectorAll("h1").forEach((heading) => heading.replaceWith(h("h2", {}, ...Array.from(heading.childNodes))));
   return element;
 }
 let trusted: { createHTML(html: string): string } | undefined;
@@ -135,9 +146,8 @@ export class VicketSupport extends Base {
   /** The route that is shown, and what fragments of others were in the address while one of ours was shown. */
   #shown: string | undefined;
   #elsewhere = new Map<string, string>();
-  /** What somebody began to write: the form of a new ticket, replies by token; and what they searched for. */
+  /** The form of a new ticket, as somebody began to fill it in; and what they searched for. */
   #draft: Child[] | undefined;
-  #replies = new Map<string, string>();
   #query = "";
 
   connectedCallback(): void {
@@ -414,8 +424,10 @@ export class VicketSupport extends Base {
       ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })),
       questions,
       ...field("message", "Message", h("textarea", { id: "message", required: true, maxlength: limits.message })),
-      ...fileField(),
+      ...fileField(limits.files),
     );
+    const draft = `new:${site.slug}`;
+    restore(form, draft, () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
     this.#sends(form, "Send", async () => {
       const ticket: NewTicket = { email: value(form, "email"), subject: value(form, "subject"), message: value(form, "message") };
       const name = value(form, "name").trim();
@@ -434,6 +446,7 @@ export class VicketSupport extends Base {
       this.#keep(route, true);
       this.#shown = route;
       this.#draft = undefined;
+      keep(draft, null);
       this.#say("");
       this.#draw(
         [
@@ -454,7 +467,8 @@ export class VicketSupport extends Base {
   // --- a ticket's conversation ---
 
   async #thread(token: string, signal: AbortSignal): Promise<Child[]> {
-    const thread = await this.#support.thread(token, {}, { signal });
+    // The limits are of use, and their lack no reason to show nothing.
+    const [thread, site] = await Promise.all([this.#support.thread(token, {}, { signal }), this.#support.site({ signal }).catch(() => undefined)]);
     const status = h("span", {}, STATUS[thread.status]);
     const { elements, show } = this.#messages(token);
     show(thread);
@@ -464,7 +478,7 @@ export class VicketSupport extends Base {
       h("h1", { tabindex: -1 }, thread.subject),
       h("p", { class: "muted" }, `Ticket ${thread.reference} · `, status, ` · ${moment(thread.created_at)}`),
       ...elements,
-      closed ? h("p", {}, "This conversation is closed. ", this.#link("new", {}, "Start a new one")) : this.#reply(token, thread, show, status),
+      closed ? h("p", {}, "This conversation is closed. ", this.#link("new", {}, "Start a new one")) : this.#reply(token, thread, show, status, site?.limits.files),
     ];
   }
 
@@ -511,12 +525,13 @@ export class VicketSupport extends Base {
     return { elements: [row, list], show };
   }
 
-  #reply(token: string, thread: Thread, show: (thread: Thread) => void, status: HTMLElement): HTMLElement {
+  #reply(token: string, thread: Thread, show: (thread: Thread) => void, status: HTMLElement, files?: Site["limits"]["files"]): HTMLElement {
     const form = h("form", {}, h("h2", {}, "Reply"));
     const solved = h("p", { class: "muted", hidden: thread.status !== "resolved" }, "It is solved. A reply opens it again.");
-    const text = h("textarea", { id: "body", required: true, maxlength: 20_000 }, this.#replies.get(token));
-    text.addEventListener("input", () => this.#replies.set(token, text.value));
-    form.append(solved, ...field("body", "Your reply", text), ...fileField());
+    const text = h("textarea", { id: "body", required: true, maxlength: 20_000 });
+    const draft = `reply:${token.slice(-12)}`;
+    form.append(solved, ...field("body", "Your reply", text), ...fileField(files));
+    restore(form, draft);
     const unsent = h("div");
     form.append(unsent);
     this.#sends(form, "Send reply", async () => {
@@ -529,7 +544,7 @@ export class VicketSupport extends Base {
       solved.hidden = now.status !== "resolved";
       // What was written meanwhile is the next reply.
       if (text.value === sent) {
-        this.#replies.delete(token);
+        keep(draft, null);
         form.reset();
         text.value = "";
       }
@@ -557,7 +572,7 @@ export class VicketSupport extends Base {
       "li",
       { class: `card ${message.author}` },
       h("p", { class: "muted" }, `${who}, ${moment(message.created_at)}`),
-      h("p", { class: "message" }, message.body),
+      markup(prose(message.body_html)),
       files.length > 0 && h("ul", { class: "plain files", "aria-label": "Files" }, ...files),
     );
   }
@@ -616,6 +631,38 @@ export class VicketSupport extends Base {
   }
 }
 
+/** What somebody began to write is there again after a reload, in this tab only; `null` when it was sent. */
+function keep(name: string, values: Record<string, string | boolean> | null): void {
+  try {
+    if (values) sessionStorage.setItem(`vicket:${name}`, JSON.stringify(values));
+    else sessionStorage.removeItem(`vicket:${name}`);
+  } catch {
+    // A page that may keep nothing.
+  }
+}
+
+/** Puts what was kept back into a form, and keeps what is entered from now on. `changed`: after each, as some inputs depend on others. */
+function restore(form: HTMLFormElement, name: string, changed?: () => void): void {
+  const inputs = () => Array.from(form.querySelectorAll<HTMLInputElement>("input:not([type=file]), textarea, select"));
+  const checks = (input: HTMLInputElement) => input.type === "checkbox";
+  let kept: Record<string, string | boolean> = {};
+  try {
+    kept = JSON.parse(sessionStorage.getItem(`vicket:${name}`) ?? "{}") as typeof kept;
+  } catch {
+    // Nothing was kept.
+  }
+  // Twice, as what is chosen shows more.
+  for (let round = 0; round < 2; round += 1) {
+    for (const input of inputs()) {
+      const value = kept[input.id];
+      if (typeof value === "boolean" && checks(input)) input.checked = value;
+      else if (typeof value === "string" && !checks(input)) input.value = value;
+    }
+    if (round === 0) changed?.();
+  }
+  form.addEventListener("input", () => keep(name, Object.fromEntries(inputs().map((input) => [input.id, checks(input) ? input.checked : input.value]))));
+}
+
 /** A label, an input whose id is `name`, and a place for what is wrong with it. */
 function field(name: string, label: string, input: HTMLElement): HTMLElement[] {
   const error = h("div", { id: `${name}-error`, class: "error of-field" });
@@ -661,8 +708,19 @@ function value(form: HTMLFormElement, name: string): string {
   return form.querySelector<HTMLInputElement>(`[id="${name}"]`)?.value ?? "";
 }
 
-function fileField(): HTMLElement[] {
-  return field("files", "Files (optional)", h("input", { id: "files", type: "file", multiple: true }));
+function fileField(limits: Site["limits"]["files"] | undefined): HTMLElement[] {
+  const [label, input, error] = field("files", "Files (optional)", h("input", { id: "files", type: "file", multiple: true })) as [HTMLElement, HTMLInputElement, HTMLElement];
+  if (!limits) return [label, input, error];
+  const most = `Up to ${limits.max_files} files of ${size(limits.max_bytes)} each, ${size(limits.max_message_bytes)} together.`;
+  input.addEventListener("change", () => {
+    const files = Array.from(input.files ?? []);
+    const large = files.filter((file) => file.size > limits.max_bytes);
+    const total = files.reduce((sum, file) => sum + file.size, 0);
+    error.textContent = large.length ? `${large.map((file) => file.name).join(", ")}: too large.` : files.length > limits.max_files || total > limits.max_message_bytes ? "These are too many." : "";
+    input.toggleAttribute("aria-invalid", !!error.textContent);
+  });
+  input.setAttribute("aria-describedby", "files-most files-error");
+  return [label, h("p", { id: "files-most", class: "muted" }, most), input, error];
 }
 
 function size(bytes: number): string {

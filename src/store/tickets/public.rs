@@ -10,6 +10,7 @@ use crate::{
     db::SiteTx,
     domain::{
         keys::{Sha256Digest, TicketToken},
+        markdown,
         problem::{Code, Problem},
         text::{EmailAddress, MessageBody, PersonName, TicketSubject},
     },
@@ -60,6 +61,26 @@ pub struct Message {
     pub author_name: Option<String>,
     pub body: String,
     pub created_at: OffsetDateTime,
+}
+
+impl Message {
+    /// Its text as HTML that a page may insert: of an agent, Markdown; of a customer, plain text.
+    pub fn html(&self) -> String {
+        if self.author == "agent" { markdown::message(&self.body) } else { markdown::plain(&self.body) }
+    }
+}
+
+/// A message of a page, with its text as HTML, which the page has to have room for, too.
+#[derive(Debug)]
+pub struct Rendered {
+    pub message: Message,
+    pub html: String,
+}
+
+impl From<Message> for Rendered {
+    fn from(message: Message) -> Self {
+        Self { html: message.html(), message }
+    }
 }
 
 /// The ids that a submission goes by: new ones, or those of the same submission before.

@@ -109,13 +109,13 @@ impl<M: Said> Thread<M> {
     }
 }
 
-impl Said for public::Message {
+impl Said for public::Rendered {
     fn place(&self) -> Keyset {
-        Keyset { figure: paging::micros(self.created_at), id: self.id }
+        Keyset { figure: paging::micros(self.message.created_at), id: self.message.id }
     }
 
     fn texts(&self) -> [&str; 3] {
-        [self.author_name.as_deref().unwrap_or_default(), &self.body, ""]
+        [self.message.author_name.as_deref().unwrap_or_default(), &self.message.body, &self.html]
     }
 }
 
@@ -123,7 +123,7 @@ impl Said for public::Message {
 ///
 /// # Errors
 /// `400 invalid_cursor`.
-pub async fn mine(tx: &mut SiteTx, page_request: PageRequest<'_>) -> Result<Thread<public::Message>, Problem> {
+pub async fn mine(tx: &mut SiteTx, page_request: PageRequest<'_>) -> Result<Thread<public::Rendered>, Problem> {
     let (figure, id) = before(page_request)?;
     let rows: Vec<public::Message> = sqlx::query_as(newest!("m.id, m.author, m.author_name, m.body, m.created_at", ""))
         .bind(figure)
@@ -134,6 +134,7 @@ pub async fn mine(tx: &mut SiteTx, page_request: PageRequest<'_>) -> Result<Thre
         .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let files = attachments::of_my_messages(tx, &ids).await?;
+    let rows = rows.into_iter().map(public::Rendered::from).collect();
     Ok(Thread::of(page_request, rows, files, ROOM))
 }
 

@@ -12,7 +12,7 @@
 //
 // A ticket's link holds its token in the part after `#`, which browsers send to nobody: no server's log and no Referer
 // has it. Whoever has the link reads and answers the ticket.
-import { createClient, SupportError } from "./support-client.js.js";
+import { createClient, SupportError } from "./support-client.js";
 const STYLE = `
 :host {
   --accent: var(--vicket-accent, light-dark(#3f4bc4, #a5adff));
@@ -70,12 +70,13 @@ button[aria-disabled=true] { opacity: .6; cursor: progress; }
 .prose pre { padding: .8em; overflow: auto; }
 .prose img { max-width: 100%; height: auto; }
 .prose table { display: block; overflow-x: auto; border-collapse: collapse; } .prose :is(td, th) { border: 1px solid var(--border); padding: .3em .6em; text-align: start; }
-.message { white-space: pre-wrap; margin: 0; }
+.prose > :last-child { margin-bottom: 0; }
+::placeholder { color: light-dark(#62646f, #a6a8b4); opacity: 1; }
 .files { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .8rem; }
 .files button { font-size: .9rem; padding: .3rem .8rem; }
 .agent { background: var(--surface); }
 .developer { font: .85rem/1.5 ui-monospace, monospace; }
-.status { position: sticky; top: .5rem; z-index: 1; height: 0; display: flex; justify-content: end; align-items: start; }
+.status { position: sticky; top: .5rem; z-index: 1; min-height: 1.6rem; margin-bottom: .4rem; display: flex; justify-content: end; align-items: start; pointer-events: none; }
 .status span:not(:empty) {
   background: var(--text); color: light-dark(#fff, #14152b); border-radius: 99px; padding: .15rem .9rem; font-size: .9rem;
 }
@@ -92,12 +93,21 @@ function h(tag, properties = {}, ...children) {
     element.append(...children.filter((child) => !!child));
     return element;
 }
+/** What people wrote begins on the side that its language begins on; links in it leave the page, and its headings are none of the page's. */
+function markup(element) {
+    element.querySelectorAll("p, li, blockquote, td, th").forEach((block) => block.setAttribute("dir", "auto"));
+    element.querySelectorAll("a").forEach((link) => link.setAttribute("target", "_blank"));
+    element.querySelectorAll("h1, h2, h3, h4, h5, h6").forEach((heading) => heading.replaceWith(h("p", { dir: "auto" }, h("strong", {}, heading.textContent))));
+    return element;
+}
 /** HTML that the server sanitised. A page that demands Trusted Types allows the policy `vicket`. */
 function prose(html) {
     const element = h("div", { class: "prose" });
     const { trustedTypes } = globalThis;
     trusted ??= trustedTypes?.createPolicy("vicket", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
     element.innerHTML = trusted.createHTML(html);
+    // A page has one h1, which is its own.
+    element.querySelectorAll("h1").forEach((heading) => heading.replaceWith(h("h2", {}, ...Array.from(heading.childNodes))));
     return element;
 }
 let trusted;
@@ -120,9 +130,8 @@ export class VicketSupport extends Base {
     /** The route that is shown, and what fragments of others were in the address while one of ours was shown. */
     #shown;
     #elsewhere = new Map();
-    /** What somebody began to write: the form of a new ticket, replies by token; and what they searched for. */
+    /** The form of a new ticket, as somebody began to fill it in; and what they searched for. */
     #draft;
-    #replies = new Map();
     #query = "";
     connectedCallback() {
         if (!this.shadowRoot) {
@@ -391,7 +400,9 @@ export class VicketSupport extends Base {
         // What was answered is there again when a form is chosen again.
         const inputs = new Map(templates.map((template) => [template.id, asked(template)]));
         choose.addEventListener("change", () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
-        form.append(...(templates.length ? field("template_id", "What is it about?", choose) : []), ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })), ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })), ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })), questions, ...field("message", "Message", h("textarea", { id: "message", required: true, maxlength: limits.message })), ...fileField());
+        form.append(...(templates.length ? field("template_id", "What is it about?", choose) : []), ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })), ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })), ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })), questions, ...field("message", "Message", h("textarea", { id: "message", required: true, maxlength: limits.message })), ...fileField(limits.files));
+        const draft = `new:${site.slug}`;
+        restore(form, draft, () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
         this.#sends(form, "Send", async () => {
             const ticket = { email: value(form, "email"), subject: value(form, "subject"), message: value(form, "message") };
             const name = value(form, "name").trim();
@@ -411,6 +422,7 @@ export class VicketSupport extends Base {
             this.#keep(route, true);
             this.#shown = route;
             this.#draft = undefined;
+            keep(draft, null);
             this.#say("");
             this.#draw([
                 this.#back(),
@@ -426,7 +438,8 @@ export class VicketSupport extends Base {
     }
     // --- a ticket's conversation ---
     async #thread(token, signal) {
-        const thread = await this.#support.thread(token, {}, { signal });
+        // The limits are of use, and their lack no reason to show nothing.
+        const [thread, site] = await Promise.all([this.#support.thread(token, {}, { signal }), this.#support.site({ signal }).catch(() => undefined)]);
         const status = h("span", {}, STATUS[thread.status]);
         const { elements, show } = this.#messages(token);
         show(thread);
@@ -436,7 +449,7 @@ export class VicketSupport extends Base {
             h("h1", { tabindex: -1 }, thread.subject),
             h("p", { class: "muted" }, `Ticket ${thread.reference} · `, status, ` · ${moment(thread.created_at)}`),
             ...elements,
-            closed ? h("p", {}, "This conversation is closed. ", this.#link("new", {}, "Start a new one")) : this.#reply(token, thread, show, status),
+            closed ? h("p", {}, "This conversation is closed. ", this.#link("new", {}, "Start a new one")) : this.#reply(token, thread, show, status, site?.limits.files),
         ];
     }
     /** The messages of a ticket with a button for earlier ones, and what shows the newest of them, now and again. */
@@ -485,12 +498,13 @@ export class VicketSupport extends Base {
         });
         return { elements: [row, list], show };
     }
-    #reply(token, thread, show, status) {
+    #reply(token, thread, show, status, files) {
         const form = h("form", {}, h("h2", {}, "Reply"));
         const solved = h("p", { class: "muted", hidden: thread.status !== "resolved" }, "It is solved. A reply opens it again.");
-        const text = h("textarea", { id: "body", required: true, maxlength: 20_000 }, this.#replies.get(token));
-        text.addEventListener("input", () => this.#replies.set(token, text.value));
-        form.append(solved, ...field("body", "Your reply", text), ...fileField());
+        const text = h("textarea", { id: "body", required: true, maxlength: 20_000 });
+        const draft = `reply:${token.slice(-12)}`;
+        form.append(solved, ...field("body", "Your reply", text), ...fileField(files));
+        restore(form, draft);
         const unsent = h("div");
         form.append(unsent);
         this.#sends(form, "Send reply", async () => {
@@ -503,7 +517,7 @@ export class VicketSupport extends Base {
             solved.hidden = now.status !== "resolved";
             // What was written meanwhile is the next reply.
             if (text.value === sent) {
-                this.#replies.delete(token);
+                keep(draft, null);
                 form.reset();
                 text.value = "";
             }
@@ -527,7 +541,7 @@ export class VicketSupport extends Base {
     #said(token, message) {
         const who = message.author === "agent" ? `${message.author_name ?? "Support"} (support)` : (message.author_name ?? "You");
         const files = message.attachments.map((file) => h("li", {}, this.#download(token, file)));
-        return h("li", { class: `card ${message.author}` }, h("p", { class: "muted" }, `${who}, ${moment(message.created_at)}`), h("p", { class: "message" }, message.body), files.length > 0 && h("ul", { class: "plain files", "aria-label": "Files" }, ...files));
+        return h("li", { class: `card ${message.author}` }, h("p", { class: "muted" }, `${who}, ${moment(message.created_at)}`), markup(prose(message.body_html)), files.length > 0 && h("ul", { class: "plain files", "aria-label": "Files" }, ...files));
     }
     /** A file is fetched with the ticket's token and saved; it never opens within the page. */
     #download(token, file) {
@@ -585,6 +599,43 @@ export class VicketSupport extends Base {
         });
     }
 }
+/** What somebody began to write is there again after a reload, in this tab only; `null` when it was sent. */
+function keep(name, values) {
+    try {
+        if (values)
+            sessionStorage.setItem(`vicket:${name}`, JSON.stringify(values));
+        else
+            sessionStorage.removeItem(`vicket:${name}`);
+    }
+    catch {
+        // A page that may keep nothing.
+    }
+}
+/** Puts what was kept back into a form, and keeps what is entered from now on. `changed`: after each, as some inputs depend on others. */
+function restore(form, name, changed) {
+    const inputs = () => Array.from(form.querySelectorAll("input:not([type=file]), textarea, select"));
+    const checks = (input) => input.type === "checkbox";
+    let kept = {};
+    try {
+        kept = JSON.parse(sessionStorage.getItem(`vicket:${name}`) ?? "{}");
+    }
+    catch {
+        // Nothing was kept.
+    }
+    // Twice, as what is chosen shows more.
+    for (let round = 0; round < 2; round += 1) {
+        for (const input of inputs()) {
+            const value = kept[input.id];
+            if (typeof value === "boolean" && checks(input))
+                input.checked = value;
+            else if (typeof value === "string" && !checks(input))
+                input.value = value;
+        }
+        if (round === 0)
+            changed?.();
+    }
+    form.addEventListener("input", () => keep(name, Object.fromEntries(inputs().map((input) => [input.id, checks(input) ? input.checked : input.value]))));
+}
 /** A label, an input whose id is `name`, and a place for what is wrong with it. */
 function field(name, label, input) {
     const error = h("div", { id: `${name}-error`, class: "error of-field" });
@@ -628,8 +679,20 @@ function answers(form, questions) {
 function value(form, name) {
     return form.querySelector(`[id="${name}"]`)?.value ?? "";
 }
-function fileField() {
-    return field("files", "Files (optional)", h("input", { id: "files", type: "file", multiple: true }));
+function fileField(limits) {
+    const [label, input, error] = field("files", "Files (optional)", h("input", { id: "files", type: "file", multiple: true }));
+    if (!limits)
+        return [label, input, error];
+    const most = `Up to ${limits.max_files} files of ${size(limits.max_bytes)} each, ${size(limits.max_message_bytes)} together.`;
+    input.addEventListener("change", () => {
+        const files = Array.from(input.files ?? []);
+        const large = files.filter((file) => file.size > limits.max_bytes);
+        const total = files.reduce((sum, file) => sum + file.size, 0);
+        error.textContent = large.length ? `${large.map((file) => file.name).join(", ")}: too large.` : files.length > limits.max_files || total > limits.max_message_bytes ? "These are too many." : "";
+        input.toggleAttribute("aria-invalid", !!error.textContent);
+    });
+    input.setAttribute("aria-describedby", "files-most files-error");
+    return [label, h("p", { id: "files-most", class: "muted" }, most), input, error];
 }
 function size(bytes) {
     return bytes < 100_000 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
