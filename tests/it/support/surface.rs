@@ -28,7 +28,13 @@ async fn a_site_says_what_its_page_needs_to_draw_itself() {
     let site = server.get(&world.site_a.key, "/support/v1/site").await.ok(200).json();
     let expected = serde_json::json!({
         "name": "site-a", "slug": "site-a", "org_name": "acme", "article_count": 2, "faq_count": 2,
-        "limits": {"email": 254, "name": 200, "subject": 200, "message": 20_000},
+        "limits": {"email": 254, "name": 200, "subject": 200, "message": 20_000,
+            "files": {
+                "max_files": 10,
+                "max_bytes": 10_485_760,
+                "max_message_bytes": 26_214_400,
+                "types": ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "text/plain"],
+            }},
     });
     assert_eq!(site, expected);
     let other = server.get(&world.site_c.key, "/support/v1/site").await.ok(200).json();

@@ -496,7 +496,7 @@ async fn a_thread_has_the_conversation_in_order_and_never_internal_notes() {
     ];
     assert_eq!(said, expected.map(|(author, name, body)| (author.to_owned(), name.to_owned(), body.to_owned())));
     let members: Vec<&str> = messages[1].as_object().expect("an object").keys().map(String::as_str).collect();
-    assert_eq!(members, ["id", "author", "author_name", "body", "created_at", "attachments"]);
+    assert_eq!(members, ["id", "author", "author_name", "body", "body_html", "created_at", "attachments"]);
     assert_eq!(messages[1]["attachments"], json!([]));
 
     // What was read is read again only when it changed.
