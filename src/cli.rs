@@ -271,6 +271,9 @@ pub struct AuditArgs {
     /// For --probe: the agents' gate, tried as itself
     #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "VICKET_AGENT_URL")]
     pub agent_url: Option<String>,
+    /// For --probe: the gate of mail that comes in, tried as itself; left out when absent
+    #[arg(long, env = "VICKET_MAIL_URL", hide_env_values = true, value_name = "VICKET_MAIL_URL")]
+    pub mail_url: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -343,6 +346,9 @@ pub struct DevArgs {
     /// Seconds between the first two tries of a mail, in place of a minute
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub mail_retry: u64,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
     #[command(flatten)]
     pub tuning: Tuning,
 }
@@ -449,6 +455,29 @@ pub struct MailArgs {
         requires = "secret_key_file"
     )]
     pub reply_domain: Option<String>,
+    /// The login of mail that comes in (vicket_gate_mail)
+    #[arg(long, env = "VICKET_MAIL_URL", hide_env_values = true, value_name = "VICKET_MAIL_URL")]
+    pub mail_url: Option<String>,
+    /// Where to take mail in by LMTP from a mail server on the same network, which does TLS and keeps spam away: an address that
+    /// only that server reaches. Nowhere when absent
+    #[arg(long, env = "VICKET_LMTP_LISTEN", hide_env_values = true, value_name = "ADDRESS", requires = "mail_url")]
+    pub lmtp_listen: Option<SocketAddr>,
+    /// The same by SMTP
+    #[arg(long, env = "VICKET_SMTP_LISTEN", hide_env_values = true, value_name = "ADDRESS", requires = "mail_url")]
+    pub smtp_listen: Option<SocketAddr>,
+    /// Believe what a server of this name says in the topmost Authentication-Results of mail that comes in; names, with commas
+    #[arg(
+        long = "authserv-id",
+        env = "VICKET_AUTHSERV_IDS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
+    pub authserv_ids: Vec<String>,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else; only where the server listens on loopback. The
+    /// file is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -513,6 +542,9 @@ pub struct MigrateArgs {
     /// Set the password of vicket_gate_agent
     #[arg(long, env = "VICKET_AGENT_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub agent_password: Option<String>,
+    /// Set the password of vicket_gate_mail
+    #[arg(long, env = "VICKET_MAIL_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
+    pub mail_password: Option<String>,
     /// Set the password of vicket_worker
     #[arg(long, env = "VICKET_WORKER_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub worker_password: Option<String>,

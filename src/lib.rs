@@ -12,6 +12,7 @@
 //! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`, `mail`: what the process
 //!   has besides a request; `state` holds one of each.
 //! * `mail`: what comes in, read; the tokens by which it finds its thread.
+//! * `intake`: mail that comes in, taken and filed.
 //! * `http`: what poem and poem-openapi lack. `auth`: who asks.
 //! * `api`, `dashboard`, `pages`: what programs and people see. They do not know each other.
 //! * `migrations`, `audit`, `migrate`, `readiness`: the schema, and whether it holds.
@@ -53,6 +54,7 @@ pub mod db;
 pub mod dev;
 pub mod domain;
 pub mod http;
+pub mod intake;
 pub mod jobs;
 pub mod limits;
 pub mod mail;

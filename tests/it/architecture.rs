@@ -25,6 +25,8 @@ const LAYERS: &[&[&str]] = &[
     // What the process has besides a request.
     &["codings", "limits", "objects", "passwords", "usage", "jobs", "mail"],
     &["memory_budget", "response_cache", "single_flight"],
+    // Mail that comes in.
+    &["intake"],
     &["state"],
     // What poem and poem-openapi lack.
     &["http"],

@@ -130,7 +130,7 @@ async fn make_template(superuser_url: &str) {
     url.set_username(DEPLOY).expect("a login");
     url.set_password(Some(PASSWORD)).expect("a password");
     let password = || Some(PASSWORD.to_owned());
-    let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+    let passwords = Passwords { widget: password(), agent: password(), mail: password(), worker: password() };
     // What is generated may come of migrations that differ from what was generated.
     let files = if std::env::var_os("VICKET_BLESS").is_some() { Files::embedded().draft() } else { Files::embedded() };
     let migrated = migrate::run_files(url.as_str(), &passwords, &files, &Patience::default()).await;
@@ -262,6 +262,8 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
+            mail_url: None,
+            intake: None,
             secret: None,
             mail: options.mail,
             shown_mail: None,

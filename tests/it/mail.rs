@@ -30,6 +30,7 @@ fn outgoing(url: &str) -> Outgoing {
             public_url: "https://desk.example".to_owned(),
         },
         first_wait: Duration::from_millis(100),
+        replies: None,
     }
 }
 

@@ -34,7 +34,7 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
     let url = |login: &str, password: &str| format!("postgres://{login}:{password}@127.0.0.1:{}/ours", cluster.port());
     let migrated = || async {
         let password = || Some("ours".to_owned());
-        let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+        let passwords = Passwords { widget: password(), agent: password(), mail: password(), worker: password() };
         migrate::run(&url("deployer", "deploying"), &passwords).await.expect("migrated")
     };
     let report = migrated().await;
