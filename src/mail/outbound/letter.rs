@@ -10,8 +10,11 @@ use lettre::{
     },
 };
 
-use super::{super::reply::Addresses, sender::Sender, words};
-use crate::store::mails::{Kind, Open, Tokens};
+use super::{sender::Sender, words};
+use crate::{
+    mail::reply::Addresses,
+    store::mails::{Kind, Open, Tokens},
+};
 
 /// Message-IDs that `References` names: the first and the last ones.
 const REFERENCES: usize = 20;

@@ -15,10 +15,10 @@ use std::{
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::reply::{Addresses, Replies};
 use crate::{
     db::Worker,
     domain::problem::Problem,
+    mail::reply::{Addresses, Replies},
     store::{
         self,
         mails::{Open, Outcome, Tokens},
