@@ -230,7 +230,7 @@ comment on column vicket.inbound_mails.recipient is 'The address that it was sen
 comment on column vicket.inbound_mails.mail_from is 'Its return path; empty for none. Personal data.';
 comment on column vicket.inbound_mails.client is 'The client that it came from, where the server before this one says so. Personal data.';
 comment on column vicket.inbound_mails.helo is 'What that client called itself. Personal data.';
-comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer.';
+comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer. Personal data.';
 comment on column vicket.inbound_mails.message_digest is 'Of its Message-ID, or of the rest where it has none.';
 comment on column vicket.inbound_mails.content_digest is
   'Of From, Date, Subject and what stands below the head: not of the traces that servers on the way write.';

@@ -5385,7 +5385,7 @@ comment on column vicket.inbound_mails.helo is 'What that client called itself. 
 comment on column vicket.inbound_mails.message_digest is 'Of its Message-ID, or of the rest where it has none.';
 comment on column vicket.inbound_mails.content_digest is
   'Of From, Date, Subject and what stands below the head: not of the traces that servers on the way write.';
-comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer.';
+comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer. Personal data.';
 comment on column vicket.inbound_mails.state is
   'received: not read yet; filed: a message of a ticket; held: waits for a person; rejected by one; ignored: changes '
   'nothing; failed. No personal data.';

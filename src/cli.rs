@@ -117,6 +117,15 @@ pub enum MailCommand {
     /// Read a message and print, as JSON, its thread, its author and whether that is proven, its text and where what it quotes
     /// begins, its attachments, whether a machine sent it, and why. Asks no database, and ends with 0 whatever the message holds
     Parse(MailParseArgs),
+    /// Read mail that came in again: what is no message yet, or one by its id; a message that is there stays as it is
+    Reparse {
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// The org's slug
+        org: String,
+        /// One mail; all that is no message and waits for nobody when absent
+        id: Option<uuid::Uuid>,
+    },
 }
 
 #[derive(Args)]
