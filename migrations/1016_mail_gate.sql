@@ -94,6 +94,7 @@ create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, 
 -- What came last, and how much in an hour; what is held.
 create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
 create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where state = 'held';
+create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where state = 'failed';
 create statistics vicket.inbound_mails_tenant (dependencies, ndistinct) on org_id, site_id from vicket.inbound_mails;
 
 alter table vicket.mail_addresses enable row level security, force row level security;

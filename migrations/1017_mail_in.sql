@@ -246,6 +246,15 @@ begin
     where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
 end $$;
 
+-- Nothing could be made of a mail.
+create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
+  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update vicket.inbound_mails i
+    set state = 'failed', reason = left(p_reason, 1000)
+    where i.org_id = p_org_id and i.id = p_id and i.state = 'received';
+end $$;
+
 -- What came back, of a mail of the site: for good, so that nothing is sent there any more; or not yet.
 create function worker.bounce_mail(p_org_id uuid, p_site_id uuid, p_mail_id uuid, p_for_good boolean, p_said text) returns void
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -291,7 +300,7 @@ begin
     using (
       select o.org_id, o.site_id, o.id
       from vicket.inbound_mails o
-      where o.state in ('ignored', 'rejected', 'failed') and o.received_at < now() - interval '30 days'
+      where o.state in ('ignored', 'rejected') and o.received_at < now() - interval '30 days'
       limit p_most
     ) old
     where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
@@ -323,15 +332,13 @@ create function ctx.set_mail_address(p_site_id uuid, p_address text) returns boo
 begin
   delete from vicket.mail_addresses a
     where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address is distinct from p_address;
-  if p_address is null or not ctx.may('mail:edit') then
-    return true;
-  end if;
   insert into vicket.mail_addresses (org_id, site_id, kind, digest, address)
     select s.org_id, s.id, 'own', sha256(convert_to(lower(p_address collate "C"), 'UTF8')), p_address
     from vicket.sites s
-    where s.org_id = ctx.org_id() and s.id = p_site_id
-    on conflict (digest) do nothing;
-  return exists (
+    where s.org_id = ctx.org_id() and s.id = p_site_id and p_address is not null and ctx.may('mail:edit')
+      and (ctx.sees_all_sites() or s.id = any (array(select ctx.team_site_ids())))
+    on conflict do nothing;
+  return p_address is null or exists (
     select from vicket.mail_addresses a
     where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address = p_address
   );
@@ -348,7 +355,8 @@ begin
     from vicket.inbound_mails i
     where i.org_id = ctx.org_id() and i.raw is not null
       and case when p_id is null then i.state in ('received', 'ignored', 'failed') else i.id = p_id end
-    on conflict (org_id, kind, subject_id) do nothing;
+    on conflict (org_id, kind, subject_id) do update set dead_at = null, run_at = now(), attempts = 0
+      where t.dead_at is not null;
   get diagnostics again = row_count;
   return again;
 end $$;
@@ -395,6 +403,7 @@ comment on function worker.mail_thread is 'Who takes part in the ticket of a mai
 comment on function worker.reserve_objects is 'Keys for files of a mail. Definer: the worker reads no table.';
 comment on function worker.file_mail is 'Writes a mail as a message of a ticket. Definer: the worker reads no table.';
 comment on function worker.note_mail is 'What became of a mail. Definer: the worker reads no table.';
+comment on function worker.fail_inbound is 'Gives a mail up. Definer: the worker reads no table.';
 comment on function worker.bounce_mail is 'What became of a mail that was sent. Definer: the worker reads no table.';
 comment on function worker.forget_mail is 'Forgets mail as it came. Definer: the worker reads no table.';
 comment on function ctx.decide_mail is
@@ -406,7 +415,7 @@ comment on function admin.forget_mail is 'Deletes mail of a person; says how man
 comment on function vicket.customer_replied is
   'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed), a full one too (ticket_full). Definer: no request may write there.';
 grant execute on function worker.mail_participants, worker.address_mails, worker.open_inbound, worker.mail_thread,
-  worker.reserve_objects, worker.file_mail, worker.note_mail, worker.bounce_mail, worker.forget_mail to vicket_worker;
+  worker.reserve_objects, worker.file_mail, worker.note_mail, worker.fail_inbound, worker.bounce_mail, worker.forget_mail to vicket_worker;
 grant execute on function ctx.decide_mail, ctx.set_mail_address to vicket_agent;
 grant execute on function admin.reparse_mail, admin.forget_mail to vicket_operator;
 

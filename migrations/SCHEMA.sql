@@ -803,15 +803,13 @@ as $$
 begin
   delete from vicket.mail_addresses a
     where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address is distinct from p_address;
-  if p_address is null or not ctx.may('mail:edit') then
-    return true;
-  end if;
   insert into vicket.mail_addresses (org_id, site_id, kind, digest, address)
     select s.org_id, s.id, 'own', sha256(convert_to(lower(p_address collate "C"), 'UTF8')), p_address
     from vicket.sites s
-    where s.org_id = ctx.org_id() and s.id = p_site_id
-    on conflict (digest) do nothing;
-  return exists (
+    where s.org_id = ctx.org_id() and s.id = p_site_id and p_address is not null and ctx.may('mail:edit')
+      and (ctx.sees_all_sites() or s.id = any (array(select ctx.team_site_ids())))
+    on conflict do nothing;
+  return p_address is null or exists (
     select from vicket.mail_addresses a
     where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address = p_address
   );
@@ -5399,6 +5397,7 @@ comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.'
 comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
 comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
 
+create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where (state = 'failed'::text);
 create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
   'held'::text);
 create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
@@ -7218,6 +7217,19 @@ comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,tex
 grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) to
   vicket_worker;
 
+create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = 'failed', reason = left(p_reason, 1000)
+    where i.org_id = p_org_id and i.id = p_id and i.state = 'received';
+end $$;
+alter function worker.fail_inbound(uuid,uuid,text) owner to vicket_definer;
+comment on function worker.fail_inbound(uuid,uuid,text) is 'Gives a mail up. Definer: the worker reads no table.';
+grant execute on function worker.fail_inbound(uuid,uuid,text) to vicket_worker;
+
 create function worker.bounce_mail(p_org_id uuid, p_site_id uuid, p_mail_id uuid, p_for_good boolean,
   p_said text) returns void
   language plpgsql security definer
@@ -7270,7 +7282,7 @@ begin
     using (
       select o.org_id, o.site_id, o.id
       from vicket.inbound_mails o
-      where o.state in ('ignored', 'rejected', 'failed') and o.received_at < now() - interval '30 days'
+      where o.state in ('ignored', 'rejected') and o.received_at < now() - interval '30 days'
       limit p_most
     ) old
     where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
@@ -7471,7 +7483,8 @@ begin
     from vicket.inbound_mails i
     where i.org_id = ctx.org_id() and i.raw is not null
       and case when p_id is null then i.state in ('received', 'ignored', 'failed') else i.id = p_id end
-    on conflict (org_id, kind, subject_id) do nothing;
+    on conflict (org_id, kind, subject_id) do update set dead_at = null, run_at = now(), attempts = 0
+      where t.dead_at is not null;
   get diagnostics again = row_count;
   return again;
 end $$;

@@ -306,6 +306,7 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant, shows_mail
     if shows_mail {
         println!("  Mail       {}/dev/mail  (nothing leaves this machine)", dev.base_url);
     }
+    println!("  Mail in    LMTP at {}, for mail to {}", dev.mail.lmtp, dev.mail.reply_domain);
     println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
     for url in [&dev.pages.allowed, &dev.pages.refused].into_iter().flatten() {
         // The site lists what it was made with: on other ports, later, both may be refused.

@@ -144,7 +144,14 @@ impl Clerk {
         tracing::warn!(org_id = %task.org_id, mail = %task.subject_id, cause = why, "mail that came in could not be filed");
         let seconds = (task.attempts < TRIES).then(|| 2f64.powi(task.attempts.clamp(1, 9)));
         let why: String = why.chars().take(500).collect();
-        if let Err(problem) = tasks::retry(&self.worker, task, seconds, &why).await {
+        let put_off = async {
+            if seconds.is_none() {
+                self.count("failed");
+                inbound_mails::give_up(&self.worker, task, &why).await?;
+            }
+            tasks::retry(&self.worker, task, seconds, &why).await
+        };
+        if let Err(problem) = put_off.await {
             tracing::warn!(cause = problem.cause.as_deref(), "a task could not be put off; it is claimed again");
         }
     }

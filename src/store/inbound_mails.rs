@@ -225,6 +225,15 @@ pub async fn note(worker: &Worker, task: &Task, site_id: Uuid, note: &Note<'_>) 
     worker.execute(query).await
 }
 
+/// Nothing could be made of a mail; it stays as it came.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn give_up(worker: &Worker, task: &Task, why: &str) -> Result<(), Problem> {
+    let query = sqlx::query("select worker.fail_inbound($1, $2, $3)");
+    worker.execute(query.bind(task.org_id).bind(task.subject_id).bind(why)).await
+}
+
 /// A mail that was sent came back: for good, or not yet.
 ///
 /// # Errors
@@ -327,6 +336,8 @@ pub struct OfSite {
     pub own: Option<String>,
     pub last_received_at: Option<OffsetDateTime>,
     pub held: i64,
+    /// Of which nothing could be made.
+    pub failed: i64,
 }
 
 impl OfSite {
@@ -343,7 +354,8 @@ pub async fn of_site(tx: &mut OrgTx, site_id: Uuid) -> Result<OfSite, Problem> {
           (select a.address from vicket.mail_addresses a where a.site_id = $1 and a.kind = 'site') as local,
           (select a.address from vicket.mail_addresses a where a.site_id = $1 and a.kind = 'own') as own,
           (select max(i.received_at) from vicket.inbound_mails i where i.site_id = $1) as last_received_at,
-          (select count(*) from vicket.inbound_mails i where i.site_id = $1 and i.state = 'held') as held";
+          (select count(*) from vicket.inbound_mails i where i.site_id = $1 and i.state = 'held') as held,
+          (select count(*) from vicket.inbound_mails i where i.site_id = $1 and i.state = 'failed') as failed";
     Ok(sqlx::query_as(sql).bind(site_id).fetch_one(tx.connection()).await?)
 }
 

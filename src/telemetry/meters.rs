@@ -99,7 +99,8 @@ pub struct Limit {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct MailIn {
-    /// `received`, `duplicate`, `refused` or `deferred` when it was handed over; then `filed`, `held`, `ignored` or `bounced`.
+    /// `received`, `duplicate`, `refused` or `deferred` when it was handed over; then `filed`, `held`, `ignored`, `bounced` or
+    /// `failed`.
     pub outcome: &'static str,
 }
 

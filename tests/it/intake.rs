@@ -525,3 +525,49 @@ async fn a_server_that_is_spoken_for_is_believed_only_in_trials() {
     let plain = Desk::open().await;
     assert!(plain.client().await.say("XCLIENT ADDR=192.0.2.1").await.starts_with("500"));
 }
+
+#[tokio::test]
+async fn nobody_is_mailed_because_somebody_wrote_in_their_name() {
+    let desk = Desk::open().await;
+    let mut client = desk.client().await;
+    for number in 0..8 {
+        let mail = format!("From: Victim <victim@example.org>\nSubject: SPAM {number}\n\nBUY THIS {number}\n");
+        client.hand("eve@example.net", &desk.address, &mail).await;
+    }
+    desk.read().await;
+    assert_eq!(desk.world.look::<i64>("select count(*) from vicket.tickets").await, 8, "all of it is there");
+    let told = desk.sent_to("victim@example.org", 1).await;
+    assert!(!told.text.contains("SPAM") && !told.plain().contains("BUY"), "{}", told.text);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let count = desk.smtp.taken().iter().filter(|mail| mail.to == "victim@example.org").count();
+    assert_eq!(count, 1, "once an address, site and day");
+}
+
+#[tokio::test]
+async fn a_mail_that_is_tried_again_keeps_its_id_and_what_it_is_answered_at_whatever_becomes_of_the_secret() {
+    let desk = Desk::open().await;
+    desk.smtp.answer(ADA, "451 later");
+    let mut body = ticket();
+    body["email"] = json!(ADA);
+    desk.server.post(&desk.world.site_a.key, "/support/v1/tickets", &body).await.ok(201);
+    desk.until("select exists (select from vicket.tasks where attempts >= 2)").await;
+    let id: String = desk.world.look("select message_ref from vicket.mails").await;
+    assert!(id.len() > 70, "{id}");
+    desk.smtp.answer(ADA, "250 fine");
+    let received = desk.sent_to(ADA, 1).await;
+    assert_eq!(received.header("Message-ID"), Some(id));
+    let addresses = "select count(*) from vicket.mail_addresses where ticket_id is not null";
+    assert_eq!(
+        desk.world.look::<i64>(addresses).await,
+        2,
+        "a reply address and a return path, however often it is tried"
+    );
+    // Nothing that opens a ticket stands in a table.
+    let token = reply_to(&received);
+    let token = token.split('@').next().expect("a part");
+    let kept: bool = desk
+        .world
+        .look(&format!("select exists (select from vicket.mail_addresses a where to_jsonb(a)::text like '%{token}%')"))
+        .await;
+    assert!(!kept);
+}

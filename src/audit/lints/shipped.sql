@@ -367,6 +367,7 @@
     ('function', 'worker', 'claim(text, integer, interval)', '1cfb8f450fe924e6483d0e886c2b9631'),
     ('function', 'worker', 'done(uuid[], uuid[])', 'f8d7e1c8cc87983bc6ac8b71df4084a9'),
     ('function', 'worker', 'draw_limits(bytea[], bigint[], bigint[], bigint[], bigint[])', '9fbca63e24f6583a442d5324779f1557'),
+    ('function', 'worker', 'fail_inbound(uuid, uuid, text)', '8d69111bb121f2422edcbd2489cd5304'),
     ('function', 'worker', 'file_mail(uuid, uuid, uuid, uuid, uuid, text, text, text, text, boolean, boolean, text[], text[], bytea[], text[], bigint[])', '1d4b4142abf9acc0630e0cfb4ebfc362'),
     ('function', 'worker', 'forget_mail(integer)', 'e471d46b9c7f4d52d458a85aff286934'),
     ('function', 'worker', 'forget_org(uuid, bigint, bigint, integer)', '5cbd4e6214bdc94648fb849884a06040'),

@@ -127,6 +127,7 @@ const DEFINERS: &[&str] = &[
     "worker.claim(text,integer,interval)",
     "worker.done(uuid[],uuid[])",
     "worker.draw_limits(bytea[],bigint[],bigint[],bigint[],bigint[])",
+    "worker.fail_inbound(uuid,uuid,text)",
     "worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])",
     "worker.forget_mail(integer)",
     "worker.mail_participants(uuid[],uuid[])",
