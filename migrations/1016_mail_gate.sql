@@ -72,7 +72,7 @@ create table vicket.inbound_mails (
   automatic boolean not null default false,
   quoted_from integer,
   reopened boolean not null default false,
-  constraint inbound_mails_pkey primary key (org_id, site_id, id),
+  constraint inbound_mails_pkey primary key (org_id, id),
   constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
   constraint inbound_mails_site_fkey foreign key (org_id, site_id) references vicket.sites (org_id, id) on delete cascade,
   constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id)
@@ -94,6 +94,10 @@ create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, 
 -- What came last, and how much in an hour; what is held.
 create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
 create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where state = 'held';
+-- What is kept as it came, and what goes after a month: not led by a tenant, the worker deletes whose ever it is.
+create index inbound_mails_kept on vicket.inbound_mails (org_id, site_id, received_at)
+  where raw is not null and state <> 'received';
+create index inbound_mails_ended on vicket.inbound_mails (received_at) where state in ('ignored', 'rejected');
 create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where state = 'failed';
 create statistics vicket.inbound_mails_tenant (dependencies, ndistinct) on org_id, site_id from vicket.inbound_mails;
 

@@ -5355,7 +5355,7 @@ create table vicket.inbound_mails (
   automatic boolean not null default false,
   quoted_from integer,
   reopened boolean not null default false,
-  constraint inbound_mails_pkey primary key (org_id, site_id, id),
+  constraint inbound_mails_pkey primary key (org_id, id),
   constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
   constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id) references
     vicket.mail_addresses(org_id, site_id, id) on delete set null (address_id),
@@ -5397,9 +5397,13 @@ comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.'
 comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
 comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
 
+create index inbound_mails_ended on vicket.inbound_mails (received_at) where (state = any (array['ignored'::text,
+  'rejected'::text]));
 create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where (state = 'failed'::text);
 create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
   'held'::text);
+create index inbound_mails_kept on vicket.inbound_mails (org_id, site_id, received_at) where ((raw is not null) and
+  (state <> 'received'::text));
 create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
 create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, address_id) where (address_id is not
   null);

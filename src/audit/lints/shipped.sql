@@ -42,7 +42,7 @@
     ('constraint', 'vicket.inbound_mails', 'inbound_mails_held_on_ticket', 'd2211c9091e2d7c23ac5e91b5643c3a8'),
     ('constraint', 'vicket.inbound_mails', 'inbound_mails_message_fkey', '97b50f6d4010ba94951e9c9c6657bc5b'),
     ('constraint', 'vicket.inbound_mails', 'inbound_mails_once', '91730ba7dd6a67c4cbbfc8fa0886ad00'),
-    ('constraint', 'vicket.inbound_mails', 'inbound_mails_pkey', '2ef89ad41aca5170134a38bd8b754e51'),
+    ('constraint', 'vicket.inbound_mails', 'inbound_mails_pkey', '0c82ec6f91399ac607304f7f635891b1'),
     ('constraint', 'vicket.inbound_mails', 'inbound_mails_raw_size', 'e61890fb941a68fa7c8e48144870748e'),
     ('constraint', 'vicket.inbound_mails', 'inbound_mails_site_fkey', 'dbe21bcb7afa02848d862347eaf93765'),
     ('constraint', 'vicket.inbound_mails', 'inbound_mails_state_known', '71b9fc2f771162a135ab745f04300e8f'),

@@ -25,6 +25,7 @@ const NOT_LED: &[(&str, &str)] = &[
     ("tasks_due", "whoever claims looks for the orgs that have any; not unique"),
     ("invitations_mailed_token", "the hash is what tells the tenant; 256 random bits, so it says nothing of others"),
     ("mail_addresses_digest", "the digest is what tells the tenant; no request role writes it"),
+    ("inbound_mails_ended", "the worker deletes whatever is old; not unique"),
     ("mail_service_pkey", "of no tenant, one row"),
     ("mail_counts_pkey", "what it counts is of no tenant; a digest says what"),
     ("mail_counts_day", "who comes next deletes whatever is over; not unique"),
