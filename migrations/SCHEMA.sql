@@ -10,13 +10,13 @@ set check_function_bodies = off;
 alter default privileges revoke execute on functions from public;
 
 create schema vicket authorization vicket_owner;
-grant usage on schema vicket to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+grant usage on schema vicket to vicket_widget, vicket_agent, vicket_mail, vicket_operator, vicket_definer;
 
 create schema ctx authorization vicket_owner;
-grant usage on schema ctx to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+grant usage on schema ctx to vicket_widget, vicket_agent, vicket_mail, vicket_operator, vicket_definer;
 
 create schema auth authorization vicket_owner;
-grant usage on schema auth to vicket_definer, vicket_gate_agent, vicket_gate_widget;
+grant usage on schema auth to vicket_definer, vicket_gate_agent, vicket_gate_mail, vicket_gate_widget;
 
 create schema worker authorization vicket_owner;
 grant usage on schema worker to vicket_definer, vicket_worker;
@@ -45,19 +45,6 @@ alter type auth.site_entry owner to vicket_owner;
 create type auth.org_entry as (verdict text, actor_id uuid, email text, name text, org_id uuid, role text,
   permissions text[]);
 alter type auth.org_entry owner to vicket_owner;
-create type auth.read_site as (entry auth.site_entry, name text, slug text, org_name text, article_count bigint,
-  faq_count bigint);
-alter type auth.read_site owner to vicket_owner;
-create type auth.read_article as (entry auth.site_entry, id uuid, slug text, title text, excerpt text,
-  view_count bigint, published_at timestamp with time zone, updated_at timestamp with time zone, rank bigint,
-  body_markdown text, body_html text);
-alter type auth.read_article owner to vicket_owner;
-create type auth.read_faq as (entry auth.site_entry, id uuid, question text, answer_markdown text, answer_html text,
-  "position" integer);
-alter type auth.read_faq owner to vicket_owner;
-create type auth.read_form as (entry auth.site_entry, part text, parent_id uuid, id uuid, label text, description text,
-  type text, required boolean, "position" integer);
-alter type auth.read_form owner to vicket_owner;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of ctx
@@ -65,13 +52,13 @@ create function ctx.org_id() returns uuid
   language sql stable parallel safe
 as $$ select nullif(pg_catalog.current_setting('app.org_id', true), '')::uuid $$;
 alter function ctx.org_id() owner to vicket_owner;
-grant execute on function ctx.org_id() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+grant execute on function ctx.org_id() to vicket_widget, vicket_agent, vicket_mail, vicket_operator, vicket_definer;
 
 create function ctx.site_id() returns uuid
   language sql stable parallel safe
 as $$ select nullif(pg_catalog.current_setting('app.site_id', true), '')::uuid $$;
 alter function ctx.site_id() owner to vicket_owner;
-grant execute on function ctx.site_id() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+grant execute on function ctx.site_id() to vicket_widget, vicket_agent, vicket_mail, vicket_operator, vicket_definer;
 
 create function ctx.digest(p_of text) returns bytea
   language sql stable parallel safe
@@ -759,6 +746,78 @@ alter function ctx.choose_notifications(boolean,boolean) owner to vicket_definer
 comment on function ctx.choose_notifications(boolean,boolean) is
   'What a person is told by mail; says of how many. Definer: no request may write there.';
 grant execute on function ctx.choose_notifications(boolean,boolean) to vicket_agent;
+
+create function ctx.org_by_mail() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$ begin return (select a.org_id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
+alter function ctx.org_by_mail() owner to vicket_definer;
+comment on function ctx.org_by_mail() is 'The org of the address in the context. Definer: no request may read digests.';
+grant execute on function ctx.org_by_mail() to vicket_mail;
+
+create function ctx.site_by_mail() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$ begin return (select a.site_id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
+alter function ctx.site_by_mail() owner to vicket_definer;
+comment on function ctx.site_by_mail() is
+  'The site of the address in the context. Definer: no request may read digests.';
+grant execute on function ctx.site_by_mail() to vicket_mail;
+
+create function ctx.address_by_mail() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$ begin return (select a.id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
+alter function ctx.address_by_mail() owner to vicket_definer;
+comment on function ctx.address_by_mail() is 'The address in the context. Definer: no request may read digests.';
+grant execute on function ctx.address_by_mail() to vicket_mail;
+
+create function ctx.decide_mail(p_site_id uuid, p_id uuid, p_accept boolean) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  decided bigint;
+begin
+  update vicket.inbound_mails i
+    set accepted = p_accept, state = case when p_accept then i.state else 'rejected' end
+    where i.org_id = ctx.org_id() and i.site_id = p_site_id and i.id = p_id and i.state = 'held' and not i.accepted
+      and (ctx.sees_all_sites() or i.site_id = any (array(select ctx.team_site_ids())));
+  get diagnostics decided = row_count;
+  if decided > 0 and p_accept then
+    insert into vicket.tasks (org_id, site_id, kind, subject_id)
+      values (ctx.org_id(), p_site_id, 'inbound', p_id)
+      on conflict do nothing;
+  end if;
+  return decided;
+end $$;
+alter function ctx.decide_mail(uuid,uuid,boolean) owner to vicket_definer;
+comment on function ctx.decide_mail(uuid,uuid,boolean) is
+  'Accepts or rejects mail that is held; says how many it was. Definer: no request may write there.';
+grant execute on function ctx.decide_mail(uuid,uuid,boolean) to vicket_agent;
+
+create function ctx.set_mail_address(p_site_id uuid, p_address text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.mail_addresses a
+    where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address is distinct from p_address;
+  insert into vicket.mail_addresses (org_id, site_id, kind, digest, address)
+    select s.org_id, s.id, 'own', sha256(convert_to(lower(p_address collate "C"), 'UTF8')), p_address
+    from vicket.sites s
+    where s.org_id = ctx.org_id() and s.id = p_site_id and p_address is not null and ctx.may('mail:edit')
+      and (ctx.sees_all_sites() or s.id = any (array(select ctx.team_site_ids())))
+    on conflict do nothing;
+  return p_address is null or exists (
+    select from vicket.mail_addresses a
+    where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address = p_address
+  );
+end $$;
+alter function ctx.set_mail_address(uuid,text) owner to vicket_definer;
+comment on function ctx.set_mail_address(uuid,text) is
+  'Says the address of a site; false when another has it. Definer: no request may write there.';
+grant execute on function ctx.set_mail_address(uuid,text) to vicket_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
@@ -1860,6 +1919,22 @@ grant select (org_id, id, slug, name, prefix, content_version, views_version, re
   mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
   delete on vicket.sites to vicket_definer;
 
+create function vicket.site_addressed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  local_part constant text := 's.' || replace(gen_random_uuid()::text, '-', '');
+begin
+  insert into vicket.mail_addresses (org_id, site_id, kind, digest, address)
+    values (new.org_id, new.id, 'site', sha256(convert_to(local_part, 'UTF8')), local_part);
+  return null;
+end $$;
+alter function vicket.site_addressed() owner to vicket_definer;
+comment on function vicket.site_addressed() is
+  'Trigger: a site has an address below the reply domain. Definer: no request may write there.';
+grant execute on function vicket.site_addressed() to vicket_owner;
+
 create function vicket.site_changed() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -1907,6 +1982,8 @@ create trigger serialize_org_writes before insert or delete or update of slug, n
   writes_per_minute, network_reads_per_minute, network_writes_per_minute, support_url, language, mail_from_name,
   mail_from_address, updated_at on vicket.sites
   for each statement execute function vicket.serialize_org_writes();
+create trigger site_addressed after insert on vicket.sites
+  for each row execute function vicket.site_addressed();
 create trigger site_changed before update of name, slug, prefix on vicket.sites
   for each row execute function vicket.site_changed();
 create trigger site_prefixed before insert on vicket.sites
@@ -2999,6 +3076,15 @@ create policy definer_select on vicket.tickets
 comment on policy definer_select on vicket.tickets is
   'Not narrowed: the triggers of tickets and of what hangs on them, whoever writes.';
 
+create policy definer_insert on vicket.tickets
+  for insert to vicket_definer
+  with check (
+    session_user = 'vicket_worker'::name
+    and org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+  );
+comment on policy definer_insert on vicket.tickets is 'worker.file_mail, of the site of the mail.';
+
 create policy definer_update on vicket.tickets
   for update to vicket_definer
   using (true)
@@ -3028,8 +3114,9 @@ grant select (org_id, site_id, id, number, email, name, subject, status, status_
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
-  template_name, message_count, message_bytes, created_at, updated_at, search), update (status, status_id, priority_id,
-  template_name, score, message_count, message_bytes, updated_at), delete on vicket.tickets to vicket_definer;
+  template_name, message_count, message_bytes, created_at, updated_at, search), insert (org_id, site_id, id, email,
+  name, subject), update (status, status_id, priority_id, template_name, score, message_count, message_bytes,
+  updated_at), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -3533,14 +3620,23 @@ create policy definer_select on vicket.ticket_messages
 comment on policy definer_select on vicket.ticket_messages is
   'Not narrowed: attachment_added tells notes from answers, whoever writes.';
 
+create policy definer_insert on vicket.ticket_messages
+  for insert to vicket_definer
+  with check (
+    session_user = 'vicket_worker'::name
+    and org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+  );
+comment on policy definer_insert on vicket.ticket_messages is 'worker.file_mail, of the site of the mail.';
+
 grant select (org_id, site_id, id, ticket_id, author, author_name, body, created_at), insert (id, ticket_id,
   author_name, body) on vicket.ticket_messages to vicket_widget;
 grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, body, internal, created_at, search),
   insert (site_id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
   author_name) on vicket.ticket_messages to vicket_operator;
-grant select (org_id, site_id, id, ticket_id, author_name, body, internal,
-  search) on vicket.ticket_messages to vicket_definer;
+grant select (org_id, site_id, id, ticket_id, author_name, body, internal, search), insert (org_id, site_id, id,
+  ticket_id, author, author_id, author_name, body) on vicket.ticket_messages to vicket_definer;
 
 create function vicket.agent_answered() returns trigger
   language plpgsql security definer
@@ -3575,6 +3671,8 @@ create function vicket.customer_replied() returns trigger
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  quiet constant boolean := session_user = 'vicket_worker' and current_setting('app.quiet', true) = 'on';
 begin
   update vicket.tickets t
     set message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
@@ -3583,9 +3681,9 @@ begin
     return null;
   end if;
   update vicket.tickets t
-    set status = case t.status when 'resolved' then 'open' else t.status end, updated_at = now(),
+    set status = case when t.status = 'resolved' and not quiet then 'open' else t.status end, updated_at = now(),
       message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
-    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and t.status <> 'closed';
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and (t.status <> 'closed' or quiet);
   if not found then
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
   end if;
@@ -4151,6 +4249,15 @@ create policy definer_select on vicket.attachments
 comment on policy definer_select on vicket.attachments is
   'attachment_added keeps the limits of one org''s; worker.objects_due spares what has a row.';
 
+create policy definer_insert on vicket.attachments
+  for insert to vicket_definer
+  with check (
+    session_user = 'vicket_worker'::name
+    and org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+  );
+comment on policy definer_insert on vicket.attachments is 'worker.file_mail, of the site of the mail.';
+
 create policy definer_delete on vicket.attachments
   for delete to vicket_definer
   using (session_user = 'vicket_worker'::name);
@@ -4164,7 +4271,8 @@ grant select (org_id, site_id, id, ticket_id, message_id, upload_id, name, conte
   object_key) on vicket.attachments to vicket_agent;
 grant select (org_id, site_id, id, ticket_id, message_id, name, content_type, size, content, object_key,
   created_at) on vicket.attachments to vicket_operator;
-grant select (org_id, site_id, id, ticket_id, message_id, size, object_key, created_at),
+grant select (org_id, site_id, id, ticket_id, message_id, size, object_key, created_at), insert (org_id, site_id,
+  ticket_id, message_id, upload_id, name, content_type, size, content, object_key),
   delete on vicket.attachments to vicket_definer;
 
 create function vicket.attachment_added() returns trigger
@@ -4757,13 +4865,14 @@ create table vicket.tasks (
   constraint tasks_subject_unique unique (org_id, kind, subject_id),
   constraint tasks_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
   constraint tasks_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
-  constraint tasks_kind_known check (kind = any (array['mail'])),
+  constraint tasks_kind_known check (kind = any (array['mail', 'inbound'])),
   constraint tasks_last_error_length check (char_length(last_error) <= 1000)
 );
 alter table vicket.tasks owner to vicket_owner;
 comment on table vicket.tasks is 'Work that waits, and what was given up. What is done is no row.';
-comment on column vicket.tasks.kind is 'mail: to be sent. No personal data.';
-comment on column vicket.tasks.subject_id is 'Of what it is about: of mail, vicket.mails. It goes with it, by trigger.';
+comment on column vicket.tasks.kind is 'mail: to be sent; inbound: to be read. No personal data.';
+comment on column vicket.tasks.subject_id is
+  'Of what it is about: of mail, vicket.mails; of inbound, vicket.inbound_mails. It goes with it, by trigger.';
 comment on column vicket.tasks.run_at is
   'When it is due; while somebody works on it, when their lease ends. By the clock of the database.';
 comment on column vicket.tasks.attempts is 'How often it was claimed since it was last run by hand.';
@@ -4992,7 +5101,7 @@ grant select (org_id, site_id, id, kind, ticket_id, message_id, state, detail, a
 grant select (org_id, site_id, kind, ticket_id, recipient, state, detail, at,
   created_at) on vicket.mails to vicket_operator;
 grant select, insert (org_id, site_id, id, kind, ticket_id, message_id, user_id, invitation_id, recipient, message_ref),
-  update (state, detail, at) on vicket.mails to vicket_definer;
+  update (message_ref, state, detail, at) on vicket.mails to vicket_definer;
 
 create function vicket.mails_gone() returns trigger
   language plpgsql security definer
@@ -5125,6 +5234,283 @@ comment on policy definer_update on vicket.notifications is 'ctx.choose_notifica
 grant select on vicket.notifications to vicket_agent;
 grant select, insert (org_id, user_id, assigned, customer_answered), update (assigned,
   customer_answered) on vicket.notifications to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mail_addresses
+create table vicket.mail_addresses (
+  org_id uuid not null,
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  digest bytea not null,
+  address text,
+  ticket_id uuid,
+  user_id uuid,
+  mail_id uuid,
+  created_at timestamptz not null default now(),
+  constraint mail_addresses_pkey primary key (org_id, site_id, id),
+  constraint mail_addresses_mail_fkey foreign key (org_id, mail_id) references vicket.mails(org_id, id) on delete
+    cascade,
+  constraint mail_addresses_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint mail_addresses_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint mail_addresses_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint mail_addresses_digest_length check (octet_length(digest) = 32),
+  constraint mail_addresses_kind_known check (kind = any (array['site', 'own', 'reply', 'bounce'])),
+  constraint mail_addresses_length check (char_length(address) >= 1 and char_length(address) <= 254),
+  constraint mail_addresses_of_kind check (case kind when 'reply' then (ticket_id is not null and num_nonnulls(address,
+    mail_id) = 0) when 'bounce' then (num_nonnulls(ticket_id, mail_id) = 2 and num_nonnulls(address, user_id) = 0) else
+    (address is not null and num_nonnulls(ticket_id, user_id, mail_id) = 0) end)
+);
+alter table vicket.mail_addresses owner to vicket_owner;
+comment on table vicket.mail_addresses is
+  'What mail of a site may be sent to: its own addresses, and by their digests reply addresses and return paths.';
+comment on column vicket.mail_addresses.kind is
+  'site: made with it, below the reply domain; own: chosen; reply: a participant''s of a ticket; bounce: a mail''s '
+  'return path. No personal data.';
+comment on column vicket.mail_addresses.digest is
+  'SHA-256 of the address in lower case; below the reply domain, of what stands before the @.';
+comment on column vicket.mail_addresses.address is
+  'What customers may write to: below the reply domain without it, else whole. NULL of reply addresses and return '
+  'paths. No personal data.';
+comment on column vicket.mail_addresses.user_id is 'The member whose reply address it is; NULL for the customer''s.';
+
+create unique index mail_addresses_digest on vicket.mail_addresses (digest);
+create index mail_addresses_mail on vicket.mail_addresses (org_id, mail_id) where (mail_id is not null);
+create index mail_addresses_member on vicket.mail_addresses (org_id, user_id) where (user_id is not null);
+create unique index mail_addresses_one on vicket.mail_addresses (org_id, site_id, kind) where (kind = any
+  (array['site'::text, 'own'::text]));
+create index mail_addresses_ticket on vicket.mail_addresses (org_id, ticket_id) where (ticket_id is not null);
+create statistics vicket.mail_addresses_tenant (ndistinct, dependencies) on org_id, site_id from vicket.mail_addresses;
+
+alter table vicket.mail_addresses enable row level security;
+alter table vicket.mail_addresses force row level security;
+
+create policy agent_select on vicket.mail_addresses
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:read'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+    and ticket_id is null
+  );
+comment on policy agent_select on vicket.mail_addresses is 'mail:read, those of the site itself; within one''s teams.';
+
+create policy definer_select on vicket.mail_addresses
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.mail_addresses is
+  'Not narrowed: auth.enter_mail and the seal find a site by a digest; the worker''s functions.';
+
+create policy definer_insert on vicket.mail_addresses
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.mail_addresses is
+  'Not narrowed: site_addressed, whoever makes a site; worker.address_mails; ctx.set_mail_address.';
+
+create policy definer_delete on vicket.mail_addresses
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:edit'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.mail_addresses is 'ctx.set_mail_address: mail:edit; within one''s teams.';
+
+grant select (org_id, site_id, id, kind, address, ticket_id, created_at) on vicket.mail_addresses to vicket_agent;
+grant select, insert (org_id, site_id, kind, digest, address, ticket_id, user_id, mail_id),
+  delete on vicket.mail_addresses to vicket_definer;
+
+create trigger audited after insert on vicket.mail_addresses
+  for each row when (new.kind = 'own') execute function vicket.audited('mail_address', 'id', 'address');
+create trigger audited_gone after delete on vicket.mail_addresses
+  for each row when (old.kind = 'own') execute function vicket.audited('mail_address', 'id', 'address');
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.inbound_mails
+create table vicket.inbound_mails (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  id uuid not null default gen_random_uuid(),
+  address_id uuid,
+  recipient text not null,
+  mail_from text not null,
+  client text,
+  helo text,
+  message_digest bytea not null,
+  content_digest bytea not null,
+  raw bytea,
+  received_at timestamptz not null default clock_timestamp(),
+  state text not null default 'received',
+  reason text,
+  accepted boolean not null default false,
+  ticket_id uuid,
+  message_id uuid,
+  author text,
+  author_name text,
+  subject text,
+  verified boolean not null default false,
+  automatic boolean not null default false,
+  quoted_from integer,
+  reopened boolean not null default false,
+  constraint inbound_mails_pkey primary key (org_id, id),
+  constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
+  constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id) references
+    vicket.mail_addresses(org_id, site_id, id) on delete set null (address_id),
+  constraint inbound_mails_message_fkey foreign key (org_id, site_id, message_id) references
+    vicket.ticket_messages(org_id, site_id, id) on delete cascade,
+  constraint inbound_mails_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint inbound_mails_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint inbound_mails_digest_length check (octet_length(message_digest) = 32 and octet_length(content_digest) = 32),
+  constraint inbound_mails_envelope_length check (char_length(recipient) <= 320 and char_length(mail_from) <= 320 and
+    char_length(client) <= 64 and char_length(helo) <= 255),
+  constraint inbound_mails_held_on_ticket check (state <> 'held' or ticket_id is not null),
+  constraint inbound_mails_raw_size check (octet_length(raw) <= 26214400),
+  constraint inbound_mails_state_known check (state = any (array['received', 'filed', 'held', 'rejected', 'ignored',
+    'failed']))
+);
+alter table vicket.inbound_mails owner to vicket_owner;
+comment on table vicket.inbound_mails is
+  'Mail that came in, as it came, and what became of it. It goes with its ticket.';
+comment on column vicket.inbound_mails.recipient is 'The address that it was sent to. Personal data.';
+comment on column vicket.inbound_mails.mail_from is 'Its return path; empty for none. Personal data.';
+comment on column vicket.inbound_mails.client is
+  'The client that it came from, where the server before this one says so. Personal data.';
+comment on column vicket.inbound_mails.helo is 'What that client called itself. Personal data.';
+comment on column vicket.inbound_mails.message_digest is 'Of its Message-ID, or of the rest where it has none.';
+comment on column vicket.inbound_mails.content_digest is
+  'Of From, Date, Subject and what stands below the head: not of the traces that servers on the way write.';
+comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer. Personal data.';
+comment on column vicket.inbound_mails.state is
+  'received: not read yet; filed: a message of a ticket; held: waits for a person; rejected by one; ignored: changes '
+  'nothing; failed. No personal data.';
+comment on column vicket.inbound_mails.reason is 'Why it is what it is, for people. No personal data.';
+comment on column vicket.inbound_mails.accepted is 'A person accepted it: it is filed whoever wrote it.';
+comment on column vicket.inbound_mails.author is 'The address that it says it is from. Personal data.';
+comment on column vicket.inbound_mails.author_name is 'The name beside it. Personal data.';
+comment on column vicket.inbound_mails.subject is 'Personal data.';
+comment on column vicket.inbound_mails.verified is 'Whether that it is from there is proven.';
+comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.';
+comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
+comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
+
+create index inbound_mails_ended on vicket.inbound_mails (received_at) where (state = any (array['ignored'::text,
+  'rejected'::text]));
+create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where (state = 'failed'::text);
+create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
+  'held'::text);
+create index inbound_mails_kept on vicket.inbound_mails (org_id, site_id, received_at) where ((raw is not null) and
+  (state <> 'received'::text));
+create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
+create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, address_id) where (address_id is not
+  null);
+create index inbound_mails_of_message on vicket.inbound_mails (org_id, message_id) where (message_id is not null);
+create index inbound_mails_of_ticket on vicket.inbound_mails (org_id, ticket_id) where (ticket_id is not null);
+create statistics vicket.inbound_mails_tenant (ndistinct, dependencies) on org_id, site_id from vicket.inbound_mails;
+
+alter table vicket.inbound_mails enable row level security;
+alter table vicket.inbound_mails force row level security;
+
+create policy agent_select on vicket.inbound_mails
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('mail:read')) or (select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.inbound_mails is 'mail:read, or who reads tickets; within one''s teams.';
+
+create policy mail_insert on vicket.inbound_mails
+  for insert to vicket_mail
+  with check (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and address_id = (select ctx.address_by_mail())
+  );
+comment on policy mail_insert on vicket.inbound_mails is
+  'Mail of the site, and to the address, that the context names.';
+
+create policy mail_all_sealed on vicket.inbound_mails
+  as restrictive for all to vicket_mail
+  using (org_id = (select ctx.org_by_mail()) and site_id = (select ctx.site_by_mail()))
+  with check (org_id = (select ctx.org_by_mail()) and site_id = (select ctx.site_by_mail()));
+comment on policy mail_all_sealed on vicket.inbound_mails is
+  'Even an injected statement stays with the address in the context.';
+
+create policy operator_select on vicket.inbound_mails
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.inbound_mails is 'vicket person export and erase; vicket mail reparse.';
+
+create policy definer_select on vicket.inbound_mails
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.inbound_mails is
+  'worker.open_inbound and its kin, of any org; ctx.decide_mail and admin.*, of one.';
+
+create policy definer_update on vicket.inbound_mails
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit'))))
+  with check (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit')))
+  );
+comment on policy definer_update on vicket.inbound_mails is
+  'worker.file_mail and its kin, of any org; ctx.decide_mail and admin.reparse_mail, of one.';
+
+create policy definer_delete on vicket.inbound_mails
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.operates())));
+comment on policy definer_delete on vicket.inbound_mails is
+  'worker.forget_mail, of any org; admin.forget_mail, of one.';
+
+grant select (org_id, site_id, id, received_at, state, reason, ticket_id, message_id, author, author_name, subject,
+  verified, automatic, quoted_from) on vicket.inbound_mails to vicket_agent;
+grant insert (address_id, recipient, mail_from, client, helo, message_digest, content_digest,
+  raw) on vicket.inbound_mails to vicket_mail;
+grant select (org_id, site_id, id, recipient, mail_from, received_at, state, ticket_id, author, author_name,
+  subject) on vicket.inbound_mails to vicket_operator;
+grant select, update (raw, state, reason, accepted, ticket_id, message_id, author, author_name, subject, verified,
+  automatic, quoted_from, reopened), delete on vicket.inbound_mails to vicket_definer;
+
+create function vicket.inbound_gone() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.tasks t using gone_rows g where t.org_id = g.org_id and t.kind = 'inbound' and t.subject_id = g.id;
+  return null;
+end $$;
+alter function vicket.inbound_gone() owner to vicket_definer;
+comment on function vicket.inbound_gone() is
+  'Trigger: mail that is gone is not read. Definer: no request may write there.';
+grant execute on function vicket.inbound_gone() to vicket_owner;
+
+create function vicket.mail_received() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.tasks (org_id, site_id, kind, subject_id) values (new.org_id, new.site_id, 'inbound', new.id);
+  return null;
+end $$;
+alter function vicket.mail_received() owner to vicket_definer;
+comment on function vicket.mail_received() is
+  'Trigger: mail that came in is to be read. Definer: no request may write there.';
+grant execute on function vicket.mail_received() to vicket_owner;
+
+create trigger audited after update of state on vicket.inbound_mails
+  for each row when (old.state = 'held' and new.state = 'rejected') execute function vicket.audited('held_mail', 'id',
+    'author state');
+create trigger audited_accepted after update of accepted on vicket.inbound_mails
+  for each row when (not old.accepted and new.accepted) execute function vicket.audited('held_mail', 'id',
+    'author accepted');
+create trigger inbound_gone after delete on vicket.inbound_mails referencing old table as gone_rows
+  for each statement execute function vicket.inbound_gone();
+create trigger mail_received after insert on vicket.inbound_mails
+  for each row execute function vicket.mail_received();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -5665,7 +6051,7 @@ end $$;
 alter function auth.session_is_clean() owner to vicket_owner;
 comment on function auth.session_is_clean() is
   'Whether nothing is left on this session that the next tenant would meet; what is left goes, and the session ends.';
-grant execute on function auth.session_is_clean() to vicket_gate_agent, vicket_gate_widget;
+grant execute on function auth.session_is_clean() to vicket_gate_agent, vicket_gate_mail, vicket_gate_widget;
 
 create function auth.enter_many(p_key_hashes bytea[], p_origin_hashes bytea[]) returns setof auth.site_entry
   language plpgsql stable security definer
@@ -5695,211 +6081,43 @@ comment on function auth.enter_many(bytea[],bytea[]) is
   'What auth.enter says of many keys, without entering. Definer: no request may read digests.';
 grant execute on function auth.enter_many(bytea[],bytea[]) to vicket_gate_widget;
 
-create function auth.enter_reading(p_key_hash bytea, p_origin_hash bytea) returns auth.site_entry
-  language plpgsql
+create function auth.enter_mail(p_recipient_hash bytea) returns text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
 as $$
+declare
+  found_address record;
 begin
-  set local transaction_read_only = on;
-  return auth.enter_site(p_key_hash, p_origin_hash, '');
+  select a.org_id, a.site_id into found_address
+    from vicket.mail_addresses a
+    join vicket.sites s on s.org_id = a.org_id and s.id = a.site_id and s.deleted_at is null
+    join vicket.orgs o on o.id = a.org_id and o.deleted_at is null
+    where a.digest = p_recipient_hash;
+  perform set_config('app.org_id', coalesce(found_address.org_id::text, ''), true),
+    set_config('app.site_id', coalesce(found_address.site_id::text, ''), true),
+    set_config('app.mail_hash', case when found_address.org_id is null then '' else encode(p_recipient_hash, 'hex') end, true),
+    set_config('app.key_hash', '', true), set_config('app.ticket_hash', '', true),
+    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
+    set_config('app.machine_key_hash', '', true), set_config('app.invitation_hash', '', true),
+    set_config('app.request_id', '', true);
+  return case when found_address.org_id is null then 'unknown' else 'entered' end;
 end $$;
-alter function auth.enter_reading(bytea,bytea) owner to vicket_owner;
-grant execute on function auth.enter_reading(bytea,bytea) to vicket_gate_widget;
+alter function auth.enter_mail(bytea) owner to vicket_definer;
+comment on function auth.enter_mail(bytea) is
+  'Sets the site of an address that mail was sent to. Definer: no request may read digests.';
+grant execute on function auth.enter_mail(bytea) to vicket_gate_mail;
 
-create function auth.read_site(p_key_hash bytea, p_origin_hash bytea) returns setof auth.read_site
+create function auth.enter_recipient(p_recipient_hash bytea) returns text
   language plpgsql
 as $$
 declare
-  answer auth.read_site;
+  verdict constant text := auth.enter_mail(p_recipient_hash);
 begin
-  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
-  return next answer;
-  if (answer.entry).verdict <> 'entered' then return; end if;
-  answer.entry := null;
-  return query
-    select answer.entry, s.name, s.slug, o.name,
-      (select count(*) from vicket.articles a where a.site_id = (select ctx.site_id()))
-        + (select count(*) from vicket.articles a
-          where a.site_id is null and not exists (
-            select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
-          )),
-      (select count(*) from vicket.faqs)
-    from vicket.sites s
-    join vicket.orgs o on o.id = s.org_id;
+  if verdict operator(pg_catalog.=) 'entered' then set local role vicket_mail; end if;
+  return verdict;
 end $$;
-alter function auth.read_site(bytea,bytea) owner to vicket_owner;
-grant execute on function auth.read_site(bytea,bytea) to vicket_gate_widget;
-
-create function auth.read_articles(p_key_hash bytea, p_origin_hash bytea, p_order text, p_key bigint, p_id uuid,
-  p_most bigint, p_search text) returns setof auth.read_article
-  language plpgsql
-as $$
-declare
-  answer auth.read_article;
-begin
-  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
-  return next answer;
-  if (answer.entry).verdict <> 'entered' then return; end if;
-  answer.entry := null;
-  if p_order = 'newest' then
-    return query
-      select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank,
-        null::text, null::text
-      from (
-        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
-            0::bigint as rank, a.published_at as key
-          from vicket.articles a
-          where a.site_id = (select ctx.site_id())
-            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
-            and (p_key is null or (a.published_at, a.id) < (timestamptz 'epoch' + p_key * interval '1 microsecond', p_id))
-          order by a.published_at desc, a.id desc
-          limit p_most)
-        union all
-        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
-            0::bigint as rank, a.published_at as key
-          from vicket.articles a
-          where a.site_id is null and not exists (
-              select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
-            )
-            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
-            and (p_key is null or (a.published_at, a.id) < (timestamptz 'epoch' + p_key * interval '1 microsecond', p_id))
-          order by a.published_at desc, a.id desc
-          limit p_most)
-      ) p
-      order by p.key desc, p.id desc
-      limit p_most;
-  elsif p_order = 'popular' then
-    return query
-      select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank,
-        null::text, null::text
-      from (
-        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
-            a.popularity as rank, a.popularity as key
-          from vicket.articles a
-          where a.site_id = (select ctx.site_id())
-            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
-            and (p_key is null or (a.popularity, a.id) < (p_key, p_id))
-          order by a.popularity desc, a.id desc
-          limit p_most)
-        union all
-        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
-            a.popularity as rank, a.popularity as key
-          from vicket.articles a
-          where a.site_id is null and not exists (
-              select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
-            )
-            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
-            and (p_key is null or (a.popularity, a.id) < (p_key, p_id))
-          order by a.popularity desc, a.id desc
-          limit p_most)
-      ) p
-      order by p.key desc, p.id desc
-      limit p_most;
-  elsif p_order = 'relevant' then
-    -- A rank is a float4; scaled to a bigint it sorts the same way and survives a cursor.
-    return query
-      select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank,
-        null::text, null::text
-      from (
-        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
-            r.rank as rank, r.rank as key
-          from vicket.articles a
-          cross join lateral (
-            select (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', p_search)) * 1000000000)::bigint
-          ) as r (rank)
-          where a.site_id = (select ctx.site_id())
-            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
-            and (p_key is null or (r.rank, a.id) < (p_key, p_id))
-          order by r.rank desc, a.id desc
-          limit p_most)
-        union all
-        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
-            r.rank as rank, r.rank as key
-          from vicket.articles a
-          cross join lateral (
-            select (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', p_search)) * 1000000000)::bigint
-          ) as r (rank)
-          where a.site_id is null and not exists (
-              select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
-            )
-            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
-            and (p_key is null or (r.rank, a.id) < (p_key, p_id))
-          order by r.rank desc, a.id desc
-          limit p_most)
-      ) p
-      order by p.key desc, p.id desc
-      limit p_most;
-  else
-    raise exception 'no such order' using errcode = 'invalid_parameter_value';
-  end if;
-end $$;
-alter function auth.read_articles(bytea,bytea,text,bigint,uuid,bigint,text) owner to vicket_owner;
-grant execute on function auth.read_articles(bytea,bytea,text,bigint,uuid,bigint,text) to vicket_gate_widget;
-
-create function auth.read_article(p_key_hash bytea, p_origin_hash bytea, p_slug text) returns setof auth.read_article
-  language plpgsql
-as $$
-declare
-  answer auth.read_article;
-begin
-  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
-  return next answer;
-  if (answer.entry).verdict <> 'entered' then return; end if;
-  answer.entry := null;
-  return query
-    select answer.entry, a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, 0::bigint,
-      a.body_markdown, a.body_html
-    from vicket.articles a
-    where a.slug = p_slug
-    order by a.site_id nulls last
-    limit 1;
-end $$;
-alter function auth.read_article(bytea,bytea,text) owner to vicket_owner;
-grant execute on function auth.read_article(bytea,bytea,text) to vicket_gate_widget;
-
-create function auth.read_faqs(p_key_hash bytea, p_origin_hash bytea, p_most bigint) returns setof auth.read_faq
-  language plpgsql
-as $$
-declare
-  answer auth.read_faq;
-begin
-  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
-  return next answer;
-  if (answer.entry).verdict <> 'entered' then return; end if;
-  answer.entry := null;
-  return query
-    select answer.entry, f.id, f.question, f.answer_markdown, f.answer_html, f.position
-    from vicket.faqs f
-    order by f.position, f.id
-    limit p_most;
-end $$;
-alter function auth.read_faqs(bytea,bytea,bigint) owner to vicket_owner;
-grant execute on function auth.read_faqs(bytea,bytea,bigint) to vicket_gate_widget;
-
-create function auth.read_forms(p_key_hash bytea, p_origin_hash bytea) returns setof auth.read_form
-  language plpgsql
-as $$
-declare
-  answer auth.read_form;
-begin
-  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
-  return next answer;
-  if (answer.entry).verdict <> 'entered' then return; end if;
-  answer.entry := null;
-  return query
-    select answer.entry, 'form', null::uuid, t.id, t.name, t.description, null::text, null::boolean, null::integer
-    from vicket.templates t
-    order by t.name;
-  return query
-    select answer.entry, 'question', q.template_id, q.id, q.label, null::text, q.type, q.required, q.position
-    from vicket.template_questions q
-    order by q.position, q.id;
-  return query
-    select answer.entry, 'choice', c.question_id, c.id, c.label, null::text, null::text, null::boolean, c.position
-    from vicket.template_options c
-    order by c.position, c.id;
-end $$;
-alter function auth.read_forms(bytea,bytea) owner to vicket_owner;
-grant execute on function auth.read_forms(bytea,bytea) to vicket_gate_widget;
+alter function auth.enter_recipient(bytea) owner to vicket_owner;
+grant execute on function auth.enter_recipient(bytea) to vicket_gate_mail;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker
@@ -6743,6 +6961,341 @@ comment on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],doubl
 grant execute on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) to
   vicket_worker;
 
+create function worker.mail_participants(p_org_ids uuid[], p_mail_ids uuid[]) returns table(place bigint, site_id uuid,
+  ticket_id uuid, user_id uuid)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select asked.place, m.site_id, m.ticket_id, m.user_id
+    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
+    where m.ticket_id is not null;
+end $$;
+alter function worker.mail_participants(uuid[],uuid[]) owner to vicket_definer;
+comment on function worker.mail_participants(uuid[],uuid[]) is
+  'Whose mail it is that goes out. Definer: the worker reads no table.';
+grant execute on function worker.mail_participants(uuid[],uuid[]) to vicket_worker;
+
+create function worker.address_mails(p_org_ids uuid[], p_mail_ids uuid[], p_refs text[], p_reply_digests bytea[],
+  p_bounce_digests bytea[]) returns table(place bigint, message_ref text)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  update vicket.mails m
+    set message_ref = asked.ref
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_refs)) as asked (org_id, id, ref)
+    where m.org_id = asked.org_id and m.id = asked.id and asked.ref is not null
+      -- A random one is shorter.
+      and char_length(m.message_ref) < char_length(asked.ref)
+      and m.message_ref ~ '^<m[.][0-9a-f]{32}@';
+  insert into vicket.mail_addresses (org_id, site_id, kind, digest, ticket_id, user_id, mail_id)
+    select m.org_id, m.site_id, a.kind, a.digest, m.ticket_id, a.user_id, a.mail_id
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_reply_digests), (select p_bounce_digests))
+      as asked (org_id, id, reply, bounce)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id and m.ticket_id is not null
+    cross join lateral (
+      values ('reply', asked.reply, m.user_id, null::uuid), ('bounce', asked.bounce, null, m.id)
+    ) a (kind, digest, user_id, mail_id)
+    where a.digest is not null
+    on conflict (digest) do nothing;
+  return query
+    select asked.place, m.message_ref
+    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id;
+end $$;
+alter function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) owner to vicket_definer;
+comment on function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) is
+  'What mail that goes out is answered to. Definer: the worker reads no table.';
+grant execute on function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) to vicket_worker;
+
+create function worker.open_inbound(p_org_id uuid, p_id uuid) returns table(site_id uuid, state text, accepted boolean,
+  recipient text, mail_from text, client text, helo text, raw bytea, kind text, ticket_id uuid, user_id uuid,
+  mail_id uuid, busy boolean)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select i.site_id, i.state, i.accepted, i.recipient, i.mail_from, i.client, i.helo, i.raw, coalesce(a.kind, 'own'),
+      a.ticket_id, a.user_id, a.mail_id,
+      -- A site that gets more than so much in an hour answers nobody by itself.
+      (
+        select count(*) > 500
+        from (
+          select from vicket.inbound_mails l
+          where l.org_id = i.org_id and l.site_id = i.site_id and l.received_at > now() - interval '1 hour'
+          order by l.received_at desc
+          limit 501
+        ) lately
+      )
+    from vicket.inbound_mails i
+    left join vicket.mail_addresses a on a.org_id = i.org_id and a.site_id = i.site_id and a.id = i.address_id
+    where i.org_id = p_org_id and i.id = p_id and i.raw is not null;
+end $$;
+alter function worker.open_inbound(uuid,uuid) owner to vicket_definer;
+comment on function worker.open_inbound(uuid,uuid) is 'A mail that came in. Definer: the worker reads no table.';
+grant execute on function worker.open_inbound(uuid,uuid) to vicket_worker;
+
+create function worker.mail_thread(p_org_id uuid, p_site_id uuid, p_ticket_id uuid, p_user_id uuid,
+  p_mail_half bytea) returns table(status text, reference text, email text, user_id uuid, user_email text, mail_id uuid,
+  mailed_to text)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select t.status, s.prefix || '-' || t.number, t.email, u.id,
+      -- Only who may answer: whoever left, or may not any more, is a stranger.
+      case when 'ticket:write' = any (ctx.permissions_of(p.role)) then u.email end, m.id, m.recipient
+    from vicket.tickets t
+    join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+    left join vicket.mails m
+      on m.org_id = t.org_id and m.ticket_id = t.id and substring(uuid_send(m.id) from 1 for 8) = p_mail_half
+    left join vicket.members p on p.org_id = t.org_id and p.user_id = coalesce(p_user_id, m.user_id)
+    left join vicket.users u on u.id = coalesce(p_user_id, m.user_id)
+    where t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
+end $$;
+alter function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) owner to vicket_definer;
+comment on function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) is
+  'Who takes part in the ticket of a mail. Definer: the worker reads no table.';
+grant execute on function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) to vicket_worker;
+
+create function worker.reserve_objects(p_org_id uuid, p_site_id uuid, p_keys text[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.object_removals (org_id, site_id, object_key)
+    select p_org_id, p_site_id, k from unnest(p_keys) k;
+end $$;
+alter function worker.reserve_objects(uuid,uuid,text[]) owner to vicket_definer;
+comment on function worker.reserve_objects(uuid,uuid,text[]) is
+  'Keys for files of a mail. Definer: the worker reads no table.';
+grant execute on function worker.reserve_objects(uuid,uuid,text[]) to vicket_worker;
+
+create function worker.file_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_ticket_id uuid, p_user_id uuid,
+  p_author text, p_author_name text, p_subject text, p_body text, p_quiet boolean, p_acknowledge boolean,
+  p_names text[], p_types text[], p_contents bytea[], p_object_keys text[], p_sizes bigint[]) returns text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  ticket uuid := p_ticket_id;
+  message constant uuid := gen_random_uuid();
+  mail vicket.mails;
+  left_out text[] := array_fill(null::text, array[cardinality(p_names)]);
+  was text;
+  quiet boolean := p_quiet;
+  refused text;
+  at integer;
+begin
+  perform set_config('app.org_id', p_org_id::text, true), set_config('app.site_id', p_site_id::text, true),
+    set_config('app.actor', case when p_user_id is null then 'customer' else '' end, true);
+  -- Whoever else has the same mail waits here, and then finds it filed.
+  perform from vicket.inbound_mails i
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id and i.state in ('received', 'held') and i.message_id is null
+    for update;
+  if not found then
+    return 'done';
+  end if;
+  if ticket is not null then
+    select t.status into was
+      from vicket.tickets t
+      where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
+      for no key update;
+    if was = 'resolved' and not quiet then
+      quiet := (
+        select count(*) >= 5
+        from vicket.inbound_mails i
+        where i.org_id = p_org_id and i.ticket_id = ticket and i.reopened and i.received_at > now() - interval '1 hour'
+      );
+    end if;
+  end if;
+  perform set_config('app.quiet', case when quiet then 'on' else '' end, true);
+  loop
+    at := 0;
+    begin
+      if p_ticket_id is null then
+        ticket := gen_random_uuid();
+        insert into vicket.tickets (org_id, site_id, id, email, name, subject)
+          values (p_org_id, p_site_id, ticket, p_author, p_author_name, p_subject);
+      end if;
+      insert into vicket.ticket_messages (org_id, site_id, id, ticket_id, author, author_id, author_name, body)
+        select p_org_id, p_site_id, message, ticket, case when p_user_id is null then 'customer' else 'agent' end, p_user_id,
+          coalesce((select u.name from vicket.users u where u.id = p_user_id), p_author_name),
+          left(p_body || coalesce(E'\n' || string_agg(
+            E'\n[Not attached: ' || p_names[n] || ', ' || left_out[n] || ']', '' order by n), ''), 20000)
+        from generate_subscripts(left_out, 1) n
+        where left_out[n] is not null;
+      for n in 1 .. cardinality(p_names) loop
+        at := n;
+        continue when left_out[n] is not null;
+        insert into vicket.attachments
+            (org_id, site_id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key)
+          values (p_org_id, p_site_id, ticket, message, p_id, p_names[n], p_types[n], p_sizes[n], p_contents[n],
+            p_object_keys[n]);
+      end loop;
+      exit;
+    exception when check_violation then
+      get stacked diagnostics refused = constraint_name;
+      if at = 0 then
+        return refused;
+      end if;
+      left_out[at] := case refused
+        when 'attachments_of_message' then 'a message has 10 files at the most'
+        when 'attachments_of_ticket' then 'a ticket has 100 MiB of files at the most'
+        when 'attachments_of_site' then 'this site keeps as many files as it may'
+        when 'attachments_of_org' then 'this org keeps as many files as it may'
+        else 'it was refused' end;
+    end;
+  end loop;
+  update vicket.inbound_mails i
+    set state = 'filed', ticket_id = ticket, message_id = message, reopened = coalesce(was = 'resolved' and not quiet, false)
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+  if not p_quiet and vicket.mail_domain() is not null then
+    mail.org_id := p_org_id;
+    mail.site_id := p_site_id;
+    mail.ticket_id := ticket;
+    if p_ticket_id is null then
+      mail.kind := 'ticket_received';
+      mail.recipient := p_author;
+      if p_acknowledge and vicket.count_mail('site ' || p_site_id, p_author, 1) and vicket.count_mail('received', p_author, 3)
+      then
+        perform vicket.write_mail(mail);
+      end if;
+    elsif p_user_id is null then
+      mail.kind := 'agent_customer_answered';
+      mail.message_id := message;
+      mail.user_id := (
+        select t.assignee_id from vicket.tickets t where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
+      );
+      perform vicket.member_mail(mail);
+    else
+      mail.kind := 'ticket_answered';
+      mail.message_id := message;
+      mail.recipient := (
+        select t.email from vicket.tickets t where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
+      );
+      perform vicket.write_mail(mail);
+    end if;
+  end if;
+  return 'filed';
+end $$;
+alter function
+  worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
+  owner to vicket_definer;
+comment on function worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[]) is
+  'Writes a mail as a message of a ticket. Definer: the worker reads no table.';
+grant execute on function
+  worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
+  to vicket_worker;
+
+create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
+  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
+  p_quoted_from integer) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
+      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
+      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+  -- Who looks at the inbox sees that something happened.
+  update vicket.tickets t
+    set updated_at = now()
+    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
+end $$;
+alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) owner to
+  vicket_definer;
+comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) is
+  'What became of a mail. Definer: the worker reads no table.';
+grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) to
+  vicket_worker;
+
+create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = 'failed', reason = left(p_reason, 1000)
+    where i.org_id = p_org_id and i.id = p_id and i.state = 'received';
+end $$;
+alter function worker.fail_inbound(uuid,uuid,text) owner to vicket_definer;
+comment on function worker.fail_inbound(uuid,uuid,text) is 'Gives a mail up. Definer: the worker reads no table.';
+grant execute on function worker.fail_inbound(uuid,uuid,text) to vicket_worker;
+
+create function worker.bounce_mail(p_org_id uuid, p_site_id uuid, p_mail_id uuid, p_for_good boolean,
+  p_said text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail vicket.mails;
+begin
+  update vicket.mails m
+    set state = case when p_for_good then 'bounced' else m.state end, detail = left(p_said, 1000), at = clock_timestamp()
+    where m.org_id = p_org_id and m.site_id = p_site_id and m.id = p_mail_id and m.state in ('sent', 'bounced')
+      and (p_for_good or m.state = 'sent')
+    returning * into mail;
+  if mail.id is null or not p_for_good then
+    return;
+  end if;
+  insert into vicket.suppressions as s (org_id, site_id, address, reason)
+    select mail.org_id, mail.site_id, lower(mail.recipient collate "C"), mail.detail
+    where mail.user_id is null
+    on conflict (org_id, site_id, address) do update set reason = excluded.reason, at = now();
+  update vicket.tickets t
+    set updated_at = now()
+    where t.org_id = mail.org_id and t.site_id = mail.site_id and t.id = mail.ticket_id;
+end $$;
+alter function worker.bounce_mail(uuid,uuid,uuid,boolean,text) owner to vicket_definer;
+comment on function worker.bounce_mail(uuid,uuid,uuid,boolean,text) is
+  'What became of a mail that was sent. Definer: the worker reads no table.';
+grant execute on function worker.bounce_mail(uuid,uuid,uuid,boolean,text) to vicket_worker;
+
+create function worker.forget_mail(p_most integer) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  update vicket.inbound_mails i
+    set raw = null
+    from (
+      select o.org_id, o.site_id, o.id
+      from vicket.retention r
+      join vicket.inbound_mails o on o.org_id = r.org_id and o.site_id = r.site_id
+      where r.files_days is not null and o.received_at < now() - make_interval(days => r.files_days)
+        and o.raw is not null and o.state <> 'received'
+      limit p_most
+    ) old
+    where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
+  get diagnostics gone = row_count;
+  delete from vicket.inbound_mails i
+    using (
+      select o.org_id, o.site_id, o.id
+      from vicket.inbound_mails o
+      where o.state in ('ignored', 'rejected') and o.received_at < now() - interval '30 days'
+      limit p_most
+    ) old
+    where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
+  return gone;
+end $$;
+alter function worker.forget_mail(integer) owner to vicket_definer;
+comment on function worker.forget_mail(integer) is 'Forgets mail as it came. Definer: the worker reads no table.';
+grant execute on function worker.forget_mail(integer) to vicket_worker;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin
 create function admin.enter_org(p_org text, p_gone boolean default false) returns uuid
@@ -6921,3 +7474,42 @@ comment on function admin.erase_person(text) is
   'Takes a person out of the audit log of the org, and their account when they are in no org; says how many entries '
   'there were. Definer: commands may change no entry.';
 grant execute on function admin.erase_person(text) to vicket_operator;
+
+create function admin.reparse_mail(p_id uuid default null::uuid) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  again bigint;
+begin
+  insert into vicket.tasks as t (org_id, site_id, kind, subject_id)
+    select i.org_id, i.site_id, 'inbound', i.id
+    from vicket.inbound_mails i
+    where i.org_id = ctx.org_id() and i.raw is not null
+      and case when p_id is null then i.state in ('received', 'ignored', 'failed') else i.id = p_id end
+    on conflict (org_id, kind, subject_id) do update set dead_at = null, run_at = now(), attempts = 0
+      where t.dead_at is not null;
+  get diagnostics again = row_count;
+  return again;
+end $$;
+alter function admin.reparse_mail(uuid) owner to vicket_definer;
+comment on function admin.reparse_mail(uuid) is
+  'Reads mail again; says how many. Definer: commands may not write there.';
+grant execute on function admin.reparse_mail(uuid) to vicket_operator;
+
+create function admin.forget_mail(p_address text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.inbound_mails i
+    where i.org_id = ctx.org_id() and p_address in (lower(i.author collate "C"), lower(i.mail_from collate "C"));
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function admin.forget_mail(text) owner to vicket_definer;
+comment on function admin.forget_mail(text) is
+  'Deletes mail of a person; says how many. Definer: commands may not write there.';
+grant execute on function admin.forget_mail(text) to vicket_operator;

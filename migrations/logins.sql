@@ -11,6 +11,7 @@ begin
   for wanted in select * from (values
     ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s', 'enable_bitmapscan=off', 'enable_seqscan=off']),
     ('vicket_gate_agent', array['statement_timeout=10s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_gate_mail', array['statement_timeout=20s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
     ('vicket_worker', array['statement_timeout=30s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'])
   ) as w (login, settings)
   loop

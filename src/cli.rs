@@ -117,6 +117,15 @@ pub enum MailCommand {
     /// Read a message and print, as JSON, its thread, its author and whether that is proven, its text and where what it quotes
     /// begins, its attachments, whether a machine sent it, and why. Asks no database, and ends with 0 whatever the message holds
     Parse(MailParseArgs),
+    /// Read mail that came in again: what is no message yet, or one by its id; a message that is there stays as it is
+    Reparse {
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// The org's slug
+        org: String,
+        /// One mail; all that is no message and waits for nobody when absent
+        id: Option<uuid::Uuid>,
+    },
 }
 
 #[derive(Args)]
@@ -271,6 +280,9 @@ pub struct AuditArgs {
     /// For --probe: the agents' gate, tried as itself
     #[arg(long, env = "VICKET_AGENT_URL", hide_env_values = true, value_name = "VICKET_AGENT_URL")]
     pub agent_url: Option<String>,
+    /// For --probe: the gate of mail that comes in, tried as itself; left out when absent
+    #[arg(long, env = "VICKET_MAIL_URL", hide_env_values = true, value_name = "VICKET_MAIL_URL")]
+    pub mail_url: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -343,6 +355,9 @@ pub struct DevArgs {
     /// Seconds between the first two tries of a mail, in place of a minute
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub mail_retry: u64,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
     #[command(flatten)]
     pub tuning: Tuning,
 }
@@ -409,6 +424,10 @@ pub struct ServeArgs {
     /// region, endpoint and credentials come from AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on
     #[arg(long, env = "VICKET_ATTACHMENTS", hide_env_values = true, default_value = "database", value_name = "PLACE")]
     pub attachments: Place,
+    /// The secret of the server, from which its keys are made: lines of 32 characters or more, the newest first. The first makes
+    /// what is made, all prove it, so that a new line above the others rotates it
+    #[arg(long, env = "VICKET_SECRET_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
     #[command(flatten)]
     pub mail: MailArgs,
     #[command(flatten)]
@@ -434,6 +453,40 @@ pub struct MailArgs {
         value_name = "DOMAINS"
     )]
     pub mail_sender_domains: Vec<String>,
+    /// The domain at which mail is answered, e.g. reply.example.com: each ticket has an address there for each who takes part.
+    /// All mail to it comes to this server; it needs --secret-key-file
+    #[arg(
+        long,
+        env = "VICKET_REPLY_DOMAIN",
+        hide_env_values = true,
+        value_name = "DOMAIN",
+        value_parser = reply_domain,
+        requires = "secret_key_file"
+    )]
+    pub reply_domain: Option<String>,
+    /// The login of mail that comes in (vicket_gate_mail)
+    #[arg(long, env = "VICKET_MAIL_URL", hide_env_values = true, value_name = "VICKET_MAIL_URL")]
+    pub mail_url: Option<String>,
+    /// Where to take mail in by LMTP from a mail server on the same network, which does TLS and keeps spam away: an address that
+    /// only that server reaches. Nowhere when absent
+    #[arg(long, env = "VICKET_LMTP_LISTEN", hide_env_values = true, value_name = "ADDRESS", requires = "mail_url")]
+    pub lmtp_listen: Option<SocketAddr>,
+    /// The same by SMTP
+    #[arg(long, env = "VICKET_SMTP_LISTEN", hide_env_values = true, value_name = "ADDRESS", requires = "mail_url")]
+    pub smtp_listen: Option<SocketAddr>,
+    /// Believe what a server of this name says in the topmost Authentication-Results of mail that comes in; names, with commas
+    #[arg(
+        long = "authserv-id",
+        env = "VICKET_AUTHSERV_IDS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_name = "NAMES"
+    )]
+    pub authserv_ids: Vec<String>,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else; only where the server listens on loopback. The
+    /// file is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -498,6 +551,9 @@ pub struct MigrateArgs {
     /// Set the password of vicket_gate_agent
     #[arg(long, env = "VICKET_AGENT_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub agent_password: Option<String>,
+    /// Set the password of vicket_gate_mail
+    #[arg(long, env = "VICKET_MAIL_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
+    pub mail_password: Option<String>,
     /// Set the password of vicket_worker
     #[arg(long, env = "VICKET_WORKER_PASSWORD", hide_env_values = true, value_name = "PASSWORD", value_parser = NonEmptyStringValueParser::new())]
     pub worker_password: Option<String>,
@@ -705,6 +761,21 @@ fn public_url(text: &str) -> Result<String, String> {
         return Err("scheme, host and port only, e.g. https://support.example.com".to_owned());
     }
     Ok(url.origin().ascii_serialization())
+}
+
+/// A domain that reply addresses fit before: 254 characters with 58 and an `@`.
+fn reply_domain(text: &str) -> Result<String, String> {
+    let domain = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+    };
+    if domain.len() > 190 || !domain.split('.').all(label) {
+        return Err("not a domain, e.g. reply.example.com".to_owned());
+    }
+    Ok(domain)
 }
 
 #[cfg(test)]

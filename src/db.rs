@@ -14,6 +14,7 @@
 
 mod diagnosis;
 mod error;
+mod mail;
 mod org;
 mod pooler;
 mod proof;
@@ -51,6 +52,7 @@ use servers::Servers;
 use turns::{Tenant, Turn, Turns};
 
 pub use error::refused_statements;
+pub use mail::{MailGate, MailTx};
 pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Operator, OrgTx};
 pub use published::Published;
 pub use session::Session;
@@ -121,6 +123,8 @@ impl Start {
     ]);
     pub const AGENT: Self =
         Self(&[("statement_timeout", "10s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")]);
+    pub const MAIL: Self =
+        Self(&[("statement_timeout", "20s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "10s")]);
     pub const WORKER: Self =
         Self(&[("statement_timeout", "30s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")]);
 
@@ -488,6 +492,7 @@ mod tests {
         for (login, start) in [
             ("vicket_gate_widget", Start::WIDGET),
             ("vicket_gate_agent", Start::AGENT),
+            ("vicket_gate_mail", Start::MAIL),
             ("vicket_worker", Start::WORKER),
         ] {
             let bounds: Vec<String> = start.0.iter().map(|(name, value)| format!("'{name}={value}'")).collect();

@@ -5,12 +5,14 @@
 //! Imports go down only; `tests/it/architecture.rs` holds that. From the ground:
 //!
 //! * `domain`: ids, keys, origins, permissions, checked text, Markdown, problems. No HTTP, no SQL.
+//! * `master_secret`: the secret of the server, and the keys that are made of it.
 //! * `telemetry`: what is seen of the request in progress, and what is counted. Ids and figures, no values.
 //! * `db`: pools, leases, the message that enters a tenant. The only way in.
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
 //! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`, `mail`: what the process
 //!   has besides a request; `state` holds one of each.
 //! * `mail`: what comes in, read; the tokens by which it finds its thread.
+//! * `intake`: mail that comes in, taken and filed.
 //! * `http`: what poem and poem-openapi lack. `auth`: who asks.
 //! * `api`, `dashboard`, `pages`: what programs and people see. They do not know each other.
 //! * `migrations`, `audit`, `migrate`, `readiness`: the schema, and whether it holds.
@@ -53,9 +55,11 @@ pub mod db;
 pub mod dev;
 pub mod domain;
 pub mod http;
+pub mod intake;
 pub mod jobs;
 pub mod limits;
 pub mod mail;
+pub mod master_secret;
 pub mod memory_budget;
 pub mod metrics;
 pub mod migrate;

@@ -53,6 +53,11 @@ impl MemoryBudget {
         Self::of(128 * MIB, 52 * MIB)
     }
 
+    /// For mail that comes in, from few servers: five of the largest size.
+    pub fn of_mail() -> Self {
+        Self::of(128 * MIB, 128 * MIB)
+    }
+
     /// A part of nothing, to grow.
     pub fn reserve(&self, network: Network) -> Reservation {
         Reservation { budget: self.clone(), network, bytes: 0 }

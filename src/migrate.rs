@@ -43,6 +43,7 @@ const HARDENING: &str = include_str!("../migrations/hardening.sql");
 pub struct Passwords {
     pub widget: Option<String>,
     pub agent: Option<String>,
+    pub mail: Option<String>,
     pub worker: Option<String>,
 }
 
@@ -180,6 +181,7 @@ async fn settle(
     for (login, password) in [
         ("vicket_gate_widget", &passwords.widget),
         ("vicket_gate_agent", &passwords.agent),
+        ("vicket_gate_mail", &passwords.mail),
         ("vicket_worker", &passwords.worker),
     ] {
         if let Some(password) = password {

@@ -36,6 +36,7 @@ const WIDGET: &str = "the widget's gate (VICKET_WIDGET_URL)";
 const REPLICA: &str = "the widget's gate on the replica (VICKET_WIDGET_READ_URL)";
 const AGENT: &str = "the agents' gate (VICKET_AGENT_URL)";
 const WORKER: &str = "the worker (VICKET_WORKER_URL)";
+const MAIL: &str = "the gate of mail (VICKET_MAIL_URL)";
 
 /// Why the server cannot serve.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -89,12 +90,14 @@ pub async fn all(app: &App) -> Result<Vec<Finding>, Problem> {
 
 /// What keeps each login from its database, for a start that found out only that something does.
 pub async fn unreachable(app: &App) -> Vec<Finding> {
-    let found = join_all(logins(app).map(|(pool, name)| unreached(pool, name))).await;
+    let found = join_all(logins(app).into_iter().map(|(pool, name)| unreached(pool, name))).await;
     found.into_iter().flatten().collect()
 }
 
-fn logins(app: &App) -> [(&Pool, &'static str); 3] {
-    [(app.gate.pool(), WIDGET), (app.agents.pool(), AGENT), (app.worker.pool(), WORKER)]
+fn logins(app: &App) -> Vec<(&Pool, &'static str)> {
+    let mut logins = vec![(app.gate.pool(), WIDGET), (app.agents.pool(), AGENT), (app.worker.pool(), WORKER)];
+    logins.extend(app.mail_gate.as_ref().map(|gate| (gate.pool(), MAIL)));
+    logins
 }
 
 async fn unreached(pool: &Pool, name: &str) -> Option<Finding> {
@@ -109,7 +112,8 @@ async fn unreached(pool: &Pool, name: &str) -> Option<Finding> {
 async fn in_the_way(app: &App) -> Result<Vec<Finding>, Problem> {
     let mut in_the_way = Vec::new();
     let mut away = Ok(());
-    for ((pool, name), looked) in logins(app).into_iter().zip(join_all(logins(app).map(before_login)).await) {
+    for ((pool, name), looked) in logins(app).into_iter().zip(join_all(logins(app).into_iter().map(before_login)).await)
+    {
         match looked {
             Ok(found) => in_the_way.extend(found),
             Err(problem) if problem.code == Code::Overloaded => away = Err(problem),
@@ -155,6 +159,9 @@ async fn isolation(app: &App) -> Result<(Vec<Finding>, Counts), Problem> {
     let mut findings = of_login(app.gate.pool(), WIDGET, &["vicket_widget"]).await?;
     findings.extend(of_login(app.agents.pool(), AGENT, &["vicket_agent"]).await?);
     findings.extend(of_login(app.worker.pool(), WORKER, &[]).await?);
+    if let Some(gate) = &app.mail_gate {
+        findings.extend(of_login(gate.pool(), MAIL, &["vicket_mail"]).await?);
+    }
     // One that is away stands in nobody's way: the primary is read from.
     if let Some(replica) = app.gate.replica()
         && let Ok(found) = of_login(replica, REPLICA, &["vicket_widget"]).await

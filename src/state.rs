@@ -10,13 +10,15 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    db::{AgentGate, WidgetGate, Worker},
+    db::{AgentGate, MailGate, WidgetGate, Worker},
     domain::{
         keys::{SetupCode, Sha256Digest},
         problem::Problem,
     },
+    intake::Intake,
     limits::Limits,
     mail::outbound::Outgoing,
+    master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     objects::Objects,
     passwords::Hasher,
@@ -32,6 +34,8 @@ pub struct App {
     pub agents: AgentGate,
     pub hasher: Hasher,
     pub worker: Arc<Worker>,
+    /// Of mail that comes in, where this server takes any.
+    pub mail_gate: Option<MailGate>,
     pub usage: Arc<UsageBuffer>,
     pub limits: Limits,
     /// Sessions and machine keys that were good lately, by themselves and with an org, and networks that an account logged in
@@ -43,8 +47,12 @@ pub struct App {
     pub flights: SingleFlight<CacheKey, Result<CachedResponse, Problem>>,
     /// Where attachments are kept; the database when `None`.
     pub objects: Option<Objects>,
+    /// What the keys of the server are made of, where it has any.
+    pub secret: Option<Arc<MasterSecret>>,
     /// How mail goes out; none is written for this server when `None`, and another may still send.
     pub mail: Option<Arc<Outgoing>>,
+    /// What mail that comes in is judged by, where this server takes any.
+    pub intake: Option<Arc<Intake>>,
     /// A request may have written mail.
     pub mail_written: Arc<Notify>,
     /// The folder whose mail `/dev/mail` shows; only of `vicket dev`.

@@ -38,7 +38,7 @@ impl Scratch {
         superuser.close().await?;
         let password = format!("{:032x}", rand::random::<u128>());
         let gate = || Some(password.clone());
-        let passwords = Passwords { widget: gate(), agent: gate(), worker: None };
+        let passwords = Passwords { widget: gate(), agent: gate(), mail: gate(), worker: None };
         migrate::run(&cluster.superuser_url(DATABASE), &passwords).await?;
         Ok(Self { cluster, dir, password })
     }

@@ -13,6 +13,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("site?", &["@site_id is null or @site_id = (select ctx.site_id())"]),
     ("key", &["@org_id = (select ctx.org_by_key())", "@site_id = (select ctx.site_by_key())"]),
     ("key?", &["@org_id = (select ctx.org_by_key())", "@site_id is null or @site_id = (select ctx.site_by_key())"]),
+    ("address", &["@org_id = (select ctx.org_by_mail())", "@site_id = (select ctx.site_by_mail())"]),
     ("key-org", &["@org_id = (select ctx.org_by_key())"]),
     ("ticket", &["@ticket_id = (select ctx.ticket_id())"]),
     ("offered", &["@template_id = any (array(select ctx.template_ids()))"]),

@@ -2,7 +2,7 @@
 
 /// Requests' roles first, whoever should not be there last.
 pub fn rank(role: &str) -> (usize, &str) {
-    const ORDER: [&str; 4] = ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer"];
+    const ORDER: [&str; 5] = ["vicket_widget", "vicket_agent", "vicket_mail", "vicket_operator", "vicket_definer"];
     (ORDER.into_iter().position(|known| known == role).unwrap_or(ORDER.len()), role)
 }
 

@@ -76,9 +76,9 @@ async fn probe(args: &AuditArgs, connection: &mut PgConnection) -> anyhow::Resul
     let agent = args.agent_url.as_deref().context("--probe tries the agents' gate: set VICKET_AGENT_URL")?;
     let mut probes = probe::run(connection).await?;
     let tables = probe::tables(connection).await?;
-    for (name, role, url) in
-        [("the widget's gate", "vicket_widget", widget), ("the agents' gate", "vicket_agent", agent)]
-    {
+    let mail = args.mail_url.as_deref().map(|url| ("the gate of mail", "vicket_mail", url));
+    let gates = [("the widget's gate", "vicket_widget", widget), ("the agents' gate", "vicket_agent", agent)];
+    for (name, role, url) in gates.into_iter().chain(mail) {
         let mut gate = audit::connect(url).await.context(name)?;
         probe::gates(&mut gate, name, role, &tables, &mut probes).await?;
     }

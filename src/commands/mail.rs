@@ -1,4 +1,4 @@
-//! `vicket mail`: what a message says, as the server reads it.
+//! `vicket mail`: what a message says, as the server reads it; and reading again what came in.
 
 use std::{
     fs::File,
@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::{operator, said};
 use crate::{
     cli::{MailCommand, MailParseArgs},
     mail::{
@@ -15,6 +16,7 @@ use crate::{
         inbound::{self, Connection, MAX_MESSAGE_BYTES, Trust},
         token::TokenKeys,
     },
+    store,
 };
 
 /// The longest file of secrets, bytes.
@@ -25,6 +27,13 @@ const KEY_BYTES: u64 = 64 * 1024;
 pub async fn run(command: MailCommand) -> anyhow::Result<()> {
     match command {
         MailCommand::Parse(args) => parse(&args).await,
+        MailCommand::Reparse { admin, org, id } => {
+            let mut tx = operator(&admin).await?.enter(&org).await.map_err(said)?;
+            let again = store::inbound_mails::reparse(&mut tx, id).await.map_err(said)?;
+            tx.commit().await.map_err(said)?;
+            println!("{again} mails of {org} are read again.");
+            Ok(())
+        }
     }
 }
 

@@ -22,8 +22,12 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     if args.check {
         return check(&args).await;
     }
-    let passwords =
-        Passwords { widget: args.widget_password, agent: args.agent_password, worker: args.worker_password };
+    let passwords = Passwords {
+        widget: args.widget_password,
+        agent: args.agent_password,
+        mail: args.mail_password,
+        worker: args.worker_password,
+    };
     let report = migrate::run(&args.admin.admin_url, &passwords).await?;
     println!("The database is at version {}; no lint of isolation finds an error.", report.version);
     if !report.hardened {

@@ -24,11 +24,21 @@ use tracing_subscriber::EnvFilter;
 use super::said;
 use crate::{
     cli::{LogFormat, ServeArgs, Tuning},
-    db::{AgentGate, Pool, Start, WidgetGate, Worker},
+    db::{AgentGate, MailGate, Pool, Start, WidgetGate, Worker},
     domain::keys::SetupCode,
+    intake::{
+        Intake,
+        filing::{self, Clerk},
+        listener::{self, Desk, Protocol},
+    },
     jobs,
     limits::Limits,
-    mail::outbound::{self, Outgoing, sender::Sender, transport::Transport},
+    mail::{
+        dns::FileDns,
+        outbound::{self, Outgoing, sender::Sender, transport::Transport},
+        reply::Replies,
+    },
+    master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     metrics::{self, Metrics},
     objects::{self, Objects, Place},
@@ -47,6 +57,9 @@ use crate::{
 /// Connections of the worker: what flushes, works, cleans up and counts limits waits for none of the others.
 const WORKER_CONNECTIONS: usize = 4;
 
+/// Connections of the gate of mail.
+const MAIL_CONNECTIONS: usize = 4;
+
 /// What the server needs to run.
 pub struct Settings {
     pub widget_url: String,
@@ -54,10 +67,15 @@ pub struct Settings {
     pub widget_read_url: Option<String>,
     pub agent_url: String,
     pub worker_url: String,
+    /// No mail comes in without the two.
+    pub mail_url: Option<String>,
+    pub intake: Option<Intake>,
     pub trusted_proxies: Vec<IpNet>,
     pub public_url: Option<String>,
     pub limits: Limits,
     pub attachments: Place,
+    /// What its keys are made of.
+    pub secret: Option<Arc<MasterSecret>>,
     /// No mail goes out without.
     pub mail: Option<Outgoing>,
     /// The folder whose mail is shown at `/dev/mail`.
@@ -76,16 +94,24 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
          (VICKET_PUBLIC_URL); it stands in links, and must not be what a request claims"
     );
     let stop = server::stop_signal()?;
-    let mail = outgoing(&args)?;
+    let secret = args.secret_key_file.as_deref().map(MasterSecret::read).transpose();
+    let secret = secret.context("--secret-key-file (VICKET_SECRET_KEY_FILE)")?.map(Arc::new);
+    let replies = secret.clone().map(|secret| Arc::new(Replies::new(secret, args.mail.reply_domain.clone())));
+    let mail = outgoing(&args, replies.clone())?;
+    let intake = args.mail.mail_url.is_some().then(|| intake(&args, replies)).transpose()?;
+    let (lmtp, smtp) = (args.mail.lmtp_listen, args.mail.smtp_listen);
     let settings = Settings {
         widget_url: args.widget_url,
         widget_read_url: args.widget_read_url,
         agent_url: args.agent_url,
         worker_url: args.worker_url,
+        mail_url: args.mail.mail_url,
+        intake,
         trusted_proxies: args.trusted_proxies,
         public_url: args.public_url,
         limits: Limits::new(),
         attachments: args.attachments,
+        secret,
         mail,
         shown_mail: None,
         traces: Traces::from_environment()?,
@@ -96,7 +122,13 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(code) = setup_code(&app).await? {
         tracing::warn!(code, "no org and no user yet: /dashboard/setup makes the first, and asks for this code");
     }
-    let listeners = Listeners::bind(args.listen, args.tuning).await?;
+    let mut listeners = Listeners::bind(args.listen, args.tuning).await?;
+    for (protocol, address, flag) in [(Protocol::Lmtp, lmtp, "--lmtp-listen"), (Protocol::Smtp, smtp, "--smtp-listen")]
+    {
+        if let Some(address) = address {
+            listeners.mail.push((protocol, listen(address).await.context(flag)?));
+        }
+    }
     let metrics = listeners.metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     let (address, metrics) = (listeners.clients.local_addr()?, metrics.map(tracing::field::display));
     tracing::info!(%address, metrics, "serving");
@@ -104,7 +136,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 /// How mail goes out, when it does.
-fn outgoing(args: &ServeArgs) -> anyhow::Result<Option<Outgoing>> {
+fn outgoing(args: &ServeArgs, replies: Option<Arc<Replies>>) -> anyhow::Result<Option<Outgoing>> {
     let Some(url) = &args.mail.smtp_url else { return Ok(None) };
     let transport = Transport::parse(url).context("--smtp-url (VICKET_SMTP_URL)")?;
     let from = args.mail.mail_from.as_deref().context(
@@ -113,7 +145,30 @@ fn outgoing(args: &ServeArgs) -> anyhow::Result<Option<Outgoing>> {
     let from = from.parse().map_err(|error| anyhow::anyhow!("--mail-from (VICKET_MAIL_FROM): {error}"))?;
     let public_url = args.public_url.clone().unwrap_or_else(|| format!("http://{}", args.listen));
     let sender = Sender { from, domains: args.mail.mail_sender_domains.clone(), public_url };
-    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT }))
+    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT, replies }))
+}
+
+/// What mail that comes in is judged by.
+fn intake(args: &ServeArgs, replies: Option<Arc<Replies>>) -> anyhow::Result<Intake> {
+    let dns = match &args.mail.dns_file {
+        None => None,
+        Some(file) => {
+            anyhow::ensure!(
+                args.listen.ip().is_loopback(),
+                "--dns-file is for trials: only where --listen is on loopback"
+            );
+            Some(Arc::new(FileDns::open(file).context("--dns-file")?))
+        }
+    };
+    let from = args.mail.mail_from.as_deref().and_then(|from| from.parse::<lettre::message::Mailbox>().ok());
+    Ok(Intake {
+        replies,
+        dns,
+        authserv_ids: args.mail.authserv_ids.clone(),
+        domains: args.mail.mail_sender_domains.clone(),
+        own: from.map(|from| from.email.to_string()).into_iter().collect(),
+        received: Notify::new(),
+    })
 }
 
 /// What the first run asks for, while it is still to come.
@@ -157,6 +212,10 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         worker: Arc::new(Worker::new(
             Pool::new(&settings.worker_url, WORKER_CONNECTIONS, &Start::WORKER).context("VICKET_WORKER_URL")?,
         )),
+        mail_gate: settings
+            .mail_url
+            .map(|url| Pool::new(&url, MAIL_CONNECTIONS, &Start::MAIL).context("VICKET_MAIL_URL").map(MailGate::new))
+            .transpose()?,
         usage: Arc::new(UsageBuffer::default()),
         limits: settings.limits,
         known_callers: Cache::new(KNOWN_CALLERS),
@@ -169,7 +228,9 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         traces: settings.traces,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
+        secret: settings.secret,
         mail: settings.mail.map(Arc::new),
+        intake: settings.intake.map(Arc::new),
         mail_written: Arc::new(Notify::new()),
         shown_mail: settings.shown_mail,
         text: MemoryBudget::of_text(),
@@ -210,6 +271,8 @@ pub struct Listeners {
     pub clients: TcpListener,
     /// For who scrapes the metrics; nobody does without.
     pub metrics: Option<TcpListener>,
+    /// For mail servers that hand mail over.
+    pub mail: Vec<(Protocol, TcpListener)>,
 }
 
 impl Listeners {
@@ -221,7 +284,7 @@ impl Listeners {
             Some(address) => Some(listen(address).await.context("--metrics-listen (VICKET_METRICS_LISTEN)")?),
             None => None,
         };
-        Ok(Self { clients, metrics })
+        Ok(Self { clients, metrics, mail: Vec::new() })
     }
 }
 
@@ -245,6 +308,27 @@ pub async fn serve(
         let (worker, written) = (Arc::clone(&app.worker), Arc::clone(&app.mail_written));
         tokio::spawn(outbound::run(outgoing, worker, written, stopping.clone()))
     });
+    let mut taking = Vec::new();
+    if let (Some(intake), Some(gate)) = (&app.intake, &app.mail_gate) {
+        let clerk = Clerk {
+            intake: Arc::clone(intake),
+            worker: Arc::clone(&app.worker),
+            objects: app.objects.clone(),
+            meters: Arc::clone(&app.meters),
+        };
+        taking.push(tokio::spawn(filing::run(Arc::new(clerk), stopping.clone())));
+        let desk = Arc::new(Desk {
+            intake: Arc::clone(intake),
+            gate: gate.clone(),
+            meters: Arc::clone(&app.meters),
+            memory: MemoryBudget::of_mail(),
+            name: intake.reply_domain().unwrap_or("vicket").to_owned(),
+            xclient: intake.dns.is_some(),
+        });
+        for (protocol, listener) in listeners.mail {
+            taking.push(tokio::spawn(listener::run(listener, protocol, Arc::clone(&desk), stopping.clone())));
+        }
+    }
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), Arc::clone(&app.meters), stopping.clone()));
     // Until the last request is answered.
@@ -276,6 +360,9 @@ pub async fn serve(
     working.await.context("the task that runs jobs ended badly")?;
     if let Some(mailing) = mailing {
         mailing.await.context("the task that sends mail ended badly")?;
+    }
+    for taking in taking {
+        taking.await.context("a task that takes mail in ended badly")?;
     }
     if let Some(cleaning) = cleaning {
         cleaning.await.context("the task that removes objects ended badly")?;

@@ -10,20 +10,27 @@ pub mod postgres;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     cli::{DevArgs, Switch},
     commands::serve::{self, Listeners, Settings},
     db,
+    intake::{Intake, listener::Protocol},
     limits::Limits,
-    mail::outbound::{Outgoing, sender::Sender, transport::Transport},
+    mail::{
+        dns::FileDns,
+        outbound::{Outgoing, sender::Sender, transport::Transport},
+        reply::Replies,
+    },
+    master_secret::MasterSecret,
     migrate::{self, Passwords},
     objects::Place,
     server,
@@ -35,6 +42,9 @@ use postgres::{Cluster, Durability, Programs};
 const DATABASE: &str = "vicket";
 /// Whom the demo's mail is from: a name that nobody has.
 const MAIL_FROM: &str = "Vicket <vicket@mail.example.com>";
+const MAIL_ADDRESS: &str = "vicket@mail.example.com";
+/// Where the demo's mail is answered to.
+const REPLY_DOMAIN: &str = "reply.example.com";
 const DEPLOY_LOGIN: &str = "vicket_deploy";
 
 /// `dev.json` in the data dir: what scripts and tests read.
@@ -51,11 +61,17 @@ pub struct DevFile {
     pub mail: DevMail,
 }
 
-/// Mail that was sent.
+/// Mail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DevMail {
-    /// Where it is, one `.eml` a message, unless --smtp-url says otherwise.
+    /// Where what was sent is, one `.eml` a message, unless --smtp-url says otherwise.
     pub dir: PathBuf,
+    /// Where mail is taken in by LMTP.
+    #[serde(default)]
+    pub lmtp: String,
+    /// The domain of reply addresses.
+    #[serde(default)]
+    pub reply_domain: String,
 }
 
 /// URLs of the databases' logins. `admin` is a superuser, for inspection; the others are the server's.
@@ -64,6 +80,9 @@ pub struct Databases {
     pub admin: String,
     pub widget: String,
     pub agent: String,
+    /// The login of mail that comes in.
+    #[serde(default)]
+    pub mail: String,
     pub worker: String,
 }
 
@@ -74,12 +93,16 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     serve::log(args.tuning.log_format, "warn,vicket=info");
     let stop = server::stop_signal()?;
     // Before anything is made: a taken port is the likeliest reason to fail.
-    let listeners = Listeners::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)), args.tuning).await?;
+    let mut listeners = Listeners::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port)), args.tuning).await?;
+    let lmtp = serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let taken_at = lmtp.local_addr()?;
+    listeners.mail.push((Protocol::Lmtp, lmtp));
     let pages = PageListeners::bind(args.demo_ports).await;
     let dir = args.data_dir.as_path();
     if args.fresh {
         Cluster::remove(dir).await?;
         remove_file(&dev_file(dir))?;
+        remove_file(&secret_file(dir))?;
         remove_mail(dir)?;
     }
     let mut stop = std::pin::pin!(stop);
@@ -89,7 +112,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         // A download may take minutes, and is given up at once.
         () = &mut stop => return Ok(()),
     };
-    let outcome = serve_on(&cluster, &args, (listeners, pages), began, stop).await;
+    let outcome = serve_on(&cluster, &args, (listeners, pages, taken_at), began, stop).await;
     let stopped = cluster.stop().await;
     outcome.and(stopped)
 }
@@ -97,24 +120,38 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 async fn serve_on(
     cluster: &Cluster,
     args: &DevArgs,
-    (listeners, pages): (Listeners, PageListeners),
+    (listeners, pages, taken_at): (Listeners, PageListeners, SocketAddr),
     began: Instant,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut stop = std::pin::pin!(stop);
     let (dev, seeded) = tokio::select! {
-        prepared = prepare(cluster, args, listeners.clients.local_addr()?.port(), pages.urls()) => prepared?,
+        prepared = prepare(cluster, args, (listeners.clients.local_addr()?.port(), taken_at), pages.urls()) => prepared?,
         () = &mut stop => return Ok(()),
+    };
+    let secret = Arc::new(secret(&args.data_dir)?);
+    let replies = Arc::new(Replies::new(Arc::clone(&secret), Some(REPLY_DOMAIN.to_owned())));
+    let dns = args.dns_file.as_deref().map(FileDns::open).transpose().context("--dns-file")?;
+    let intake = Intake {
+        replies: Some(Arc::clone(&replies)),
+        dns: dns.map(Arc::new),
+        authserv_ids: Vec::new(),
+        domains: Vec::new(),
+        own: vec![MAIL_ADDRESS.to_owned()],
+        received: Notify::new(),
     };
     let app = serve::build(Settings {
         widget_url: dev.databases.widget.clone(),
         widget_read_url: None,
         agent_url: dev.databases.agent.clone(),
         worker_url: dev.databases.worker.clone(),
+        mail_url: Some(dev.databases.mail.clone()),
+        intake: Some(intake),
         trusted_proxies: Vec::new(),
         public_url: None,
         attachments: Place::Database,
-        mail: Some(outgoing(args, &dev)?),
+        secret: Some(secret),
+        mail: Some(outgoing(args, &dev, &replies)?),
         shown_mail: args.smtp_url.is_none().then(|| dev.mail.dir.clone()),
         traces: Traces::from_environment()?,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
@@ -135,20 +172,39 @@ async fn serve_on(
     served
 }
 
+/// The secret of the server, made the first time.
+fn secret(dir: &Path) -> anyhow::Result<MasterSecret> {
+    let file = secret_file(dir);
+    if !file.exists() {
+        write_private(&file, format!("{}{}", passwords::random()?, passwords::random()?).as_bytes())?;
+    }
+    MasterSecret::read(&file)
+}
+
 /// Mail of `vicket dev` goes to a folder, where /dev/mail shows it.
-fn outgoing(args: &DevArgs, dev: &DevFile) -> anyhow::Result<Outgoing> {
+fn outgoing(args: &DevArgs, dev: &DevFile, replies: &Arc<Replies>) -> anyhow::Result<Outgoing> {
     let transport = match &args.smtp_url {
         Some(url) => Transport::parse(url).context("--smtp-url (VICKET_SMTP_URL)")?,
         None => Transport::Folder(dev.mail.dir.clone()),
     };
     let from = MAIL_FROM.parse().context("the sender of the demo's mail")?;
     let sender = Sender { from, domains: Vec::new(), public_url: dev.base_url.clone() };
-    Ok(Outgoing { transport, sender, first_wait: Duration::from_secs(args.mail_retry) })
+    Ok(Outgoing {
+        transport,
+        sender,
+        first_wait: Duration::from_secs(args.mail_retry),
+        replies: Some(Arc::clone(replies)),
+    })
 }
 
 /// Brings the cluster to the state that the server needs, and `dev.json` with it. The second value says whether the
 /// demo was made now.
-async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages) -> anyhow::Result<(DevFile, bool)> {
+async fn prepare(
+    cluster: &Cluster,
+    args: &DevArgs,
+    (port, taken_at): (u16, SocketAddr),
+    pages: DemoPages,
+) -> anyhow::Result<(DevFile, bool)> {
     let file = dev_file(&args.data_dir);
     let earlier = read(&file)?;
     let deploy_password = passwords::random()?;
@@ -157,6 +213,7 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
     let passwords = Passwords {
         widget: Some(passwords::random()?),
         agent: Some(passwords::random()?),
+        mail: Some(passwords::random()?),
         worker: Some(passwords::random()?),
     };
     let url =
@@ -173,10 +230,15 @@ async fn prepare(cluster: &Cluster, args: &DevArgs, port: u16, pages: DemoPages)
         admin,
         widget: login("vicket_gate_widget", &passwords.widget),
         agent: login("vicket_gate_agent", &passwords.agent),
+        mail: login("vicket_gate_mail", &passwords.mail),
         worker: login("vicket_worker", &passwords.worker),
     };
     let base_url = format!("http://localhost:{port}");
-    let mail = DevMail { dir: std::path::absolute(&args.data_dir)?.join("mail") };
+    let mail = DevMail {
+        dir: std::path::absolute(&args.data_dir)?.join("mail"),
+        lmtp: taken_at.to_string(),
+        reply_domain: REPLY_DOMAIN.to_owned(),
+    };
     let operator = db::Operator::connect(&deploy).await?;
     // What was begun without the demo goes on without it.
     let begun_empty = earlier.as_ref().is_some_and(|dev| dev.sites.is_empty());
@@ -244,6 +306,7 @@ fn introduce(dev: &DevFile, dir: &Path, seeded: bool, began: Instant, shows_mail
     if shows_mail {
         println!("  Mail       {}/dev/mail  (nothing leaves this machine)", dev.base_url);
     }
+    println!("  Mail in    LMTP at {}, for mail to {}", dev.mail.lmtp, dev.mail.reply_domain);
     println!("  API docs   {0}/docs/support and {0}/docs/agent", dev.base_url);
     for url in [&dev.pages.allowed, &dev.pages.refused].into_iter().flatten() {
         // The site lists what it was made with: on other ports, later, both may be refused.
@@ -287,6 +350,10 @@ fn dev_file(dir: &Path) -> std::path::PathBuf {
     dir.join("dev.json")
 }
 
+fn secret_file(dir: &Path) -> PathBuf {
+    dir.join("secret.key")
+}
+
 fn read(file: &Path) -> anyhow::Result<Option<DevFile>> {
     match std::fs::read(file) {
         Ok(text) => {
@@ -298,11 +365,17 @@ fn read(file: &Path) -> anyhow::Result<Option<DevFile>> {
     }
 }
 
-/// Writes the file whole or not at all, readable by its owner only: it holds keys and passwords.
 fn write(file: &Path, dev: &DevFile) -> anyhow::Result<()> {
+    write_private(file, &serde_json::to_vec_pretty(dev)?)
+}
+
+/// Writes the file whole or not at all, readable by its owner only: it holds keys and passwords.
+fn write_private(file: &Path, text: &[u8]) -> anyhow::Result<()> {
     use std::io::Write as _;
 
-    let fresh = file.with_extension("json.new");
+    let mut fresh = file.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
     remove_file(&fresh)?;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -310,7 +383,7 @@ fn write(file: &Path, dev: &DevFile) -> anyhow::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = (|| {
         let mut out = options.open(&fresh)?;
-        out.write_all(&serde_json::to_vec_pretty(dev)?)?;
+        out.write_all(text)?;
         out.write_all(b"\n")?;
         out.sync_all()?;
         std::fs::rename(&fresh, file)

@@ -3,4 +3,5 @@
 pub mod dns;
 pub mod inbound;
 pub mod outbound;
+pub mod reply;
 pub mod token;

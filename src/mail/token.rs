@@ -18,6 +18,8 @@ use std::fmt;
 use ring::hmac;
 use uuid::Uuid;
 
+use crate::master_secret::DerivedKey;
+
 /// RFC 4648, in lower case.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// How long a token is.
@@ -103,6 +105,11 @@ impl TokenKeys {
             keys.push((id, key));
         }
         if keys.is_empty() { Err("there is no secret") } else { Ok(Self(keys)) }
+    }
+
+    /// Of keys of a site, the newest first.
+    pub fn derived(keys: &[DerivedKey]) -> Self {
+        Self(keys.iter().map(|key| (key.id, hmac::Key::new(hmac::HMAC_SHA256, &key.bytes))).collect())
     }
 
     /// A token, by the newest key.

@@ -159,6 +159,7 @@ impl Exposition {
             "Rows left of the job that this process worked on last.",
             &meters.job_rows_left,
         )?;
+        page.family("vicket_mail_in", "Mail that came in, by what became of it.", &meters.mail_in)?;
         page.family("vicket_job_failures", "Batches of jobs that failed; they are tried again.", &meters.job_failures)
     }
 

@@ -19,7 +19,7 @@ pub struct Trace {
 pub const ACCOUNTS: &str = "accounts";
 
 /// What the operator counts and changes by itself. `$1` is the address; a row that is found once is not found again.
-const BY_ADDRESS: [(&str, &str, &str); 8] = [
+const BY_ADDRESS: [(&str, &str, &str); 9] = [
     (
         "invitations",
         "select count(*) from vicket.invitations i where i.email = $1",
@@ -29,6 +29,12 @@ const BY_ADDRESS: [(&str, &str, &str); 8] = [
         "suppressions of their address",
         "select count(*) from vicket.suppressions s where s.address = $1",
         "select ctx.remove('suppressions', array(select s.id from vicket.suppressions s where s.address = $1))",
+    ),
+    (
+        "mail that came from their address",
+        "select count(*) from vicket.inbound_mails i
+        where $1 in (lower(i.author collate \"C\"), lower(i.mail_from collate \"C\"))",
+        "select admin.forget_mail($1)",
     ),
     (
         "invitations by them",

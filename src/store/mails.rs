@@ -12,7 +12,7 @@ use super::{
 use crate::{
     db::{OrgTx, Worker},
     domain::{
-        keys::{InvitationToken, TicketToken},
+        keys::{InvitationToken, Sha256Digest, TicketToken},
         problem::{Code, Problem},
     },
 };
@@ -91,6 +91,52 @@ pub async fn open(worker: &Worker, tasks: &[Task], tokens: &[Tokens]) -> Result<
         tokens.iter().map(|tokens| tokens.invitation.digest().as_bytes().to_vec()).collect();
     let query = sqlx::query_as("select * from worker.open_mails($1, $2, $3, $4)");
     worker.rows(query.bind(orgs).bind(mails).bind(tickets).bind(invitations)).await
+}
+
+/// Whose mail of a ticket it is.
+#[derive(Debug, FromRow)]
+pub struct Participant {
+    /// Among the tasks, from 1.
+    pub place: i64,
+    pub site_id: Uuid,
+    pub ticket_id: Uuid,
+    /// The member; the customer when `None`.
+    pub user_id: Option<Uuid>,
+}
+
+/// Of tasks that were claimed, the mails of tickets.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn participants(worker: &Worker, tasks: &[Task]) -> Result<Vec<Participant>, Problem> {
+    let (orgs, mails): (Vec<Uuid>, Vec<Uuid>) = tasks.iter().map(|task| (task.org_id, task.subject_id)).unzip();
+    worker.rows(sqlx::query_as("select * from worker.mail_participants($1, $2)").bind(orgs).bind(mails)).await
+}
+
+/// What a mail is to be answered to.
+pub struct Addressing {
+    pub task: Task,
+    /// Its Message-ID, unless it has one already.
+    pub message_ref: String,
+    pub reply: Option<Sha256Digest>,
+    pub bounce: Option<Sha256Digest>,
+}
+
+/// Mail to these addresses is of these mails from now on. Their Message-IDs, each with its place, from 1.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn address(worker: &Worker, mails: &[Addressing]) -> Result<Vec<(i64, String)>, Problem> {
+    let digests = |of: fn(&Addressing) -> Option<Sha256Digest>| -> Vec<Option<Vec<u8>>> {
+        mails.iter().map(|mail| of(mail).map(|digest| digest.as_bytes().to_vec())).collect()
+    };
+    let query = sqlx::query_as("select * from worker.address_mails($1, $2, $3, $4, $5)")
+        .bind(mails.iter().map(|mail| mail.task.org_id).collect::<Vec<_>>())
+        .bind(mails.iter().map(|mail| mail.task.subject_id).collect::<Vec<_>>())
+        .bind(mails.iter().map(|mail| mail.message_ref.as_str()).collect::<Vec<_>>())
+        .bind(digests(|mail| mail.reply))
+        .bind(digests(|mail| mail.bounce));
+    worker.rows(query).await
 }
 
 /// What became of a mail.

@@ -7,6 +7,7 @@ pub mod attachments;
 pub mod audit_log;
 pub mod erasure;
 pub mod faqs;
+pub mod inbound_mails;
 pub mod jobs;
 pub mod limit_windows;
 pub mod machine_keys;

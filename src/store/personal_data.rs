@@ -87,7 +87,7 @@ pub async fn file(tx: &mut OrgTx, id: Uuid) -> Result<File, Problem> {
 }
 
 /// What somebody did who works here: the name of the list, and its statement; `$1` is the address.
-const DONE: [(&str, &str); 9] = [
+const DONE: [(&str, &str); 10] = [
     (
         "audit_log",
         "select coalesce(jsonb_agg(jsonb_build_object(
@@ -133,6 +133,13 @@ const DONE: [(&str, &str); 9] = [
         "select coalesce(jsonb_agg(jsonb_build_object('kind', m.kind, 'state', m.state, 'detail', m.detail, 'at', m.at,
             'created_at', m.created_at) order by m.created_at), '[]')
         from vicket.mails m where lower(m.recipient collate \"C\") = $1",
+    ),
+    (
+        "inbound_mails",
+        "select coalesce(jsonb_agg(jsonb_build_object('from', i.author, 'name', i.author_name, 'subject', i.subject, 'to', i.recipient,
+            'state', i.state, 'received_at', i.received_at) order by i.received_at), '[]')
+        from vicket.inbound_mails i
+        where $1 in (lower(i.author collate \"C\"), lower(i.mail_from collate \"C\"))",
     ),
     (
         "suppressions",

@@ -10,6 +10,7 @@ use crate::{db::Worker, domain::problem::Problem};
 
 /// What a task is of, as a kind of task that there is.
 pub const MAIL: &str = "mail";
+pub const INBOUND: &str = "inbound";
 
 /// A task that was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromRow)]
@@ -47,6 +48,19 @@ pub async fn claim(worker: &Worker, kind: &str, most: i32, lease: Duration) -> R
 pub async fn renew(worker: &Worker, tasks: &[Task], lease: Duration) -> Result<(), Problem> {
     let (orgs, ids) = ids(tasks);
     worker.execute(sqlx::query("select worker.renew($1, $2, $3)").bind(orgs).bind(ids).bind(interval(lease)?)).await
+}
+
+/// Puts a task off for so many seconds, or gives it up.
+///
+/// # Errors
+/// `5xx` only; then it is claimed again when its lease ends.
+pub async fn retry(worker: &Worker, task: &Task, seconds: Option<f64>, why: &str) -> Result<(), Problem> {
+    let query = sqlx::query("select worker.retry($1, $2, $3, $4)")
+        .bind(vec![task.org_id])
+        .bind(vec![task.id])
+        .bind(vec![seconds])
+        .bind(vec![why]);
+    worker.execute(query).await
 }
 
 /// Ends tasks.

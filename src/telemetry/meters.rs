@@ -25,6 +25,8 @@ pub struct Meters {
     /// Of the job that was worked on last, of each kind.
     pub job_rows_left: Family<JobKind, Gauge>,
     pub job_failures: Counter,
+    /// Mail that came in, by what became of it.
+    pub mail_in: Family<MailIn, Counter>,
 }
 
 impl Default for Meters {
@@ -36,6 +38,7 @@ impl Default for Meters {
             event_streams: Gauge::default(),
             job_rows_left: Family::default(),
             job_failures: Counter::default(),
+            mail_in: Family::default(),
         }
     }
 }
@@ -92,6 +95,13 @@ pub struct Answered {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Limit {
     pub policy: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MailIn {
+    /// `received`, `duplicate`, `refused` or `deferred` when it was handed over; then `filed`, `held`, `ignored`, `bounced` or
+    /// `failed`.
+    pub outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -14,6 +14,8 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     // No HTTP, no SQL.
     &["domain"],
+    // What every key of the server is made of.
+    &["master_secret"],
     // What is seen of a request.
     &["telemetry"],
     // The only way to the database.
@@ -23,6 +25,8 @@ const LAYERS: &[&[&str]] = &[
     // What the process has besides a request.
     &["codings", "limits", "objects", "passwords", "usage", "jobs", "mail"],
     &["memory_budget", "response_cache", "single_flight"],
+    // Mail that comes in.
+    &["intake"],
     &["state"],
     // What poem and poem-openapi lack.
     &["http"],

@@ -310,6 +310,7 @@ fn with_urls(mut words: Vec<String>) -> Vec<String> {
         Some("migrate" | "org" | "site" | "key" | "user" | "person" | "machine-key" | "audit") => {
             (2, &["--admin-url=x"])
         }
+        Some("mail") if words.get(2).is_some_and(|word| word == "reparse") => (3, &["--admin-url=x"]),
         _ => (words.len(), &[]),
     };
     words.splice(place..place, flags.iter().map(|flag| (*flag).to_owned()));

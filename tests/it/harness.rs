@@ -32,6 +32,7 @@ use vicket::{
         problem::Problem,
         text::{OrgName, SiteName, Slug},
     },
+    intake::{Intake, listener::Protocol},
     limits::Limits,
     mail::outbound::Outgoing,
     migrate::{self, Passwords, Patience},
@@ -130,7 +131,7 @@ async fn make_template(superuser_url: &str) {
     url.set_username(DEPLOY).expect("a login");
     url.set_password(Some(PASSWORD)).expect("a password");
     let password = || Some(PASSWORD.to_owned());
-    let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+    let passwords = Passwords { widget: password(), agent: password(), mail: password(), worker: password() };
     // What is generated may come of migrations that differ from what was generated.
     let files = if std::env::var_os("VICKET_BLESS").is_some() { Files::embedded().draft() } else { Files::embedded() };
     let migrated = migrate::run_files(url.as_str(), &passwords, &files, &Patience::default()).await;
@@ -262,6 +263,9 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
+            mail_url: options.intake.is_some().then(|| self.url("vicket_gate_mail")),
+            intake: options.intake,
+            secret: None,
             mail: options.mail,
             shown_mail: None,
             traces: Traces::default(),
@@ -269,7 +273,11 @@ impl World {
         })
         .expect("URLs");
         serve::check(&app).await.expect("isolation holds");
-        let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), tuning).await.expect("a port");
+        let mut listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), tuning).await.expect("a port");
+        for protocol in [Protocol::Lmtp, Protocol::Smtp].into_iter().filter(|_| app.intake.is_some()) {
+            listeners.mail.push((protocol, serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port")));
+        }
+        let mail = listeners.mail.iter().map(|(_, listener)| listener.local_addr().expect("bound")).collect();
         let base = format!("http://{}", listeners.clients.local_addr().expect("bound"));
         let metrics = listeners.metrics.as_ref().map(|listener| listener.local_addr().expect("bound"));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -282,7 +290,7 @@ impl World {
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
-        Running { app, base, metrics, client, stop: Some(stop), task: Some(task) }
+        Running { app, base, metrics, mail, client, stop: Some(stop), task: Some(task) }
     }
 }
 
@@ -357,7 +365,8 @@ pub async fn empty_database() -> String {
         // A copy does not inherit the privileges of the database itself. PUBLIC never gets in: other tests' audits look.
         format!("revoke all on database {database} from public"),
         format!(
-            "grant connect on database {database} to vicket_gate_widget, vicket_gate_agent, vicket_worker, vicket_auditor"
+            "grant connect on database {database}
+             to vicket_gate_widget, vicket_gate_agent, vicket_gate_mail, vicket_worker, vicket_auditor"
         ),
         format!("alter database {database} allow_connections true"),
     ] {
@@ -421,6 +430,8 @@ pub struct Options {
     pub public_url: Option<&'static str>,
     pub attachments: Place,
     pub mail: Option<Outgoing>,
+    /// Takes mail in.
+    pub intake: Option<Intake>,
     pub metrics: bool,
 }
 
@@ -436,6 +447,7 @@ impl Default for Options {
             public_url: None,
             attachments: Place::Database,
             mail: None,
+            intake: None,
             metrics: false,
         }
     }
@@ -447,6 +459,8 @@ pub struct Running {
     pub base: String,
     /// Where the metrics are.
     pub metrics: Option<SocketAddr>,
+    /// Where mail is taken in, by LMTP and SMTP.
+    pub mail: Vec<SocketAddr>,
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,

@@ -282,6 +282,10 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              from vicket.tickets where site_id = '{id}';
              insert into vicket.tasks (org_id, site_id, kind, subject_id)
              select org_id, site_id, 'mail', id from vicket.mails where site_id = '{id}';
+             select set_config('app.org_id', '{org}', true);
+             insert into vicket.inbound_mails (org_id, site_id, address_id, recipient, mail_from, message_digest, content_digest, raw)
+             select org_id, site_id, id, 'a@b.example', '', sha256('1'), sha256('1'), 'x'
+             from vicket.mail_addresses where site_id = '{id}' and kind = 'site';
              insert into vicket.suppressions (org_id, site_id, address, reason)
              values ('{org}', '{id}', 'gone@example.com', '550 no such mailbox');
              insert into vicket.notifications (org_id, user_id)

@@ -1,7 +1,7 @@
 //! Mail that goes out: written in the transaction of what it tells of, sent once, and never a stranger's cannon. Through the
 //! public API, with a mail server of the test's own.
 
-mod smtp;
+pub mod smtp;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,6 +30,7 @@ fn outgoing(url: &str) -> Outgoing {
             public_url: "https://desk.example".to_owned(),
         },
         first_wait: Duration::from_millis(100),
+        replies: None,
     }
 }
 

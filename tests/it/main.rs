@@ -12,6 +12,7 @@ mod encodings;
 mod errors;
 mod generated;
 mod harness;
+mod intake;
 mod isolation;
 mod jobs;
 mod limits;

@@ -171,6 +171,7 @@ async fn six_migrations_at_once_of_a_fresh_cluster_make_the_roles_once_and_set_t
     let passwords = |word: &str| Passwords {
         widget: Some(format!("{word}-widget")),
         agent: Some(format!("{word}-agent")),
+        mail: Some(format!("{word}-mail")),
         worker: Some(format!("{word}-worker")),
     };
     let tasks: Vec<_> =
@@ -256,6 +257,9 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         public_url: None,
         limits: Limits::off(),
         attachments: Place::Database,
+        mail_url: None,
+        intake: None,
+        secret: None,
         mail: None,
         shown_mail: None,
         traces: vicket::telemetry::traces::Traces::default(),
@@ -269,7 +273,7 @@ async fn a_server_refuses_a_gate_that_could_do_more_than_become_the_widget() {
     let (cluster, dir) = cluster_of_its_own("gates").await;
     let mut superuser = connect(&cluster.superuser_url("postgres")).await;
     let password = || Some("gate-password".to_owned());
-    let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+    let passwords = Passwords { widget: password(), agent: password(), mail: password(), worker: password() };
     migrate::run(&cluster.superuser_url("postgres"), &passwords).await.expect("migrated");
     let url = |login: &str| format!("postgres://{login}:gate-password@127.0.0.1:{}/postgres", cluster.port());
     let environment = [

@@ -128,7 +128,14 @@ async fn dev_keeps_its_data_shows_its_keys_once_survives_a_kill_and_starts_over_
     let first = dev_file(&dir);
     let mode = std::fs::metadata(dir.join("dev.json")).expect("dev.json").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    for login in ["admin", "widget", "agent", "worker"] {
+    let mode = std::fs::metadata(dir.join("secret.key")).expect("a secret").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let lmtp = first["mail"]["lmtp"].as_str().expect("an address");
+    let mut greeting = [0; 4];
+    let mut stream = tokio::net::TcpStream::connect(lmtp).await.expect("a listener");
+    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut greeting).await.expect("a greeting");
+    assert_eq!((&greeting, first["mail"]["reply_domain"].is_string()), (b"220 ", true));
+    for login in ["admin", "widget", "agent", "mail", "worker"] {
         assert!(first["databases"][login].as_str().is_some_and(|url| url.starts_with("postgres://")), "{login}");
     }
     for member in ["email", "password", "org", "role"] {

@@ -79,7 +79,8 @@ async fn after_a_whole_journey_no_secret_is_in_a_log_or_in_a_dump() {
     ];
     let mut secrets = keys.to_vec();
     secrets.push(token);
-    for login in ["admin", "widget", "agent", "worker"] {
+    secrets.push(read(dir.join("secret.key")).trim().to_owned());
+    for login in ["admin", "widget", "agent", "mail", "worker"] {
         let url = url::Url::parse(made["databases"][login].as_str().expect("a URL")).expect("a URL");
         secrets.push(url.password().expect("a password").to_owned());
     }

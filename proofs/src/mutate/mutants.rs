@@ -75,6 +75,7 @@ const QUERIES: &[(&str, &str, &str)] = &[
          from tab, unnest(array['update', 'delete']) as p (privilege), unnest(array['vicket_agent', 'vicket_worker']) as r (role)",
     ),
     ("grants", "over-grant: to the gate", "select name, format('grant select on %s to vicket_gate_widget', name) from tab"),
+    ("grants", "over-grant: to what takes mail in", "select name, format('grant select on %s to vicket_mail', name) from tab"),
     (
         "grants", "over-grant: the tenant may be bound",
         "select name, format('grant insert (org_id), update (org_id) on %s to vicket_agent', name) from tab",
@@ -236,22 +237,23 @@ const QUERIES: &[(&str, &str, &str)] = &[
         "roles", "membership",
         "select null, format('grant %I to %I', granted.rolname, member.rolname)
          from pg_roles granted, pg_roles member
-         where member.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_worker', 'vicket_widget', 'vicket_agent')
-           and granted.rolname in ('vicket_owner', 'vicket_definer', 'vicket_widget', 'vicket_agent', 'vicket_operator', 'pg_read_all_data')
+         where member.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_gate_mail', 'vicket_worker', 'vicket_widget',
+           'vicket_agent', 'vicket_mail')
+           and granted.rolname in ('vicket_owner', 'vicket_definer', 'vicket_widget', 'vicket_agent', 'vicket_mail', 'vicket_operator', 'pg_read_all_data')
            and granted.oid <> member.oid and not pg_has_role(member.oid, granted.oid, 'member')",
     ),
     (
         "roles", "setting of a role",
         "select null, format('alter role %I set %s', r.rolname, s.entry)
          from pg_roles r, unnest(array['app.org_id = ''x''', 'search_path = public', 'row_security = off']) as s (entry)
-         where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent')",
+         where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_gate_mail')",
     ),
     (
         "roles", "bound of a login",
         "select null, format('alter role %I %s', r.rolname, s.change)
          from pg_roles r, unnest(array['set statement_timeout = 0', 'reset lock_timeout', 'set idle_in_transaction_session_timeout = 1',
            'set default_transaction_read_only = on', 'in database postgres set statement_timeout = 0']) as s (change)
-         where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_worker')",
+         where r.rolname in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_gate_mail', 'vicket_worker')",
     ),
     (
         "server", "another database open",
@@ -262,7 +264,7 @@ const QUERIES: &[(&str, &str, &str)] = &[
     (
         "grants", "default privilege",
         "select null, format('alter default privileges for role vicket_owner in schema vicket grant select on tables to %I', r.rolname)
-         from pg_roles r where r.rolname in ('vicket_widget', 'vicket_agent')",
+         from pg_roles r where r.rolname in ('vicket_widget', 'vicket_agent', 'vicket_mail')",
     ),
     (
         "grants", "may create",
@@ -279,7 +281,7 @@ const CATALOG: &str = "with tab as (
       select p.polname as name, t.name as of, p.polpermissive as permissive, pg_get_expr(p.polqual, p.polrelid) as qual,
         pg_get_expr(p.polwithcheck, p.polrelid) as checked,
         exists (select from pg_roles r where r.oid = any (p.polroles)
-          and r.rolname in ('vicket_widget', 'vicket_agent', 'vicket_operator')) as requests
+          and r.rolname in ('vicket_widget', 'vicket_agent', 'vicket_mail', 'vicket_operator')) as requests
       from pg_policy p join tab t on t.oid = p.polrelid
     ),
     fun as (

@@ -11,7 +11,11 @@ use super::{sites::of_site, tags::Tag};
 use crate::{
     auth::caller::Org,
     db::OrgTx,
-    domain::permissions::{AnyMember, MailEdit, MailRead},
+    domain::{
+        permissions::{AnyMember, MailEdit, MailRead},
+        problem::Problem,
+        text::{CheckedText as _, EmailAddress},
+    },
     http::{
         answers::{self, Page},
         failure::Failure,
@@ -19,10 +23,104 @@ use crate::{
         text::Nullable,
     },
     state::App,
-    store::{self, mails},
+    store::{self, inbound_mails, mails},
 };
 
 pub struct MailApi;
+
+async fn site_mail(tx: &mut OrgTx, app: &App, slug: &str) -> Result<SiteMail, Problem> {
+    let site = store::sites::by_slug(tx, slug).await?;
+    let of_site = mails::of_site(tx, site.id).await?;
+    let incoming = inbound_mails::of_site(tx, site.id).await?;
+    let own = site.mail_from_address.as_deref();
+    let from = app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+    let address = app.intake.as_ref().and_then(|intake| incoming.address(intake.reply_domain()));
+    Ok(SiteMail {
+        sends: from.is_some(),
+        from_name: site.mail_from_name.clone().unwrap_or_else(|| site.name.clone()),
+        reply_to: Nullable(site.mail_from_address.clone().filter(|own| from.as_ref() != Some(own))),
+        from_address: Nullable(from),
+        address: Nullable(address),
+        last_received_at: Nullable(incoming.last_received_at),
+        held: incoming.held,
+        last_sent_at: Nullable(of_site.last_sent_at),
+        waiting: of_site.waiting,
+        dead_letters: of_site.dead,
+        suppressions: of_site.suppressed,
+    })
+}
+
+async fn change_address(tx: &mut OrgTx, app: &App, site: Uuid, address: Option<&str>) -> Result<(), Problem> {
+    if let Some(address) = address {
+        let refused = |why: &'static str| Err(Problem::unprocessable("address", why));
+        if EmailAddress::parse(address.to_owned()).is_err() {
+            return refused("must be an e-mail address");
+        }
+        if !app.intake.as_ref().is_some_and(|intake| intake.may_be_own(address)) {
+            return refused("must be at a domain whose mail comes to this server, as who runs it says");
+        }
+    }
+    inbound_mails::set_address(tx, site, address).await
+}
+
+/// What the address of a site becomes.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct SiteMailChange {
+    /// Mail to this address makes tickets; `null` for the one below the server's reply domain alone.
+    address: Nullable<String>,
+}
+
+impl Example for SiteMailChange {
+    fn example() -> Self {
+        Self { address: Nullable(Some("help@acme.com".to_owned())) }
+    }
+}
+
+/// A mail that came in and waits for a person.
+#[derive(Object)]
+#[oai(example)]
+struct HeldMail {
+    /// Its id.
+    id: Uuid,
+    /// The ticket that it names.
+    ticket_id: Nullable<Uuid>,
+    /// The address that it says it is from.
+    from: Nullable<String>,
+    /// Its subject.
+    subject: Nullable<String>,
+    /// Why it is held.
+    reason: Nullable<String>,
+    /// When it came.
+    at: OffsetDateTime,
+}
+
+impl From<inbound_mails::Held> for HeldMail {
+    fn from(row: inbound_mails::Held) -> Self {
+        let inbound_mails::Held { id, ticket_id, author, subject, reason, at } = row;
+        Self {
+            id,
+            ticket_id: Nullable(ticket_id),
+            from: Nullable(author),
+            subject: Nullable(subject),
+            reason: Nullable(reason),
+            at,
+        }
+    }
+}
+
+impl Example for HeldMail {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x4be1_77d0_2f9c_4c35_9a60_e28b_51d7_0ac4),
+            ticket_id: Nullable(Some(Uuid::from_u128(0x9b2d_4f0e_1c57_4e0a_b7a5_60d1_4c3e_8f21))),
+            from: Nullable(Some("ada@example.net".to_owned())),
+            subject: Nullable(Some("Re: Invoice".to_owned())),
+            reason: Nullable(Some("it is not from whom this address was given to".to_owned())),
+            at: datetime!(2026-02-01 16:12 UTC),
+        }
+    }
+}
 
 /// The mail of a site.
 #[derive(Object)]
@@ -36,6 +134,13 @@ struct SiteMail {
     from_address: Nullable<String>,
     /// The address that answers go to, where it is another.
     reply_to: Nullable<String>,
+    /// Mail to this address makes tickets: its own, or the one that it has below the server's reply domain; `null` where this
+    /// server takes no mail in.
+    address: Nullable<String>,
+    /// When the last mail came in.
+    last_received_at: Nullable<OffsetDateTime>,
+    /// Mails that came in and wait for a person: `GET .../mail/held`.
+    held: i64,
     /// When the last mail went out.
     last_sent_at: Nullable<OffsetDateTime>,
     /// Mails that wait, those among them that are tried again later.
@@ -53,6 +158,9 @@ impl Example for SiteMail {
             from_name: "Acme Support".to_owned(),
             from_address: Nullable(Some("support@acme.com".to_owned())),
             reply_to: Nullable(None),
+            address: Nullable(Some("help@acme.com".to_owned())),
+            last_received_at: Nullable(Some(datetime!(2026-02-01 16:12 UTC))),
+            held: 0,
             last_sent_at: Nullable(Some(datetime!(2026-02-01 16:05 UTC))),
             waiting: 0,
             dead_letters: 1,
@@ -212,24 +320,82 @@ impl MailApi {
         /// The site's slug.
         site: Path<String>,
     ) -> Result<answers::Ok<SiteMail>, Failure> {
+        Ok(answers::Ok(org.run(async |tx| site_mail(tx, &app, &site).await).await?))
+    }
+
+    /// Change the address of a site
+    ///
+    /// Mail to it makes tickets, beside mail to the address that the site has below the server's reply domain. Its domain is one
+    /// that whoever runs the server lists, and whose mail comes to it.
+    #[oai(path = "/sites/:site/mail", method = "patch", operation_id = "updateSiteMail")]
+    async fn set_address(
+        &self,
+        org: Org<MailEdit>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+        body: Json<SiteMailChange>,
+    ) -> Result<answers::Ok<SiteMail>, Failure<409, 422>> {
+        let address = body.0.address.0.map(|address| address.trim().to_owned());
         let work = async |tx: &mut OrgTx| {
-            let site = store::sites::by_slug(tx, &site).await?;
-            let of_site = mails::of_site(tx, site.id).await?;
-            Ok((site, of_site))
+            let id = store::sites::by_slug(tx, &site).await?.id;
+            change_address(tx, &app, id, address.as_deref()).await?;
+            site_mail(tx, &app, &site).await
         };
-        let (site, of_site) = org.run(work).await?;
-        let own = site.mail_from_address.as_deref();
-        let from = app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
-        Ok(answers::Ok(SiteMail {
-            sends: from.is_some(),
-            from_name: site.mail_from_name.clone().unwrap_or_else(|| site.name.clone()),
-            reply_to: Nullable(site.mail_from_address.clone().filter(|own| from.as_ref() != Some(own))),
-            from_address: Nullable(from),
-            last_sent_at: Nullable(of_site.last_sent_at),
-            waiting: of_site.waiting,
-            dead_letters: of_site.dead,
-            suppressions: of_site.suppressed,
-        }))
+        Ok(answers::Ok(org.run(work).await?))
+    }
+
+    /// List mail that is held
+    ///
+    /// Mail that names a ticket and is not from whom its address was given to, or whose sender is not verified, the newest first.
+    /// It is in no conversation until somebody accepts it.
+    #[oai(path = "/sites/:site/mail/held", method = "get", operation_id = "listHeldMail")]
+    async fn held(
+        &self,
+        org: Org<MailRead>,
+        /// The site's slug.
+        site: Path<String>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<HeldMail>>, Failure> {
+        let work = async |tx: &mut OrgTx, site| inbound_mails::held(tx, site, paging.request()).await;
+        let page = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(Page::of(page, HeldMail::from)))
+    }
+
+    /// Accept a mail that is held
+    ///
+    /// It becomes a message of its ticket, a moment later.
+    #[oai(path = "/sites/:site/mail/held/:id/accept", method = "post", operation_id = "acceptHeldMail")]
+    async fn accept(
+        &self,
+        org: Org<MailEdit>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+        /// The mail's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| inbound_mails::decide(tx, site, id.0, true).await).await?;
+        if let Some(intake) = &app.intake {
+            intake.received.notify_one();
+        }
+        Ok(answers::NoContent)
+    }
+
+    /// Reject a mail that is held
+    ///
+    /// It never becomes a message, and is deleted a month after it came.
+    #[oai(path = "/sites/:site/mail/held/:id/reject", method = "post", operation_id = "rejectHeldMail")]
+    async fn reject(
+        &self,
+        org: Org<MailEdit>,
+        /// The site's slug.
+        site: Path<String>,
+        /// The mail's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| inbound_mails::decide(tx, site, id.0, false).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// List suppressions

@@ -195,6 +195,23 @@ impl From<store::mails::Delivery> for Delivery {
     }
 }
 
+/// How a message came by mail.
+#[derive(Object)]
+struct MessageMail {
+    /// The address that it says it is from.
+    from: Nullable<String>,
+    /// Whether that is proven: DMARC says that the address's domain stands for it.
+    verified: bool,
+    /// Whether a machine sent it: it reopened nothing, and nobody was told.
+    automatic: bool,
+}
+
+impl From<store::inbound_mails::OfMessage> for MessageMail {
+    fn from(row: store::inbound_mails::OfMessage) -> Self {
+        Self { from: Nullable(row.author), verified: row.verified, automatic: row.automatic }
+    }
+}
+
 /// A message of a conversation.
 #[derive(Object)]
 #[oai(rename = "TicketMessage", example)]
@@ -217,6 +234,8 @@ struct Message {
     attachments: Vec<Attachment>,
     /// What became of the mail that tells the customer of it; `null` when none was written.
     delivery: Nullable<Delivery>,
+    /// How it came by mail; `null` when it did not.
+    mail: Nullable<MessageMail>,
 }
 
 impl Message {
@@ -232,6 +251,7 @@ impl Message {
             created_at: row.created_at,
             attachments: files.iter().filter(|file| file.message_id == row.id).cloned().map(Into::into).collect(),
             delivery: Nullable(row.delivery.map(Into::into)),
+            mail: Nullable(row.mail.map(Into::into)),
         }
     }
 }
@@ -252,6 +272,7 @@ impl Example for Message {
                 detail: Nullable(Some("250 queued as 4F2A1".to_owned())),
                 at: datetime!(2026-02-01 16:05 UTC),
             })),
+            mail: Nullable(None),
         }
     }
 }

@@ -41,6 +41,7 @@
     ('grant-public', 'error', 'What PUBLIC has, every login of the cluster has.'),
     ('grant-login', 'error', 'The logins must be worthless: whoever gets out of a request''s role must find nothing.'),
     ('grant-widget-writes', 'error', 'A publishable key is public: it reads, and submits, and changes nothing.'),
+    ('grant-mail-reads', 'error', 'What takes mail in adds mail, and reads nothing: whatever is sent to it, no row of anybody leaves.'),
     ('grant-tenant-column', 'error', 'The tenant comes from the context; who binds it, or moves a row, writes into other tenants.'),
     ('grant-option', 'error', 'Who may grant on decides who reads.'),
     ('grant-create', 'error', 'Who may create objects can put them where others'' functions find them.'),

@@ -28,7 +28,7 @@ cross join lateral aclexplode(f.acl) a
 join role on role.oid = a.grantee and role.kind <> 'owner'
 where a.grantee <> f.owner
   and not case f.schema
-    when 'auth' then role.name in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_definer')
+    when 'auth' then role.name in ('vicket_gate_widget', 'vicket_gate_agent', 'vicket_gate_mail', 'vicket_definer')
     when 'worker' then role.name in ('vicket_worker', 'vicket_definer')
     when 'admin' then role.name in ('vicket_operator', 'vicket_definer')
     when 'ctx' then role.kind in ('request', 'operator', 'definer')

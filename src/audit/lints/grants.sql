@@ -43,6 +43,10 @@ select distinct 'grant-widget-writes', g.relation, g.of, 'vicket_widget may ' ||
   format('revoke %s on %s from vicket_widget;', lower(g.privilege), g.of)
 from granted g where g.grantee = 'vicket_widget' and g.privilege in ('UPDATE', 'DELETE')
 union all
+select distinct 'grant-mail-reads', g.relation, g.of, 'vicket_mail may ' || lower(g.privilege),
+  format('revoke %s on %s from vicket_mail;', lower(g.privilege), g.of)
+from granted g where g.grantee = 'vicket_mail' and g.privilege in ('SELECT', 'UPDATE', 'DELETE')
+union all
 select distinct 'grant-tenant-column', t.oid, t.name, g.grantee || ' may ' || lower(g.privilege) || ' ' || c.name,
   format('revoke %s (%I) on %s from %s;', lower(g.privilege), c.name, t.name, g.grantee)
 from tab t

@@ -21,7 +21,7 @@ select 'policy-siteless', e.relation, e.object,
   format('alter policy %I on %s %s (... and %I = (select ctx.site_id()));', e.name, e.of, lower(e.clause), t.site)
 from expression e
 join tab t on t.oid = e.relation
-join role on role.name = 'vicket_widget' and role.oid = any (e.roles)
+join role on role.name in ('vicket_widget', 'vicket_mail') and role.oid = any (e.roles)
 where e.permissive and t.site is not null
   and not exists (
     select from conjunct c
@@ -146,6 +146,24 @@ where exists (select from granted g where g.relation = t.oid and g.grantee = 'vi
             or t.site is null and c.text ~ '^\(\w+ = ANY \(ARRAY\( SELECT ctx\.\w+\(\) AS \w+\)\)\)$'
         ) = 2
       )
+  )
+union all
+select 'policy-unsealed', t.oid, t.name, 'no restrictive policy for all commands binds vicket_mail to the org and site of its address',
+  format('create policy mail_all_sealed on %s as restrictive for all to vicket_mail'
+    || ' using (%2$I = (select ctx.org_by_mail()) and %3$I = (select ctx.site_by_mail()))'
+    || ' with check (%2$I = (select ctx.org_by_mail()) and %3$I = (select ctx.site_by_mail()));', t.name,
+    coalesce(t.org, 'org_id'), coalesce(t.site, 'site_id'))
+from tab t
+where exists (select from granted g where g.relation = t.oid and g.grantee = 'vicket_mail')
+  and not exists (
+    select from expression e
+    join role on role.name = 'vicket_mail' and e.roles = array[role.oid]
+    join conjunct c on c.oid = e.oid and c.clause = e.clause
+    where e.relation = t.oid and not e.permissive and e.command = '*'
+    group by e.oid
+    having count(distinct e.clause) filter (where c.text = format('(%s = ( SELECT ctx.org_by_mail() AS org_by_mail))', t.org)) = 2
+      and count(distinct e.clause)
+        filter (where c.text = format('(%s = ( SELECT ctx.site_by_mail() AS site_by_mail))', t.site)) = 2
   )
 union all
 select 'policy-actorless', e.relation, e.object, 'its ' || e.clause || ' does not ask who acts',

@@ -3,8 +3,9 @@
 with project_role (name, kind) as (
   values
     ('vicket_owner', 'owner'), ('vicket_definer', 'definer'),
-    ('vicket_widget', 'request'), ('vicket_agent', 'request'), ('vicket_operator', 'operator'),
-    ('vicket_gate_widget', 'login'), ('vicket_gate_agent', 'login'), ('vicket_worker', 'login'),
+    ('vicket_widget', 'request'), ('vicket_agent', 'request'), ('vicket_mail', 'request'), ('vicket_operator', 'operator'),
+    ('vicket_gate_widget', 'login'), ('vicket_gate_agent', 'login'), ('vicket_gate_mail', 'login'),
+    ('vicket_worker', 'login'),
     ('vicket_auditor', 'auditor')
 ),
 role as (
@@ -15,6 +16,7 @@ bound (login, settings) as (
   values
     ('vicket_gate_widget', array['statement_timeout=5s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s', 'enable_bitmapscan=off', 'enable_seqscan=off']),
     ('vicket_gate_agent', array['statement_timeout=10s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
+    ('vicket_gate_mail', array['statement_timeout=20s', 'lock_timeout=3s', 'idle_in_transaction_session_timeout=10s']),
     ('vicket_worker', array['statement_timeout=30s', 'lock_timeout=5s', 'idle_in_transaction_session_timeout=30s'])
 ),
 schema as (

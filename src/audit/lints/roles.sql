@@ -3,7 +3,7 @@ select 'role-missing' as id, null::oid as relation, 'role ' || p.name as object,
 from project_role p where not exists (select from role where role.name = p.name)
 union all
 select 'role-missing', null, 'role ' || e.member, 'is no member of ' || e.granted, format('grant %s to %s;', e.granted, e.member)
-from (values ('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent')) as e (granted, member)
+from (values ('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent'), ('vicket_mail', 'vicket_gate_mail')) as e (granted, member)
 where not exists (select from membership m where m.granted_name = e.granted and m.member_name = e.member and m.may_set)
 union all
 select 'role-attributes', null, 'role ' || r.rolname, 'has ' || a.name, format('alter role %I no%s;', r.rolname, a.name)
@@ -32,7 +32,7 @@ select 'role-membership', null, 'role ' || m.member_name,
     else format('revoke %I from %I%s;', m.granted_name, m.member_name, ' granted by ' || quote_ident(m.by))
   end
 from (
-  select m.*, (m.granted_name, m.member_name) in (('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent'))
+  select m.*, (m.granted_name, m.member_name) in (('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent'), ('vicket_mail', 'vicket_gate_mail'))
     as of_gate
   from membership m
 ) m

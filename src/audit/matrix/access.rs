@@ -210,7 +210,7 @@ impl Relation {
                 continue;
             }
             // Tables are for four roles, and the views of the lints for the auditor.
-            let known = rank(name).0 < 4 || self.kind == 'v' && name == "vicket_auditor";
+            let known = rank(name).0 < 5 || self.kind == 'v' && name == "vicket_auditor";
             let called = if known { role(name) } else { format!("**{name}**") };
             items.push(format!("{called}: {said}"));
         }

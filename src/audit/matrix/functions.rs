@@ -41,7 +41,7 @@ const FUNCTIONS: &str = "select n.nspname::text as schema, p.proname::text as na
     p.proleakproof as leakproof, l.lanname::text as language, coalesce(p.proconfig, '{}') as settings,
     p.provolatile = 'i' and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
       ~* 'current_setting|ctx\\.|auth\\.|vicket\\.|current_user|session_user|\\mexecute\\M' as frozen,
-    left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 8) as digest,
+    left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 4) as digest,
     obj_description(p.oid, 'pg_proc') as comment,
     array(select coalesce(r.rolname::text, 'PUBLIC') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
       left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner) as grantees

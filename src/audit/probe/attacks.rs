@@ -14,13 +14,15 @@ use super::{
 use crate::domain::keys::Sha256Digest;
 
 /// What must have come about for its own, or the refusals prove nothing: subject and verb.
-const MUST_REACH: [(&str, &str); 6] = [
+const MUST_REACH: [(&str, &str); 8] = [
+    (subjects::MAIL, "added"),
     (subjects::WIDGET, "claimed"),
     (subjects::WIDGET, "reserved"),
     (subjects::OWNER, "reserved"),
     (ENTERING, "entered by a key with"),
     (ENTERING, "entered by a session with"),
     (ENTERING, "entered by a machine key with"),
+    (ENTERING, "entered by an address with"),
 ];
 const ENTERING: &str = "who enters";
 
@@ -120,6 +122,20 @@ fn array(values: &[&str], kind: &str) -> String {
 
 fn of(planted: &Planted, subject: &Subject) -> Vec<Trial> {
     let mut trials = reserving(planted, subject);
+    if subject.role == "vicket_mail" {
+        let own = subject.kind == Kind::Mail;
+        trials.push(Trial {
+            sql: format!(
+                "insert into vicket.inbound_mails (address_id, recipient, mail_from, message_digest, content_digest, raw)
+                select ctx.address_by_mail(), 'a@probe.example', '', sha256('probe'), sha256('probe'), 'probe';
+                select {}::bigint as foreign_rows, {}::bigint as own_rows",
+                i32::from(!own),
+                i32::from(own)
+            ),
+            verb: "added",
+            reads: false,
+        });
+    }
     if subject.role != "vicket_widget" {
         return trials;
     }
@@ -174,7 +190,7 @@ fn reserving(planted: &Planted, subject: &Subject) -> Vec<Trial> {
             let own = match subject.kind {
                 Kind::Widget | Kind::Agent => (org, place) == (0, 0),
                 Kind::Owner | Kind::Admin | Kind::Operator => org == 0,
-                Kind::Nobody | Kind::Powerless => false,
+                Kind::Nobody | Kind::Powerless | Kind::Mail => false,
             };
             let key = format!("'{}/{site}/' || gen_random_uuid()", planted.orgs[org]);
             let (columns, values) = match subject.role {
@@ -200,6 +216,7 @@ fn entering(planted: &Planted) -> Vec<Trial> {
         planted.value(table, column, 0, site, 0).map_or_else(|| "''".to_owned(), literal)
     };
     let key = digest("vicket.site_keys", "key_hash", Some(0));
+    let address = digest("vicket.mail_addresses", "digest", Some(0));
     let session = digest("vicket.sessions", "token_hash", None);
     let machine = digest("vicket.machine_keys", "key_hash", None);
     let slug = planted.value("vicket.orgs", "slug", 0, None, 0).unwrap_or_default();
@@ -208,14 +225,17 @@ fn entering(planted: &Planted) -> Vec<Trial> {
     for name in plant::CONTEXT {
         before += &format!("set local app.{name} = '{BEFORE}'; ");
     }
-    let names: Vec<String> = plant::CONTEXT.iter().map(|name| literal(name)).collect();
+    let names = |of_mail: bool| {
+        let reset = plant::CONTEXT.iter().filter(|name| of_mail || **name != "mail_hash");
+        reset.map(|name| literal(name)).collect::<Vec<_>>().join(", ")
+    };
     let trial = |verb, call: String| Trial {
         sql: format!(
             "{before} select from {call};
             select count(*) filter (where current_setting('app.' || n, true) = '{BEFORE}') as foreign_rows,
               (nullif(current_setting('app.org_id'), '') is not null)::integer::bigint as own_rows
             from unnest(array[{}]) n",
-            names.join(", ")
+            names(call.starts_with("auth.enter_mail"))
         ),
         verb,
         reads: false,
@@ -225,6 +245,8 @@ fn entering(planted: &Planted) -> Vec<Trial> {
         trial("refused a key with", "auth.enter('\\x00', '', '')".to_owned()),
         trial("entered by a session with", format!("auth.enter_actor({session}, '', {slug}, '')")),
         trial("entered by a machine key with", format!("auth.enter_actor('', {machine}, {slug}, '')")),
+        trial("entered by an address with", format!("auth.enter_mail({address})")),
+        trial("refused an address with", "auth.enter_mail('\\x00')".to_owned()),
         trial("refused a session with", format!("auth.enter_actor('\\x00', '', {slug}, '')")),
     ]
 }

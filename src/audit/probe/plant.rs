@@ -11,7 +11,7 @@ use super::catalog::{Column, Table, granted};
 use crate::domain::keys::Sha256Digest;
 
 /// Who plants, when the login is no superuser: whoever of these may insert into the table.
-const PLANTERS: [&str; 4] = ["vicket_operator", "vicket_definer", "vicket_agent", "vicket_widget"];
+const PLANTERS: [&str; 5] = ["vicket_operator", "vicket_definer", "vicket_agent", "vicket_widget", "vicket_mail"];
 /// Rows of each kind: values that a CHECK lists and booleans differ between them.
 const VARIANTS: usize = 3;
 /// How often a row is tried with other values.
@@ -62,7 +62,7 @@ impl Planted {
 }
 
 /// The settings that are the context of a request.
-pub const CONTEXT: [&str; 9] = [
+pub const CONTEXT: [&str; 10] = [
     "org_id",
     "site_id",
     "key_hash",
@@ -72,6 +72,8 @@ pub const CONTEXT: [&str; 9] = [
     "machine_key_hash",
     "invitation_hash",
     "request_id",
+    // Of the gate of mail alone, whose connections no other gate has.
+    "mail_hash",
 ];
 
 /// Sets the context of this transaction; what is not named is empty.
@@ -195,8 +197,14 @@ async fn one(
     let key = digest("vicket.site_keys", "key_hash", site);
     let token = digest("vicket.ticket_tokens", "token_hash", site);
     let session = digest("vicket.sessions", "token_hash", None);
-    let credentials =
-        [("key_hash", &key), ("ticket_hash", &token), ("session_hash", &session), ("submission_hash", &submission)];
+    let address = digest("vicket.mail_addresses", "digest", site);
+    let credentials = [
+        ("mail_hash", &address),
+        ("key_hash", &key),
+        ("ticket_hash", &token),
+        ("session_hash", &session),
+        ("submission_hash", &submission),
+    ];
     for (name, value) in credentials {
         if let Some(value) = value {
             settings.push((name, value));

@@ -55,7 +55,8 @@ pub async fn begin(tx: &mut PgConnection) -> anyhow::Result<()> {
     sqlx::raw_sql("set local lock_timeout = '2min'; set local statement_timeout = '2min'; set local row_security = on")
         .execute(&mut *tx)
         .await?;
-    for role in ["vicket_widget", "vicket_agent", "vicket_operator", "vicket_definer", "vicket_auditor"] {
+    for role in ["vicket_widget", "vicket_agent", "vicket_mail", "vicket_operator", "vicket_definer", "vicket_auditor"]
+    {
         // From 16 on the creator of a role is a member of it that may grant it, and may not become it.
         let may_become: bool = sqlx::query_scalar(
             "select pg_has_role($1, case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end)",

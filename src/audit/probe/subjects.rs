@@ -24,12 +24,15 @@ pub const OWNER: &str = "an owner";
 const ADMIN: &str = "an admin";
 const AGENT: &str = "an agent in a team of one site";
 const POWERLESS: &str = "a machine key without a permission for it";
+pub const MAIL: &str = "mail to a site";
 const OPERATOR: &str = "an administration command";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A customer with a key and a ticket's token.
     Widget,
+    /// Mail that comes in, to an address of a site.
+    Mail,
     /// A member with every permission.
     Owner,
     /// A member who may invite, and not as an owner.
@@ -62,6 +65,7 @@ impl Subject {
         match self.kind {
             Kind::Nobody => true,
             Kind::Owner | Kind::Admin | Kind::Powerless | Kind::Operator => row.org != 0,
+            Kind::Mail => row.org != 0 || row.site != Some(0),
             Kind::Agent => row.org != 0 || customers && row.site == Some(1),
             Kind::Widget => {
                 let ticket = planted.value("vicket.ticket_tokens", "ticket_id", 0, Some(0), 0);
@@ -85,6 +89,8 @@ impl Subject {
         let gives = |column: &str| columns.iter().any(|given| given == column);
         match self.kind {
             Kind::Widget => gives("ticket_id") && self.forbidden(table, row, planted),
+            // To another address than its own.
+            Kind::Mail => gives("address_id") && self.forbidden(table, row, planted),
             Kind::Admin => {
                 gives("role") && row.value("role") == Some("owner")
                     || gives("permissions") && row.value("permissions") == Some("{billing:manage}")
@@ -109,6 +115,7 @@ pub fn subjects(planted: &Planted) -> Vec<Subject> {
     let site = |org: usize, site: usize| ("site_id", planted.sites[org].get(site).cloned().unwrap_or_default());
     let key = ("key_hash", digest(planted, "vicket.site_keys", "key_hash", 0, Some(0), 0));
     let token = |org, site| ("ticket_hash", digest(planted, "vicket.ticket_tokens", "token_hash", org, Some(site), 0));
+    let mail = ("mail_hash", digest(planted, "vicket.mail_addresses", "digest", 0, Some(0), 0));
     let session = ("session_hash", digest(planted, "vicket.sessions", "token_hash", 0, None, 0));
     let admin = ("session_hash", digest(planted, "vicket.sessions", "token_hash", 0, None, 1));
     let agent = ("session_hash", digest(planted, "vicket.sessions", "token_hash", 0, None, 2));
@@ -130,6 +137,15 @@ pub fn subjects(planted: &Planted) -> Vec<Subject> {
             Kind::Widget,
             vec![org(0), site(0, 1), key, token(0, 1)],
         ),
+        subject("mail without a context", "vicket_mail", Kind::Nobody, vec![]),
+        subject(MAIL, "vicket_mail", Kind::Mail, vec![org(0), site(0, 0), mail.clone()]),
+        subject(
+            "mail, its context moved to another org",
+            "vicket_mail",
+            Kind::Nobody,
+            vec![org(1), site(1, 0), mail.clone()],
+        ),
+        subject("mail, its context moved to another site", "vicket_mail", Kind::Nobody, vec![org(0), site(0, 1), mail]),
         subject("an agent without a context", "vicket_agent", Kind::Nobody, vec![]),
         subject("an agent without a credential", "vicket_agent", Kind::Nobody, vec![org(0)]),
         subject(OWNER, "vicket_agent", Kind::Owner, vec![org(0), session.clone()]),

@@ -192,6 +192,8 @@ fn notice(done: &str) -> &'static str {
         "archived" => "Archived.",
         "moved" => "Moved.",
         "cleared" => "Cleared. Mail is sent there again.",
+        "accepted" => "Accepted. It is in its ticket in a moment.",
+        "rejected" => "Rejected.",
         "retried" => "It is sent again.",
         _ => "",
     }

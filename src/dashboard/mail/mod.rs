@@ -18,6 +18,7 @@ use crate::{
     },
     store::{
         self,
+        inbound_mails::{self, Held},
         mails::{self, DeadLetter, Kind, OfSite, Suppression},
         paging::PageRequest,
         sites::{Language, Site, SiteChanges},
@@ -41,6 +42,10 @@ struct MailPage<'a> {
     of_site: OfSite,
     /// The address that its mail is from; `None` when this server sends none.
     from: Option<String>,
+    incoming: inbound_mails::OfSite,
+    /// Mail to it makes tickets; `None` where this server takes no mail in.
+    address: Option<String>,
+    held: Vec<Held>,
     suppressions: Vec<Suppression>,
     dead: Vec<DeadLetter>,
     form: &'a Form,
@@ -57,11 +62,14 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         let of_site = mails::of_site(tx, site.id).await?;
         let (suppressions, _) = mails::suppressions(tx, site.id, SHOWN).await?;
         let (dead, _) = mails::dead_letters(tx, site.id, SHOWN).await?;
-        Ok((site, of_site, suppressions, dead))
+        let incoming = inbound_mails::of_site(tx, site.id).await?;
+        let (held, _) = inbound_mails::held(tx, site.id, SHOWN).await?;
+        Ok((site, of_site, incoming, held, suppressions, dead))
     };
-    let (shell, (site, of_site, suppressions, dead)) = context.read(Permission::MailRead, work).await?;
+    let (shell, (site, of_site, incoming, held, suppressions, dead)) = context.read(Permission::MailRead, work).await?;
     let own = site.mail_from_address.as_deref();
     let from = context.app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+    let address = context.app.intake.as_ref().and_then(|intake| incoming.address(intake.reply_domain()));
     let language =
         LANGUAGES.into_iter().find(|(language, ..)| *language == site.language).map_or("en", |(_, code, _)| code);
     let saved = Form::of(&[
@@ -69,9 +77,11 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         ("from_name", site.mail_from_name.clone().unwrap_or_default()),
         ("from_address", site.mail_from_address.clone().unwrap_or_default()),
         ("language", language.to_owned()),
+        ("address", incoming.own.clone().unwrap_or_default()),
     ]);
     let shown = form.with_defaults(saved);
-    form_page(&MailPage { shell, site, of_site, from, suppressions, dead, form: &shown }, form)
+    let page = MailPage { shell, site, of_site, from, incoming, address, held, suppressions, dead, form: &shown };
+    form_page(&page, form)
 }
 
 #[handler]
@@ -94,14 +104,43 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
                     let site = id(tx).await?;
                     mails::run_again(tx, site, row(form)).await.map(|()| "retried")
                 }
+                "accept" | "reject" => {
+                    let (site, accept) = (id(tx).await?, form.get("action") == "accept");
+                    let done = if accept { "accepted" } else { "rejected" };
+                    inbound_mails::decide(tx, site, row(form), accept).await.map(|()| done)
+                }
+                "address" => {
+                    let site = id(tx).await?;
+                    let address = form.filled("address").map(str::trim).map(str::to_owned);
+                    change_address(&context, tx, site, address.as_deref()).await.map(|()| "saved")
+                }
                 _ => Err(Form::unknown_action()),
             }
         })
         .await;
+    if let (Ok("accepted"), Some(intake)) = (&done, &context.app.intake) {
+        intake.received.notify_one();
+    }
     match done {
         Ok(done) => Ok(context.redirect(&format!("sites/{}/mail?done={done}", site.as_str()))),
         Err(problem) => show_with(&context, &site, &form.with_problem(problem)?).await,
     }
+}
+
+/// Only at a domain that whoever runs the server lists.
+async fn change_address(
+    context: &OrgContext,
+    tx: &mut OrgTx,
+    site: Uuid,
+    address: Option<&str>,
+) -> Result<(), Problem> {
+    if let Some(address) = address
+        && !context.app.intake.as_ref().is_some_and(|intake| intake.may_be_own(address))
+    {
+        let why = "must be at a domain whose mail comes to this server, as who runs it says";
+        return Err(Problem::unprocessable("address", why));
+    }
+    inbound_mails::set_address(tx, site, address).await
 }
 
 fn row(form: &Form) -> Uuid {

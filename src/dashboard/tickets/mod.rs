@@ -25,6 +25,7 @@ use crate::{
     store::{
         self,
         attachments::Attachment,
+        inbound_mails::OfMessage,
         mails::Delivery,
         members::{Member, Role},
         paging::PageRequest,
@@ -250,12 +251,26 @@ fn of(file: &Attachment, message: &Message) -> bool {
     file.message_id == message.id
 }
 
+/// Whom a message by mail says it is from.
+fn unproven(mail: &OfMessage) -> String {
+    format!("It says that it is from {}; nothing proves that.", mail.author.as_deref().unwrap_or("nobody"))
+}
+
+/// What its sender wrote, and what that quotes, where a message came by mail and ends with a quote.
+fn folded(message: &Message) -> Option<(&str, &str)> {
+    let at = usize::try_from(message.mail.as_ref()?.quoted_from?).ok()?;
+    let (byte, _) = message.body.char_indices().nth(at)?;
+    let (above, quoted) = message.body.split_at(byte);
+    (!above.trim().is_empty()).then_some((above.trim_end(), quoted))
+}
+
 /// What became of the mail of a message, in words.
 fn delivered(delivery: &Delivery) -> String {
     let said = delivery.detail.as_deref().unwrap_or("no reason given");
     match delivery.state.as_str() {
         "queued" if delivery.detail.is_some() => format!("Mail: not sent yet, it is tried again: {said}"),
         "queued" => "Mail: to be sent".to_owned(),
+        "sent" if said.starts_with("delayed: ") => format!("Mail: sent, and {said}"),
         "sent" => format!("Mail: sent {}", when(&delivery.at)),
         "suppressed" => format!("Mail: not sent, because earlier mail to this address was refused: {said}"),
         "failed" => format!("Mail: not delivered, given up: {said}"),

@@ -56,6 +56,25 @@ pub fn reasons(head: &Head<'_>, envelope: &Envelope, tree: &Tree<'_>) -> Vec<Str
     reasons
 }
 
+/// Whether what makes it automatic is only that a program passed on what a person wrote: some mark that so. Not what answers by
+/// itself, lists or reports.
+pub fn passed_on(head: &Head<'_>, envelope: &Envelope, tree: &Tree<'_>, forward: bool) -> bool {
+    let submitted = head.token("auto-submitted").map(|value| word(&value.to_lowercase()).to_owned());
+    let said = match submitted.as_deref() {
+        Some("auto-forwarded") => true,
+        // As Exchange marks what a rule forwards.
+        Some("auto-generated") => {
+            forward || head.count("resent-from") > 0 || head.count("x-ms-exchange-generated-message-source") > 0
+        }
+        _ => false,
+    };
+    said && envelope.mail_from.as_deref() != Some("")
+        && !head.names().any(|name| name.len() > 5 && name[..5].eq_ignore_ascii_case(b"list-"))
+        && head.raw("precedence").next().is_none()
+        && !ANSWERING.iter().any(|name| head.count(name) > 0)
+        && tree.content_type.value != "multipart/report"
+}
+
 fn word(value: &str) -> &str {
     value.split([';', ' ', '(', ',']).next().unwrap_or_default()
 }

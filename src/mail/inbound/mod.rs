@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::files,
-    mail::token::{Kind, TokenKeys},
+    mail::token::{Kind, Meaning, TokenKeys},
 };
 
 pub use author::{Connection, Trust};
@@ -60,6 +60,12 @@ pub struct Parsed {
     pub bounce: Option<Bounce>,
     /// The body as HTML that is harmless to show, where it has one.
     pub html: Option<String>,
+    /// What the token means, and of what kind it is, where a key proved it.
+    #[serde(skip)]
+    pub proven: Option<(Kind, Meaning)>,
+    /// It is automatic only because a program passed on what a person wrote.
+    #[serde(skip)]
+    pub passed_on: bool,
 }
 
 /// What came with a message.
@@ -76,6 +82,9 @@ pub struct Attachment {
     /// By which the HTML of the message names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_id: Option<String>,
+    /// Its bytes; none of what is not kept.
+    #[serde(skip)]
+    pub content: Vec<u8>,
 }
 
 /// Reads a message. Without `envelope` it is what a server wrote above the message; without `keys` tokens are not proved.
@@ -87,7 +96,7 @@ pub async fn parse(raw: &[u8], envelope: Option<Envelope>, trust: &Trust<'_>, ke
     let mut why = Vec::new();
 
     let found = thread::found(head, &envelope);
-    let (thread, ticket) = match keys {
+    let (thread, proven) = match keys {
         None => {
             let first = found.first();
             why.push(match first {
@@ -99,7 +108,7 @@ pub async fn parse(raw: &[u8], envelope: Option<Envelope>, trust: &Trust<'_>, ke
         Some(keys) => match thread::verified(&found, keys) {
             Some((found, meaning)) => {
                 why.push(format!("thread: by {}, which holds", found.place));
-                (Some(found.token.clone()), Some(meaning.ticket))
+                (Some(found.token.clone()), Some((found.kind, meaning)))
             }
             None if found.is_empty() => {
                 why.push("thread: it names no message or address of ours".to_owned());
@@ -151,9 +160,11 @@ pub async fn parse(raw: &[u8], envelope: Option<Envelope>, trust: &Trust<'_>, ke
         why,
         author_name: author.address.and_then(|from| from.name),
         subject,
-        ticket,
+        ticket: proven.map(|(_, meaning)| meaning.ticket),
         bounce,
         html: body.html,
+        proven,
+        passed_on: automatic::passed_on(head, &envelope, &tree, about.forward),
     }
 }
 
@@ -173,13 +184,16 @@ fn attachments(tree: &parts::Tree<'_>, files: &[decoding::Uuencoded], shown: &[u
         if shown.contains(&number) {
             continue;
         }
-        let size = leaf.content().len();
+        let content = leaf.content();
+        let size = content.len();
         let content_id = leaf.head.ids("content-id").into_iter().next();
+        let skipped = leaf.skipped.clone().or_else(|| too_large(size));
         attachments.push(Attachment {
             name: leaf.name(),
             media_type: leaf.content_type.value.chars().take(127).collect(),
             size,
-            skipped: leaf.skipped.clone().or_else(|| too_large(size)),
+            content: if skipped.is_none() { content.into_owned() } else { Vec::new() },
+            skipped,
             content_id: content_id.filter(|_| leaf.skipped.is_none()),
         });
     }
@@ -189,6 +203,7 @@ fn attachments(tree: &parts::Tree<'_>, files: &[decoding::Uuencoded], shown: &[u
         size: file.content.len(),
         skipped: too_large(file.content.len()),
         content_id: None,
+        content: if too_large(file.content.len()).is_none() { file.content.clone() } else { Vec::new() },
     }));
     if tree.unlisted.0 > 0 {
         attachments.push(Attachment {
@@ -197,6 +212,7 @@ fn attachments(tree: &parts::Tree<'_>, files: &[decoding::Uuencoded], shown: &[u
             size: tree.unlisted.1,
             skipped: Some(format!("the message has more than {} parts", parts::MAX_PARTS)),
             content_id: None,
+            content: Vec::new(),
         });
     }
     attachments

@@ -11,7 +11,10 @@ use lettre::{
 };
 
 use super::{sender::Sender, words};
-use crate::store::mails::{Kind, Open, Tokens};
+use crate::{
+    mail::reply::Addresses,
+    store::mails::{Kind, Open, Tokens},
+};
 
 /// Message-IDs that `References` names: the first and the last ones.
 const REFERENCES: usize = 20;
@@ -100,7 +103,7 @@ fn url(mail: &Open, tokens: &Tokens, public_url: &str) -> Option<String> {
 ///
 /// # Errors
 /// What is wrong with an address of it, for people.
-pub fn write(mail: &Open, tokens: &Tokens, sender: &Sender) -> Result<Letter, String> {
+pub fn write(mail: &Open, tokens: &Tokens, addresses: &Addresses, sender: &Sender) -> Result<Letter, String> {
     let words = words::words(mail.kind, &mail.language);
     let subject = line(&filled(words.subject, mail), SUBJECT);
     let (intro, reason) = (filled(words.intro, mail), filled(words.reason, mail));
@@ -120,8 +123,10 @@ pub fn write(mail: &Open, tokens: &Tokens, sender: &Sender) -> Result<Letter, St
         .to(Mailbox::new(None, to.clone()))
         .subject(subject)
         .date_now()
-        .message_id(Some(mail.message_ref.clone()));
-    if let Some(own) = own.filter(|own| *own != from) {
+        .message_id(Some(addresses.message_ref.as_ref().unwrap_or(&mail.message_ref).clone()));
+    if let Some(reply_to) = &addresses.reply_to {
+        builder = builder.reply_to(Mailbox::new(Some(name), reply_to.clone()));
+    } else if let Some(own) = own.filter(|own| *own != from) {
         builder = builder.reply_to(Mailbox::new(Some(name), own));
     }
     if let Some(last) = mail.earlier.last() {
@@ -145,7 +150,8 @@ pub fn write(mail: &Open, tokens: &Tokens, sender: &Sender) -> Result<Letter, St
         .multipart(MultiPart::alternative_plain_html(plain, html))
         .map_err(|error| error.to_string())?;
     // A site of ours may be answered by itself, and again by itself.
-    Ok(Letter { from: sender.from.email.clone(), to, message: message.formatted() })
+    let return_path = addresses.return_path.clone().unwrap_or_else(|| sender.from.email.clone());
+    Ok(Letter { from: return_path, to, message: message.formatted() })
 }
 
 #[cfg(test)]
@@ -187,8 +193,10 @@ mod tests {
     }
 
     fn written(mail: &Open) -> (String, String) {
-        let text =
-            String::from_utf8(write(mail, &Tokens::mint(), &sender()).expect("a letter").message).expect("ASCII");
+        let text = String::from_utf8(
+            write(mail, &Tokens::mint(), &Addresses::default(), &sender()).expect("a letter").message,
+        )
+        .expect("ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         (head.replace("\r\n ", " "), body.to_owned())
     }

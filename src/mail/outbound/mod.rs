@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::{
     db::Worker,
     domain::problem::Problem,
+    mail::reply::{Addresses, Replies},
     store::{
         self,
         mails::{Open, Outcome, Tokens},
@@ -54,6 +55,8 @@ pub struct Outgoing {
     pub sender: Sender,
     /// Between the first two tries.
     pub first_wait: Duration,
+    /// Where mail is answered to; nowhere of ours without.
+    pub replies: Option<Arc<Replies>>,
 }
 
 impl Outgoing {
@@ -74,12 +77,15 @@ impl Outgoing {
     }
 
     /// Sends one mail.
-    async fn send(&self, task: Task, mail: &Open, tokens: &Tokens) -> Outcome {
+    async fn send(&self, task: Task, mail: &Open, tokens: &Tokens, addresses: &Addresses) -> Outcome {
         let own = |address: &str| address.eq_ignore_ascii_case(&mail.recipient);
-        if own(self.sender.from.email.as_ref()) || mail.from_address.as_deref().is_some_and(own) {
+        if own(self.sender.from.email.as_ref())
+            || mail.from_address.as_deref().is_some_and(own)
+            || self.replies.as_ref().is_some_and(|replies| replies.owns(&mail.recipient))
+        {
             return Outcome::Suppressed("it is an address that mail comes from".to_owned());
         }
-        let letter = match letter::write(mail, tokens, &self.sender) {
+        let letter = match letter::write(mail, tokens, addresses, &self.sender) {
             Ok(letter) => letter,
             Err(why) => return Outcome::Failed(why),
         };
@@ -183,16 +189,28 @@ async fn begin(
             return;
         }
     };
+    let addressed = match &outgoing.replies {
+        None => Ok(vec![Addresses::default(); claimed.len()]),
+        Some(replies) => replies.address_mails(worker, &claimed, outgoing.domain()).await,
+    };
+    let addressed = match addressed {
+        Ok(addressed) => addressed,
+        Err(problem) => {
+            tracing::warn!(cause = problem.cause.as_deref(), "what mail is answered to could not be written");
+            under_way.ended(&claimed);
+            return;
+        }
+    };
     let mut opened: HashMap<i64, Open> = opened.into_iter().map(|mail| (mail.place, mail)).collect();
     let mut gone = Vec::new();
-    for ((task, tokens), place) in claimed.into_iter().zip(tokens).zip(1..) {
+    for (((task, tokens), addresses), place) in claimed.into_iter().zip(tokens).zip(addressed).zip(1..) {
         let Some(mail) = opened.remove(&place) else {
             gone.push(task);
             continue;
         };
         let (outgoing, outcomes) = (Arc::clone(outgoing), outcomes.clone());
         tokio::spawn(async move {
-            let outcome = outgoing.send(task, &mail, &tokens).await;
+            let outcome = outgoing.send(task, &mail, &tokens, &addresses).await;
             let _ = outcomes.send((task, outcome));
         });
     }
@@ -247,6 +265,7 @@ mod tests {
                 public_url: String::new(),
             },
             first_wait: Duration::from_mins(1),
+            replies: None,
         };
         let task = |attempts| Task { org_id: Uuid::nil(), id: Uuid::nil(), subject_id: Uuid::nil(), attempts };
         let mut all = 0.0;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{
         attachments,
+        inbound_mails::{self, OfMessage},
         mails::{self, Delivery},
         paging::{self, Keyset, PageRequest},
     },
@@ -35,6 +36,9 @@ pub struct Message {
     /// What became of the mail to its customer; `None` without one.
     #[sqlx(skip)]
     pub delivery: Option<Delivery>,
+    /// How it came, where it came by mail.
+    #[sqlx(skip)]
+    pub mail: Option<OfMessage>,
 }
 
 impl Said for Message {
@@ -131,19 +135,19 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     Ok(Whole { ticket, thread, events, answers })
 }
 
-/// Says of each message what became of its mail.
+/// Says of each message what became of its mail, and how it came by mail.
 async fn deliver(tx: &mut OrgTx, messages: &mut [Message]) -> Result<(), Problem> {
     let answers: Vec<Uuid> = messages
         .iter()
         .filter(|message| message.author == "agent" && !message.internal)
         .map(|message| message.id)
         .collect();
-    if answers.is_empty() {
-        return Ok(());
-    }
-    let deliveries = mails::deliveries(tx, &answers).await?;
+    let deliveries = if answers.is_empty() { Vec::new() } else { mails::deliveries(tx, &answers).await? };
+    let all: Vec<Uuid> = messages.iter().filter(|message| !message.internal).map(|message| message.id).collect();
+    let came = if all.is_empty() { Vec::new() } else { inbound_mails::of_messages(tx, &all).await? };
     for message in messages {
         message.delivery = deliveries.iter().find(|delivery| delivery.message_id == message.id).cloned();
+        message.mail = came.iter().find(|mail| mail.message_id == message.id).cloned();
     }
     Ok(())
 }

@@ -410,6 +410,12 @@ grant update (name) on vicket.tickets to vicket_widget;
 -- good
 grant insert (name) on vicket.tickets to vicket_widget;
 
+-- lint: grant-mail-reads
+-- bad
+grant select (id) on vicket.inbound_mails to vicket_mail;
+-- good
+grant insert (recipient) on vicket.inbound_mails to vicket_mail;
+
 -- lint: grant-tenant-column
 -- bad
 grant update (site_id) on vicket.articles to vicket_operator;

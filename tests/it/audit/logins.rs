@@ -34,7 +34,7 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
     let url = |login: &str, password: &str| format!("postgres://{login}:{password}@127.0.0.1:{}/ours", cluster.port());
     let migrated = || async {
         let password = || Some("ours".to_owned());
-        let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+        let passwords = Passwords { widget: password(), agent: password(), mail: password(), worker: password() };
         migrate::run(&url("deployer", "deploying"), &passwords).await.expect("migrated")
     };
     let report = migrated().await;
@@ -112,14 +112,14 @@ async fn what_a_gate_changes_of_itself_is_found_and_a_migration_puts_it_back() {
     // By what a login is let in, only a superuser sees.
     assert_eq!(lints::authentication(&mut gate).await.expect("the catalog"), None);
     let hba: String = sqlx::query_scalar("show hba_file").fetch_one(&mut superuser).await.expect("a path");
-    let logins = "vicket_gate_widget,vicket_gate_agent,vicket_worker";
+    let logins = "vicket_gate_widget,vicket_gate_agent,vicket_gate_mail,vicket_worker";
     let by_certificate = format!("hostssl all {logins} all cert\nhost all {logins} all reject\n");
     for (rules, found) in [
-        ("host all all all scram-sha-256\n".to_owned(), 3),
+        ("host all all all scram-sha-256\n".to_owned(), 4),
         (format!("{by_certificate}host all all all scram-sha-256\n"), 0),
-        (format!("host all all all scram-sha-256\n{by_certificate}"), 3),
+        (format!("host all all all scram-sha-256\n{by_certificate}"), 4),
         // Without TLS, the rule of certificates does not match.
-        (format!("hostssl all {logins} all cert\nhost all all all scram-sha-256\n"), 3),
+        (format!("hostssl all {logins} all cert\nhost all all all scram-sha-256\n"), 4),
         (format!("hostssl all {logins} all scram-sha-256 clientcert=verify-full\nhost all postgres all md5\n"), 0),
         ("host ours +vicket_agent samenet trust\nhost theirs all all md5\nlocal all all peer\n".to_owned(), 1),
     ] {

@@ -3,7 +3,7 @@
 use super::{Populated, attempt, begin_as, populated, raw, refused, run, tables, value};
 use crate::harness::{World, connect};
 
-const LOGINS: [&str; 3] = ["vicket_gate_widget", "vicket_gate_agent", "vicket_worker"];
+const LOGINS: [&str; 4] = ["vicket_gate_widget", "vicket_gate_agent", "vicket_gate_mail", "vicket_worker"];
 
 /// Every table refuses this connection's role, as it is, to say even whether it has a row.
 async fn reads_no_table(world: &World, who: &str, connection: &mut sqlx::PgConnection) {
@@ -96,7 +96,11 @@ async fn rolling_back_to_before_the_role_lands_on_a_login_that_reads_nothing() {
 async fn a_gate_becomes_its_own_request_role_and_nobody_else() {
     let world = World::new().await;
     let superuser: String = world.look("select session_user::text").await;
-    for (gate, own) in [("vicket_gate_widget", "vicket_widget"), ("vicket_gate_agent", "vicket_agent")] {
+    for (gate, own) in [
+        ("vicket_gate_widget", "vicket_widget"),
+        ("vicket_gate_agent", "vicket_agent"),
+        ("vicket_gate_mail", "vicket_mail"),
+    ] {
         let mut connection = connect(&world.url(gate)).await;
         raw(&mut connection, "begin").await;
         for start in ["reset role".to_owned(), format!("set local role {own}")] {
@@ -104,6 +108,7 @@ async fn a_gate_becomes_its_own_request_role_and_nobody_else() {
             for other in [
                 "vicket_widget",
                 "vicket_agent",
+                "vicket_mail",
                 "vicket_owner",
                 "vicket_definer",
                 "vicket_operator",
@@ -111,6 +116,7 @@ async fn a_gate_becomes_its_own_request_role_and_nobody_else() {
                 "vicket_worker",
                 "vicket_gate_widget",
                 "vicket_gate_agent",
+                "vicket_gate_mail",
                 crate::harness::DEPLOY,
                 superuser.as_str(),
             ] {
@@ -157,6 +163,8 @@ async fn functions_answer_only_the_login_that_they_are_for() {
         ("select auth.enter_site('', '', '')", "vicket_gate_widget"),
         ("select auth.enter_actor('', '', '', '')", "vicket_gate_agent"),
         ("select auth.enter_org('', '', '', '')", "vicket_gate_agent"),
+        ("select auth.enter_mail('')", "vicket_gate_mail"),
+        ("select auth.enter_recipient('')", "vicket_gate_mail"),
         ("select * from admin.orgs()", "the operator"),
         ("select admin.enter_org('acme')", "the operator"),
     ];

@@ -1,0 +1,2 @@
+-- vicket: no transaction
+alter table vicket.tasks validate constraint tasks_kind_known;

@@ -1,0 +1,47 @@
+//! Mail that comes in: taken from the mail server before this one and kept as it came ([`listener`]), and afterwards read and
+//! filed ([`filing`]). Between the two stands the database: what was answered with 250 is committed, whatever happens next.
+
+mod digests;
+pub mod filing;
+pub mod listener;
+mod session;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::mail::{dns::FileDns, reply::Replies};
+
+/// What mail that comes in is judged by.
+pub struct Intake {
+    pub replies: Option<Arc<Replies>>,
+    /// DNS from a file; without it no DNS is asked.
+    pub dns: Option<Arc<FileDns>>,
+    /// Servers whose Authentication-Results are believed.
+    pub authserv_ids: Vec<String>,
+    /// Domains at which sites may have an address of their own.
+    pub domains: Vec<String>,
+    /// Addresses that mail of this server is from: what comes from there is answered by nobody.
+    pub own: Vec<String>,
+    /// Some may have come in, or was decided on.
+    pub received: Notify,
+}
+
+impl Intake {
+    /// The domain of reply addresses.
+    pub fn reply_domain(&self) -> Option<&str> {
+        self.replies.as_deref().and_then(Replies::domain)
+    }
+
+    /// Whether a site may have this address for its own.
+    pub fn may_be_own(&self, address: &str) -> bool {
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
+            && !self.reply_domain().is_some_and(|reply| reply.eq_ignore_ascii_case(domain))
+    }
+
+    fn is_own(&self, address: &str) -> bool {
+        self.replies.as_ref().is_some_and(|replies| replies.owns(address))
+            || self.own.iter().any(|own| own.eq_ignore_ascii_case(address))
+    }
+}
