@@ -32,6 +32,7 @@ use vicket::{
         problem::Problem,
         text::{OrgName, SiteName, Slug},
     },
+    intake::{Intake, listener::Protocol, mailbox::Mailbox, secrets::Secrets},
     limits::Limits,
     mail::outbound::Outgoing,
     migrate::{self, Passwords, Patience},
@@ -262,8 +263,9 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
-            mail_url: None,
-            intake: None,
+            mail_url: options.intake.is_some().then(|| self.url("vicket_gate_mail")),
+            intake: options.intake,
+            inbound_secrets: options.inbound_secrets,
             secret: None,
             mail: options.mail,
             shown_mail: None,
@@ -272,7 +274,12 @@ impl World {
         })
         .expect("URLs");
         serve::check(&app).await.expect("isolation holds");
-        let listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), tuning).await.expect("a port");
+        let mut listeners = Listeners::bind(([127, 0, 0, 1], 0).into(), tuning).await.expect("a port");
+        for protocol in [Protocol::Lmtp, Protocol::Smtp].into_iter().filter(|_| app.intake.is_some()) {
+            listeners.mail.push((protocol, serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port")));
+        }
+        listeners.mailbox = options.mailbox;
+        let mail = listeners.mail.iter().map(|(_, listener)| listener.local_addr().expect("bound")).collect();
         let base = format!("http://{}", listeners.clients.local_addr().expect("bound"));
         let metrics = listeners.metrics.as_ref().map(|listener| listener.local_addr().expect("bound"));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -285,7 +292,7 @@ impl World {
         });
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
-        Running { app, base, metrics, client, stop: Some(stop), task: Some(task) }
+        Running { app, base, metrics, mail, client, stop: Some(stop), task: Some(task) }
     }
 }
 
@@ -360,7 +367,8 @@ pub async fn empty_database() -> String {
         // A copy does not inherit the privileges of the database itself. PUBLIC never gets in: other tests' audits look.
         format!("revoke all on database {database} from public"),
         format!(
-            "grant connect on database {database} to vicket_gate_widget, vicket_gate_agent, vicket_worker, vicket_auditor"
+            "grant connect on database {database}
+             to vicket_gate_widget, vicket_gate_agent, vicket_gate_mail, vicket_worker, vicket_auditor"
         ),
         format!("alter database {database} allow_connections true"),
     ] {
@@ -424,6 +432,12 @@ pub struct Options {
     pub public_url: Option<&'static str>,
     pub attachments: Place,
     pub mail: Option<Outgoing>,
+    /// Takes mail in.
+    pub intake: Option<Intake>,
+    /// Of those who hand mail over by HTTP.
+    pub inbound_secrets: Option<Secrets>,
+    /// Is read by IMAP.
+    pub mailbox: Option<Mailbox>,
     pub metrics: bool,
 }
 
@@ -439,6 +453,9 @@ impl Default for Options {
             public_url: None,
             attachments: Place::Database,
             mail: None,
+            intake: None,
+            inbound_secrets: None,
+            mailbox: None,
             metrics: false,
         }
     }
@@ -450,6 +467,8 @@ pub struct Running {
     pub base: String,
     /// Where the metrics are.
     pub metrics: Option<SocketAddr>,
+    /// Where mail is taken in, by LMTP and SMTP.
+    pub mail: Vec<SocketAddr>,
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
