@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::processes::free_port;
 
 const DOVECOT: &str = "/usr/sbin/dovecot";
@@ -83,10 +85,8 @@ impl Dovecot {
     /// As the server takes it; `more` follows the folder.
     pub fn url(&self, tls: bool, password: &str, more: &str) -> String {
         let (scheme, port) = if tls { ("imaps", self.imaps) } else { ("imap", self.imap) };
-        let mut url = url::Url::parse(&format!("http://127.0.0.1:{port}/INBOX{more}")).expect("a URL");
-        url.set_username(USER).expect("a user");
-        url.set_password(Some(password)).expect("a password");
-        String::from(url).replacen("http", scheme, 1)
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        format!("{scheme}://{}:{}@127.0.0.1:{port}/INBOX{more}", encoded(USER), encoded(password))
     }
 
     pub fn password() -> &'static str {
