@@ -420,7 +420,7 @@ pub struct ServeArgs {
     #[arg(long, env = "VICKET_SECRET_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub mail: MailArgs,
+    pub mail: Box<MailArgs>,
     #[command(flatten)]
     pub tuning: Tuning,
 }

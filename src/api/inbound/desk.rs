@@ -97,12 +97,11 @@ impl Desk<'_> {
         let (message, origin) = (Message::of(&handed.raw), Origin { mail_from, ..Origin::default() });
         let (mut counts, mut unknown) = (Counts::default(), Vec::new());
         for address in &handed.recipients {
-            let kept = match self.keeper.recipient(address) {
-                Some(recipient) => self.keeper.keep(&recipient, origin, &message).await?,
-                None => {
-                    self.keeper.count("refused");
-                    Kept::Unknown
-                }
+            let kept = if let Some(recipient) = self.keeper.recipient(address) {
+                self.keeper.keep(&recipient, origin, &message).await?
+            } else {
+                self.keeper.count("refused");
+                Kept::Unknown
             };
             match kept {
                 Kept::Taken => counts.taken += 1,
