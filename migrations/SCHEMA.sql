@@ -5513,6 +5513,52 @@ create trigger mail_received after insert on vicket.inbound_mails
   for each row execute function vicket.mail_received();
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mailboxes
+create table vicket.mailboxes (
+  digest bytea not null,
+  uid_validity bigint,
+  last_uid bigint not null default 0,
+  holder uuid not null,
+  held_until timestamptz not null,
+  constraint mailboxes_pkey primary key (digest),
+  constraint mailboxes_digest_length check (octet_length(digest) = 32),
+  constraint mailboxes_uids check (uid_validity >= 0 and uid_validity <= '4294967295'::bigint and last_uid >= 0 and
+    last_uid <= '4294967295'::bigint)
+);
+alter table vicket.mailboxes owner to vicket_owner;
+comment on table vicket.mailboxes is
+  'How far mailboxes were read, and by whom they are now: of no tenant, one row a mailbox.';
+comment on column vicket.mailboxes.digest is 'SHA-256 of its server, login and folder.';
+comment on column vicket.mailboxes.uid_validity is
+  'As long as the server says this, its UIDs are the same. NULL before it was read.';
+comment on column vicket.mailboxes.last_uid is 'Of the last message that was taken in or passed over.';
+comment on column vicket.mailboxes.holder is 'The process that reads it. No personal data.';
+comment on column vicket.mailboxes.held_until is 'When its lease ends, by the clock of the database.';
+
+alter table vicket.mailboxes enable row level security;
+alter table vicket.mailboxes force row level security;
+
+create policy definer_select on vicket.mailboxes
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.mailboxes is
+  'worker.hold_mailbox and move_mailbox. Not narrowed: of no tenant.';
+
+create policy definer_insert on vicket.mailboxes
+  for insert to vicket_definer
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_insert on vicket.mailboxes is 'worker.hold_mailbox.';
+
+create policy definer_update on vicket.mailboxes
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.mailboxes is 'worker.hold_mailbox and move_mailbox.';
+
+grant select, insert (digest, holder, held_until), update (uid_validity, last_uid, holder,
+  held_until) on vicket.mailboxes to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
 create function vicket.add_audit_months() returns void
   language plpgsql
@@ -7295,6 +7341,42 @@ end $$;
 alter function worker.forget_mail(integer) owner to vicket_definer;
 comment on function worker.forget_mail(integer) is 'Forgets mail as it came. Definer: the worker reads no table.';
 grant execute on function worker.forget_mail(integer) to vicket_worker;
+
+create function worker.hold_mailbox(p_digest bytea, p_holder uuid, p_lease interval) returns table(uid_validity bigint,
+  last_uid bigint)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    insert into vicket.mailboxes as m (digest, holder, held_until)
+      values (p_digest, p_holder, clock_timestamp() + p_lease)
+      on conflict (digest) do update
+        set holder = excluded.holder, held_until = excluded.held_until
+        where m.holder = excluded.holder or m.held_until <= clock_timestamp()
+      returning m.uid_validity, m.last_uid;
+end $$;
+alter function worker.hold_mailbox(bytea,uuid,interval) owner to vicket_definer;
+comment on function worker.hold_mailbox(bytea,uuid,interval) is
+  'Holds a mailbox, if nobody else does. Definer: the worker reads no table.';
+grant execute on function worker.hold_mailbox(bytea,uuid,interval) to vicket_worker;
+
+create function worker.move_mailbox(p_digest bytea, p_holder uuid, p_uid_validity bigint, p_last_uid bigint,
+  p_lease interval) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.mailboxes m
+    set uid_validity = p_uid_validity, last_uid = p_last_uid, held_until = clock_timestamp() + p_lease
+    where m.digest = p_digest and m.holder = p_holder;
+  return found;
+end $$;
+alter function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) owner to vicket_definer;
+comment on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) is
+  'Says how far a mailbox was read. Definer: the worker reads no table.';
+grant execute on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

@@ -429,7 +429,7 @@ pub struct ServeArgs {
     #[arg(long, env = "VICKET_SECRET_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub mail: MailArgs,
+    pub mail: Box<MailArgs>,
     #[command(flatten)]
     pub tuning: Tuning,
 }
@@ -474,6 +474,26 @@ pub struct MailArgs {
     /// The same by SMTP
     #[arg(long, env = "VICKET_SMTP_LISTEN", hide_env_values = true, value_name = "ADDRESS", requires = "mail_url")]
     pub smtp_listen: Option<SocketAddr>,
+    /// Take mail in by HTTP, at /mail/v1/inbound/PROVIDER, from those who have a secret in this file: lines of PROVIDER SECRET,
+    /// where PROVIDER is raw, mailgun or postmark; several of one while a secret is changed. From nobody when absent
+    #[arg(
+        long,
+        env = "VICKET_INBOUND_SECRETS_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        requires = "mail_url"
+    )]
+    pub inbound_secrets_file: Option<PathBuf>,
+    /// Read mail from this mailbox: imaps://USER:PASSWORD@HOST/FOLDER, with ?recipient=ADDRESS where all of it is for one address,
+    /// and else by what servers wrote above each message. Nothing is changed there. No mailbox is read when absent
+    #[arg(
+        long,
+        env = "VICKET_IMAP_URL",
+        hide_env_values = true,
+        value_name = "VICKET_IMAP_URL",
+        requires = "mail_url"
+    )]
+    pub imap_url: Option<String>,
     /// Believe what a server of this name says in the topmost Authentication-Results of mail that comes in; names, with commas
     #[arg(
         long = "authserv-id",

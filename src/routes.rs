@@ -17,7 +17,7 @@ use poem_openapi::OpenApiService;
 use uuid::Uuid;
 
 use crate::{
-    api::{agent, support},
+    api::{agent, inbound, support},
     auth::csrf::{self, RequestOrigin},
     codings::Coding,
     dashboard,
@@ -56,6 +56,7 @@ const BESIDE: [&str; 7] =
 const SUPPORT: &str = "support";
 const AGENT: &str = "agent";
 const DASHBOARD: &str = "dashboard";
+const MAIL: &str = "mail";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
@@ -126,6 +127,10 @@ impl Root {
         }
         if surface == AGENT {
             return self.agent.endpoint.get_response(request).await;
+        }
+        if surface == MAIL {
+            let network = client_network(&request, &self.app);
+            return inbound::respond(&self.app, request, network).await;
         }
         if let Some(dir) = &self.app.shown_mail
             && matches!(*request.method(), Method::GET | Method::HEAD)
@@ -212,7 +217,7 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// The surface that a path is of.
 fn surface(path: &str) -> &'static str {
-    let roots = [("/support/v1", SUPPORT), ("/v1", AGENT), ("/dashboard", DASHBOARD)];
+    let roots = [("/support/v1", SUPPORT), ("/v1", AGENT), ("/dashboard", DASHBOARD), (inbound::ROOT, MAIL)];
     let of = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     roots.into_iter().find(|(root, _)| of(root)).map_or("none", |(_, surface)| surface)
 }

@@ -15,7 +15,7 @@ use crate::{
         keys::{SetupCode, Sha256Digest},
         problem::Problem,
     },
-    intake::Intake,
+    intake::{Intake, keep::Keeper, secrets::Secrets},
     limits::Limits,
     mail::outbound::Outgoing,
     master_secret::MasterSecret,
@@ -53,6 +53,10 @@ pub struct App {
     pub mail: Option<Arc<Outgoing>>,
     /// What mail that comes in is judged by, where this server takes any.
     pub intake: Option<Arc<Intake>>,
+    /// What keeps it, where this server takes any.
+    pub keeper: Option<Keeper>,
+    /// Of those who hand it over by HTTP; nobody does without.
+    pub inbound_secrets: Option<Secrets>,
     /// A request may have written mail.
     pub mail_written: Arc<Notify>,
     /// The folder whose mail `/dev/mail` shows; only of `vicket dev`.
@@ -61,6 +65,8 @@ pub struct App {
     pub text: MemoryBudget,
     pub uploads: MemoryBudget,
     pub downloads: MemoryBudget,
+    /// For mail that comes in.
+    pub incoming: MemoryBudget,
     /// What the first run asks for; in this process's log while there is neither an org nor a user.
     pub setup_code: SetupCode,
     pub meters: Arc<Meters>,

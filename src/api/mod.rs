@@ -2,4 +2,5 @@
 //! transaction that their credential gave, make one store call, finish, answer.
 
 pub mod agent;
+pub mod inbound;
 pub mod support;

@@ -29,7 +29,11 @@ use crate::{
     intake::{
         Intake,
         filing::{self, Clerk},
+        imap::Reader,
+        keep::Keeper,
         listener::{self, Desk, Protocol},
+        mailbox::Mailbox,
+        secrets::Secrets,
     },
     jobs,
     limits::Limits,
@@ -70,6 +74,8 @@ pub struct Settings {
     /// No mail comes in without the two.
     pub mail_url: Option<String>,
     pub intake: Option<Intake>,
+    /// Nobody hands mail over by HTTP without.
+    pub inbound_secrets: Option<Secrets>,
     pub trusted_proxies: Vec<IpNet>,
     pub public_url: Option<String>,
     pub limits: Limits,
@@ -100,6 +106,10 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let mail = outgoing(&args, replies.clone())?;
     let intake = args.mail.mail_url.is_some().then(|| intake(&args, replies)).transpose()?;
     let (lmtp, smtp) = (args.mail.lmtp_listen, args.mail.smtp_listen);
+    let inbound_secrets = args.mail.inbound_secrets_file.as_deref().map(Secrets::read).transpose();
+    let inbound_secrets = inbound_secrets.context("--inbound-secrets-file (VICKET_INBOUND_SECRETS_FILE)")?;
+    let mailbox = args.mail.imap_url.as_deref().map(Mailbox::parse).transpose();
+    let mailbox = mailbox.context("--imap-url (VICKET_IMAP_URL)")?;
     let settings = Settings {
         widget_url: args.widget_url,
         widget_read_url: args.widget_read_url,
@@ -107,6 +117,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         worker_url: args.worker_url,
         mail_url: args.mail.mail_url,
         intake,
+        inbound_secrets,
         trusted_proxies: args.trusted_proxies,
         public_url: args.public_url,
         limits: Limits::new(),
@@ -129,6 +140,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
             listeners.mail.push((protocol, listen(address).await.context(flag)?));
         }
     }
+    listeners.mailbox = mailbox;
     let metrics = listeners.metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     let (address, metrics) = (listeners.clients.local_addr()?, metrics.map(tracing::field::display));
     tracing::info!(%address, metrics, "serving");
@@ -183,6 +195,9 @@ pub async fn setup_code(app: &App) -> anyhow::Result<Option<String>> {
 /// Log lines to standard error: VICKET_LOG or `default`.
 pub fn log(format: LogFormat, default: &str) {
     let filter = EnvFilter::try_from_env("VICKET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    // It logs what it sends, the password of a mailbox too.
+    let silent = "async_imap::imap_stream=off".parse().expect("a directive");
+    let filter = filter.add_directive(silent);
     // Colours are for people: a log file or a collector would keep the escape sequences.
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
@@ -206,16 +221,25 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
     let agents = usize::from(settings.tuning.agent_connections);
     let widget = |url: &str| Pool::new(url, connections, &Start::WIDGET);
     let replica = settings.widget_read_url.as_deref().map(widget).transpose().context("VICKET_WIDGET_READ_URL")?;
+    let mail_gate = settings
+        .mail_url
+        .map(|url| Pool::new(&url, MAIL_CONNECTIONS, &Start::MAIL).context("VICKET_MAIL_URL").map(MailGate::new))
+        .transpose()?;
+    let (intake, meters, incoming) =
+        (settings.intake.map(Arc::new), Arc::new(Meters::default()), MemoryBudget::of_mail());
+    let keeper = mail_gate.clone().zip(intake.clone()).map(|(gate, intake)| Keeper {
+        intake,
+        gate,
+        meters: Arc::clone(&meters),
+        memory: incoming.clone(),
+    });
     Ok(Arc::new(App {
         gate: WidgetGate::new(widget(&settings.widget_url).context("VICKET_WIDGET_URL")?, replica),
         agents: AgentGate::new(Pool::new(&settings.agent_url, agents, &Start::AGENT).context("VICKET_AGENT_URL")?),
         worker: Arc::new(Worker::new(
             Pool::new(&settings.worker_url, WORKER_CONNECTIONS, &Start::WORKER).context("VICKET_WORKER_URL")?,
         )),
-        mail_gate: settings
-            .mail_url
-            .map(|url| Pool::new(&url, MAIL_CONNECTIONS, &Start::MAIL).context("VICKET_MAIL_URL").map(MailGate::new))
-            .transpose()?,
+        mail_gate,
         usage: Arc::new(UsageBuffer::default()),
         limits: settings.limits,
         known_callers: Cache::new(KNOWN_CALLERS),
@@ -224,18 +248,21 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         setup_code: SetupCode::mint(),
         trusted_proxies: settings.trusted_proxies,
         public_url: settings.public_url,
-        meters: Arc::new(Meters::default()),
+        meters,
         traces: settings.traces,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
         secret: settings.secret,
         mail: settings.mail.map(Arc::new),
-        intake: settings.intake.map(Arc::new),
+        intake,
+        keeper,
+        inbound_secrets: settings.inbound_secrets,
         mail_written: Arc::new(Notify::new()),
         shown_mail: settings.shown_mail,
         text: MemoryBudget::of_text(),
         uploads: MemoryBudget::of_files(),
         downloads: MemoryBudget::of_files(),
+        incoming,
         draining: AtomicBool::new(false),
         stopping: tokio::sync::watch::Sender::new(false),
     }))
@@ -273,6 +300,8 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
     /// For mail servers that hand mail over.
     pub mail: Vec<(Protocol, TcpListener)>,
+    /// Read for mail, which nobody hands over.
+    pub mailbox: Option<Mailbox>,
 }
 
 impl Listeners {
@@ -284,7 +313,7 @@ impl Listeners {
             Some(address) => Some(listen(address).await.context("--metrics-listen (VICKET_METRICS_LISTEN)")?),
             None => None,
         };
-        Ok(Self { clients, metrics, mail: Vec::new() })
+        Ok(Self { clients, metrics, mail: Vec::new(), mailbox: None })
     }
 }
 
@@ -309,22 +338,23 @@ pub async fn serve(
         tokio::spawn(outbound::run(outgoing, worker, written, stopping.clone()))
     });
     let mut taking = Vec::new();
-    if let (Some(intake), Some(gate)) = (&app.intake, &app.mail_gate) {
+    if let Some(keeper) = &app.keeper {
         let clerk = Clerk {
-            intake: Arc::clone(intake),
+            intake: Arc::clone(&keeper.intake),
             worker: Arc::clone(&app.worker),
             objects: app.objects.clone(),
             meters: Arc::clone(&app.meters),
         };
         taking.push(tokio::spawn(filing::run(Arc::new(clerk), stopping.clone())));
         let desk = Arc::new(Desk {
-            intake: Arc::clone(intake),
-            gate: gate.clone(),
-            meters: Arc::clone(&app.meters),
-            memory: MemoryBudget::of_mail(),
-            name: intake.reply_domain().unwrap_or("vicket").to_owned(),
-            xclient: intake.dns.is_some(),
+            keeper: keeper.clone(),
+            name: keeper.intake.reply_domain().unwrap_or("vicket").to_owned(),
+            xclient: keeper.intake.dns.is_some(),
         });
+        if let Some(mailbox) = listeners.mailbox {
+            let reader = Reader::new(mailbox, keeper.clone(), Arc::clone(&app.worker));
+            taking.push(tokio::spawn(reader.run(stopping.clone())));
+        }
         for (protocol, listener) in listeners.mail {
             taking.push(tokio::spawn(listener::run(listener, protocol, Arc::clone(&desk), stopping.clone())));
         }

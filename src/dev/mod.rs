@@ -147,6 +147,7 @@ async fn serve_on(
         worker_url: dev.databases.worker.clone(),
         mail_url: Some(dev.databases.mail.clone()),
         intake: Some(intake),
+        inbound_secrets: None,
         trusted_proxies: Vec::new(),
         public_url: None,
         attachments: Place::Database,

@@ -44,6 +44,7 @@ codes! {
     SessionInvalid = 401 "session_invalid" "The session is not valid",
     LoginFailed = 401 "login_failed" "The log-in failed",
     MachineKeyInvalid = 401 "machine_key_invalid" "The machine key is not valid",
+    SignatureInvalid = 401 "signature_invalid" "The signature is not valid",
     OriginNotAllowed = 403 "origin_not_allowed" "This origin may not use the key",
     PermissionRequired = 403 "permission_required" "A permission is missing",
     SecretKeyInBrowser = 403 "secret_key_in_browser" "A machine key must not be in a browser",

@@ -73,6 +73,19 @@ pub async fn read_files(request: &mut Request, app: &App, network: Network) -> R
     read(request, upload::BODY, UPLOAD_TIME, app.uploads.reserve(network)).await
 }
 
+/// A body that is mail, and the memory that it takes until the mail is committed.
+///
+/// # Errors
+/// Those of [`read_body`].
+pub async fn read_mail(
+    request: &mut Request,
+    most: usize,
+    app: &App,
+    network: Network,
+) -> Result<(Body, Reservation), Problem> {
+    read(request, most, UPLOAD_TIME, app.incoming.reserve(network)).await
+}
+
 /// Reads on for a while without keeping anything: a client that is refused in the middle of what it sends would see its
 /// connection break and never the answer.
 pub async fn discard(request: &mut Request) {

@@ -1,9 +1,14 @@
-//! Mail that comes in: taken from the mail server before this one and kept as it came ([`listener`]), and afterwards read and
+//! Mail that comes in: taken from the mail server before this one ([`listener`]), from a provider (`api::inbound`) or from a
+//! mailbox ([`imap`]), kept as it came ([`keep`]), and afterwards read and
 //! filed ([`filing`]). Between the two stands the database: what was answered with 250 is committed, whatever happens next.
 
 mod digests;
 pub mod filing;
+pub mod imap;
+pub mod keep;
 pub mod listener;
+pub mod mailbox;
+pub mod secrets;
 mod session;
 
 use std::sync::Arc;

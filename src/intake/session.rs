@@ -13,16 +13,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Intake, digests};
-use crate::{
-    db::MailGate,
-    domain::{keys::Sha256Digest, problem::Problem},
-    limits::Network,
-    mail::inbound::MAX_MESSAGE_BYTES,
-    memory_budget::{MemoryBudget, Reservation},
-    store::inbound_mails::{self, NewMail},
-    telemetry::meters::{MailIn, Meters},
-};
+use super::keep::{Keeper, Kept, Message, Origin, Recipient, is_plain};
+use crate::{limits::Network, mail::inbound::MAX_MESSAGE_BYTES, memory_budget::Reservation};
 
 /// Recipients of one mail.
 pub const MAX_RECIPIENTS: usize = 100;
@@ -48,20 +40,11 @@ pub enum Protocol {
 
 /// What all connections share.
 pub struct Desk {
-    pub intake: Arc<Intake>,
-    pub gate: MailGate,
-    pub meters: Arc<Meters>,
-    /// For messages that are being received.
-    pub memory: MemoryBudget,
+    pub keeper: Keeper,
     /// What this server calls itself.
     pub name: String,
     /// Believe a client on loopback that says for whom it speaks.
     pub xclient: bool,
-}
-
-struct Recipient {
-    address: String,
-    digest: Sha256Digest,
 }
 
 /// A mail that is being handed over.
@@ -236,16 +219,12 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
         if self.mail.recipients.len() >= MAX_RECIPIENTS {
             return self.say("452 4.5.3 that are all recipients that one mail may have").await;
         }
-        let Some((local, domain)) = address.rsplit_once('@') else {
+        let Some(recipient) = self.desk.keeper.recipient(address) else {
             self.count("refused");
             return self.say("550 5.1.1 no such address").await;
         };
-        let below = self.desk.intake.reply_domain().is_some_and(|reply| reply.eq_ignore_ascii_case(domain));
-        let of = if below { local.to_ascii_lowercase() } else { address.to_ascii_lowercase() };
-        let digest = Sha256Digest::of(of.as_bytes());
-        match self.knows(digest).await {
+        match self.desk.keeper.knows(&recipient).await {
             Ok(true) => {
-                let recipient = Recipient { address: address.chars().take(320).collect(), digest };
                 self.mail.recipients.push(recipient);
                 self.say("250 2.1.5 here").await
             }
@@ -253,18 +232,7 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
                 self.count("refused");
                 self.say("550 5.1.1 no such address").await
             }
-            Err(_) => {
-                self.count("deferred");
-                self.say("451 4.3.0 not now").await
-            }
-        }
-    }
-
-    async fn knows(&self, digest: Sha256Digest) -> Result<bool, Problem> {
-        let entered = self.desk.gate.enter(digest).await.inspect_err(away)?;
-        match entered {
-            Some(tx) => tx.leave().await.map(|()| true),
-            None => Ok(false),
+            Err(_) => self.say("451 4.3.0 not now").await,
         }
     }
 
@@ -273,7 +241,7 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
             return self.mistake("503 5.5.1 nobody is to have it").await;
         }
         self.say("354 go on; a line with a dot ends it").await?;
-        let mut reservation = self.desk.memory.reserve(Network::of(self.peer.ip()));
+        let mut reservation = self.desk.keeper.memory.reserve(Network::of(self.peer.ip()));
         let Ok(body) = timeout(MESSAGE, receive(&mut self.stream, &mut reservation)).await else {
             return self.say("421 4.4.2 it took too long").await;
         };
@@ -290,37 +258,26 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
                 return Ok(());
             }
         };
-        let (message_digest, content_digest) = digests::of(&raw);
-        let client = self.client.map(|client| client.to_string());
+        let message = Message::of(&raw);
+        let (client, helo) = (self.client.map(|client| client.to_string()), self.helo.clone());
+        let origin = Origin {
+            mail_from: mail.mail_from.as_deref().unwrap_or_default(),
+            client: client.as_deref(),
+            helo: helo.as_deref(),
+        };
         let mut all = true;
         for recipient in &mail.recipients {
-            let new = NewMail {
-                recipient: &recipient.address,
-                mail_from: mail.mail_from.as_deref().unwrap_or_default(),
-                client: client.as_deref(),
-                helo: self.helo.as_deref(),
-                message_digest,
-                content_digest,
-                raw: &raw,
-            };
-            let taken = self.keep(recipient.digest, &new).await;
-            let answer = match taken {
-                Ok(Some(_)) => "250 2.0.0 it is kept",
-                Ok(None) => "550 5.1.1 no such address any more",
-                Err(_) => "451 4.3.0 not now",
-            };
-            self.count(match taken {
-                Ok(Some(true)) => "received",
-                Ok(Some(false)) => "duplicate",
-                Ok(None) => "refused",
-                Err(_) => "deferred",
-            });
-            all &= taken.is_ok();
+            let kept = self.desk.keeper.keep(recipient, origin, &message).await;
+            all &= kept.is_ok();
             if self.protocol == Protocol::Lmtp {
-                self.say(answer).await?;
+                self.say(match kept {
+                    Ok(Kept::Taken | Kept::Duplicate) => "250 2.0.0 it is kept",
+                    Ok(Kept::Unknown) => "550 5.1.1 no such address any more",
+                    Err(_) => "451 4.3.0 not now",
+                })
+                .await?;
             }
         }
-        self.desk.intake.received.notify_one();
         match (self.protocol, all) {
             (Protocol::Lmtp, _) => Ok(()),
             (Protocol::Smtp, true) => self.say("250 2.0.0 it is kept").await,
@@ -329,18 +286,8 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Commits the mail for one recipient: false when it is there already, nothing when the recipient is gone.
-    async fn keep(&self, digest: Sha256Digest, mail: &NewMail<'_>) -> Result<Option<bool>, ()> {
-        let kept = async {
-            let Some(mut tx) = self.desk.gate.enter(digest).await? else { return Ok(None) };
-            let added = inbound_mails::add(&mut tx, mail).await;
-            tx.finish(added).await.map(Some)
-        };
-        kept.await.map_err(|problem: Problem| away(&problem))
-    }
-
     fn count(&self, outcome: &'static str) {
-        self.desk.meters.mail_in.get_or_create(&MailIn { outcome }).inc();
+        self.desk.keeper.count(outcome);
     }
 
     async fn mistake(&mut self, answer: &str) -> io::Result<()> {
@@ -358,10 +305,6 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
     }
 }
 
-fn away(problem: &Problem) {
-    tracing::warn!(cause = problem.cause.as_deref(), "mail could not be taken in; its server sends it again");
-}
-
 /// `FROM:<a@b.c> SIZE=1`: the address, and what follows.
 fn path<'l>(word: &str, rest: &'l str) -> Option<(&'l str, &'l str)> {
     let (said, rest) = rest.split_at_checked(word.len())?;
@@ -371,9 +314,7 @@ fn path<'l>(word: &str, rest: &'l str) -> Option<(&'l str, &'l str)> {
     let (address, parameters) = rest.trim_start().strip_prefix('<')?.split_once('>')?;
     // A route that names servers on the way counts for nothing.
     let address = if address.starts_with('@') { address.split_once(':')?.1 } else { address };
-    let plain =
-        address.chars().count() <= 320 && !address.chars().any(|c| c.is_control() || c.is_whitespace() || c == '<');
-    plain.then_some((address, parameters))
+    is_plain(address).then_some((address, parameters))
 }
 
 /// A message up to the line that ends it. Only a dot between two whole line ends does: what other servers may take for an end is
@@ -441,6 +382,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::memory_budget::MemoryBudget;
 
     async fn received(text: &str) -> Body {
         let memory = MemoryBudget::of_mail();

@@ -133,6 +133,7 @@ impl Exposition {
             ("text", self.app.text.taken()),
             ("uploads", self.app.uploads.taken()),
             ("downloads", self.app.downloads.taken()),
+            ("mail", self.app.incoming.taken()),
         ];
         let taken = budgets.iter().map(|(budget, (taken, _))| ([("budget", *budget)], *taken));
         page.gauges("vicket_body_memory_bytes", "Memory of bodies under way.", taken)?;

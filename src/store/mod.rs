@@ -11,6 +11,7 @@ pub mod inbound_mails;
 pub mod jobs;
 pub mod limit_windows;
 pub mod machine_keys;
+pub mod mailboxes;
 pub mod mails;
 pub mod members;
 pub mod order;

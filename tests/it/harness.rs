@@ -32,7 +32,7 @@ use vicket::{
         problem::Problem,
         text::{OrgName, SiteName, Slug},
     },
-    intake::{Intake, listener::Protocol},
+    intake::{Intake, listener::Protocol, mailbox::Mailbox, secrets::Secrets},
     limits::Limits,
     mail::outbound::Outgoing,
     migrate::{self, Passwords, Patience},
@@ -265,6 +265,7 @@ impl World {
             attachments: options.attachments,
             mail_url: options.intake.is_some().then(|| self.url("vicket_gate_mail")),
             intake: options.intake,
+            inbound_secrets: options.inbound_secrets,
             secret: None,
             mail: options.mail,
             shown_mail: None,
@@ -277,6 +278,7 @@ impl World {
         for protocol in [Protocol::Lmtp, Protocol::Smtp].into_iter().filter(|_| app.intake.is_some()) {
             listeners.mail.push((protocol, serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port")));
         }
+        listeners.mailbox = options.mailbox;
         let mail = listeners.mail.iter().map(|(_, listener)| listener.local_addr().expect("bound")).collect();
         let base = format!("http://{}", listeners.clients.local_addr().expect("bound"));
         let metrics = listeners.metrics.as_ref().map(|listener| listener.local_addr().expect("bound"));
@@ -432,6 +434,10 @@ pub struct Options {
     pub mail: Option<Outgoing>,
     /// Takes mail in.
     pub intake: Option<Intake>,
+    /// Of those who hand mail over by HTTP.
+    pub inbound_secrets: Option<Secrets>,
+    /// Is read by IMAP.
+    pub mailbox: Option<Mailbox>,
     pub metrics: bool,
 }
 
@@ -448,6 +454,8 @@ impl Default for Options {
             attachments: Place::Database,
             mail: None,
             intake: None,
+            inbound_secrets: None,
+            mailbox: None,
             metrics: false,
         }
     }

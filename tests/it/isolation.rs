@@ -292,6 +292,7 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              select org_id, user_id from vicket.members where org_id = '{org}' on conflict do nothing;
              insert into vicket.mail_service (domain, on_until) values ('example.com', now())
              on conflict do nothing;
+             insert into vicket.mailboxes (digest, holder, held_until) values (sha256('{id}'), gen_random_uuid(), now());
              insert into vicket.mail_counts (digest, day, mails) values (sha256('{id}'), current_date, 1)"
         ))
         .await;

@@ -17,6 +17,8 @@ mod isolation;
 mod jobs;
 mod limits;
 mod mail;
+mod mail_http;
+mod mail_imap;
 mod mail_in;
 mod metrics;
 mod migrations;

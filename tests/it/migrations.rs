@@ -259,6 +259,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         attachments: Place::Database,
         mail_url: None,
         intake: None,
+        inbound_secrets: None,
         secret: None,
         mail: None,
         shown_mail: None,

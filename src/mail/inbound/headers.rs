@@ -94,6 +94,11 @@ impl<'a> Head<'a> {
             .map(|field| field.value)
     }
 
+    /// All fields, from above, as they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + '_ {
+        self.fields.iter().map(|field| (field.name, field.value))
+    }
+
     /// The names of all fields.
     pub fn names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.fields.iter().map(|field| field.name)
