@@ -111,7 +111,8 @@ create function ctx.session_user_id(p_token_hash bytea) returns uuid
 as $$
 begin
   return (select s.user_id from vicket.sessions s where s.token_hash = p_token_hash
-    and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days');
+    and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days'
+    and (s.org_ids is null or ctx.org_id() is null or ctx.org_id() = any (s.org_ids)));
 end $$;
 alter function ctx.session_user_id(bytea) owner to vicket_definer;
 
@@ -199,6 +200,7 @@ as $$
 #variable_conflict use_column
 declare
   person constant uuid := ctx.session_user_id(ctx.digest('session'));
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = ctx.digest('session'));
   who record;
 begin
   if person is not null then
@@ -206,7 +208,7 @@ begin
       select o.id, o.slug, o.name, o.created_at, m.role, ctx.permissions_of(m.role)
       from vicket.members m
       join vicket.orgs o on o.id = m.org_id
-      where m.user_id = person
+      where m.user_id = person and (within is null or m.org_id = any (within))
       order by o.slug;
     return;
   end if;
@@ -228,9 +230,10 @@ as $$
 #variable_conflict use_column
 begin
   return query
-    select u.id, u.email, u.name
+    select u.id, u.email, coalesce(a.name, u.name)
     from vicket.members m
     join vicket.users u on u.id = m.user_id
+    left join vicket.unproven_accounts a on a.org_id = m.org_id and a.user_id = m.user_id
     where m.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
 end $$;
 alter function ctx.people() owner to vicket_definer;
@@ -747,6 +750,21 @@ comment on function ctx.choose_notifications(boolean,boolean) is
   'What a person is told by mail; says of how many. Definer: no request may write there.';
 grant execute on function ctx.choose_notifications(boolean,boolean) to vicket_agent;
 
+create function ctx.unproven_people() returns setof uuid
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select a.user_id
+    from vicket.unproven_accounts a
+    where a.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
+end $$;
+alter function ctx.unproven_people() owner to vicket_definer;
+comment on function ctx.unproven_people() is
+  'Members of this org who have not proven their address. Definer: no request may read users.';
+grant execute on function ctx.unproven_people() to vicket_agent, vicket_operator;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
 create table vicket.role_permissions (
@@ -1247,6 +1265,7 @@ create table vicket.users (
   name text not null,
   password_hash text,
   created_at timestamptz not null default now(),
+  proven_at timestamptz,
   constraint users_pkey primary key (id),
   constraint users_email_unique unique (email),
   constraint users_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
@@ -1259,7 +1278,9 @@ comment on table vicket.users is 'People who log in. Not tenant rows: reached th
 comment on column vicket.users.email is 'Lower case, unique across orgs. Personal data.';
 comment on column vicket.users.name is 'Personal data.';
 comment on column vicket.users.password_hash is
-  'argon2id in PHC form; compared by functions of the schema auth, returned by none. Personal data.';
+  'argon2id in PHC form; compared by functions of the schema auth, returned by none. NULL while the account has none '
+  'of its own: unproven_accounts. Personal data.';
+comment on column vicket.users.proven_at is 'When somebody showed that they read mail of the address.';
 
 alter table vicket.users enable row level security;
 alter table vicket.users force row level security;
@@ -1279,7 +1300,7 @@ create policy definer_update on vicket.users
   using (true)
   with check (true);
 comment on policy definer_update on vicket.users is
-  'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
+  'Not narrowed: password, name and proof are a person''s, of no tenant (the only columns granted).';
 
 create policy definer_delete on vicket.users
   for delete to vicket_definer
@@ -1287,8 +1308,8 @@ create policy definer_delete on vicket.users
 comment on policy definer_delete on vicket.users is
   'worker.forget_org, admin.erase_person: whoever is in no org any more.';
 
-grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash),
-  update (password_hash), delete on vicket.users to vicket_definer;
+grant select (id, email, name, password_hash, created_at, proven_at), insert (id, email, name, password_hash),
+  update (name, password_hash, proven_at), delete on vicket.users to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.sessions
@@ -1298,6 +1319,7 @@ create table vicket.sessions (
   token_hash bytea not null,
   created_at timestamptz not null default now(),
   last_used_at timestamptz not null default now(),
+  org_ids uuid[],
   constraint sessions_pkey primary key (id),
   constraint sessions_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
   constraint sessions_hash_length check (octet_length(token_hash) = 32)
@@ -1306,6 +1328,7 @@ alter table vicket.sessions owner to vicket_owner;
 comment on table vicket.sessions is
   'Sessions of people, by the SHA-256 of their token: 14 days since the last use, 90 at most.';
 comment on column vicket.sessions.last_used_at is 'Written in batches by the worker, when a minute has passed.';
+comment on column vicket.sessions.org_ids is 'The orgs that it is good in; NULL for all of the person''s.';
 
 create index sessions_created on vicket.sessions (created_at);
 create unique index sessions_token on vicket.sessions (token_hash);
@@ -1337,7 +1360,7 @@ create policy definer_delete on vicket.sessions
   using (true);
 comment on policy definer_delete on vicket.sessions is 'Not narrowed: logging out, a new password, worker.purge.';
 
-grant select, insert (user_id, token_hash), update (last_used_at), delete on vicket.sessions to vicket_definer;
+grant select, insert (user_id, token_hash, org_ids), update (last_used_at), delete on vicket.sessions to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.members
@@ -1843,8 +1866,8 @@ grant select, insert (slug, name, prefix), update (slug, name, prefix, reads_per
   network_reads_per_minute, network_writes_per_minute, updated_at, file_quota_mib, network_upload_mib_per_day,
   support_url, language, mail_from_name, mail_from_address) on vicket.sites to vicket_operator;
 grant select (org_id, id, slug, name, prefix, content_version, views_version, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at, file_quota_mib, support_url, language,
-  mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
+  network_reads_per_minute, network_writes_per_minute, last_number, created_at, deleted_at, file_quota_mib, support_url,
+  language, mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
   delete on vicket.sites to vicket_definer;
 
 create function vicket.site_changed() returns trigger
@@ -3538,7 +3561,7 @@ declare
 begin
   if person is not null then
     new.author_id := person;
-    new.author_name := (select u.name from vicket.users u where u.id = person);
+    new.author_name := vicket.name_in(new.org_id, person);
   end if;
   if not new.internal and exists (
     select from vicket.tickets t
@@ -4974,7 +4997,7 @@ create policy definer_update on vicket.mails
 comment on policy definer_update on vicket.mails is
   'worker.open_mails and settle_mails, of any org; ctx.run_again, of one.';
 
-grant select (org_id, site_id, id, kind, ticket_id, message_id, state, detail, at,
+grant select (org_id, site_id, id, kind, ticket_id, message_id, invitation_id, state, detail, at,
   created_at) on vicket.mails to vicket_agent;
 grant select (org_id, site_id, kind, ticket_id, recipient, state, detail, at,
   created_at) on vicket.mails to vicket_operator;
@@ -5112,6 +5135,195 @@ comment on policy definer_update on vicket.notifications is 'ctx.choose_notifica
 grant select on vicket.notifications to vicket_agent;
 grant select, insert (org_id, user_id, assigned, customer_answered), update (assigned,
   customer_answered) on vicket.notifications to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.account_mails
+create table vicket.account_mails (
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  email text not null,
+  about text,
+  language text not null default 'en',
+  message_ref text not null,
+  attempts integer not null default 0,
+  run_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  constraint account_mails_pkey primary key (id),
+  constraint account_mails_about_length check (char_length(about) >= 1 and char_length(about) <= 200),
+  constraint account_mails_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
+  constraint account_mails_kind_known check (kind = any (array['password_reset', 'address_proof', 'password_changed',
+    'new_device'])),
+  constraint account_mails_language_known check (language = any (array['en', 'de', 'fr', 'es']))
+);
+alter table vicket.account_mails owner to vicket_owner;
+comment on table vicket.account_mails is 'Mail of accounts that waits: of no tenant. What was sent is no row.';
+comment on column vicket.account_mails.kind is 'No personal data.';
+comment on column vicket.account_mails.email is 'As it was asked for: there may be no such account. Personal data.';
+comment on column vicket.account_mails.about is 'Of new_device: network and kind of browser. Personal data.';
+comment on column vicket.account_mails.language is 'No personal data.';
+comment on column vicket.account_mails.message_ref is
+  'Its Message-ID, the same however often it is sent. No personal data.';
+comment on column vicket.account_mails.attempts is 'How often it was claimed.';
+comment on column vicket.account_mails.run_at is 'When it is due; while somebody sends it, when their lease ends.';
+
+create index account_mails_due on vicket.account_mails (run_at);
+
+alter table vicket.account_mails enable row level security;
+alter table vicket.account_mails force row level security;
+
+create policy definer_select on vicket.account_mails
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.account_mails is 'Not narrowed: of no tenant. worker.open_account_mails.';
+
+create policy definer_insert on vicket.account_mails
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.account_mails is
+  'Not narrowed: whoever asks has no tenant. vicket.write_account_mail.';
+
+create policy definer_update on vicket.account_mails
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.account_mails is 'worker.open_account_mails and settle_account_mails.';
+
+create policy definer_delete on vicket.account_mails
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.account_mails is 'worker.open_account_mails and settle_account_mails.';
+
+grant select, insert (kind, email, about, language, message_ref), update (attempts, run_at),
+  delete on vicket.account_mails to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.password_resets
+create table vicket.password_resets (
+  token_hash bytea not null,
+  user_id uuid not null,
+  expires_at timestamptz not null default clock_timestamp() + '00:15:00'::interval,
+  constraint password_resets_pkey primary key (token_hash),
+  constraint password_resets_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
+  constraint password_resets_hash_length check (octet_length(token_hash) = 32)
+);
+alter table vicket.password_resets owner to vicket_owner;
+comment on table vicket.password_resets is
+  'Links to choose a password, by the SHA-256 of their token: 15 minutes, once. Of no tenant.';
+
+create index password_resets_user on vicket.password_resets (user_id);
+
+alter table vicket.password_resets enable row level security;
+alter table vicket.password_resets force row level security;
+
+create policy definer_select on vicket.password_resets
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.password_resets is
+  'Not narrowed: a link is found by its digest before there is a context.';
+
+create policy definer_insert on vicket.password_resets
+  for insert to vicket_definer
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_insert on vicket.password_resets is 'worker.open_account_mails: the token of a link.';
+
+create policy definer_delete on vicket.password_resets
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.password_resets is
+  'Not narrowed: a new password ends all links; worker.open_account_mails, those that expired.';
+
+grant select, insert (token_hash, user_id), delete on vicket.password_resets to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.known_devices
+create table vicket.known_devices (
+  user_id uuid not null,
+  digest bytea not null,
+  last_used_at timestamptz not null default now(),
+  constraint known_devices_pkey primary key (user_id, digest),
+  constraint known_devices_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
+  constraint known_devices_digest_length check (octet_length(digest) = 32)
+);
+alter table vicket.known_devices owner to vicket_owner;
+comment on table vicket.known_devices is 'From where accounts were used, by digests, 180 days. Of no tenant.';
+
+alter table vicket.known_devices enable row level security;
+alter table vicket.known_devices force row level security;
+
+create policy definer_select on vicket.known_devices
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.known_devices is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_insert on vicket.known_devices
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.known_devices is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_update on vicket.known_devices
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.known_devices is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_delete on vicket.known_devices
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.known_devices is 'Not narrowed: those of the person that are old.';
+
+grant select, insert (user_id, digest), update (last_used_at), delete on vicket.known_devices to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.unproven_accounts
+create table vicket.unproven_accounts (
+  org_id uuid not null,
+  user_id uuid not null,
+  name text not null,
+  password_hash text not null,
+  created_at timestamptz not null default now(),
+  constraint unproven_accounts_pkey primary key (org_id, user_id),
+  constraint unproven_accounts_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint unproven_accounts_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
+  constraint unproven_accounts_password_hash_shape check (password_hash ~~ '$argon2id$%')
+);
+alter table vicket.unproven_accounts owner to vicket_owner;
+comment on table vicket.unproven_accounts is
+  'Passwords of people who joined by a link that was not mailed to them: good in that org alone, until they prove '
+  'their address.';
+comment on column vicket.unproven_accounts.name is 'As whoever joined called themself. Personal data.';
+comment on column vicket.unproven_accounts.password_hash is 'As that of users, with the same salt. Personal data.';
+
+create index unproven_accounts_user on vicket.unproven_accounts (user_id);
+
+alter table vicket.unproven_accounts enable row level security;
+alter table vicket.unproven_accounts force row level security;
+
+create policy definer_select on vicket.unproven_accounts
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.unproven_accounts is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_insert on vicket.unproven_accounts
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.unproven_accounts is 'auth.accept_invitation.';
+
+create policy definer_update on vicket.unproven_accounts
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.unproven_accounts is
+  'Not narrowed: a password is a person''s. auth.change_password.';
+
+create policy definer_delete on vicket.unproven_accounts
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.unproven_accounts is
+  'Not narrowed: who proves an address ends what others chose, in any org.';
+
+grant select, insert (org_id, user_id, name, password_hash), update (password_hash),
+  delete on vicket.unproven_accounts to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -5314,6 +5526,8 @@ declare
 begin
   if p_mail.user_id is null or p_mail.user_id = who.user_id and who.machine_key_id is null
     or exists (
+      select from vicket.unproven_accounts a where a.org_id = p_mail.org_id and a.user_id = p_mail.user_id)
+    or exists (
       select from vicket.notifications n
       where n.org_id = p_mail.org_id and n.user_id = p_mail.user_id
         and not case p_mail.kind when 'agent_assigned' then n.assigned else n.customer_answered end)
@@ -5325,6 +5539,51 @@ begin
 end $$;
 alter function vicket.member_mail(vicket.mails) owner to vicket_definer;
 comment on function vicket.member_mail(vicket.mails) is 'Writes mail to a member, as they chose.';
+
+create function vicket.write_account_mail(p_kind text, p_email text, p_about text, p_language text) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  domain constant text := vicket.mail_domain();
+begin
+  if domain is not null and vicket.count_mail('account ' || p_kind, p_email, 5) then
+    insert into vicket.account_mails (kind, email, about, language, message_ref)
+      values (p_kind, lower(p_email collate "C"), p_about, p_language,
+        '<m.' || replace(gen_random_uuid()::text, '-', '') || '@' || domain || '>');
+  end if;
+end $$;
+alter function vicket.write_account_mail(text,text,text,text) owner to vicket_definer;
+comment on function vicket.write_account_mail(text,text,text,text) is
+  'Writes mail of an account, five of a kind a day.';
+
+create function vicket.name_in(p_org_id uuid, p_user_id uuid) returns text
+  language plpgsql stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(
+    (select a.name from vicket.unproven_accounts a where a.org_id = p_org_id and a.user_id = p_user_id),
+    (select u.name from vicket.users u where u.id = p_user_id));
+end $$;
+alter function vicket.name_in(uuid,uuid) owner to vicket_definer;
+comment on function vicket.name_in(uuid,uuid) is 'How a person is called in an org.';
+
+create function vicket.take_over(p_user_id uuid, p_password_hash text) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.users u
+    set password_hash = p_password_hash, proven_at = coalesce(u.proven_at, now())
+    where u.id = p_user_id;
+  delete from vicket.unproven_accounts a where a.user_id = p_user_id;
+  delete from vicket.sessions s where s.user_id = p_user_id;
+  delete from vicket.password_resets r where r.user_id = p_user_id;
+end $$;
+alter function vicket.take_over(uuid,text) owner to vicket_definer;
+comment on function vicket.take_over(uuid,text) is
+  'An account''s password, by whoever its address is: all else is over.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of auth
@@ -5371,9 +5630,20 @@ as $$
 declare
   entry auth.org_entry;
 begin
+  perform set_config('app.org_id', '', true);
   if p_machine_key_hash = '' then
     entry.actor_id := ctx.session_user_id(p_session_hash);
-    select u.email, u.name into entry.email, entry.name from vicket.users u where u.id = entry.actor_id;
+    select u.email, coalesce(a.name, u.name) into entry.email, entry.name
+      from vicket.users u
+      left join lateral (
+        select a.name
+        from vicket.sessions s
+        join vicket.unproven_accounts a on a.user_id = s.user_id and a.org_id = any (s.org_ids)
+        where s.token_hash = p_session_hash
+        order by a.created_at desc
+        limit 1
+      ) a on true
+      where u.id = entry.actor_id;
   elsif p_session_hash = '' then
     select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id from vicket.machine_keys k
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
@@ -5433,7 +5703,11 @@ create function auth.password_salt(p_email text) returns text
 as $$
 begin
   return (
-    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email collate "C")
+    select substring(
+      coalesce(u.password_hash, (select a.password_hash from vicket.unproven_accounts a where a.user_id = u.id limit 1))
+      from '^(\$argon2id\$.+\$)[^$]+$')
+    from vicket.users u
+    where u.email = lower(p_email collate "C")
   );
 end $$;
 alter function auth.password_salt(text) owner to vicket_definer;
@@ -5446,11 +5720,7 @@ create function auth.open_session(p_email text, p_password_hash text, p_token_ha
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into vicket.sessions (user_id, token_hash)
-    select u.id, p_token_hash
-    from vicket.users u
-    where u.email = lower(p_email collate "C") and u.password_hash = p_password_hash;
-  return found;
+  return auth.log_in(p_email, p_password_hash, p_token_hash, null::bytea, null::text, 'en');
 end $$;
 alter function auth.open_session(text,text,bytea) owner to vicket_definer;
 comment on function auth.open_session(text,text,bytea) is
@@ -5461,9 +5731,12 @@ create function auth.close_session(p_token_hash bytea, p_all boolean) returns vo
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
 begin
   delete from vicket.sessions s
-    where s.token_hash = p_token_hash or p_all and s.user_id = ctx.session_user_id(p_token_hash);
+    where s.token_hash = p_token_hash
+      or p_all and s.user_id = ctx.session_user_id(p_token_hash) and (within is null or s.org_ids <@ within);
 end $$;
 alter function auth.close_session(bytea,boolean) owner to vicket_definer;
 comment on function auth.close_session(bytea,boolean) is
@@ -5476,14 +5749,30 @@ create function auth.change_password(p_token_hash bytea, p_old_hash text, p_new_
 as $$
 declare
   person constant uuid := ctx.session_user_id(p_token_hash);
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
+  address text;
 begin
+  if within is not null then
+    update vicket.unproven_accounts a
+      set password_hash = p_new_hash
+      where a.user_id = person and a.org_id = any (within) and a.password_hash = p_old_hash;
+    if not found then
+      return false;
+    end if;
+    delete from vicket.sessions s where s.user_id = person and s.token_hash <> p_token_hash and s.org_ids <@ within;
+    return true;
+  end if;
   update vicket.users u
     set password_hash = p_new_hash
-    where u.id = person and u.password_hash = p_old_hash;
+    where u.id = person and u.password_hash = p_old_hash
+    returning u.email into address;
   if not found then
     return false;
   end if;
   delete from vicket.sessions s where s.user_id = person and s.token_hash <> p_token_hash;
+  delete from vicket.unproven_accounts a where a.user_id = person;
+  delete from vicket.password_resets r where r.user_id = person;
+  perform vicket.write_account_mail('password_changed', address, null, 'en');
   return true;
 end $$;
 alter function auth.change_password(bytea,text,text) owner to vicket_definer;
@@ -5515,12 +5804,16 @@ create function auth.accept_invitation(p_token_hash bytea, p_name text, p_passwo
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  salt constant text := '^(\$argon2id\$.+\$)[^$]+$';
   invited record;
   inviter_may text[];
-  person uuid;
+  person record;
+  whole boolean;
+  taken_over boolean := false;
 begin
   perform auth.enter_actor(''::bytea, ''::bytea, ''::bytea, p_request_id);
-  select i.org_id, i.id, i.email, i.role, i.invited_by_id, i.token_hash
+  select i.org_id, i.id, i.email, i.role, i.invited_by_id, i.token_hash,
+      coalesce(i.mailed_token_hash = p_token_hash, false) as mailed
     into invited
     from vicket.invitations i
     where (i.token_hash = p_token_hash or i.mailed_token_hash = p_token_hash) and i.expires_at > now();
@@ -5539,22 +5832,36 @@ begin
       return 'unknown';
     end if;
   end if;
-  if exists (
-    select from vicket.users u where u.email = invited.email and u.password_hash is distinct from p_password_hash
-  ) then
-    return 'wrong_password';
-  end if;
   begin
     insert into vicket.users (id, email, name, password_hash)
-      values (gen_random_uuid(), invited.email, p_name, p_password_hash)
+      values (gen_random_uuid(), invited.email, p_name, null)
       on conflict (email) do nothing;
-    select u.id into person
-      from vicket.users u
-      where u.email = invited.email and u.password_hash = p_password_hash;
-    if person is null then
+    select u.id, u.password_hash, u.proven_at into person from vicket.users u where u.email = invited.email for update;
+    -- Whoever else joined by this address meanwhile brought a salt that this hash was not made with.
+    if exists (
+      select from (
+        select person.password_hash union all
+        select a.password_hash from vicket.unproven_accounts a where a.user_id = person.id
+      ) known (hash)
+      where substring(known.hash from salt) is distinct from substring(p_password_hash from salt) and known.hash is not null
+    ) then
       raise exception 'the account was made meanwhile' using errcode = 'serialization_failure';
     end if;
-    insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
+    whole := coalesce(person.password_hash = p_password_hash, false);
+    if invited.mailed and (whole or person.proven_at is null) then
+      if whole then
+        update vicket.users u set proven_at = coalesce(u.proven_at, now()) where u.id = person.id;
+      else
+        taken_over := person.password_hash is not null;
+        perform vicket.take_over(person.id, p_password_hash);
+        update vicket.users u set name = p_name where u.id = person.id;
+        whole := true;
+      end if;
+    end if;
+    insert into vicket.sessions (user_id, token_hash, org_ids)
+      values (person.id, p_session_hash, case when not whole then
+        (select array_agg(a.org_id) from vicket.unproven_accounts a
+          where a.user_id = person.id and a.password_hash = p_password_hash and a.org_id <> invited.org_id) || invited.org_id end);
     perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
       set_config('app.org_id', invited.org_id::text, true),
       set_config('app.invitation_hash', encode(invited.token_hash, 'hex'), true);
@@ -5564,8 +5871,19 @@ begin
       raise exception 'the invitation was accepted meanwhile' using errcode = 'no_data_found';
     end if;
     insert into vicket.members (org_id, user_id, role)
-      values (invited.org_id, person, invited.role)
+      values (invited.org_id, person.id, invited.role)
       on conflict (org_id, user_id) do nothing;
+    if not whole then
+      -- A member already, by another password: this one opens nothing of theirs.
+      if not found then
+        raise exception 'they are a member already' using errcode = 'no_data_found';
+      end if;
+      insert into vicket.unproven_accounts (org_id, user_id, name, password_hash)
+        values (invited.org_id, person.id, p_name, p_password_hash);
+    end if;
+    if taken_over then
+      perform vicket.write_account_mail('password_changed', invited.email, null, 'en');
+    end if;
   exception when no_data_found then
     return 'unknown';
   end;
@@ -5681,6 +5999,120 @@ alter function auth.enter_many(bytea[],bytea[]) owner to vicket_definer;
 comment on function auth.enter_many(bytea[],bytea[]) is
   'What auth.enter says of many keys, without entering. Definer: no request may read digests.';
 grant execute on function auth.enter_many(bytea[],bytea[]) to vicket_gate_widget;
+
+create function auth.ask_password_reset(p_email text, p_language text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform vicket.write_account_mail('password_reset', p_email, null, p_language);
+end $$;
+alter function auth.ask_password_reset(text,text) owner to vicket_definer;
+comment on function auth.ask_password_reset(text,text) is
+  'Asks for a link to choose a password; says nothing. Definer: no request may read users.';
+grant execute on function auth.ask_password_reset(text,text) to vicket_gate_agent;
+
+create function auth.password_reset(p_token_hash bytea) returns text
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select u.email
+    from vicket.password_resets r
+    join vicket.users u on u.id = r.user_id
+    where r.token_hash = p_token_hash and r.expires_at > now()
+  );
+end $$;
+alter function auth.password_reset(bytea) owner to vicket_definer;
+comment on function auth.password_reset(bytea) is
+  'The address that the link of a mail proves. Definer: no request may read digests.';
+grant execute on function auth.password_reset(bytea) to vicket_gate_agent;
+
+create function auth.log_in(p_email text, p_password_hash text, p_token_hash bytea, p_device_hash bytea, p_device text,
+  p_language text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person record;
+  within uuid[];
+  anywhere boolean;
+begin
+  select u.id, u.email, coalesce(u.password_hash = p_password_hash, false) as whole into person
+    from vicket.users u
+    where u.email = lower(p_email collate "C");
+  if not found then
+    return false;
+  end if;
+  if not person.whole then
+    within := (
+      select array_agg(a.org_id) from vicket.unproven_accounts a
+      where a.user_id = person.id and a.password_hash = p_password_hash
+    );
+    if within is null then
+      return false;
+    end if;
+  end if;
+  insert into vicket.sessions (user_id, token_hash, org_ids) values (person.id, p_token_hash, within);
+  if not person.whole or p_device_hash is null then
+    return true;
+  end if;
+  delete from vicket.known_devices d where d.user_id = person.id and d.last_used_at < now() - interval '180 days';
+  anywhere := exists (select from vicket.known_devices d where d.user_id = person.id);
+  update vicket.known_devices d set last_used_at = now() where d.user_id = person.id and d.digest = p_device_hash;
+  if not found then
+    insert into vicket.known_devices (user_id, digest) values (person.id, p_device_hash) on conflict do nothing;
+    if anywhere then
+      perform vicket.write_account_mail('new_device', person.email, p_device, p_language);
+    end if;
+  end if;
+  return true;
+end $$;
+alter function auth.log_in(text,text,bytea,bytea,text,text) owner to vicket_definer;
+comment on function auth.log_in(text,text,bytea,bytea,text,text) is
+  'Opens a session when the password''s hash is right, and tells of a new device; says whether it did. Definer: no '
+  'request may read users.';
+grant execute on function auth.log_in(text,text,bytea,bytea,text,text) to vicket_gate_agent;
+
+create function auth.reset_password(p_token_hash bytea, p_password_hash text, p_language text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person uuid;
+begin
+  delete from vicket.password_resets r
+    where r.token_hash = p_token_hash and r.expires_at > now()
+    returning r.user_id into person;
+  if person is null then
+    return false;
+  end if;
+  perform vicket.take_over(person, p_password_hash);
+  perform vicket.write_account_mail(
+    'password_changed', (select u.email from vicket.users u where u.id = person), null, p_language);
+  return true;
+end $$;
+alter function auth.reset_password(bytea,text,text) owner to vicket_definer;
+comment on function auth.reset_password(bytea,text,text) is
+  'Chooses a password by the link of a mail, once; says whether it did. Definer: no request may read digests.';
+grant execute on function auth.reset_password(bytea,text,text) to vicket_gate_agent;
+
+create function auth.ask_address_proof(p_token_hash bytea, p_language text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  address constant text := (select u.email from vicket.users u where u.id = ctx.session_user_id(p_token_hash));
+begin
+  if address is not null then
+    perform vicket.write_account_mail('address_proof', address, null, p_language);
+  end if;
+end $$;
+alter function auth.ask_address_proof(bytea,text) owner to vicket_definer;
+comment on function auth.ask_address_proof(bytea,text) is
+  'Mails whoever has the session a link that proves their address. Definer: no request may read users.';
+grant execute on function auth.ask_address_proof(bytea,text) to vicket_gate_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker
@@ -6524,6 +6956,89 @@ comment on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],doubl
 grant execute on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) to
   vicket_worker;
 
+create function worker.open_account_mails(p_most integer, p_lease interval,
+  p_token_hashes bytea[]) returns table(place bigint, id uuid, kind text, recipient text, name text, about text,
+  language text, message_ref text, attempts integer)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  clock constant timestamptz := clock_timestamp();
+  due uuid[];
+begin
+  delete from vicket.account_mails m
+    where m.id in (
+      select t.id from vicket.account_mails t
+      where t.run_at <= clock and not exists (select from vicket.users u where u.email = t.email)
+      limit 100
+      for update skip locked
+    );
+  delete from vicket.password_resets r
+    where r.token_hash in (select t.token_hash from vicket.password_resets t where t.expires_at < clock limit 100);
+  due := array(
+    select m.id from vicket.account_mails m
+    where m.run_at <= clock
+    order by m.run_at
+    limit p_most
+    for update skip locked
+  );
+  update vicket.account_mails m
+    set run_at = clock + p_lease, attempts = m.attempts + 1
+    where m.id = any (due);
+  insert into vicket.password_resets (token_hash, user_id)
+    select asked.token_hash, u.id
+    from unnest((select due), (select p_token_hashes)) as asked (id, token_hash)
+    join vicket.account_mails m on m.id = asked.id
+    join vicket.users u on u.email = m.email
+    where m.kind in ('password_reset', 'address_proof');
+  return query
+    select asked.place, m.id, m.kind, m.email, u.name, m.about, m.language, m.message_ref, m.attempts
+    from unnest((select due)) with ordinality as asked (id, place)
+    join vicket.account_mails m on m.id = asked.id
+    join vicket.users u on u.email = m.email
+    order by asked.place;
+end $$;
+alter function worker.open_account_mails(integer,interval,bytea[]) owner to vicket_definer;
+comment on function worker.open_account_mails(integer,interval,bytea[]) is
+  'Mail of accounts that is due, and a token for the link of each. Definer: the worker reads no table.';
+grant execute on function worker.open_account_mails(integer,interval,bytea[]) to vicket_worker;
+
+create function worker.settle_account_mails(p_ids uuid[], p_seconds double precision[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.account_mails m
+    using unnest((select p_ids), (select p_seconds)) as told (id, seconds)
+    where m.id = told.id and told.seconds is null;
+  update vicket.account_mails m
+    set run_at = clock_timestamp() + told.seconds * interval '1 second'
+    from unnest((select p_ids), (select p_seconds)) as told (id, seconds)
+    where m.id = told.id and told.seconds is not null;
+end $$;
+alter function worker.settle_account_mails(uuid[],double precision[]) owner to vicket_definer;
+comment on function worker.settle_account_mails(uuid[],double precision[]) is
+  'What became of mail of accounts. Definer: the worker reads no table.';
+grant execute on function worker.settle_account_mails(uuid[],double precision[]) to vicket_worker;
+
+create function worker.languages_of_orgs(p_org_ids uuid[]) returns table(org_id uuid, language text)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select distinct on (s.org_id) s.org_id, s.language
+    from vicket.sites s
+    where s.org_id = any ((select p_org_ids)::uuid[]) and s.deleted_at is null
+    order by s.org_id, s.created_at, s.id;
+end $$;
+alter function worker.languages_of_orgs(uuid[]) owner to vicket_definer;
+comment on function worker.languages_of_orgs(uuid[]) is
+  'In which language an org writes to people whom it invites. Definer: the worker reads no table.';
+grant execute on function worker.languages_of_orgs(uuid[]) to vicket_worker;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin
 create function admin.enter_org(p_org text, p_gone boolean default false) returns uuid
@@ -6611,12 +7126,13 @@ create function admin.set_password(p_email text, p_password_hash text) returns b
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  person constant uuid := (select u.id from vicket.users u where u.email = lower(p_email collate "C"));
 begin
-  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email collate "C");
-  if not found then
+  if person is null then
     return false;
   end if;
-  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email collate "C");
+  perform vicket.take_over(person, p_password_hash);
   return true;
 end $$;
 alter function admin.set_password(text,text) owner to vicket_definer;

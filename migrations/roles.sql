@@ -1,7 +1,6 @@
 -- Roles. Run by `vicket migrate` before the numbered files, every time: it changes only what the catalog lacks. They
--- are the cluster's, so several migrations may race: each CREATE accepts another's success; "concurrently updated" is
--- retried. The logins (bounds: logins.sql) are NOINHERIT: whatever resets the role lands on one that reads nothing.
--- Two gates: one login that may become both request roles lets an injected statement of the widget become an agent.
+-- are the cluster's, so several migrations may race: each CREATE accepts another's success. Bounds: logins.sql. Two
+-- gates: one login that may become both request roles lets an injected statement of the widget become an agent.
 do $$ declare wanted record; begin
   for wanted in select * from (values
     ('vicket_owner', 'nologin'),               -- owns schemas and tables; is itself subject to FORCE ROW LEVEL SECURITY
@@ -17,8 +16,7 @@ do $$ declare wanted record; begin
     begin execute format('create role %I %s nosuperuser nobypassrls nocreatedb nocreaterole', wanted.role, wanted.kind);
     exception when duplicate_object or unique_violation then null; end;
   end loop;
-  -- Memberships: each gate's one role, and what the deploying login administers. From 16 on, whoever creates a role is
-  -- a member that may grant it and may not SET ROLE to it, which does not serve here.
+  -- From 16 on, whoever creates a role is a member who may grant it, and may not SET ROLE to it: that does not serve.
   for wanted in select * from (values
     ('vicket_widget', 'vicket_gate_widget'), ('vicket_agent', 'vicket_gate_agent'),
     ('vicket_owner', current_user), ('vicket_definer', current_user), ('vicket_operator', current_user)

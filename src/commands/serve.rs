@@ -241,6 +241,10 @@ pub async fn serve(
     }
     let root = Root::new(Arc::clone(&app));
     let (stopped, stopping) = watch::channel(false);
+    let telling = app
+        .mail
+        .clone()
+        .map(|outgoing| tokio::spawn(outbound::accounts::run(outgoing, Arc::clone(&app.worker), stopping.clone())));
     let mailing = app.mail.clone().map(|outgoing| {
         let (worker, written) = (Arc::clone(&app.worker), Arc::clone(&app.mail_written));
         tokio::spawn(outbound::run(outgoing, worker, written, stopping.clone()))
@@ -276,6 +280,9 @@ pub async fn serve(
     working.await.context("the task that runs jobs ended badly")?;
     if let Some(mailing) = mailing {
         mailing.await.context("the task that sends mail ended badly")?;
+    }
+    if let Some(telling) = telling {
+        telling.await.context("the task that sends mail of accounts ended badly")?;
     }
     if let Some(cleaning) = cleaning {
         cleaning.await.context("the task that removes objects ended badly")?;

@@ -2,6 +2,7 @@
 //! publishable key, `OrgTx` for an agent or an administration command) and never name a site of their own: row-level security
 //! filters by the context of that transaction.
 
+pub mod account_mails;
 pub mod articles;
 pub mod attachments;
 pub mod audit_log;

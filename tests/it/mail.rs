@@ -1,6 +1,7 @@
 //! Mail that goes out: written in the transaction of what it tells of, sent once, and never a stranger's cannon. Through the
 //! public API, with a mail server of the test's own.
 
+mod accounts;
 mod smtp;
 
 use std::{

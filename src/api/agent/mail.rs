@@ -276,7 +276,7 @@ impl MailApi {
         site: Path<String>,
         paging: Paging,
     ) -> Result<answers::Ok<Page<DeadLetter>>, Failure> {
-        let work = async |tx: &mut OrgTx, site| mails::dead_letters(tx, site, paging.request()).await;
+        let work = async |tx: &mut OrgTx, site| mails::dead_letters(tx, Some(site), paging.request()).await;
         let page = of_site(&org, &site, work).await?;
         Ok(answers::Ok(Page::of(page, DeadLetter::from)))
     }
@@ -293,7 +293,34 @@ impl MailApi {
         /// The dead letter's id.
         id: Path<Uuid>,
     ) -> Result<answers::NoContent, Failure<409>> {
-        of_site(&org, &site, async |tx, site| mails::run_again(tx, site, id.0).await).await?;
+        of_site(&org, &site, async |tx, site| mails::run_again(tx, Some(site), id.0).await).await?;
+        Ok(answers::NoContent)
+    }
+
+    /// List the org's dead letters
+    ///
+    /// Invitations that were given up, the newest first: they are mail of no site.
+    #[oai(path = "/mail/dead-letters", method = "get", operation_id = "listOrgDeadLetters")]
+    async fn org_dead_letters(
+        &self,
+        org: Org<MailRead>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<DeadLetter>>, Failure> {
+        let page = org.run(async |tx: &mut OrgTx| mails::dead_letters(tx, None, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, DeadLetter::from)))
+    }
+
+    /// Send a dead letter of the org again
+    ///
+    /// At once, and for another three days.
+    #[oai(path = "/mail/dead-letters/:id/retry", method = "post", operation_id = "retryOrgDeadLetter")]
+    async fn retry_of_org(
+        &self,
+        org: Org<MailEdit>,
+        /// The dead letter's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx: &mut OrgTx| mails::run_again(tx, None, id.0).await).await?;
         Ok(answers::NoContent)
     }
 

@@ -56,7 +56,7 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         let site = store::sites::by_slug(tx, slug).await?;
         let of_site = mails::of_site(tx, site.id).await?;
         let (suppressions, _) = mails::suppressions(tx, site.id, SHOWN).await?;
-        let (dead, _) = mails::dead_letters(tx, site.id, SHOWN).await?;
+        let (dead, _) = mails::dead_letters(tx, Some(site.id), SHOWN).await?;
         Ok((site, of_site, suppressions, dead))
     };
     let (shell, (site, of_site, suppressions, dead)) = context.read(Permission::MailRead, work).await?;
@@ -92,7 +92,7 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
                 }
                 "retry" => {
                     let site = id(tx).await?;
-                    mails::run_again(tx, site, row(form)).await.map(|()| "retried")
+                    mails::run_again(tx, Some(site), row(form)).await.map(|()| "retried")
                 }
                 _ => Err(Form::unknown_action()),
             }

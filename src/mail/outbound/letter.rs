@@ -11,7 +11,13 @@ use lettre::{
 };
 
 use super::{sender::Sender, words};
-use crate::store::mails::{Kind, Open, Tokens};
+use crate::{
+    domain::{keys::ResetToken, markdown},
+    store::{
+        account_mails::{AccountKind, AccountMail},
+        mails::{Kind, Open, Tokens},
+    },
+};
 
 /// Message-IDs that `References` names: the first and the last ones.
 const REFERENCES: usize = 20;
@@ -37,6 +43,8 @@ struct Html<'a> {
     url: Option<&'a str>,
     link: &'a str,
     reason: &'a str,
+    /// What an agent wrote, rendered and sanitised, in place of `body`.
+    rendered: Option<&'a str>,
 }
 
 #[derive(askama::Template)]
@@ -96,6 +104,56 @@ fn url(mail: &Open, tokens: &Tokens, public_url: &str) -> Option<String> {
     }
 }
 
+/// Text and HTML of a mail.
+#[expect(clippy::too_many_arguments, reason = "the parts of a mail, each once")]
+fn bodies(
+    language: &str,
+    subject: &str,
+    intro: &str,
+    body: Option<&str>,
+    rendered: Option<&str>,
+    url: Option<&str>,
+    link: &str,
+    reason: &str,
+) -> Result<(String, String), String> {
+    let html = Html { language, subject, intro, body, rendered, url, link, reason };
+    let plain = Plain { intro, body, url, link, reason };
+    Ok((plain.render().map_err(|error| error.to_string())?, html.render().map_err(|error| error.to_string())?))
+}
+
+/// Writes mail of an account: to whoever reads its address, from the server.
+///
+/// # Errors
+/// What is wrong with an address of it, for people.
+pub fn write_account(mail: &AccountMail, token: &ResetToken, sender: &Sender) -> Result<Letter, String> {
+    let words = words::account_words(mail.kind, &mail.language);
+    let about = line(mail.about.as_deref().unwrap_or_default(), SUBJECT);
+    let intro = words.intro.replace("{about}", &about);
+    let url = match mail.kind {
+        AccountKind::PasswordReset | AccountKind::AddressProof => {
+            format!("{}/dashboard/login/password?token={}", sender.public_url, token.reveal())
+        }
+        AccountKind::PasswordChanged | AccountKind::NewDevice => {
+            format!("{}/dashboard/login/forgot", sender.public_url)
+        }
+    };
+    let (plain, html) =
+        bodies(&mail.language, words.subject, &intro, None, None, Some(&url), words.link, words.reason)?;
+    let to: Address = mail.recipient.parse().map_err(|error| format!("the address of the recipient: {error}"))?;
+    let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+    let message = Message::builder()
+        .from(sender.from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject(words.subject)
+        .date_now()
+        .message_id(Some(mail.message_ref.clone()))
+        .raw_header(header("Auto-Submitted", "auto-generated"))
+        .raw_header(header("X-Auto-Response-Suppress", "All"))
+        .multipart(MultiPart::alternative_plain_html(plain, html))
+        .map_err(|error| error.to_string())?;
+    Ok(Letter { from: sender.from.email.clone(), to, message: message.formatted() })
+}
+
 /// Writes a mail.
 ///
 /// # Errors
@@ -106,10 +164,10 @@ pub fn write(mail: &Open, tokens: &Tokens, sender: &Sender) -> Result<Letter, St
     let (intro, reason) = (filled(words.intro, mail), filled(words.reason, mail));
     let url = url(mail, tokens, &sender.public_url);
     let (url, link, body) = (url.as_deref(), words.link, mail.body.as_deref());
-    let html = Html { language: &mail.language, subject: &subject, intro: &intro, body, url, link, reason: &reason };
-    let plain = Plain { intro: &intro, body, url, link, reason: &reason };
-    let (html, plain) =
-        (html.render().map_err(|error| error.to_string())?, plain.render().map_err(|error| error.to_string())?);
+    // Agents write Markdown; what customers wrote is shown as it is.
+    let rendered = body.filter(|_| mail.kind == Kind::TicketAnswered).map(markdown::render);
+    let rendered = rendered.as_deref();
+    let (plain, html) = bodies(&mail.language, &subject, &intro, body, rendered, url, link, &reason)?;
 
     let to: Address = mail.recipient.parse().map_err(|error| format!("the address of the recipient: {error}"))?;
     let name = line(mail.from_name.as_deref().unwrap_or(site_name(mail)), SUBJECT);
@@ -238,7 +296,7 @@ mod tests {
         assert!(head.contains("References: <m.1@mail.example> <m.2@mail.example>"), "{head}");
         assert!(head.contains("Message-ID: <m.3@mail.example>") && !head.contains("Auto-Submitted"), "{head}");
         assert!(
-            body.contains("It works &#60;now&#62; &#38; then.") && body.contains("It works <now> & then."),
+            body.contains("<p>It works &lt;now&gt; &amp; then.</p>") && body.contains("It works <now> & then."),
             "{body}"
         );
     }

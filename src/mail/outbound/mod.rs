@@ -2,6 +2,7 @@
 //! handed to the next server. That server's 250 is final: only one write follows, which says so. Whoever is killed between the
 //! two sends it again, with the same Message-ID; nothing else is sent twice, and nothing is lost.
 
+pub mod accounts;
 pub mod letter;
 pub mod sender;
 pub mod transport;
@@ -14,13 +15,14 @@ use std::{
 };
 
 use tokio::sync::{Notify, mpsc, watch};
+use uuid::Uuid;
 
 use crate::{
     db::Worker,
     domain::problem::Problem,
     store::{
         self,
-        mails::{Open, Outcome, Tokens},
+        mails::{Kind, Open, Outcome, Tokens},
         tasks::{MAIL, Task},
     },
 };
@@ -184,6 +186,7 @@ async fn begin(
         }
     };
     let mut opened: HashMap<i64, Open> = opened.into_iter().map(|mail| (mail.place, mail)).collect();
+    in_languages(worker, &claimed, &mut opened).await;
     let mut gone = Vec::new();
     for ((task, tokens), place) in claimed.into_iter().zip(tokens).zip(1..) {
         let Some(mail) = opened.remove(&place) else {
@@ -202,6 +205,26 @@ async fn begin(
             tracing::warn!(cause = problem.cause.as_deref(), "tasks of mail that is gone could not be ended");
         }
         under_way.ended(&gone);
+    }
+}
+
+/// An invitation is of no site: it is in the language of its org's first one.
+async fn in_languages(worker: &Worker, claimed: &[Task], opened: &mut HashMap<i64, Open>) {
+    let mut orgs: HashMap<i64, Uuid> = (1..).zip(claimed).map(|(place, task)| (place, task.org_id)).collect();
+    orgs.retain(|place, _| opened.get(place).is_some_and(|mail| mail.kind == Kind::Invitation));
+    if orgs.is_empty() {
+        return;
+    }
+    let asked: Vec<Uuid> = orgs.values().copied().collect();
+    match store::account_mails::languages(worker, &asked).await {
+        Ok(languages) => {
+            for (place, org) in orgs {
+                if let Some((mail, language)) = opened.get_mut(&place).zip(languages.get(&org)) {
+                    mail.language.clone_from(language);
+                }
+            }
+        }
+        Err(problem) => tracing::warn!(cause = problem.cause.as_deref(), "an invitation goes out in English"),
     }
 }
 
@@ -233,8 +256,6 @@ async fn settle(worker: Arc<Worker>, under_way: Arc<UnderWay>, mut ended: mpsc::
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     #[test]
