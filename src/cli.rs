@@ -409,6 +409,10 @@ pub struct ServeArgs {
     /// region, endpoint and credentials come from AWS_REGION, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on
     #[arg(long, env = "VICKET_ATTACHMENTS", hide_env_values = true, default_value = "database", value_name = "PLACE")]
     pub attachments: Place,
+    /// The secret of the server, from which its keys are made: lines of 32 characters or more, the newest first. The first makes
+    /// what is made, all prove it, so that a new line above the others rotates it
+    #[arg(long, env = "VICKET_SECRET_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    pub secret_key_file: Option<PathBuf>,
     #[command(flatten)]
     pub mail: MailArgs,
     #[command(flatten)]
@@ -434,6 +438,17 @@ pub struct MailArgs {
         value_name = "DOMAINS"
     )]
     pub mail_sender_domains: Vec<String>,
+    /// The domain at which mail is answered, e.g. reply.example.com: each ticket has an address there for each who takes part.
+    /// All mail to it comes to this server; it needs --secret-key-file
+    #[arg(
+        long,
+        env = "VICKET_REPLY_DOMAIN",
+        hide_env_values = true,
+        value_name = "DOMAIN",
+        value_parser = reply_domain,
+        requires = "secret_key_file"
+    )]
+    pub reply_domain: Option<String>,
 }
 
 #[derive(Args)]
@@ -705,6 +720,21 @@ fn public_url(text: &str) -> Result<String, String> {
         return Err("scheme, host and port only, e.g. https://support.example.com".to_owned());
     }
     Ok(url.origin().ascii_serialization())
+}
+
+/// A domain that reply addresses fit before: 254 characters with 58 and an `@`.
+fn reply_domain(text: &str) -> Result<String, String> {
+    let domain = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+    };
+    if domain.len() > 190 || !domain.split('.').all(label) {
+        return Err("not a domain, e.g. reply.example.com".to_owned());
+    }
+    Ok(domain)
 }
 
 #[cfg(test)]

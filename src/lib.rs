@@ -5,6 +5,7 @@
 //! Imports go down only; `tests/it/architecture.rs` holds that. From the ground:
 //!
 //! * `domain`: ids, keys, origins, permissions, checked text, Markdown, problems. No HTTP, no SQL.
+//! * `master_secret`: the secret of the server, and the keys that are made of it.
 //! * `telemetry`: what is seen of the request in progress, and what is counted. Ids and figures, no values.
 //! * `db`: pools, leases, the message that enters a tenant. The only way in.
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
@@ -55,6 +56,7 @@ pub mod http;
 pub mod jobs;
 pub mod limits;
 pub mod mail;
+pub mod master_secret;
 pub mod memory_budget;
 pub mod metrics;
 pub mod migrate;

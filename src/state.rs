@@ -17,6 +17,7 @@ use crate::{
     },
     limits::Limits,
     mail::outbound::Outgoing,
+    master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     objects::Objects,
     passwords::Hasher,
@@ -43,6 +44,8 @@ pub struct App {
     pub flights: SingleFlight<CacheKey, Result<CachedResponse, Problem>>,
     /// Where attachments are kept; the database when `None`.
     pub objects: Option<Objects>,
+    /// What the keys of the server are made of, where it has any.
+    pub secret: Option<Arc<MasterSecret>>,
     /// How mail goes out; none is written for this server when `None`, and another may still send.
     pub mail: Option<Arc<Outgoing>>,
     /// A request may have written mail.

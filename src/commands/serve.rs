@@ -29,6 +29,7 @@ use crate::{
     jobs,
     limits::Limits,
     mail::outbound::{self, Outgoing, sender::Sender, transport::Transport},
+    master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     metrics::{self, Metrics},
     objects::{self, Objects, Place},
@@ -58,6 +59,8 @@ pub struct Settings {
     pub public_url: Option<String>,
     pub limits: Limits,
     pub attachments: Place,
+    /// What its keys are made of.
+    pub secret: Option<Arc<MasterSecret>>,
     /// No mail goes out without.
     pub mail: Option<Outgoing>,
     /// The folder whose mail is shown at `/dev/mail`.
@@ -76,6 +79,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
          (VICKET_PUBLIC_URL); it stands in links, and must not be what a request claims"
     );
     let stop = server::stop_signal()?;
+    let secret = args.secret_key_file.as_deref().map(MasterSecret::read).transpose();
+    let secret = secret.context("--secret-key-file (VICKET_SECRET_KEY_FILE)")?.map(Arc::new);
     let mail = outgoing(&args)?;
     let settings = Settings {
         widget_url: args.widget_url,
@@ -86,6 +91,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         public_url: args.public_url,
         limits: Limits::new(),
         attachments: args.attachments,
+        secret,
         mail,
         shown_mail: None,
         traces: Traces::from_environment()?,
@@ -169,6 +175,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         traces: settings.traces,
         hasher: Hasher::default(),
         objects: Objects::open(&settings.attachments)?,
+        secret: settings.secret,
         mail: settings.mail.map(Arc::new),
         mail_written: Arc::new(Notify::new()),
         shown_mail: settings.shown_mail,

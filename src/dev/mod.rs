@@ -10,6 +10,7 @@ pub mod postgres;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,7 @@ use crate::{
     db,
     limits::Limits,
     mail::outbound::{Outgoing, sender::Sender, transport::Transport},
+    master_secret::MasterSecret,
     migrate::{self, Passwords},
     objects::Place,
     server,
@@ -80,6 +82,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     if args.fresh {
         Cluster::remove(dir).await?;
         remove_file(&dev_file(dir))?;
+        remove_file(&secret_file(dir))?;
         remove_mail(dir)?;
     }
     let mut stop = std::pin::pin!(stop);
@@ -114,6 +117,7 @@ async fn serve_on(
         trusted_proxies: Vec::new(),
         public_url: None,
         attachments: Place::Database,
+        secret: Some(Arc::new(secret(&args.data_dir)?)),
         mail: Some(outgoing(args, &dev)?),
         shown_mail: args.smtp_url.is_none().then(|| dev.mail.dir.clone()),
         traces: Traces::from_environment()?,
@@ -133,6 +137,15 @@ async fn serve_on(
         let _ = page.await;
     }
     served
+}
+
+/// The secret of the server, made the first time.
+fn secret(dir: &Path) -> anyhow::Result<MasterSecret> {
+    let file = secret_file(dir);
+    if !file.exists() {
+        write_private(&file, format!("{}{}", passwords::random()?, passwords::random()?).as_bytes())?;
+    }
+    MasterSecret::read(&file)
 }
 
 /// Mail of `vicket dev` goes to a folder, where /dev/mail shows it.
@@ -287,6 +300,10 @@ fn dev_file(dir: &Path) -> std::path::PathBuf {
     dir.join("dev.json")
 }
 
+fn secret_file(dir: &Path) -> PathBuf {
+    dir.join("secret.key")
+}
+
 fn read(file: &Path) -> anyhow::Result<Option<DevFile>> {
     match std::fs::read(file) {
         Ok(text) => {
@@ -298,11 +315,17 @@ fn read(file: &Path) -> anyhow::Result<Option<DevFile>> {
     }
 }
 
-/// Writes the file whole or not at all, readable by its owner only: it holds keys and passwords.
 fn write(file: &Path, dev: &DevFile) -> anyhow::Result<()> {
+    write_private(file, &serde_json::to_vec_pretty(dev)?)
+}
+
+/// Writes the file whole or not at all, readable by its owner only: it holds keys and passwords.
+fn write_private(file: &Path, text: &[u8]) -> anyhow::Result<()> {
     use std::io::Write as _;
 
-    let fresh = file.with_extension("json.new");
+    let mut fresh = file.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
     remove_file(&fresh)?;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -310,7 +333,7 @@ fn write(file: &Path, dev: &DevFile) -> anyhow::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let written = (|| {
         let mut out = options.open(&fresh)?;
-        out.write_all(&serde_json::to_vec_pretty(dev)?)?;
+        out.write_all(text)?;
         out.write_all(b"\n")?;
         out.sync_all()?;
         std::fs::rename(&fresh, file)

@@ -14,6 +14,8 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     // No HTTP, no SQL.
     &["domain"],
+    // What every key of the server is made of.
+    &["master_secret"],
     // What is seen of a request.
     &["telemetry"],
     // The only way to the database.

@@ -262,6 +262,7 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
+            secret: None,
             mail: options.mail,
             shown_mail: None,
             traces: Traces::default(),

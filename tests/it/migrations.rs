@@ -256,6 +256,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         public_url: None,
         limits: Limits::off(),
         attachments: Place::Database,
+        secret: None,
         mail: None,
         shown_mail: None,
         traces: vicket::telemetry::traces::Traces::default(),
