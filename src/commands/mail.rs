@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use crate::{
     cli::{MailCommand, MailParseArgs},
     mail::{
-        dns::FileDns,
+        dns::Dns,
         inbound::{self, Connection, MAX_MESSAGE_BYTES, Trust},
         token::TokenKeys,
     },
@@ -31,14 +31,14 @@ pub async fn run(command: MailCommand) -> anyhow::Result<()> {
 async fn parse(args: &MailParseArgs) -> anyhow::Result<()> {
     // One byte more than is read of it tells that it is longer.
     let message = read(&args.file, MAX_MESSAGE_BYTES as u64 + 1)?;
-    let dns = args.dns_file.as_deref().map(FileDns::open).transpose()?;
-    let zone = dns.as_ref().map(FileDns::zone);
+    let dns = args.dns_file.as_deref().map(|file| Dns::open(Some(file))).transpose()?;
+    let source = dns.as_ref().map(Dns::source);
     let keys = args.reply_key_file.as_deref().map(keys).transpose()?;
     let connection = args.client_ip.map(|client| {
         let helo = args.helo.clone().unwrap_or_else(|| "unknown".to_owned());
         Connection { client, helo }
     });
-    let trust = Trust { dns: zone.as_deref(), connection: connection.as_ref(), authserv_ids: &args.authserv_ids };
+    let trust = Trust { dns: source.as_ref(), connection: connection.as_ref(), authserv_ids: &args.authserv_ids };
     let parsed = inbound::parse(&message, None, &trust, keys.as_ref()).await;
     let mut json = serde_json::to_vec_pretty(&parsed)?;
     json.push(b'\n');

@@ -1,5 +1,6 @@
 //! Mail: what comes in, and the tokens by which it finds its thread; what goes out.
 
+pub mod dkim;
 pub mod dns;
 pub mod inbound;
 pub mod outbound;
