@@ -765,6 +765,23 @@ comment on function ctx.unproven_people() is
   'Members of this org who have not proven their address. Definer: no request may read users.';
 grant execute on function ctx.unproven_people() to vicket_agent, vicket_operator;
 
+create function ctx.remove_dkim_key(p_site_id uuid, p_selector text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.dkim_keys k
+    where k.org_id = ctx.org_id() and k.site_id = p_site_id and k.selector = p_selector;
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function ctx.remove_dkim_key(uuid,text) owner to vicket_definer;
+comment on function ctx.remove_dkim_key(uuid,text) is
+  'Removes a key; says how many it was. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove_dkim_key(uuid,text) to vicket_agent;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
 create table vicket.role_permissions (
@@ -5326,6 +5343,87 @@ grant select, insert (org_id, user_id, name, password_hash), update (password_ha
   delete on vicket.unproven_accounts to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.dkim_keys
+create table vicket.dkim_keys (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  selector text not null,
+  domain text not null,
+  public_key text not null,
+  sealed_key bytea not null,
+  created_by text not null default ctx.actor_name(),
+  created_at timestamptz not null default now(),
+  constraint dkim_keys_pkey primary key (org_id, site_id, selector),
+  constraint dkim_keys_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint dkim_keys_domain_shape check (domain = lower(domain collate "C") and char_length(domain) >= 1 and
+    char_length(domain) <= 253),
+  constraint dkim_keys_public_key_length check (char_length(public_key) <= 1000),
+  constraint dkim_keys_sealed_key_length check (octet_length(sealed_key) <= 4096),
+  constraint dkim_keys_selector_shape check (selector ~ '^[a-z0-9-]{1,63}$')
+);
+alter table vicket.dkim_keys owner to vicket_owner;
+comment on table vicket.dkim_keys is
+  'Keys by which mail of a site is signed. A rotation is one more, and the old one goes later.';
+comment on column vicket.dkim_keys.selector is 'Begins the name of its DNS record. No personal data.';
+comment on column vicket.dkim_keys.domain is 'That of the site''s own address when it was made. No personal data.';
+comment on column vicket.dkim_keys.public_key is 'As the DNS record has it. No personal data.';
+comment on column vicket.dkim_keys.sealed_key is
+  'RSA, PKCS #1, sealed by the server''s secret for this site and selector.';
+comment on column vicket.dkim_keys.created_by is 'Personal data.';
+
+create statistics vicket.dkim_keys_tenant (ndistinct, dependencies) on org_id, site_id from vicket.dkim_keys;
+
+alter table vicket.dkim_keys enable row level security;
+alter table vicket.dkim_keys force row level security;
+
+create policy agent_select on vicket.dkim_keys
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:read'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.dkim_keys is 'mail:read; within one''s teams.';
+
+create policy agent_insert on vicket.dkim_keys
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:edit'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.dkim_keys is 'mail:edit; within one''s teams.';
+
+create policy operator_select on vicket.dkim_keys
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.dkim_keys is 'vicket mail doctor, after admin.enter_org.';
+
+create policy definer_select on vicket.dkim_keys
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.dkim_keys is 'worker.sender_keys, of any org; ctx.remove_dkim_key, of one.';
+
+create policy definer_delete on vicket.dkim_keys
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:edit'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.dkim_keys is 'ctx.remove_dkim_key: mail:edit; within one''s teams.';
+
+grant select (org_id, site_id, selector, domain, public_key, created_by, created_at), insert (site_id, selector, domain,
+  public_key, sealed_key) on vicket.dkim_keys to vicket_agent;
+grant select (org_id, site_id, selector, domain, public_key, created_at) on vicket.dkim_keys to vicket_operator;
+grant select, delete on vicket.dkim_keys to vicket_definer;
+
+create trigger audited after insert or delete on vicket.dkim_keys
+  for each row execute function vicket.audited('dkim_key', 'selector', 'domain');
+create trigger serialize_org_writes before insert or delete on vicket.dkim_keys
+  for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
 create function vicket.add_audit_months() returns void
   language plpgsql
@@ -7038,6 +7136,47 @@ alter function worker.languages_of_orgs(uuid[]) owner to vicket_definer;
 comment on function worker.languages_of_orgs(uuid[]) is
   'In which language an org writes to people whom it invites. Definer: the worker reads no table.';
 grant execute on function worker.languages_of_orgs(uuid[]) to vicket_worker;
+
+create function worker.sender_keys(p_org_ids uuid[], p_mail_ids uuid[]) returns table(place bigint, site_id uuid,
+  selector text, domain text, public_key text, sealed_key bytea)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select asked.place, k.site_id, k.selector, k.domain, k.public_key, k.sealed_key
+    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
+    join vicket.sites s on s.org_id = m.org_id and s.id = m.site_id
+    join vicket.dkim_keys k on k.org_id = s.org_id and k.site_id = s.id
+      and k.domain = lower(split_part(s.mail_from_address, '@', 2) collate "C")
+    order by asked.place, k.created_at desc;
+end $$;
+alter function worker.sender_keys(uuid[],uuid[]) owner to vicket_definer;
+comment on function worker.sender_keys(uuid[],uuid[]) is
+  'By which keys mails may be signed. Definer: the worker reads no table.';
+grant execute on function worker.sender_keys(uuid[],uuid[]) to vicket_worker;
+
+create function worker.mail_waiting(out mails bigint, out oldest_seconds double precision,
+  out given_up bigint) returns record
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  oldest timestamptz;
+begin
+  select count(*) filter (where t.dead_at is null), min(t.created_at) filter (where t.dead_at is null),
+      count(*) filter (where t.dead_at is not null)
+    into mail_waiting.mails, oldest, mail_waiting.given_up
+    from vicket.tasks t
+    where t.kind = 'mail';
+  mail_waiting.oldest_seconds := coalesce(extract(epoch from clock_timestamp() - oldest), 0);
+end $$;
+alter function worker.mail_waiting() owner to vicket_definer;
+comment on function worker.mail_waiting() is
+  'How much mail waits, and for how long, and how much was given up. Definer: the worker reads no table.';
+grant execute on function worker.mail_waiting() to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

@@ -117,6 +117,33 @@ pub enum MailCommand {
     /// Read a message and print, as JSON, its thread, its author and whether that is proven, its text and where what it quotes
     /// begins, its attachments, whether a machine sent it, and why. Asks no database, and ends with 0 whatever the message holds
     Parse(MailParseArgs),
+    /// Look at the DNS of mail: SPF, DKIM, DMARC, MX and reverse name, what is wrong, and the record to paste. Ends with 1 when
+    /// something is wrong or missing
+    Doctor(MailDoctorArgs),
+}
+
+#[derive(Args)]
+pub struct MailDoctorArgs {
+    /// A site, as ORG/SITE: its own domain and keys too, which needs VICKET_ADMIN_URL
+    pub site: Option<SitePath>,
+    /// The deploying login, as for `vicket migrate`
+    #[arg(long, env = "VICKET_ADMIN_URL", hide_env_values = true, value_name = "VICKET_ADMIN_URL")]
+    pub admin_url: Option<String>,
+    /// Where mail goes, as for `vicket serve`
+    #[arg(long, env = "VICKET_SMTP_URL", hide_env_values = true, value_name = "VICKET_SMTP_URL")]
+    pub smtp_url: Option<String>,
+    /// Whom mail is from, as for `vicket serve`
+    #[arg(long, env = "VICKET_MAIL_FROM", hide_env_values = true, value_name = "MAILBOX")]
+    pub mail_from: Option<String>,
+    /// The domain at which mail is answered, as for `vicket serve`
+    #[arg(long, env = "VICKET_REPLY_DOMAIN", hide_env_values = true, value_name = "DOMAIN")]
+    pub reply_domain: Option<String>,
+    /// Under which URL people reach the server
+    #[arg(long, env = "VICKET_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -343,6 +370,10 @@ pub struct DevArgs {
     /// Seconds between the first two tries of a mail, in place of a minute
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub mail_retry: u64,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE (TXT, MX, A, AAAA, PTR, CNAME), and ask nobody else; it is read again when
+    /// it changes
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
     #[command(flatten)]
     pub tuning: Tuning,
 }
@@ -438,6 +469,12 @@ pub struct MailArgs {
         value_name = "DOMAINS"
     )]
     pub mail_sender_domains: Vec<String>,
+    /// Whether mail of sites is signed for their own domains (DKIM); `off` where the server that takes it signs by itself
+    #[arg(long, env = "VICKET_MAIL_SIGNING", hide_env_values = true, value_enum, default_value_t = Switch::On)]
+    pub mail_signing: Switch,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else: for trials, where the server listens on loopback
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
     /// The domain at which mail is answered, e.g. reply.example.com: each ticket has an address there for each who takes part.
     /// All mail to it comes to this server; it needs --secret-key-file
     #[arg(

@@ -16,7 +16,7 @@ use crate::{
         problem::Problem,
     },
     limits::Limits,
-    mail::outbound::Outgoing,
+    mail::{doctor::Doctor, outbound::Outgoing},
     master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     objects::Objects,
@@ -48,6 +48,8 @@ pub struct App {
     pub secret: Option<Arc<MasterSecret>>,
     /// How mail goes out; none is written for this server when `None`, and another may still send.
     pub mail: Option<Arc<Outgoing>>,
+    /// Looks at the DNS of mail; `None` where nobody can be asked.
+    pub doctor: Option<Arc<Doctor>>,
     /// A request may have written mail.
     pub mail_written: Arc<Notify>,
     /// The folder whose mail `/dev/mail` shows; only of `vicket dev`.

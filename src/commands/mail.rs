@@ -1,20 +1,27 @@
-//! `vicket mail`: what a message says, as the server reads it.
+//! `vicket mail`: what a message says, as the server reads it, and what DNS says of mail.
 
 use std::{
     fs::File,
     io::{Read as _, Write as _},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
+use lettre::message::Mailbox;
+use url::Url;
 
+use super::{enter, said};
 use crate::{
-    cli::{MailCommand, MailParseArgs},
+    cli::{AdminArgs, MailCommand, MailDoctorArgs, MailParseArgs},
     mail::{
         dns::Dns,
+        doctor::{Doctor, SiteFacts, State},
         inbound::{self, Connection, MAX_MESSAGE_BYTES, Trust},
+        outbound::transport::Transport,
         token::TokenKeys,
     },
+    store,
 };
 
 /// The longest file of secrets, bytes.
@@ -25,7 +32,57 @@ const KEY_BYTES: u64 = 64 * 1024;
 pub async fn run(command: MailCommand) -> anyhow::Result<()> {
     match command {
         MailCommand::Parse(args) => parse(&args).await,
+        MailCommand::Doctor(args) => doctor(args).await,
     }
+}
+
+async fn doctor(args: MailDoctorArgs) -> anyhow::Result<()> {
+    let transport = args.smtp_url.as_deref().map(Transport::parse).transpose();
+    let transport = transport.context("--smtp-url (VICKET_SMTP_URL)")?;
+    let from = args.mail_from.as_deref().map(str::parse::<Mailbox>).transpose();
+    let from = from.map_err(|error| anyhow::anyhow!("--mail-from (VICKET_MAIL_FROM): {error}"))?;
+    let site = match &args.site {
+        None => SiteFacts::default(),
+        Some(path) => {
+            let admin_url =
+                args.admin_url.clone().context("a site is looked at with --admin-url (VICKET_ADMIN_URL)")?;
+            let (mut tx, site) = enter(&AdminArgs { admin_url }, path).await?;
+            let keys = store::dkim_keys::of_site(&mut tx, site.id).await.map_err(said)?;
+            let keys = keys.into_iter().map(Into::into).collect();
+            SiteFacts { address: site.mail_from_address, keys }
+        }
+    };
+    let doctor = Doctor {
+        dns: Arc::new(Dns::open(args.dns_file.as_deref())?),
+        sender_domain: from.map(|from| from.email.domain().to_owned()),
+        smtp_host: transport.as_ref().and_then(Transport::host).map(str::to_owned),
+        reply_domain: args.reply_domain,
+        public_host: args.public_url.and_then(|url| Url::parse(&url).ok()?.host_str().map(str::to_owned)),
+    };
+    let findings = doctor.examine(&site).await;
+    anyhow::ensure!(
+        !findings.is_empty(),
+        "nothing to look at: say whom mail is from (VICKET_MAIL_FROM), or name a site with an address of its own"
+    );
+    let mut out = String::new();
+    for finding in &findings {
+        out += &format!("{:<8} {:<13} {}\n", finding.state.as_str(), finding.check.as_str(), finding.name);
+        for text in &finding.found {
+            out += &format!("         found: {text}\n");
+        }
+        if let Some(about) = &finding.about {
+            out += &format!("         {about}\n");
+        }
+        if let Some(record) = &finding.record {
+            out += &format!("         set:   {} {} {}\n", record.name, record.kind, record.value);
+        }
+    }
+    // What DNS says is anybody's.
+    out.retain(|c| c == '\n' || !c.is_control());
+    std::io::stdout().write_all(out.as_bytes())?;
+    let wrong = findings.iter().filter(|finding| finding.state != State::Good).count();
+    anyhow::ensure!(wrong == 0, "{wrong} of {} are not as they should be", findings.len());
+    Ok(())
 }
 
 async fn parse(args: &MailParseArgs) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,15 +20,20 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::said;
 use crate::{
-    cli::{LogFormat, ServeArgs, Tuning},
+    cli::{LogFormat, ServeArgs, Switch, Tuning},
     db::{AgentGate, Pool, Start, WidgetGate, Worker},
     domain::keys::SetupCode,
     jobs,
     limits::Limits,
-    mail::outbound::{self, Outgoing, sender::Sender, transport::Transport},
+    mail::{
+        dns::Dns,
+        doctor::Doctor,
+        outbound::{self, Outgoing, sender::Sender, signing::Signing, transport::Transport},
+    },
     master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     metrics::{self, Metrics},
@@ -63,6 +68,7 @@ pub struct Settings {
     pub secret: Option<Arc<MasterSecret>>,
     /// No mail goes out without.
     pub mail: Option<Outgoing>,
+    pub doctor: Option<Arc<Doctor>>,
     /// The folder whose mail is shown at `/dev/mail`.
     pub shown_mail: Option<PathBuf>,
     pub traces: Traces,
@@ -81,7 +87,18 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let secret = args.secret_key_file.as_deref().map(MasterSecret::read).transpose();
     let secret = secret.context("--secret-key-file (VICKET_SECRET_KEY_FILE)")?.map(Arc::new);
-    let mail = outgoing(&args)?;
+    anyhow::ensure!(
+        args.mail.dns_file.is_none() || args.listen.ip().is_loopback(),
+        "--dns-file is for trials: it is taken where the server listens on this machine alone"
+    );
+    let mut mail = outgoing(&args)?;
+    let public_host = args.public_url.as_deref().and_then(|url| Url::parse(url).ok()?.host_str().map(str::to_owned));
+    let reply_domain = args.mail.reply_domain.clone();
+    let doctor = doctor(args.mail.dns_file.as_deref(), mail.as_ref(), reply_domain, public_host)?;
+    let signs = args.mail.mail_signing == Switch::On;
+    if let (Some(mail), Some(doctor), Some(secret), true) = (&mut mail, &doctor, &secret, signs) {
+        mail.signing = Some(Signing::new(Arc::clone(secret), Arc::clone(&doctor.dns)));
+    }
     let settings = Settings {
         widget_url: args.widget_url,
         widget_read_url: args.widget_read_url,
@@ -93,6 +110,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         attachments: args.attachments,
         secret,
         mail,
+        doctor,
         shown_mail: None,
         traces: Traces::from_environment()?,
         tuning: args.tuning,
@@ -119,7 +137,34 @@ fn outgoing(args: &ServeArgs) -> anyhow::Result<Option<Outgoing>> {
     let from = from.parse().map_err(|error| anyhow::anyhow!("--mail-from (VICKET_MAIL_FROM): {error}"))?;
     let public_url = args.public_url.clone().unwrap_or_else(|| format!("http://{}", args.listen));
     let sender = Sender { from, domains: args.mail.mail_sender_domains.clone(), public_url };
-    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT }))
+    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT, signing: None }))
+}
+
+/// Who looks at the DNS of mail: by the file, or by whom the system asks. A system that names nobody is no reason not to serve.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn doctor(
+    dns_file: Option<&Path>,
+    mail: Option<&Outgoing>,
+    reply_domain: Option<String>,
+    public_host: Option<String>,
+) -> anyhow::Result<Option<Arc<Doctor>>> {
+    let dns = match Dns::open(dns_file) {
+        Ok(dns) => Arc::new(dns),
+        Err(error) if dns_file.is_none() => {
+            tracing::warn!("DNS cannot be asked: {error:#}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.context("--dns-file")),
+    };
+    Ok(Some(Arc::new(Doctor {
+        dns,
+        sender_domain: mail.map(|mail| mail.domain().to_owned()),
+        smtp_host: mail.and_then(|mail| mail.transport.host()).map(str::to_owned),
+        reply_domain,
+        public_host,
+    })))
 }
 
 /// What the first run asks for, while it is still to come.
@@ -177,6 +222,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         objects: Objects::open(&settings.attachments)?,
         secret: settings.secret,
         mail: settings.mail.map(Arc::new),
+        doctor: settings.doctor,
         mail_written: Arc::new(Notify::new()),
         shown_mail: settings.shown_mail,
         text: MemoryBudget::of_text(),
@@ -248,13 +294,17 @@ pub async fn serve(
     }
     let root = Root::new(Arc::clone(&app));
     let (stopped, stopping) = watch::channel(false);
-    let telling = app
-        .mail
-        .clone()
-        .map(|outgoing| tokio::spawn(outbound::accounts::run(outgoing, Arc::clone(&app.worker), stopping.clone())));
+    let telling = app.mail.clone().map(|outgoing| {
+        tokio::spawn(outbound::accounts::run(
+            outgoing,
+            Arc::clone(&app.worker),
+            Arc::clone(&app.meters),
+            stopping.clone(),
+        ))
+    });
     let mailing = app.mail.clone().map(|outgoing| {
         let (worker, written) = (Arc::clone(&app.worker), Arc::clone(&app.mail_written));
-        tokio::spawn(outbound::run(outgoing, worker, written, stopping.clone()))
+        tokio::spawn(outbound::run(outgoing, worker, Arc::clone(&app.meters), written, stopping.clone()))
     });
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), Arc::clone(&app.meters), stopping.clone()));

@@ -24,7 +24,7 @@ use crate::{
     commands::serve::{self, Listeners, Settings},
     db,
     limits::Limits,
-    mail::outbound::{Outgoing, sender::Sender, transport::Transport},
+    mail::outbound::{Outgoing, sender::Sender, signing::Signing, transport::Transport},
     master_secret::MasterSecret,
     migrate::{self, Passwords},
     objects::Place,
@@ -109,6 +109,10 @@ async fn serve_on(
         prepared = prepare(cluster, args, listeners.clients.local_addr()?.port(), pages.urls()) => prepared?,
         () = &mut stop => return Ok(()),
     };
+    let secret = Arc::new(secret(&args.data_dir)?);
+    let mut mail = outgoing(args, &dev)?;
+    let doctor = serve::doctor(args.dns_file.as_deref(), Some(&mail), None, Some("localhost".to_owned()))?;
+    mail.signing = doctor.as_ref().map(|doctor| Signing::new(Arc::clone(&secret), Arc::clone(&doctor.dns)));
     let app = serve::build(Settings {
         widget_url: dev.databases.widget.clone(),
         widget_read_url: None,
@@ -117,8 +121,9 @@ async fn serve_on(
         trusted_proxies: Vec::new(),
         public_url: None,
         attachments: Place::Database,
-        secret: Some(Arc::new(secret(&args.data_dir)?)),
-        mail: Some(outgoing(args, &dev)?),
+        secret: Some(secret),
+        mail: Some(mail),
+        doctor,
         shown_mail: args.smtp_url.is_none().then(|| dev.mail.dir.clone()),
         traces: Traces::from_environment()?,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
@@ -156,7 +161,7 @@ fn outgoing(args: &DevArgs, dev: &DevFile) -> anyhow::Result<Outgoing> {
     };
     let from = MAIL_FROM.parse().context("the sender of the demo's mail")?;
     let sender = Sender { from, domains: Vec::new(), public_url: dev.base_url.clone() };
-    Ok(Outgoing { transport, sender, first_wait: Duration::from_secs(args.mail_retry) })
+    Ok(Outgoing { transport, sender, first_wait: Duration::from_secs(args.mail_retry), signing: None })
 }
 
 /// Brings the cluster to the state that the server needs, and `dev.json` with it. The second value says whether the

@@ -141,8 +141,7 @@ pub fn make() -> NewKey {
     ];
     let public = tagged(0x30, &[integer(&modulus), integer(&exponent())].concat());
     // rsaEncryption, and no parameters.
-    let algorithm: &[u8] =
-        &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    let algorithm: &[u8] = &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
     let bits = tagged(0x03, &[&[0][..], &public].concat());
     NewKey {
         private: tagged(0x30, &numbers.iter().flat_map(integer).collect::<Vec<u8>>()),
@@ -186,9 +185,7 @@ pub fn record(public: &str) -> String {
 /// Whether a text of a DNS record holds this key.
 pub fn holds(text: &str, public: &str) -> bool {
     let mut tags = text.split(';').filter_map(|tag| tag.split_once('='));
-    tags.any(|(name, value)| {
-        name.trim() == "p" && value.chars().filter(|c| !c.is_whitespace()).eq(public.chars())
-    })
+    tags.any(|(name, value)| name.trim() == "p" && value.chars().filter(|c| !c.is_whitespace()).eq(public.chars()))
 }
 
 #[cfg(test)]

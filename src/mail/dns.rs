@@ -146,9 +146,11 @@ impl Source {
     /// [`Unanswered`].
     pub async fn names(&self, address: IpAddr) -> Result<Vec<String>, Unanswered> {
         let mut names: Vec<String> = match self {
-            Self::Zone(zone) => zone.ptr.0.get(&address).map_or_else(Vec::new, |names| {
-                names.rrset.iter().map(ToString::to_string).collect()
-            }),
+            Self::Zone(zone) => zone
+                .ptr
+                .0
+                .get(&address)
+                .map_or_else(Vec::new, |names| names.rrset.iter().map(ToString::to_string).collect()),
             Self::Network(network) => network.names(address).await?,
         };
         names.iter_mut().for_each(plain);

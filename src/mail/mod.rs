@@ -2,6 +2,7 @@
 
 pub mod dkim;
 pub mod dns;
+pub mod doctor;
 pub mod inbound;
 pub mod outbound;
 pub mod token;

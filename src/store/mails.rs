@@ -65,6 +65,9 @@ pub struct Open {
     /// That message.
     pub body: Option<String>,
     pub invited_by: Option<String>,
+    /// The DNS of its site's own address holds a key of the site: mail is from it, and signed.
+    #[sqlx(skip)]
+    pub from_proven: bool,
 }
 
 /// The tokens of the links of a mail: whichever it is that it has.
@@ -108,6 +111,19 @@ pub enum Outcome {
     Suppressed(String),
 }
 
+impl Outcome {
+    /// As metrics call it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent(_) => "sent",
+            Self::Bounced(_) => "bounced",
+            Self::Later { .. } => "later",
+            Self::Failed(_) => "failed",
+            Self::Suppressed(_) => "suppressed",
+        }
+    }
+}
+
 /// Writes what became of mails, all or nothing.
 ///
 /// # Errors
@@ -146,6 +162,24 @@ pub async fn settle(worker: &Worker, outcomes: &[(Task, Outcome)]) -> Result<(),
 /// `5xx` only.
 pub async fn serve(worker: &Worker, domain: &str) -> Result<(), Problem> {
     worker.execute(sqlx::query("select worker.serve_mail($1)").bind(domain)).await
+}
+
+/// Mail of orgs that waits.
+#[derive(Clone, Copy, Debug, Default, FromRow)]
+pub struct Waiting {
+    pub mails: i64,
+    pub oldest_seconds: f64,
+    /// Dead letters.
+    pub given_up: i64,
+}
+
+/// How much mail waits, in all orgs.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn waiting(worker: &Worker) -> Result<Waiting, Problem> {
+    let query = sqlx::query_as("select mails, oldest_seconds, given_up from worker.mail_waiting()");
+    Ok(worker.row(query).await?.unwrap_or_default())
 }
 
 /// What became of the mail that tells of a message.

@@ -6,6 +6,7 @@ pub mod account_mails;
 pub mod articles;
 pub mod attachments;
 pub mod audit_log;
+pub mod dkim_keys;
 pub mod erasure;
 pub mod faqs;
 pub mod jobs;

@@ -25,6 +25,8 @@ pub struct Meters {
     /// Of the job that was worked on last, of each kind.
     pub job_rows_left: Family<JobKind, Gauge>,
     pub job_failures: Counter,
+    /// Tries of mail, by how they ended.
+    pub mails: Family<MailTry, Counter>,
 }
 
 impl Default for Meters {
@@ -36,6 +38,7 @@ impl Default for Meters {
             event_streams: Gauge::default(),
             job_rows_left: Family::default(),
             job_failures: Counter::default(),
+            mails: Family::default(),
         }
     }
 }
@@ -97,4 +100,10 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct JobKind {
     pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MailTry {
+    /// `sent`, `bounced`, `later`, `failed` or `suppressed`.
+    pub outcome: &'static str,
 }

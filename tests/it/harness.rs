@@ -33,7 +33,8 @@ use vicket::{
         text::{OrgName, SiteName, Slug},
     },
     limits::Limits,
-    mail::outbound::Outgoing,
+    mail::{doctor::Doctor, outbound::Outgoing},
+    master_secret::MasterSecret,
     migrate::{self, Passwords, Patience},
     migrations::files::Files,
     objects::Place,
@@ -262,7 +263,8 @@ impl World {
             public_url: options.public_url.map(str::to_owned),
             limits: if options.limits { Limits::new() } else { Limits::off() },
             attachments: options.attachments,
-            secret: None,
+            secret: options.secret.map(|text| Arc::new(MasterSecret::of_lines(text).expect("a secret"))),
+            doctor: options.doctor,
             mail: options.mail,
             shown_mail: None,
             traces: Traces::default(),
@@ -422,6 +424,8 @@ pub struct Options {
     pub public_url: Option<&'static str>,
     pub attachments: Place,
     pub mail: Option<Outgoing>,
+    pub doctor: Option<Arc<Doctor>>,
+    pub secret: Option<&'static str>,
     pub metrics: bool,
 }
 
@@ -437,6 +441,8 @@ impl Default for Options {
             public_url: None,
             attachments: Place::Database,
             mail: None,
+            doctor: None,
+            secret: None,
             metrics: false,
         }
     }

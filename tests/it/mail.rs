@@ -2,6 +2,7 @@
 //! public API, with a mail server of the test's own.
 
 mod accounts;
+mod signing;
 mod smtp;
 
 use std::{
@@ -31,6 +32,7 @@ fn outgoing(url: &str) -> Outgoing {
             public_url: "https://desk.example".to_owned(),
         },
         first_wait: Duration::from_millis(100),
+        signing: None,
     }
 }
 

@@ -258,6 +258,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         attachments: Place::Database,
         secret: None,
         mail: None,
+        doctor: None,
         shown_mail: None,
         traces: vicket::telemetry::traces::Traces::default(),
         tuning,

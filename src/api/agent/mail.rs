@@ -18,8 +18,13 @@ use crate::{
         paging::Paging,
         text::Nullable,
     },
+    mail::{
+        dkim,
+        doctor::{self, Finding, SiteFacts},
+        outbound::signing,
+    },
     state::App,
-    store::{self, mails},
+    store::{self, dkim_keys::DkimKey, mails},
 };
 
 pub struct MailApi;
@@ -58,6 +63,175 @@ impl Example for SiteMail {
             dead_letters: 1,
             suppressions: 2,
         }
+    }
+}
+
+/// What is looked at.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum DnsCheck {
+    /// Who may send mail of the server's domain.
+    Spf,
+    /// The key that the site's mail is signed by.
+    Dkim,
+    /// What others do with mail that claims a domain and does not prove it.
+    Dmarc,
+    /// Who takes the answers.
+    Mx,
+    /// What the address is called that mail is handed to.
+    ReverseName,
+}
+
+/// How it is.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum DnsState {
+    /// As it should be.
+    Good,
+    /// There is none.
+    Missing,
+    /// There is one, and it does not serve.
+    Wrong,
+    /// DNS did not answer.
+    Unknown,
+}
+
+/// A DNS record to set.
+#[derive(Object)]
+struct DnsRecord {
+    /// Its name.
+    name: String,
+    /// Its type: `TXT`, `MX` or `PTR`.
+    #[oai(rename = "type")]
+    kind: String,
+    /// Its value.
+    value: String,
+}
+
+/// What one look at DNS found.
+#[derive(Object)]
+struct DnsFinding {
+    /// What was looked at.
+    check: DnsCheck,
+    /// The name that was looked up.
+    name: String,
+    /// How it is.
+    state: DnsState,
+    /// What DNS says there.
+    found: Vec<String>,
+    /// What is wrong, or to be known, for people.
+    about: Nullable<String>,
+    /// What to set; `null` where there is nothing to set.
+    record: Nullable<DnsRecord>,
+}
+
+impl From<Finding> for DnsFinding {
+    fn from(finding: Finding) -> Self {
+        Self {
+            check: match finding.check {
+                doctor::Check::Spf => DnsCheck::Spf,
+                doctor::Check::Dkim => DnsCheck::Dkim,
+                doctor::Check::Dmarc => DnsCheck::Dmarc,
+                doctor::Check::Mx => DnsCheck::Mx,
+                doctor::Check::ReverseName => DnsCheck::ReverseName,
+            },
+            name: finding.name,
+            state: match finding.state {
+                doctor::State::Good => DnsState::Good,
+                doctor::State::Missing => DnsState::Missing,
+                doctor::State::Wrong => DnsState::Wrong,
+                doctor::State::Unknown => DnsState::Unknown,
+            },
+            found: finding.found,
+            about: Nullable(finding.about),
+            record: Nullable(finding.record.map(Into::into)),
+        }
+    }
+}
+
+impl From<doctor::Record> for DnsRecord {
+    fn from(record: doctor::Record) -> Self {
+        Self { name: record.name, kind: record.kind.to_owned(), value: record.value }
+    }
+}
+
+/// What DNS says of a site's mail.
+#[derive(Object)]
+#[oai(example)]
+struct MailDns {
+    /// Whether this server can ask DNS.
+    asked: bool,
+    /// What was found.
+    findings: Vec<DnsFinding>,
+}
+
+impl Example for MailDns {
+    fn example() -> Self {
+        let record = DnsRecord {
+            name: "_dmarc.acme.com".to_owned(),
+            kind: "TXT".to_owned(),
+            value: "v=DMARC1; p=none".to_owned(),
+        };
+        let finding = DnsFinding {
+            check: DnsCheck::Dmarc,
+            name: record.name.clone(),
+            state: DnsState::Missing,
+            found: Vec::new(),
+            about: Nullable(Some("Nothing says what others shall do with mail that claims this domain.".to_owned())),
+            record: Nullable(Some(record)),
+        };
+        Self { asked: true, findings: vec![finding] }
+    }
+}
+
+/// A key by which mail of a site is signed (DKIM).
+#[derive(Object)]
+#[oai(example)]
+struct SigningKey {
+    /// Begins the name of its record.
+    selector: String,
+    /// The domain that it signs for.
+    domain: String,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// The record that proves the domain: mail is signed, and from the site's own address, while DNS holds it.
+    record: DnsRecord,
+}
+
+impl From<DkimKey> for SigningKey {
+    fn from(key: DkimKey) -> Self {
+        let record = DnsRecord {
+            name: format!("{}._domainkey.{}", key.selector, key.domain),
+            kind: "TXT".to_owned(),
+            value: dkim::record(&key.public_key),
+        };
+        Self { selector: key.selector, domain: key.domain, created_at: key.created_at, record }
+    }
+}
+
+impl Example for SigningKey {
+    fn example() -> Self {
+        DkimKey {
+            selector: "vicket-3f1b5c7e8d2a".to_owned(),
+            domain: "acme.com".to_owned(),
+            public_key: "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A".to_owned(),
+            created_at: datetime!(2026-02-01 16:05 UTC),
+        }
+        .into()
+    }
+}
+
+/// The keys of a site.
+#[derive(Object)]
+#[oai(example)]
+struct SigningKeys {
+    /// The newest first: mail is signed by the first whose record DNS holds.
+    data: Vec<SigningKey>,
+}
+
+impl Example for SigningKeys {
+    fn example() -> Self {
+        Self { data: vec![SigningKey::example()] }
     }
 }
 
@@ -215,11 +389,15 @@ impl MailApi {
         let work = async |tx: &mut OrgTx| {
             let site = store::sites::by_slug(tx, &site).await?;
             let of_site = mails::of_site(tx, site.id).await?;
-            Ok((site, of_site))
+            let keys = store::dkim_keys::of_site(tx, site.id).await?;
+            Ok((site, of_site, keys))
         };
-        let (site, of_site) = org.run(work).await?;
+        let (site, of_site, keys) = org.run(work).await?;
         let own = site.mail_from_address.as_deref();
-        let from = app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+        let from = match &app.mail {
+            Some(outgoing) => Some(outgoing.address_for(own, &keys).await),
+            None => None,
+        };
         Ok(answers::Ok(SiteMail {
             sends: from.is_some(),
             from_name: site.mail_from_name.clone().unwrap_or_else(|| site.name.clone()),
@@ -230,6 +408,83 @@ impl MailApi {
             dead_letters: of_site.dead,
             suppressions: of_site.suppressed,
         }))
+    }
+
+    /// Look at the DNS of a site's mail
+    ///
+    /// SPF, DKIM, DMARC, MX and reverse name as they are now: what was found, what is wrong, and the record to set.
+    #[oai(path = "/sites/:site/mail/dns", method = "get", operation_id = "checkMailDns")]
+    async fn dns(
+        &self,
+        org: Org<MailRead>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Ok<MailDns>, Failure> {
+        let work = async |tx: &mut OrgTx| {
+            let site = store::sites::by_slug(tx, &site).await?;
+            let keys = store::dkim_keys::of_site(tx, site.id).await?;
+            Ok(SiteFacts { address: site.mail_from_address, keys: keys.into_iter().map(Into::into).collect() })
+        };
+        let of_site = org.run(work).await?;
+        let findings = match &app.doctor {
+            Some(doctor) => doctor.examine(&of_site).await,
+            None => Vec::new(),
+        };
+        let findings = findings.into_iter().map(Into::into).collect();
+        Ok(answers::Ok(MailDns { asked: app.doctor.is_some(), findings }))
+    }
+
+    /// List a site's signing keys
+    ///
+    /// Keys by which its mail is signed (DKIM), for the domain of its own address.
+    #[oai(path = "/sites/:site/mail/dkim", method = "get", operation_id = "listSigningKeys")]
+    async fn keys(
+        &self,
+        org: Org<MailRead>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Ok<SigningKeys>, Failure> {
+        let work = async |tx: &mut OrgTx, site| store::dkim_keys::of_site(tx, site).await;
+        let keys = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(SigningKeys { data: keys.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Make a signing key
+    ///
+    /// RSA of 2,048 bits, for the domain of the site's own address. Mail is signed by it, and from that address, as soon as DNS
+    /// holds its record. To rotate, make one, set its record, and remove the old one a week later. Three at the most.
+    #[oai(path = "/sites/:site/mail/dkim", method = "post", operation_id = "createSigningKey")]
+    async fn make_key(
+        &self,
+        org: Org<MailEdit>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Created<SigningKey>, Failure<409, 422>> {
+        let asked = org.run(async |tx: &mut OrgTx| store::sites::by_slug(tx, &site).await).await?;
+        // A transaction would wait for it.
+        let made = signing::make(app.secret.as_deref(), asked.id, asked.mail_from_address.as_deref()).await;
+        let (key, sealed) = made?;
+        org.run(async |tx: &mut OrgTx| store::dkim_keys::add(tx, asked.id, &key, &sealed).await).await?;
+        Ok(answers::Created(key.into()))
+    }
+
+    /// Remove a signing key
+    ///
+    /// Mail is signed by it no more, from the next one on. Leave its DNS record for a week: mail that is on its way is verified
+    /// by it.
+    #[oai(path = "/sites/:site/mail/dkim/:selector", method = "delete", operation_id = "deleteSigningKey")]
+    async fn remove_key(
+        &self,
+        org: Org<MailEdit>,
+        /// The site's slug.
+        site: Path<String>,
+        /// The key's selector.
+        selector: Path<String>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| store::dkim_keys::remove(tx, site, &selector).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// List suppressions

@@ -16,8 +16,14 @@ use crate::{
         problem::Problem,
         text::{Checked, EmailAddress, SiteName},
     },
+    mail::{
+        dkim,
+        doctor::{Finding, SiteFacts},
+        outbound::signing,
+    },
     store::{
         self,
+        dkim_keys::DkimKey,
         mails::{self, DeadLetter, Kind, OfSite, Suppression},
         paging::PageRequest,
         sites::{Language, Site, SiteChanges},
@@ -43,6 +49,9 @@ struct MailPage<'a> {
     from: Option<String>,
     suppressions: Vec<Suppression>,
     dead: Vec<DeadLetter>,
+    keys: Vec<DkimKey>,
+    /// What DNS says; `None` when this server cannot ask.
+    dns: Option<Vec<Finding>>,
     form: &'a Form,
 }
 
@@ -57,11 +66,21 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         let of_site = mails::of_site(tx, site.id).await?;
         let (suppressions, _) = mails::suppressions(tx, site.id, SHOWN).await?;
         let (dead, _) = mails::dead_letters(tx, Some(site.id), SHOWN).await?;
-        Ok((site, of_site, suppressions, dead))
+        let keys = store::dkim_keys::of_site(tx, site.id).await?;
+        Ok((site, of_site, suppressions, dead, keys))
     };
-    let (shell, (site, of_site, suppressions, dead)) = context.read(Permission::MailRead, work).await?;
-    let own = site.mail_from_address.as_deref();
-    let from = context.app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+    let (shell, (site, of_site, suppressions, dead, keys)) = context.read(Permission::MailRead, work).await?;
+    let from = match &context.app.mail {
+        Some(outgoing) => Some(outgoing.address_for(site.mail_from_address.as_deref(), &keys).await),
+        None => None,
+    };
+    let facts =
+        SiteFacts { address: site.mail_from_address.clone(), keys: keys.iter().cloned().map(Into::into).collect() };
+    let dns = match &context.app.doctor {
+        // Asked for: it may take a while.
+        Some(doctor) if context.query.get("look") == "dns" => Some(doctor.examine(&facts).await),
+        _ => None,
+    };
     let language =
         LANGUAGES.into_iter().find(|(language, ..)| *language == site.language).map_or("en", |(_, code, _)| code);
     let saved = Form::of(&[
@@ -71,12 +90,18 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         ("language", language.to_owned()),
     ]);
     let shown = form.with_defaults(saved);
-    form_page(&MailPage { shell, site, of_site, from, suppressions, dead, form: &shown }, form)
+    form_page(&MailPage { shell, site, of_site, from, suppressions, dead, keys, dns, form: &shown }, form)
 }
 
 #[handler]
 pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::Site>) -> Result<Response, Problem> {
     let form = &context.form;
+    if form.get("action") == "make_key" {
+        return match make_key(&context, &site).await {
+            Ok(()) => Ok(context.redirect(&format!("sites/{}/mail?done=created", site.as_str()))),
+            Err(problem) => show_with(&context, &site, &form.with_problem(problem)?).await,
+        };
+    }
     let needed = if form.get("action") == "settings" { Permission::SiteEdit } else { Permission::MailEdit };
     let done = context
         .write(needed, async |tx| {
@@ -94,6 +119,11 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
                     let site = id(tx).await?;
                     mails::run_again(tx, Some(site), row(form)).await.map(|()| "retried")
                 }
+                "remove_key" => {
+                    let site = id(tx).await?;
+                    form.confirmed()?;
+                    store::dkim_keys::remove(tx, site, form.get("selector")).await.map(|()| "deleted")
+                }
                 _ => Err(Form::unknown_action()),
             }
         })
@@ -102,6 +132,15 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
         Ok(done) => Ok(context.redirect(&format!("sites/{}/mail?done={done}", site.as_str()))),
         Err(problem) => show_with(&context, &site, &form.with_problem(problem)?).await,
     }
+}
+
+/// Outside of a transaction, which would wait for it.
+async fn make_key(context: &OrgContext, slug: &str) -> Result<(), Problem> {
+    let work = async |tx: &mut OrgTx| store::sites::by_slug(tx, slug).await;
+    let (_, site) = context.read(Permission::MailEdit, work).await?;
+    let (secret, address) = (context.app.secret.as_deref(), site.mail_from_address.as_deref());
+    let (key, sealed) = signing::make(secret, site.id, address).await?;
+    context.write(Permission::MailEdit, async |tx| store::dkim_keys::add(tx, site.id, &key, &sealed).await).await
 }
 
 fn row(form: &Form) -> Uuid {

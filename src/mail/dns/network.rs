@@ -1,11 +1,7 @@
 //! DNS of the network: by the servers that the system names. What is answered is kept as long as it says, within bounds; whoever
 //! does not answer in time has not answered.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use mail_auth::{
     MessageAuthenticator,

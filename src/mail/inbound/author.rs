@@ -6,10 +6,8 @@
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, SpfOutput, SpfResult,
-    common::crypto::Algorithm,
-    dmarc::verify::DmarcParameters,
-    spf::verify::SpfParameters,
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, SpfOutput, SpfResult, common::crypto::Algorithm,
+    dmarc::verify::DmarcParameters, spf::verify::SpfParameters,
 };
 
 use super::{

@@ -11,6 +11,7 @@ use crate::{
     db::Worker,
     domain::{keys::ResetToken, problem::Problem},
     store::account_mails::{self, AccountMail},
+    telemetry::meters::{MailTry, Meters},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -22,9 +23,9 @@ const LANES: usize = 4;
 const TRIES: i32 = 6;
 
 /// Sends mail of accounts until `stop` turns true; what is under way then is waited for.
-pub async fn run(outgoing: Arc<Outgoing>, worker: Arc<Worker>, mut stop: watch::Receiver<bool>) {
+pub async fn run(outgoing: Arc<Outgoing>, worker: Arc<Worker>, meters: Arc<Meters>, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(problem) = round(&outgoing, &worker).await {
+        if let Err(problem) = round(&outgoing, &worker, &meters).await {
             tracing::warn!(cause = problem.cause.as_deref(), "mail of accounts could not be sent");
         }
         tokio::select! {
@@ -35,7 +36,7 @@ pub async fn run(outgoing: Arc<Outgoing>, worker: Arc<Worker>, mut stop: watch::
 }
 
 /// Sends what is due, a few at once.
-async fn round(outgoing: &Arc<Outgoing>, worker: &Worker) -> Result<(), Problem> {
+async fn round(outgoing: &Arc<Outgoing>, worker: &Worker, meters: &Meters) -> Result<(), Problem> {
     let tokens: Vec<ResetToken> = (0..LANES).map(|_| ResetToken::mint()).collect();
     let opened = account_mails::open(worker, &tokens, LEASE).await?;
     if opened.is_empty() {
@@ -53,33 +54,37 @@ async fn round(outgoing: &Arc<Outgoing>, worker: &Worker) -> Result<(), Problem>
     }
     drop(outcomes);
     let mut told: Vec<(Uuid, Option<f64>)> = Vec::new();
-    while let Some(outcome) = ended.recv().await {
-        told.push(outcome);
+    while let Some((id, (outcome, again))) = ended.recv().await {
+        meters.mails.get_or_create(&MailTry { outcome }).inc();
+        told.push((id, again));
     }
     account_mails::settle(worker, &told).await
 }
 
 impl Outgoing {
-    /// Sends one mail; the seconds until it is tried again, if it is.
-    async fn send_account(&self, mail: &AccountMail, token: &ResetToken) -> Option<f64> {
+    /// Sends one mail: how that ended, and the seconds until it is tried again, if it is.
+    async fn send_account(&self, mail: &AccountMail, token: &ResetToken) -> (&'static str, Option<f64>) {
         let letter = match letter::write_account(mail, token, &self.sender) {
             Ok(letter) => letter,
             Err(why) => {
                 tracing::warn!(mail = %mail.id, why, "mail of an account cannot be written");
-                return None;
+                return ("failed", None);
             }
         };
         match self.transport.deliver(&letter).await {
-            Answer::Taken(_) => None,
+            Answer::Taken(_) => ("sent", None),
             Answer::Refused(said) => {
                 tracing::info!(mail = %mail.id, answer = said.split(' ').next(), "mail of an account was not taken");
-                None
+                ("bounced", None)
             }
             Answer::Later(_) if mail.attempts >= TRIES => {
                 tracing::warn!(mail = %mail.id, "mail of an account was given up");
-                None
+                ("failed", None)
             }
-            Answer::Later(_) => Some(self.first_wait.as_secs_f64() * 2f64.powi(mail.attempts.clamp(1, TRIES) - 1)),
+            Answer::Later(_) => {
+                let wait = self.first_wait.as_secs_f64() * 2f64.powi(mail.attempts.clamp(1, TRIES) - 1);
+                ("later", Some(wait))
+            }
         }
     }
 }

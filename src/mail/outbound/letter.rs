@@ -172,7 +172,10 @@ pub fn write(mail: &Open, tokens: &Tokens, sender: &Sender) -> Result<Letter, St
     let to: Address = mail.recipient.parse().map_err(|error| format!("the address of the recipient: {error}"))?;
     let name = line(mail.from_name.as_deref().unwrap_or(site_name(mail)), SUBJECT);
     let own: Option<Address> = mail.from_address.as_deref().and_then(|address| address.parse().ok());
-    let from = own.clone().filter(|address| sender.may_send_for(address)).unwrap_or_else(|| sender.from.email.clone());
+    let from = own
+        .clone()
+        .filter(|address| mail.from_proven || sender.may_send_for(address))
+        .unwrap_or_else(|| sender.from.email.clone());
     let mut builder = Message::builder()
         .from(Mailbox::new(Some(name.clone()), from.clone()))
         .to(Mailbox::new(None, to.clone()))
@@ -241,6 +244,7 @@ mod tests {
             author: Some("Agnes".to_owned()),
             body: Some("It works <now> & then.".to_owned()),
             invited_by: None,
+            from_proven: false,
         }
     }
 
@@ -310,6 +314,9 @@ mod tests {
             written(&Open { from_address: Some("help@other.example".to_owned()), ..mail(Kind::TicketAnswered) });
         assert!(head.contains("From: \"Acme App\" <vicket@mail.example>"), "{head}");
         assert!(head.contains("Reply-To: \"Acme App\" <help@other.example>"), "{head}");
+        let proven = Open { from_proven: true, ..mail(Kind::TicketAnswered) };
+        let (head, _) = written(&Open { from_address: Some("help@other.example".to_owned()), ..proven });
+        assert!(head.contains("From: \"Acme App\" <help@other.example>") && !head.contains("\r\nReply-To"), "{head}");
     }
 
     #[test]

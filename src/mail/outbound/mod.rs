@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod letter;
 pub mod sender;
+pub mod signing;
 pub mod transport;
 mod words;
 
@@ -22,11 +23,14 @@ use crate::{
     domain::problem::Problem,
     store::{
         self,
+        dkim_keys::{DkimKey, SenderKey},
         mails::{Kind, Open, Outcome, Tokens},
         tasks::{MAIL, Task},
     },
+    telemetry::meters::{MailTry, Meters},
 };
 use sender::Sender;
+use signing::Signing;
 use transport::{Answer, Transport};
 
 /// Between the first two tries of a mail, where nothing else is said.
@@ -56,12 +60,22 @@ pub struct Outgoing {
     pub sender: Sender,
     /// Between the first two tries.
     pub first_wait: Duration,
+    /// Mail of sites is signed for their own domains, where their DNS says so.
+    pub signing: Option<Signing>,
 }
 
 impl Outgoing {
     /// What Message-IDs end with.
     pub fn domain(&self) -> &str {
         self.sender.from.email.domain()
+    }
+
+    /// The address that mail of a site is from, whose own one and whose keys these are.
+    pub async fn address_for(&self, own: Option<&str>, keys: &[DkimKey]) -> String {
+        match (own, &self.signing) {
+            (Some(own), Some(signing)) if signing.proves(own, keys).await => own.to_owned(),
+            _ => self.sender.address_for(own),
+        }
     }
 
     /// What is done after a try that was not the last word.
@@ -76,15 +90,26 @@ impl Outgoing {
     }
 
     /// Sends one mail.
-    async fn send(&self, task: Task, mail: &Open, tokens: &Tokens) -> Outcome {
+    async fn send(&self, task: Task, mut mail: Open, tokens: &Tokens, keys: &[SenderKey]) -> Outcome {
         let own = |address: &str| address.eq_ignore_ascii_case(&mail.recipient);
         if own(self.sender.from.email.as_ref()) || mail.from_address.as_deref().is_some_and(own) {
             return Outcome::Suppressed("it is an address that mail comes from".to_owned());
         }
-        let letter = match letter::write(mail, tokens, &self.sender) {
+        let signer = match &self.signing {
+            Some(signing) if !keys.is_empty() => signing.signer(keys).await,
+            _ => None,
+        };
+        mail.from_proven = signer.is_some();
+        let mut letter = match letter::write(&mail, tokens, &self.sender) {
             Ok(letter) => letter,
             Err(why) => return Outcome::Failed(why),
         };
+        if let Some(signer) = signer {
+            letter.message = match signer.sign(&letter.message) {
+                Ok(signed) => signed,
+                Err(why) => return self.after(task, format!("it could not be signed: {why}")),
+            };
+        }
         match self.transport.deliver(&letter).await {
             Answer::Taken(said) => Outcome::Sent(said),
             Answer::Refused(said) => Outcome::Bounced(said),
@@ -113,10 +138,16 @@ impl UnderWay {
 }
 
 /// Sends mail until `stop` turns true, and then waits a while for what is under way. `written` says that there may be some.
-pub async fn run(outgoing: Arc<Outgoing>, worker: Arc<Worker>, written: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+pub async fn run(
+    outgoing: Arc<Outgoing>,
+    worker: Arc<Worker>,
+    meters: Arc<Meters>,
+    written: Arc<Notify>,
+    mut stop: watch::Receiver<bool>,
+) {
     let under_way = Arc::new(UnderWay::default());
     let (outcomes, settled) = mpsc::unbounded_channel();
-    let settling = tokio::spawn(settle(Arc::clone(&worker), Arc::clone(&under_way), settled));
+    let settling = tokio::spawn(settle(Arc::clone(&worker), meters, Arc::clone(&under_way), settled));
     let mut renewing = tokio::time::interval(RENEW_EVERY);
     let mut saying = tokio::time::interval(SAY_EVERY);
     loop {
@@ -188,14 +219,16 @@ async fn begin(
     let mut opened: HashMap<i64, Open> = opened.into_iter().map(|mail| (mail.place, mail)).collect();
     in_languages(worker, &claimed, &mut opened).await;
     let mut gone = Vec::new();
+    let mut keys = keys_of(outgoing, worker, &claimed, &opened).await;
     for ((task, tokens), place) in claimed.into_iter().zip(tokens).zip(1..) {
         let Some(mail) = opened.remove(&place) else {
             gone.push(task);
             continue;
         };
         let (outgoing, outcomes) = (Arc::clone(outgoing), outcomes.clone());
+        let keys = keys.remove(&place).unwrap_or_default();
         tokio::spawn(async move {
-            let outcome = outgoing.send(task, &mail, &tokens).await;
+            let outcome = outgoing.send(task, mail, &tokens, &keys).await;
             let _ = outcomes.send((task, outcome));
         });
     }
@@ -206,6 +239,28 @@ async fn begin(
         }
         under_way.ended(&gone);
     }
+}
+
+/// The keys that mails may be signed by, by their places. When they cannot be read, mail goes out as from a site that has none.
+async fn keys_of(
+    outgoing: &Outgoing,
+    worker: &Worker,
+    claimed: &[Task],
+    opened: &HashMap<i64, Open>,
+) -> HashMap<i64, Vec<SenderKey>> {
+    let mut of_places: HashMap<i64, Vec<SenderKey>> = HashMap::new();
+    if outgoing.signing.is_none() || opened.values().all(|mail| mail.from_address.is_none()) {
+        return of_places;
+    }
+    match store::dkim_keys::of_mails(worker, claimed).await {
+        Ok(keys) => {
+            for key in keys {
+                of_places.entry(key.place).or_default().push(key);
+            }
+        }
+        Err(problem) => tracing::warn!(cause = problem.cause.as_deref(), "keys for signing mail could not be read"),
+    }
+    of_places
 }
 
 /// An invitation is of no site: it is in the language of its org's first one.
@@ -229,10 +284,16 @@ async fn in_languages(worker: &Worker, claimed: &[Task], opened: &mut HashMap<i6
 }
 
 /// Writes what became of mails, as they end; what ends meanwhile goes together.
-async fn settle(worker: Arc<Worker>, under_way: Arc<UnderWay>, mut ended: mpsc::UnboundedReceiver<(Task, Outcome)>) {
+async fn settle(
+    worker: Arc<Worker>,
+    meters: Arc<Meters>,
+    under_way: Arc<UnderWay>,
+    mut ended: mpsc::UnboundedReceiver<(Task, Outcome)>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
         for (task, outcome) in &batch {
+            meters.mails.get_or_create(&MailTry { outcome: outcome.as_str() }).inc();
             match outcome {
                 Outcome::Bounced(why) | Outcome::Failed(why) => {
                     tracing::info!(org_id = %task.org_id, mail = %task.subject_id, answer = why.split(' ').next(), "mail was not taken");
@@ -268,6 +329,7 @@ mod tests {
                 public_url: String::new(),
             },
             first_wait: Duration::from_mins(1),
+            signing: None,
         };
         let task = |attempts| Task { org_id: Uuid::nil(), id: Uuid::nil(), subject_id: Uuid::nil(), attempts };
         let mut all = 0.0;
