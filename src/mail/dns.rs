@@ -120,7 +120,9 @@ impl Source {
                 .collect(),
             Self::Network(network) => network.exchanges(&name).await?,
         };
-        exchanges.iter_mut().for_each(|(_, host)| plain(host));
+        for (_, host) in &mut exchanges {
+            plain(host);
+        }
         exchanges.sort();
         Ok(exchanges)
     }

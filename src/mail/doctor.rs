@@ -157,8 +157,8 @@ fn unknown(check: Check, name: String) -> Finding {
     Finding { check, name, state: State::Unknown, found: Vec::new(), about, record: None }
 }
 
-fn text(name: &str, value: String) -> Option<Record> {
-    Some(Record { name: name.to_owned(), kind: "TXT", value })
+fn text(name: &str, value: String) -> Record {
+    Record { name: name.to_owned(), kind: "TXT", value }
 }
 
 async fn spf(source: &Source, domain: &str, host: Option<&str>) -> Finding {
@@ -179,7 +179,7 @@ async fn spf(source: &Source, domain: &str, host: Option<&str>) -> Finding {
             let about = format!(
                 "Nothing says which servers may send mail of {domain}, to which mail that cannot be delivered comes back."
             );
-            finding(State::Missing, Some(about), text(domain, format!("v=spf1 {sends} ~all")))
+            finding(State::Missing, Some(about), Some(text(domain, format!("v=spf1 {sends} ~all"))))
         }
         [one] => {
             let words: Vec<&str> = one.split_whitespace().collect();
@@ -187,7 +187,7 @@ async fn spf(source: &Source, domain: &str, host: Option<&str>) -> Finding {
                 let rest: Vec<&str> =
                     words.iter().filter(|word| !word.to_ascii_lowercase().ends_with("all")).copied().collect();
                 let about = "It lets anybody send mail of this domain: it ends with +all.".to_owned();
-                return finding(State::Wrong, Some(about), text(domain, format!("{} ~all", rest.join(" "))));
+                return finding(State::Wrong, Some(about), Some(text(domain, format!("{} ~all", rest.join(" ")))));
             }
             match not_allowed(source, domain, host).await {
                 Some((host, address)) => {
@@ -232,7 +232,7 @@ async fn dkim(source: &Source, key: &Key) -> Finding {
     } else {
         (State::Wrong, Some("It holds another key than this site's.".to_owned()))
     };
-    let record = if state == State::Good { None } else { text(&name, dkim::record(&key.public_key)) };
+    let record = if state == State::Good { None } else { Some(text(&name, dkim::record(&key.public_key))) };
     Finding { check: Check::Dkim, name, state, found, about, record }
 }
 
@@ -265,7 +265,7 @@ async fn dmarc(source: &Source, domain: &str) -> Finding {
         }
     }
     let about = "Nothing says what others shall do with mail that claims this domain. Large providers refuse mail without it. Begin with p=none.";
-    let record = text(&name, "v=DMARC1; p=none".to_owned());
+    let record = Some(text(&name, "v=DMARC1; p=none".to_owned()));
     Finding {
         check: Check::Dmarc,
         name,
@@ -348,6 +348,7 @@ async fn reverse_name(source: &Source, host: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Check::{Dkim, Dmarc, Mx, ReverseName, Spf};
 
     async fn examined(zone: &str, site: &SiteFacts) -> Vec<Finding> {
         let path = std::env::temp_dir().join(format!("vicket-doctor-{}", uuid::Uuid::new_v4()));
@@ -380,7 +381,6 @@ mod tests {
         let states: Vec<_> =
             findings.iter().map(|finding| (finding.check, finding.state, finding.about.clone())).collect();
         let good = |check| (check, State::Good, None);
-        use Check::{Dkim, Dmarc, Mx, ReverseName, Spf};
         assert_eq!(states, [Spf, Dmarc, Dkim, Dmarc, Mx, ReverseName].map(good), "{findings:#?}");
     }
 
@@ -411,11 +411,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_wrong_is_said() {
         for (from, to, check, what) in [
-            ("a:out.mail.example -all", "+all", Check::Spf, "anybody"),
-            ("mail.example TXT v=spf1", "mail.example TXT v=spf1 -all\nmail.example TXT v=spf1", Check::Spf, "several"),
-            ("p=AAAA", "p=BBBB", Check::Dkim, "another key"),
-            ("in.mail.example A 192.0.2.2\n", "", Check::Mx, "no address"),
-            ("192.0.2.1 PTR out.mail.example", "192.0.2.1 PTR in.mail.example", Check::ReverseName, "another address"),
+            ("a:out.mail.example -all", "+all", Spf, "anybody"),
+            ("mail.example TXT v=spf1", "mail.example TXT v=spf1 -all\nmail.example TXT v=spf1", Spf, "several"),
+            ("p=AAAA", "p=BBBB", Dkim, "another key"),
+            ("in.mail.example A 192.0.2.2\n", "", Mx, "no address"),
+            ("192.0.2.1 PTR out.mail.example", "192.0.2.1 PTR in.mail.example", ReverseName, "another address"),
         ] {
             let findings = examined(&GOOD.replace(from, to), &acme()).await;
             let wrong: Vec<_> = findings.iter().filter(|finding| finding.state != State::Good).collect();

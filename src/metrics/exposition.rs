@@ -1,6 +1,6 @@
 //! One scrape: each metric with its help, its type and what it is now.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -117,7 +117,7 @@ impl Exposition {
         page.gauge(
             "vicket_mail_oldest_waiting_seconds",
             "How long the oldest of them waits.",
-            waiting.oldest_seconds.max(0.0) as u64,
+            Duration::try_from_secs_f64(waiting.oldest_seconds).unwrap_or_default().as_secs(),
         )?;
         page.gauge(
             "vicket_mail_dead_letters",

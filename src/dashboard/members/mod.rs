@@ -32,9 +32,9 @@ struct MembersPage<'a> {
     shell: Shell,
     members: Vec<Member>,
     invitations: Vec<Invitation>,
-    form: &'a Form,
     /// Invitations whose mail was given up.
     dead: Vec<DeadLetter>,
+    form: &'a Form,
     /// The link of the invitation that was just made, shown once.
     link: Option<String>,
 }

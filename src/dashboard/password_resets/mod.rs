@@ -39,7 +39,7 @@ struct ChoosePage<'a> {
 }
 
 #[handler]
-pub async fn show(context: &PageContext) -> Result<Response, Problem> {
+pub fn show(context: &PageContext) -> Result<Response, Problem> {
     forgot(context, &Form::default(), false)
 }
 

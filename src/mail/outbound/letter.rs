@@ -40,11 +40,11 @@ struct Html<'a> {
     subject: &'a str,
     intro: &'a str,
     body: Option<&'a str>,
+    /// What an agent wrote, rendered and sanitised, in place of `body`.
+    rendered: Option<&'a str>,
     url: Option<&'a str>,
     link: &'a str,
     reason: &'a str,
-    /// What an agent wrote, rendered and sanitised, in place of `body`.
-    rendered: Option<&'a str>,
 }
 
 #[derive(askama::Template)]

@@ -246,8 +246,8 @@ async fn whoever_reads_the_mail_of_an_address_takes_over_what_others_chose_for_i
     log_in_with(&server, "ada@example.com", "what the rival chose", FIREFOX).await.refused(401, "login_failed");
     assert_eq!(orgs(&log_in_with(&server, "ada@example.com", PASSWORD, FIREFOX).await), ["acme", "globex"]);
     // Once it is proven no link of an invitation changes it: a second rival gets what they may get.
-    let members = format!("/v1/orgs/globex/members?limit=100");
-    let listed = server.call_as(&rival, Method::GET, &members, None).await.ok(200).json();
+    let members = "/v1/orgs/globex/members?limit=100";
+    let listed = server.call_as(&rival, Method::GET, members, None).await.ok(200).json();
     let ada = listed["data"].as_array().expect("members").iter().find(|one| one["email"] == "ada@example.com");
     let ada = ada.expect("a member");
     assert_eq!((&ada["address_proven"], &ada["name"]), (&json!(true), &json!("Ada")));

@@ -250,7 +250,7 @@ async fn metrics_say_what_became_of_mail_and_what_waits() {
     let (world, smtp) = (World::new().await, Smtp::start().await);
     smtp.answer("gone", "550 5.1.1 no such mailbox");
     smtp.answer("later", "451 4.2.0 later");
-    let mail = Outgoing { first_wait: Duration::from_secs(600), ..outgoing(&smtp.url()) };
+    let mail = Outgoing { first_wait: Duration::from_mins(10), ..outgoing(&smtp.url()) };
     let server =
         world.serve_with(Options { mail: Some(mail), limits: false, metrics: true, ..Options::default() }).await;
     for email in ["ada@example.com", "gone@example.com", "later@example.com"] {
