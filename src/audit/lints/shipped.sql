@@ -501,7 +501,7 @@
     ('policy', 'vicket.orgs', 'widget_all_sealed', '5484c774404a741826503d4a0100c289'),
     ('policy', 'vicket.orgs', 'widget_select', 'c75c297d748406d6dcb1c1d81503a9bd'),
     ('policy', 'vicket.password_resets', 'definer_delete', '59893f090bec4439266c663490666b9f'),
-    ('policy', 'vicket.password_resets', 'definer_insert', 'a4fef45d1ef0effd8339a3abe8f675d8'),
+    ('policy', 'vicket.password_resets', 'definer_insert', '748e8567a5a2c08c50f4225c7908bc9c'),
     ('policy', 'vicket.password_resets', 'definer_select', '8171a1c41a8910a2a70d64214d8c0ec9'),
     ('policy', 'vicket.priorities', 'agent_insert', '22348ec003f289eccbf05914a1c120e0'),
     ('policy', 'vicket.priorities', 'agent_select', 'ba319b44405b1ec0fd512033df060f83'),
