@@ -111,7 +111,8 @@ create function ctx.session_user_id(p_token_hash bytea) returns uuid
 as $$
 begin
   return (select s.user_id from vicket.sessions s where s.token_hash = p_token_hash
-    and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days');
+    and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days'
+    and (s.org_ids is null or ctx.org_id() is null or ctx.org_id() = any (s.org_ids)));
 end $$;
 alter function ctx.session_user_id(bytea) owner to vicket_definer;
 
@@ -199,6 +200,7 @@ as $$
 #variable_conflict use_column
 declare
   person constant uuid := ctx.session_user_id(ctx.digest('session'));
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = ctx.digest('session'));
   who record;
 begin
   if person is not null then
@@ -206,7 +208,7 @@ begin
       select o.id, o.slug, o.name, o.created_at, m.role, ctx.permissions_of(m.role)
       from vicket.members m
       join vicket.orgs o on o.id = m.org_id
-      where m.user_id = person
+      where m.user_id = person and (within is null or m.org_id = any (within))
       order by o.slug;
     return;
   end if;
@@ -228,9 +230,10 @@ as $$
 #variable_conflict use_column
 begin
   return query
-    select u.id, u.email, u.name
+    select u.id, u.email, coalesce(a.name, u.name)
     from vicket.members m
     join vicket.users u on u.id = m.user_id
+    left join vicket.unproven_accounts a on a.org_id = m.org_id and a.user_id = m.user_id
     where m.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
 end $$;
 alter function ctx.people() owner to vicket_definer;
@@ -747,77 +750,37 @@ comment on function ctx.choose_notifications(boolean,boolean) is
   'What a person is told by mail; says of how many. Definer: no request may write there.';
 grant execute on function ctx.choose_notifications(boolean,boolean) to vicket_agent;
 
-create function ctx.org_by_mail() returns uuid
-  language plpgsql stable parallel safe security definer
+create function ctx.unproven_people() returns setof uuid
+  language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp
-as $$ begin return (select a.org_id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
-alter function ctx.org_by_mail() owner to vicket_definer;
-comment on function ctx.org_by_mail() is 'The org of the address in the context. Definer: no request may read digests.';
-grant execute on function ctx.org_by_mail() to vicket_mail;
+as $$
+begin
+  return query
+    select a.user_id
+    from vicket.unproven_accounts a
+    where a.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
+end $$;
+alter function ctx.unproven_people() owner to vicket_definer;
+comment on function ctx.unproven_people() is
+  'Members of this org who have not proven their address. Definer: no request may read users.';
+grant execute on function ctx.unproven_people() to vicket_agent, vicket_operator;
 
-create function ctx.site_by_mail() returns uuid
-  language plpgsql stable parallel safe security definer
-  set search_path = pg_catalog, pg_temp
-as $$ begin return (select a.site_id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
-alter function ctx.site_by_mail() owner to vicket_definer;
-comment on function ctx.site_by_mail() is
-  'The site of the address in the context. Definer: no request may read digests.';
-grant execute on function ctx.site_by_mail() to vicket_mail;
-
-create function ctx.address_by_mail() returns uuid
-  language plpgsql stable parallel safe security definer
-  set search_path = pg_catalog, pg_temp
-as $$ begin return (select a.id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
-alter function ctx.address_by_mail() owner to vicket_definer;
-comment on function ctx.address_by_mail() is 'The address in the context. Definer: no request may read digests.';
-grant execute on function ctx.address_by_mail() to vicket_mail;
-
-create function ctx.decide_mail(p_site_id uuid, p_id uuid, p_accept boolean) returns bigint
+create function ctx.remove_dkim_key(p_site_id uuid, p_selector text) returns bigint
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  decided bigint;
+  gone bigint;
 begin
-  update vicket.inbound_mails i
-    set accepted = p_accept, state = case when p_accept then i.state else 'rejected' end
-    where i.org_id = ctx.org_id() and i.site_id = p_site_id and i.id = p_id and i.state = 'held' and not i.accepted
-      and (ctx.sees_all_sites() or i.site_id = any (array(select ctx.team_site_ids())));
-  get diagnostics decided = row_count;
-  if decided > 0 and p_accept then
-    insert into vicket.tasks (org_id, site_id, kind, subject_id)
-      values (ctx.org_id(), p_site_id, 'inbound', p_id)
-      on conflict do nothing;
-  end if;
-  return decided;
+  delete from vicket.dkim_keys k
+    where k.org_id = ctx.org_id() and k.site_id = p_site_id and k.selector = p_selector;
+  get diagnostics gone = row_count;
+  return gone;
 end $$;
-alter function ctx.decide_mail(uuid,uuid,boolean) owner to vicket_definer;
-comment on function ctx.decide_mail(uuid,uuid,boolean) is
-  'Accepts or rejects mail that is held; says how many it was. Definer: no request may write there.';
-grant execute on function ctx.decide_mail(uuid,uuid,boolean) to vicket_agent;
-
-create function ctx.set_mail_address(p_site_id uuid, p_address text) returns boolean
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  delete from vicket.mail_addresses a
-    where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address is distinct from p_address;
-  insert into vicket.mail_addresses (org_id, site_id, kind, digest, address)
-    select s.org_id, s.id, 'own', sha256(convert_to(lower(p_address collate "C"), 'UTF8')), p_address
-    from vicket.sites s
-    where s.org_id = ctx.org_id() and s.id = p_site_id and p_address is not null and ctx.may('mail:edit')
-      and (ctx.sees_all_sites() or s.id = any (array(select ctx.team_site_ids())))
-    on conflict do nothing;
-  return p_address is null or exists (
-    select from vicket.mail_addresses a
-    where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address = p_address
-  );
-end $$;
-alter function ctx.set_mail_address(uuid,text) owner to vicket_definer;
-comment on function ctx.set_mail_address(uuid,text) is
-  'Says the address of a site; false when another has it. Definer: no request may write there.';
-grant execute on function ctx.set_mail_address(uuid,text) to vicket_agent;
+alter function ctx.remove_dkim_key(uuid,text) owner to vicket_definer;
+comment on function ctx.remove_dkim_key(uuid,text) is
+  'Removes a key; says how many it was. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove_dkim_key(uuid,text) to vicket_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
@@ -1319,6 +1282,7 @@ create table vicket.users (
   name text not null,
   password_hash text,
   created_at timestamptz not null default now(),
+  proven_at timestamptz,
   constraint users_pkey primary key (id),
   constraint users_email_unique unique (email),
   constraint users_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
@@ -1331,7 +1295,9 @@ comment on table vicket.users is 'People who log in. Not tenant rows: reached th
 comment on column vicket.users.email is 'Lower case, unique across orgs. Personal data.';
 comment on column vicket.users.name is 'Personal data.';
 comment on column vicket.users.password_hash is
-  'argon2id in PHC form; compared by functions of the schema auth, returned by none. Personal data.';
+  'argon2id in PHC form; compared by functions of the schema auth, returned by none. NULL while the account has none '
+  'of its own: unproven_accounts. Personal data.';
+comment on column vicket.users.proven_at is 'When somebody showed that they read mail of the address.';
 
 alter table vicket.users enable row level security;
 alter table vicket.users force row level security;
@@ -1351,7 +1317,7 @@ create policy definer_update on vicket.users
   using (true)
   with check (true);
 comment on policy definer_update on vicket.users is
-  'Not narrowed: a password is a person''s, of no tenant (the only column granted).';
+  'Not narrowed: password, name and proof are a person''s, of no tenant (the only columns granted).';
 
 create policy definer_delete on vicket.users
   for delete to vicket_definer
@@ -1359,8 +1325,8 @@ create policy definer_delete on vicket.users
 comment on policy definer_delete on vicket.users is
   'worker.forget_org, admin.erase_person: whoever is in no org any more.';
 
-grant select (id, email, name, password_hash, created_at), insert (id, email, name, password_hash),
-  update (password_hash), delete on vicket.users to vicket_definer;
+grant select (id, email, name, password_hash, created_at, proven_at), insert (id, email, name, password_hash),
+  update (name, password_hash, proven_at), delete on vicket.users to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.sessions
@@ -1370,6 +1336,7 @@ create table vicket.sessions (
   token_hash bytea not null,
   created_at timestamptz not null default now(),
   last_used_at timestamptz not null default now(),
+  org_ids uuid[],
   constraint sessions_pkey primary key (id),
   constraint sessions_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
   constraint sessions_hash_length check (octet_length(token_hash) = 32)
@@ -1378,6 +1345,7 @@ alter table vicket.sessions owner to vicket_owner;
 comment on table vicket.sessions is
   'Sessions of people, by the SHA-256 of their token: 14 days since the last use, 90 at most.';
 comment on column vicket.sessions.last_used_at is 'Written in batches by the worker, when a minute has passed.';
+comment on column vicket.sessions.org_ids is 'The orgs that it is good in; NULL for all of the person''s.';
 
 create index sessions_created on vicket.sessions (created_at);
 create unique index sessions_token on vicket.sessions (token_hash);
@@ -1409,7 +1377,7 @@ create policy definer_delete on vicket.sessions
   using (true);
 comment on policy definer_delete on vicket.sessions is 'Not narrowed: logging out, a new password, worker.purge.';
 
-grant select, insert (user_id, token_hash), update (last_used_at), delete on vicket.sessions to vicket_definer;
+grant select, insert (user_id, token_hash, org_ids), update (last_used_at), delete on vicket.sessions to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.members
@@ -1915,8 +1883,8 @@ grant select, insert (slug, name, prefix), update (slug, name, prefix, reads_per
   network_reads_per_minute, network_writes_per_minute, updated_at, file_quota_mib, network_upload_mib_per_day,
   support_url, language, mail_from_name, mail_from_address) on vicket.sites to vicket_operator;
 grant select (org_id, id, slug, name, prefix, content_version, views_version, reads_per_minute, writes_per_minute,
-  network_reads_per_minute, network_writes_per_minute, last_number, deleted_at, file_quota_mib, support_url, language,
-  mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
+  network_reads_per_minute, network_writes_per_minute, last_number, created_at, deleted_at, file_quota_mib, support_url,
+  language, mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
   delete on vicket.sites to vicket_definer;
 
 create function vicket.site_addressed() returns trigger
@@ -3647,7 +3615,7 @@ declare
 begin
   if person is not null then
     new.author_id := person;
-    new.author_name := (select u.name from vicket.users u where u.id = person);
+    new.author_name := vicket.name_in(new.org_id, person);
   end if;
   if not new.internal and exists (
     select from vicket.tickets t
@@ -5096,7 +5064,7 @@ create policy definer_update on vicket.mails
 comment on policy definer_update on vicket.mails is
   'worker.open_mails and settle_mails, of any org; ctx.run_again, of one.';
 
-grant select (org_id, site_id, id, kind, ticket_id, message_id, state, detail, at,
+grant select (org_id, site_id, id, kind, ticket_id, message_id, invitation_id, state, detail, at,
   created_at) on vicket.mails to vicket_agent;
 grant select (org_id, site_id, kind, ticket_id, recipient, state, detail, at,
   created_at) on vicket.mails to vicket_operator;
@@ -5236,327 +5204,275 @@ grant select, insert (org_id, user_id, assigned, customer_answered), update (ass
   customer_answered) on vicket.notifications to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- vicket.mail_addresses
-create table vicket.mail_addresses (
-  org_id uuid not null,
-  site_id uuid not null,
+-- vicket.account_mails
+create table vicket.account_mails (
   id uuid not null default gen_random_uuid(),
   kind text not null,
-  digest bytea not null,
-  address text,
-  ticket_id uuid,
-  user_id uuid,
-  mail_id uuid,
+  email text not null,
+  about text,
+  language text not null default 'en',
+  message_ref text not null,
+  attempts integer not null default 0,
+  run_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
-  constraint mail_addresses_pkey primary key (org_id, site_id, id),
-  constraint mail_addresses_mail_fkey foreign key (org_id, mail_id) references vicket.mails(org_id, id) on delete
-    cascade,
-  constraint mail_addresses_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
-    delete cascade,
-  constraint mail_addresses_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
-    cascade,
-  constraint mail_addresses_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
-    site_id, id) on delete cascade,
-  constraint mail_addresses_digest_length check (octet_length(digest) = 32),
-  constraint mail_addresses_kind_known check (kind = any (array['site', 'own', 'reply', 'bounce'])),
-  constraint mail_addresses_length check (char_length(address) >= 1 and char_length(address) <= 254),
-  constraint mail_addresses_of_kind check (case kind when 'reply' then (ticket_id is not null and num_nonnulls(address,
-    mail_id) = 0) when 'bounce' then (num_nonnulls(ticket_id, mail_id) = 2 and num_nonnulls(address, user_id) = 0) else
-    (address is not null and num_nonnulls(ticket_id, user_id, mail_id) = 0) end)
+  constraint account_mails_pkey primary key (id),
+  constraint account_mails_about_length check (char_length(about) >= 1 and char_length(about) <= 200),
+  constraint account_mails_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
+  constraint account_mails_kind_known check (kind = any (array['password_reset', 'address_proof', 'password_changed',
+    'new_device'])),
+  constraint account_mails_language_known check (language = any (array['en', 'de', 'fr', 'es']))
 );
-alter table vicket.mail_addresses owner to vicket_owner;
-comment on table vicket.mail_addresses is
-  'What mail of a site may be sent to: its own addresses, and by their digests reply addresses and return paths.';
-comment on column vicket.mail_addresses.kind is
-  'site: made with it, below the reply domain; own: chosen; reply: a participant''s of a ticket; bounce: a mail''s '
-  'return path. No personal data.';
-comment on column vicket.mail_addresses.digest is
-  'SHA-256 of the address in lower case; below the reply domain, of what stands before the @.';
-comment on column vicket.mail_addresses.address is
-  'What customers may write to: below the reply domain without it, else whole. NULL of reply addresses and return '
-  'paths. No personal data.';
-comment on column vicket.mail_addresses.user_id is 'The member whose reply address it is; NULL for the customer''s.';
+alter table vicket.account_mails owner to vicket_owner;
+comment on table vicket.account_mails is 'Mail of accounts that waits: of no tenant. What was sent is no row.';
+comment on column vicket.account_mails.kind is 'No personal data.';
+comment on column vicket.account_mails.email is 'As it was asked for: there may be no such account. Personal data.';
+comment on column vicket.account_mails.about is 'Of new_device: network and kind of browser. Personal data.';
+comment on column vicket.account_mails.language is 'No personal data.';
+comment on column vicket.account_mails.message_ref is
+  'Its Message-ID, the same however often it is sent. No personal data.';
+comment on column vicket.account_mails.attempts is 'How often it was claimed.';
+comment on column vicket.account_mails.run_at is 'When it is due; while somebody sends it, when their lease ends.';
 
-create unique index mail_addresses_digest on vicket.mail_addresses (digest);
-create index mail_addresses_mail on vicket.mail_addresses (org_id, mail_id) where (mail_id is not null);
-create index mail_addresses_member on vicket.mail_addresses (org_id, user_id) where (user_id is not null);
-create unique index mail_addresses_one on vicket.mail_addresses (org_id, site_id, kind) where (kind = any
-  (array['site'::text, 'own'::text]));
-create index mail_addresses_ticket on vicket.mail_addresses (org_id, ticket_id) where (ticket_id is not null);
-create statistics vicket.mail_addresses_tenant (ndistinct, dependencies) on org_id, site_id from vicket.mail_addresses;
+create index account_mails_due on vicket.account_mails (run_at);
 
-alter table vicket.mail_addresses enable row level security;
-alter table vicket.mail_addresses force row level security;
+alter table vicket.account_mails enable row level security;
+alter table vicket.account_mails force row level security;
 
-create policy agent_select on vicket.mail_addresses
+create policy definer_select on vicket.account_mails
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.account_mails is 'Not narrowed: of no tenant. worker.open_account_mails.';
+
+create policy definer_insert on vicket.account_mails
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.account_mails is
+  'Not narrowed: whoever asks has no tenant. vicket.write_account_mail.';
+
+create policy definer_update on vicket.account_mails
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.account_mails is 'worker.open_account_mails and settle_account_mails.';
+
+create policy definer_delete on vicket.account_mails
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.account_mails is 'worker.open_account_mails and settle_account_mails.';
+
+grant select, insert (kind, email, about, language, message_ref), update (attempts, run_at),
+  delete on vicket.account_mails to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.password_resets
+create table vicket.password_resets (
+  token_hash bytea not null,
+  user_id uuid not null,
+  expires_at timestamptz not null default clock_timestamp() + '00:15:00'::interval,
+  constraint password_resets_pkey primary key (token_hash),
+  constraint password_resets_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
+  constraint password_resets_hash_length check (octet_length(token_hash) = 32)
+);
+alter table vicket.password_resets owner to vicket_owner;
+comment on table vicket.password_resets is
+  'Links to choose a password, by the SHA-256 of their token: 15 minutes, once. Of no tenant.';
+
+create index password_resets_user on vicket.password_resets (user_id);
+
+alter table vicket.password_resets enable row level security;
+alter table vicket.password_resets force row level security;
+
+create policy definer_select on vicket.password_resets
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.password_resets is
+  'Not narrowed: a link is found by its digest before there is a context.';
+
+create policy definer_insert on vicket.password_resets
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.password_resets is
+  'Not narrowed: of no tenant. worker.open_account_mails: the token of a link.';
+
+create policy definer_delete on vicket.password_resets
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.password_resets is
+  'Not narrowed: a new password ends all links; worker.open_account_mails, those that expired.';
+
+grant select, insert (token_hash, user_id), delete on vicket.password_resets to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.known_devices
+create table vicket.known_devices (
+  user_id uuid not null,
+  digest bytea not null,
+  last_used_at timestamptz not null default now(),
+  constraint known_devices_pkey primary key (user_id, digest),
+  constraint known_devices_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
+  constraint known_devices_digest_length check (octet_length(digest) = 32)
+);
+alter table vicket.known_devices owner to vicket_owner;
+comment on table vicket.known_devices is 'From where accounts were used, by digests, 180 days. Of no tenant.';
+
+alter table vicket.known_devices enable row level security;
+alter table vicket.known_devices force row level security;
+
+create policy definer_select on vicket.known_devices
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.known_devices is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_insert on vicket.known_devices
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.known_devices is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_update on vicket.known_devices
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.known_devices is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_delete on vicket.known_devices
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.known_devices is 'Not narrowed: those of the person that are old.';
+
+grant select, insert (user_id, digest), update (last_used_at), delete on vicket.known_devices to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.unproven_accounts
+create table vicket.unproven_accounts (
+  org_id uuid not null,
+  user_id uuid not null,
+  name text not null,
+  password_hash text not null,
+  created_at timestamptz not null default now(),
+  constraint unproven_accounts_pkey primary key (org_id, user_id),
+  constraint unproven_accounts_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint unproven_accounts_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
+  constraint unproven_accounts_password_hash_shape check (password_hash ~~ '$argon2id$%')
+);
+alter table vicket.unproven_accounts owner to vicket_owner;
+comment on table vicket.unproven_accounts is
+  'Passwords of people who joined by a link that was not mailed to them: good in that org alone, until they prove '
+  'their address.';
+comment on column vicket.unproven_accounts.name is 'As whoever joined called themself. Personal data.';
+comment on column vicket.unproven_accounts.password_hash is 'As that of users, with the same salt. Personal data.';
+
+create index unproven_accounts_user on vicket.unproven_accounts (user_id);
+
+alter table vicket.unproven_accounts enable row level security;
+alter table vicket.unproven_accounts force row level security;
+
+create policy definer_select on vicket.unproven_accounts
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.unproven_accounts is 'Not narrowed: whoever logs in has no tenant yet.';
+
+create policy definer_insert on vicket.unproven_accounts
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.unproven_accounts is 'auth.accept_invitation.';
+
+create policy definer_update on vicket.unproven_accounts
+  for update to vicket_definer
+  using (true)
+  with check (true);
+comment on policy definer_update on vicket.unproven_accounts is
+  'Not narrowed: a password is a person''s. auth.change_password.';
+
+create policy definer_delete on vicket.unproven_accounts
+  for delete to vicket_definer
+  using (true);
+comment on policy definer_delete on vicket.unproven_accounts is
+  'Not narrowed: who proves an address ends what others chose, in any org.';
+
+grant select, insert (org_id, user_id, name, password_hash), update (password_hash),
+  delete on vicket.unproven_accounts to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.dkim_keys
+create table vicket.dkim_keys (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  selector text not null,
+  domain text not null,
+  public_key text not null,
+  sealed_key bytea not null,
+  created_by text not null default ctx.actor_name(),
+  created_at timestamptz not null default now(),
+  constraint dkim_keys_pkey primary key (org_id, site_id, selector),
+  constraint dkim_keys_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint dkim_keys_domain_shape check (domain = lower(domain collate "C") and char_length(domain) >= 1 and
+    char_length(domain) <= 253),
+  constraint dkim_keys_public_key_length check (char_length(public_key) <= 1000),
+  constraint dkim_keys_sealed_key_length check (octet_length(sealed_key) <= 4096),
+  constraint dkim_keys_selector_shape check (selector ~ '^[a-z0-9-]{1,63}$')
+);
+alter table vicket.dkim_keys owner to vicket_owner;
+comment on table vicket.dkim_keys is
+  'Keys by which mail of a site is signed. A rotation is one more, and the old one goes later.';
+comment on column vicket.dkim_keys.selector is 'Begins the name of its DNS record. No personal data.';
+comment on column vicket.dkim_keys.domain is 'That of the site''s own address when it was made. No personal data.';
+comment on column vicket.dkim_keys.public_key is 'As the DNS record has it. No personal data.';
+comment on column vicket.dkim_keys.sealed_key is
+  'RSA, PKCS #1, sealed by the server''s secret for this site and selector.';
+comment on column vicket.dkim_keys.created_by is 'Personal data.';
+
+create statistics vicket.dkim_keys_tenant (ndistinct, dependencies) on org_id, site_id from vicket.dkim_keys;
+
+alter table vicket.dkim_keys enable row level security;
+alter table vicket.dkim_keys force row level security;
+
+create policy agent_select on vicket.dkim_keys
   for select to vicket_agent
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('mail:read'))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
-    and ticket_id is null
   );
-comment on policy agent_select on vicket.mail_addresses is 'mail:read, those of the site itself; within one''s teams.';
+comment on policy agent_select on vicket.dkim_keys is 'mail:read; within one''s teams.';
 
-create policy definer_select on vicket.mail_addresses
+create policy agent_insert on vicket.dkim_keys
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:edit'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.dkim_keys is 'mail:edit; within one''s teams.';
+
+create policy operator_select on vicket.dkim_keys
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.dkim_keys is 'vicket mail doctor, after admin.enter_org.';
+
+create policy definer_select on vicket.dkim_keys
   for select to vicket_definer
-  using (true);
-comment on policy definer_select on vicket.mail_addresses is
-  'Not narrowed: auth.enter_mail and the seal find a site by a digest; the worker''s functions.';
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.dkim_keys is 'worker.sender_keys, of any org; ctx.remove_dkim_key, of one.';
 
-create policy definer_insert on vicket.mail_addresses
-  for insert to vicket_definer
-  with check (true);
-comment on policy definer_insert on vicket.mail_addresses is
-  'Not narrowed: site_addressed, whoever makes a site; worker.address_mails; ctx.set_mail_address.';
-
-create policy definer_delete on vicket.mail_addresses
+create policy definer_delete on vicket.dkim_keys
   for delete to vicket_definer
   using (
     org_id = (select ctx.org_id())
     and (select ctx.may('mail:edit'))
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
-comment on policy definer_delete on vicket.mail_addresses is 'ctx.set_mail_address: mail:edit; within one''s teams.';
+comment on policy definer_delete on vicket.dkim_keys is 'ctx.remove_dkim_key: mail:edit; within one''s teams.';
 
-grant select (org_id, site_id, id, kind, address, ticket_id, created_at) on vicket.mail_addresses to vicket_agent;
-grant select, insert (org_id, site_id, kind, digest, address, ticket_id, user_id, mail_id),
-  delete on vicket.mail_addresses to vicket_definer;
+grant select (org_id, site_id, selector, domain, public_key, created_by, created_at), insert (site_id, selector, domain,
+  public_key, sealed_key) on vicket.dkim_keys to vicket_agent;
+grant select (org_id, site_id, selector, domain, public_key, created_at) on vicket.dkim_keys to vicket_operator;
+grant select, delete on vicket.dkim_keys to vicket_definer;
 
-create trigger audited after insert on vicket.mail_addresses
-  for each row when (new.kind = 'own') execute function vicket.audited('mail_address', 'id', 'address');
-create trigger audited_gone after delete on vicket.mail_addresses
-  for each row when (old.kind = 'own') execute function vicket.audited('mail_address', 'id', 'address');
-
--- ---------------------------------------------------------------------------------------------------------------------
--- vicket.inbound_mails
-create table vicket.inbound_mails (
-  org_id uuid not null default ctx.org_id(),
-  site_id uuid not null default ctx.site_id(),
-  id uuid not null default gen_random_uuid(),
-  address_id uuid,
-  recipient text not null,
-  mail_from text not null,
-  client text,
-  helo text,
-  message_digest bytea not null,
-  content_digest bytea not null,
-  raw bytea,
-  received_at timestamptz not null default clock_timestamp(),
-  state text not null default 'received',
-  reason text,
-  accepted boolean not null default false,
-  ticket_id uuid,
-  message_id uuid,
-  author text,
-  author_name text,
-  subject text,
-  verified boolean not null default false,
-  automatic boolean not null default false,
-  quoted_from integer,
-  reopened boolean not null default false,
-  constraint inbound_mails_pkey primary key (org_id, id),
-  constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
-  constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id) references
-    vicket.mail_addresses(org_id, site_id, id) on delete set null (address_id),
-  constraint inbound_mails_message_fkey foreign key (org_id, site_id, message_id) references
-    vicket.ticket_messages(org_id, site_id, id) on delete cascade,
-  constraint inbound_mails_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
-  constraint inbound_mails_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
-    site_id, id) on delete cascade,
-  constraint inbound_mails_digest_length check (octet_length(message_digest) = 32 and octet_length(content_digest) = 32),
-  constraint inbound_mails_envelope_length check (char_length(recipient) <= 320 and char_length(mail_from) <= 320 and
-    char_length(client) <= 64 and char_length(helo) <= 255),
-  constraint inbound_mails_held_on_ticket check (state <> 'held' or ticket_id is not null),
-  constraint inbound_mails_raw_size check (octet_length(raw) <= 26214400),
-  constraint inbound_mails_state_known check (state = any (array['received', 'filed', 'held', 'rejected', 'ignored',
-    'failed']))
-);
-alter table vicket.inbound_mails owner to vicket_owner;
-comment on table vicket.inbound_mails is
-  'Mail that came in, as it came, and what became of it. It goes with its ticket.';
-comment on column vicket.inbound_mails.recipient is 'The address that it was sent to. Personal data.';
-comment on column vicket.inbound_mails.mail_from is 'Its return path; empty for none. Personal data.';
-comment on column vicket.inbound_mails.client is
-  'The client that it came from, where the server before this one says so. Personal data.';
-comment on column vicket.inbound_mails.helo is 'What that client called itself. Personal data.';
-comment on column vicket.inbound_mails.message_digest is 'Of its Message-ID, or of the rest where it has none.';
-comment on column vicket.inbound_mails.content_digest is
-  'Of From, Date, Subject and what stands below the head: not of the traces that servers on the way write.';
-comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer. Personal data.';
-comment on column vicket.inbound_mails.state is
-  'received: not read yet; filed: a message of a ticket; held: waits for a person; rejected by one; ignored: changes '
-  'nothing; failed. No personal data.';
-comment on column vicket.inbound_mails.reason is 'Why it is what it is, for people. No personal data.';
-comment on column vicket.inbound_mails.accepted is 'A person accepted it: it is filed whoever wrote it.';
-comment on column vicket.inbound_mails.author is 'The address that it says it is from. Personal data.';
-comment on column vicket.inbound_mails.author_name is 'The name beside it. Personal data.';
-comment on column vicket.inbound_mails.subject is 'Personal data.';
-comment on column vicket.inbound_mails.verified is 'Whether that it is from there is proven.';
-comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.';
-comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
-comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
-
-create index inbound_mails_ended on vicket.inbound_mails (received_at) where (state = any (array['ignored'::text,
-  'rejected'::text]));
-create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where (state = 'failed'::text);
-create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
-  'held'::text);
-create index inbound_mails_kept on vicket.inbound_mails (org_id, site_id, received_at) where ((raw is not null) and
-  (state <> 'received'::text));
-create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
-create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, address_id) where (address_id is not
-  null);
-create index inbound_mails_of_message on vicket.inbound_mails (org_id, message_id) where (message_id is not null);
-create index inbound_mails_of_ticket on vicket.inbound_mails (org_id, ticket_id) where (ticket_id is not null);
-create statistics vicket.inbound_mails_tenant (ndistinct, dependencies) on org_id, site_id from vicket.inbound_mails;
-
-alter table vicket.inbound_mails enable row level security;
-alter table vicket.inbound_mails force row level security;
-
-create policy agent_select on vicket.inbound_mails
-  for select to vicket_agent
-  using (
-    org_id = (select ctx.org_id())
-    and ((select ctx.may('mail:read')) or (select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
-    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
-  );
-comment on policy agent_select on vicket.inbound_mails is 'mail:read, or who reads tickets; within one''s teams.';
-
-create policy mail_insert on vicket.inbound_mails
-  for insert to vicket_mail
-  with check (
-    org_id = (select ctx.org_id())
-    and site_id = (select ctx.site_id())
-    and address_id = (select ctx.address_by_mail())
-  );
-comment on policy mail_insert on vicket.inbound_mails is
-  'Mail of the site, and to the address, that the context names.';
-
-create policy mail_all_sealed on vicket.inbound_mails
-  as restrictive for all to vicket_mail
-  using (org_id = (select ctx.org_by_mail()) and site_id = (select ctx.site_by_mail()))
-  with check (org_id = (select ctx.org_by_mail()) and site_id = (select ctx.site_by_mail()));
-comment on policy mail_all_sealed on vicket.inbound_mails is
-  'Even an injected statement stays with the address in the context.';
-
-create policy operator_select on vicket.inbound_mails
-  for select to vicket_operator
-  using (org_id = (select ctx.org_id()));
-comment on policy operator_select on vicket.inbound_mails is 'vicket person export and erase; vicket mail reparse.';
-
-create policy definer_select on vicket.inbound_mails
-  for select to vicket_definer
-  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
-comment on policy definer_select on vicket.inbound_mails is
-  'worker.open_inbound and its kin, of any org; ctx.decide_mail and admin.*, of one.';
-
-create policy definer_update on vicket.inbound_mails
-  for update to vicket_definer
-  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit'))))
-  with check (
-    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit')))
-  );
-comment on policy definer_update on vicket.inbound_mails is
-  'worker.file_mail and its kin, of any org; ctx.decide_mail and admin.reparse_mail, of one.';
-
-create policy definer_delete on vicket.inbound_mails
-  for delete to vicket_definer
-  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.operates())));
-comment on policy definer_delete on vicket.inbound_mails is
-  'worker.forget_mail, of any org; admin.forget_mail, of one.';
-
-grant select (org_id, site_id, id, received_at, state, reason, ticket_id, message_id, author, author_name, subject,
-  verified, automatic, quoted_from) on vicket.inbound_mails to vicket_agent;
-grant insert (address_id, recipient, mail_from, client, helo, message_digest, content_digest,
-  raw) on vicket.inbound_mails to vicket_mail;
-grant select (org_id, site_id, id, recipient, mail_from, received_at, state, ticket_id, author, author_name,
-  subject) on vicket.inbound_mails to vicket_operator;
-grant select, update (raw, state, reason, accepted, ticket_id, message_id, author, author_name, subject, verified,
-  automatic, quoted_from, reopened), delete on vicket.inbound_mails to vicket_definer;
-
-create function vicket.inbound_gone() returns trigger
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  delete from vicket.tasks t using gone_rows g where t.org_id = g.org_id and t.kind = 'inbound' and t.subject_id = g.id;
-  return null;
-end $$;
-alter function vicket.inbound_gone() owner to vicket_definer;
-comment on function vicket.inbound_gone() is
-  'Trigger: mail that is gone is not read. Definer: no request may write there.';
-grant execute on function vicket.inbound_gone() to vicket_owner;
-
-create function vicket.mail_received() returns trigger
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  insert into vicket.tasks (org_id, site_id, kind, subject_id) values (new.org_id, new.site_id, 'inbound', new.id);
-  return null;
-end $$;
-alter function vicket.mail_received() owner to vicket_definer;
-comment on function vicket.mail_received() is
-  'Trigger: mail that came in is to be read. Definer: no request may write there.';
-grant execute on function vicket.mail_received() to vicket_owner;
-
-create trigger audited after update of state on vicket.inbound_mails
-  for each row when (old.state = 'held' and new.state = 'rejected') execute function vicket.audited('held_mail', 'id',
-    'author state');
-create trigger audited_accepted after update of accepted on vicket.inbound_mails
-  for each row when (not old.accepted and new.accepted) execute function vicket.audited('held_mail', 'id',
-    'author accepted');
-create trigger inbound_gone after delete on vicket.inbound_mails referencing old table as gone_rows
-  for each statement execute function vicket.inbound_gone();
-create trigger mail_received after insert on vicket.inbound_mails
-  for each row execute function vicket.mail_received();
-
--- ---------------------------------------------------------------------------------------------------------------------
--- vicket.mailboxes
-create table vicket.mailboxes (
-  digest bytea not null,
-  uid_validity bigint,
-  last_uid bigint not null default 0,
-  holder uuid not null,
-  held_until timestamptz not null,
-  constraint mailboxes_pkey primary key (digest),
-  constraint mailboxes_digest_length check (octet_length(digest) = 32),
-  constraint mailboxes_uids check (uid_validity >= 0 and uid_validity <= '4294967295'::bigint and last_uid >= 0 and
-    last_uid <= '4294967295'::bigint)
-);
-alter table vicket.mailboxes owner to vicket_owner;
-comment on table vicket.mailboxes is
-  'How far mailboxes were read, and by whom they are now: of no tenant, one row a mailbox.';
-comment on column vicket.mailboxes.digest is 'SHA-256 of its server, login and folder.';
-comment on column vicket.mailboxes.uid_validity is
-  'As long as the server says this, its UIDs are the same. NULL before it was read.';
-comment on column vicket.mailboxes.last_uid is 'Of the last message that was taken in or passed over.';
-comment on column vicket.mailboxes.holder is 'The process that reads it. No personal data.';
-comment on column vicket.mailboxes.held_until is 'When its lease ends, by the clock of the database.';
-
-alter table vicket.mailboxes enable row level security;
-alter table vicket.mailboxes force row level security;
-
-create policy definer_select on vicket.mailboxes
-  for select to vicket_definer
-  using (true);
-comment on policy definer_select on vicket.mailboxes is
-  'worker.hold_mailbox and move_mailbox. Not narrowed: of no tenant.';
-
-create policy definer_insert on vicket.mailboxes
-  for insert to vicket_definer
-  with check (session_user = 'vicket_worker'::name);
-comment on policy definer_insert on vicket.mailboxes is 'worker.hold_mailbox.';
-
-create policy definer_update on vicket.mailboxes
-  for update to vicket_definer
-  using (session_user = 'vicket_worker'::name)
-  with check (session_user = 'vicket_worker'::name);
-comment on policy definer_update on vicket.mailboxes is 'worker.hold_mailbox and move_mailbox.';
-
-grant select, insert (digest, holder, held_until), update (uid_validity, last_uid, holder,
-  held_until) on vicket.mailboxes to vicket_definer;
+create trigger audited after insert or delete on vicket.dkim_keys
+  for each row execute function vicket.audited('dkim_key', 'selector', 'domain');
+create trigger serialize_org_writes before insert or delete on vicket.dkim_keys
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -5759,6 +5675,8 @@ declare
 begin
   if p_mail.user_id is null or p_mail.user_id = who.user_id and who.machine_key_id is null
     or exists (
+      select from vicket.unproven_accounts a where a.org_id = p_mail.org_id and a.user_id = p_mail.user_id)
+    or exists (
       select from vicket.notifications n
       where n.org_id = p_mail.org_id and n.user_id = p_mail.user_id
         and not case p_mail.kind when 'agent_assigned' then n.assigned else n.customer_answered end)
@@ -5770,6 +5688,51 @@ begin
 end $$;
 alter function vicket.member_mail(vicket.mails) owner to vicket_definer;
 comment on function vicket.member_mail(vicket.mails) is 'Writes mail to a member, as they chose.';
+
+create function vicket.write_account_mail(p_kind text, p_email text, p_about text, p_language text) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  domain constant text := vicket.mail_domain();
+begin
+  if domain is not null and vicket.count_mail('account ' || p_kind, p_email, 5) then
+    insert into vicket.account_mails (kind, email, about, language, message_ref)
+      values (p_kind, lower(p_email collate "C"), p_about, p_language,
+        '<m.' || replace(gen_random_uuid()::text, '-', '') || '@' || domain || '>');
+  end if;
+end $$;
+alter function vicket.write_account_mail(text,text,text,text) owner to vicket_definer;
+comment on function vicket.write_account_mail(text,text,text,text) is
+  'Writes mail of an account, five of a kind a day.';
+
+create function vicket.name_in(p_org_id uuid, p_user_id uuid) returns text
+  language plpgsql stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(
+    (select a.name from vicket.unproven_accounts a where a.org_id = p_org_id and a.user_id = p_user_id),
+    (select u.name from vicket.users u where u.id = p_user_id));
+end $$;
+alter function vicket.name_in(uuid,uuid) owner to vicket_definer;
+comment on function vicket.name_in(uuid,uuid) is 'How a person is called in an org.';
+
+create function vicket.take_over(p_user_id uuid, p_password_hash text) returns void
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.users u
+    set password_hash = p_password_hash, proven_at = coalesce(u.proven_at, now())
+    where u.id = p_user_id;
+  delete from vicket.unproven_accounts a where a.user_id = p_user_id;
+  delete from vicket.sessions s where s.user_id = p_user_id;
+  delete from vicket.password_resets r where r.user_id = p_user_id;
+end $$;
+alter function vicket.take_over(uuid,text) owner to vicket_definer;
+comment on function vicket.take_over(uuid,text) is
+  'An account''s password, by whoever its address is: all else is over.';
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of auth
@@ -5815,10 +5778,19 @@ create function auth.enter_actor(p_session_hash bytea, p_machine_key_hash bytea,
 as $$
 declare
   entry auth.org_entry;
+  within uuid[];
 begin
+  perform set_config('app.org_id', '', true);
   if p_machine_key_hash = '' then
     entry.actor_id := ctx.session_user_id(p_session_hash);
     select u.email, u.name into entry.email, entry.name from vicket.users u where u.id = entry.actor_id;
+    within := (select s.org_ids from vicket.sessions s where s.token_hash = p_session_hash);
+    if within is not null then
+      entry.name := coalesce(
+        (select a.name from vicket.unproven_accounts a
+          where a.user_id = entry.actor_id and a.org_id = any (within) order by a.created_at desc limit 1),
+        entry.name);
+    end if;
   elsif p_session_hash = '' then
     select k.id, k.name, k.org_id into entry.actor_id, entry.name, entry.org_id from vicket.machine_keys k
       where k.key_hash = p_machine_key_hash and k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
@@ -5878,7 +5850,11 @@ create function auth.password_salt(p_email text) returns text
 as $$
 begin
   return (
-    select substring(u.password_hash from '^(\$argon2id\$.+\$)[^$]+$') from vicket.users u where u.email = lower(p_email collate "C")
+    select substring(
+      coalesce(u.password_hash, (select a.password_hash from vicket.unproven_accounts a where a.user_id = u.id limit 1))
+      from '^(\$argon2id\$.+\$)[^$]+$')
+    from vicket.users u
+    where u.email = lower(p_email collate "C")
   );
 end $$;
 alter function auth.password_salt(text) owner to vicket_definer;
@@ -5891,11 +5867,7 @@ create function auth.open_session(p_email text, p_password_hash text, p_token_ha
   set search_path = pg_catalog, pg_temp
 as $$
 begin
-  insert into vicket.sessions (user_id, token_hash)
-    select u.id, p_token_hash
-    from vicket.users u
-    where u.email = lower(p_email collate "C") and u.password_hash = p_password_hash;
-  return found;
+  return auth.log_in(p_email, p_password_hash, p_token_hash, null::bytea, null::text, 'en');
 end $$;
 alter function auth.open_session(text,text,bytea) owner to vicket_definer;
 comment on function auth.open_session(text,text,bytea) is
@@ -5906,9 +5878,12 @@ create function auth.close_session(p_token_hash bytea, p_all boolean) returns vo
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
 begin
   delete from vicket.sessions s
-    where s.token_hash = p_token_hash or p_all and s.user_id = ctx.session_user_id(p_token_hash);
+    where s.token_hash = p_token_hash
+      or p_all and s.user_id = ctx.session_user_id(p_token_hash) and (within is null or s.org_ids <@ within);
 end $$;
 alter function auth.close_session(bytea,boolean) owner to vicket_definer;
 comment on function auth.close_session(bytea,boolean) is
@@ -5921,14 +5896,30 @@ create function auth.change_password(p_token_hash bytea, p_old_hash text, p_new_
 as $$
 declare
   person constant uuid := ctx.session_user_id(p_token_hash);
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
+  address text;
 begin
+  if within is not null then
+    update vicket.unproven_accounts a
+      set password_hash = p_new_hash
+      where a.user_id = person and a.org_id = any (within) and a.password_hash = p_old_hash;
+    if not found then
+      return false;
+    end if;
+    delete from vicket.sessions s where s.user_id = person and s.token_hash <> p_token_hash and s.org_ids <@ within;
+    return true;
+  end if;
   update vicket.users u
     set password_hash = p_new_hash
-    where u.id = person and u.password_hash = p_old_hash;
+    where u.id = person and u.password_hash = p_old_hash
+    returning u.email into address;
   if not found then
     return false;
   end if;
   delete from vicket.sessions s where s.user_id = person and s.token_hash <> p_token_hash;
+  delete from vicket.unproven_accounts a where a.user_id = person;
+  delete from vicket.password_resets r where r.user_id = person;
+  perform vicket.write_account_mail('password_changed', address, null, 'en');
   return true;
 end $$;
 alter function auth.change_password(bytea,text,text) owner to vicket_definer;
@@ -5960,12 +5951,16 @@ create function auth.accept_invitation(p_token_hash bytea, p_name text, p_passwo
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  salt constant text := '^(\$argon2id\$.+\$)[^$]+$';
   invited record;
   inviter_may text[];
-  person uuid;
+  person record;
+  whole boolean;
+  taken_over boolean := false;
 begin
   perform auth.enter_actor(''::bytea, ''::bytea, ''::bytea, p_request_id);
-  select i.org_id, i.id, i.email, i.role, i.invited_by_id, i.token_hash
+  select i.org_id, i.id, i.email, i.role, i.invited_by_id, i.token_hash,
+      coalesce(i.mailed_token_hash = p_token_hash, false) as mailed
     into invited
     from vicket.invitations i
     where (i.token_hash = p_token_hash or i.mailed_token_hash = p_token_hash) and i.expires_at > now();
@@ -5984,22 +5979,36 @@ begin
       return 'unknown';
     end if;
   end if;
-  if exists (
-    select from vicket.users u where u.email = invited.email and u.password_hash is distinct from p_password_hash
-  ) then
-    return 'wrong_password';
-  end if;
   begin
     insert into vicket.users (id, email, name, password_hash)
-      values (gen_random_uuid(), invited.email, p_name, p_password_hash)
+      values (gen_random_uuid(), invited.email, p_name, null)
       on conflict (email) do nothing;
-    select u.id into person
-      from vicket.users u
-      where u.email = invited.email and u.password_hash = p_password_hash;
-    if person is null then
+    select u.id, u.password_hash, u.proven_at into person from vicket.users u where u.email = invited.email for update;
+    -- Whoever else joined by this address meanwhile brought a salt that this hash was not made with.
+    if exists (
+      select from (
+        select person.password_hash union all
+        select a.password_hash from vicket.unproven_accounts a where a.user_id = person.id
+      ) known (hash)
+      where substring(known.hash from salt) is distinct from substring(p_password_hash from salt) and known.hash is not null
+    ) then
       raise exception 'the account was made meanwhile' using errcode = 'serialization_failure';
     end if;
-    insert into vicket.sessions (user_id, token_hash) values (person, p_session_hash);
+    whole := coalesce(person.password_hash = p_password_hash, false);
+    if invited.mailed and (whole or person.proven_at is null) then
+      if whole then
+        update vicket.users u set proven_at = coalesce(u.proven_at, now()) where u.id = person.id;
+      else
+        taken_over := person.password_hash is not null;
+        perform vicket.take_over(person.id, p_password_hash);
+        update vicket.users u set name = p_name where u.id = person.id;
+        whole := true;
+      end if;
+    end if;
+    insert into vicket.sessions (user_id, token_hash, org_ids)
+      values (person.id, p_session_hash, case when not whole then
+        (select array_agg(a.org_id) from vicket.unproven_accounts a
+          where a.user_id = person.id and a.password_hash = p_password_hash and a.org_id <> invited.org_id) || invited.org_id end);
     perform set_config('app.session_hash', encode(p_session_hash, 'hex'), true),
       set_config('app.org_id', invited.org_id::text, true),
       set_config('app.invitation_hash', encode(invited.token_hash, 'hex'), true);
@@ -6009,8 +6018,19 @@ begin
       raise exception 'the invitation was accepted meanwhile' using errcode = 'no_data_found';
     end if;
     insert into vicket.members (org_id, user_id, role)
-      values (invited.org_id, person, invited.role)
+      values (invited.org_id, person.id, invited.role)
       on conflict (org_id, user_id) do nothing;
+    if not whole then
+      -- A member already, by another password: this one opens nothing of theirs.
+      if not found then
+        raise exception 'they are a member already' using errcode = 'no_data_found';
+      end if;
+      insert into vicket.unproven_accounts (org_id, user_id, name, password_hash)
+        values (invited.org_id, person.id, p_name, p_password_hash);
+    end if;
+    if taken_over then
+      perform vicket.write_account_mail('password_changed', invited.email, null, 'en');
+    end if;
   exception when no_data_found then
     return 'unknown';
   end;
@@ -6127,43 +6147,119 @@ comment on function auth.enter_many(bytea[],bytea[]) is
   'What auth.enter says of many keys, without entering. Definer: no request may read digests.';
 grant execute on function auth.enter_many(bytea[],bytea[]) to vicket_gate_widget;
 
-create function auth.enter_mail(p_recipient_hash bytea) returns text
+create function auth.ask_password_reset(p_email text, p_language text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform vicket.write_account_mail('password_reset', p_email, null, p_language);
+end $$;
+alter function auth.ask_password_reset(text,text) owner to vicket_definer;
+comment on function auth.ask_password_reset(text,text) is
+  'Asks for a link to choose a password; says nothing. Definer: no request may read users.';
+grant execute on function auth.ask_password_reset(text,text) to vicket_gate_agent;
+
+create function auth.password_reset(p_token_hash bytea) returns text
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select u.email
+    from vicket.password_resets r
+    join vicket.users u on u.id = r.user_id
+    where r.token_hash = p_token_hash and r.expires_at > now()
+  );
+end $$;
+alter function auth.password_reset(bytea) owner to vicket_definer;
+comment on function auth.password_reset(bytea) is
+  'The address that the link of a mail proves. Definer: no request may read digests.';
+grant execute on function auth.password_reset(bytea) to vicket_gate_agent;
+
+create function auth.log_in(p_email text, p_password_hash text, p_token_hash bytea, p_device_hash bytea, p_device text,
+  p_language text) returns boolean
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  found_address record;
+  person record;
+  within uuid[];
+  anywhere boolean;
 begin
-  select a.org_id, a.site_id into found_address
-    from vicket.mail_addresses a
-    join vicket.sites s on s.org_id = a.org_id and s.id = a.site_id and s.deleted_at is null
-    join vicket.orgs o on o.id = a.org_id and o.deleted_at is null
-    where a.digest = p_recipient_hash;
-  perform set_config('app.org_id', coalesce(found_address.org_id::text, ''), true),
-    set_config('app.site_id', coalesce(found_address.site_id::text, ''), true),
-    set_config('app.mail_hash', case when found_address.org_id is null then '' else encode(p_recipient_hash, 'hex') end, true),
-    set_config('app.key_hash', '', true), set_config('app.ticket_hash', '', true),
-    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
-    set_config('app.machine_key_hash', '', true), set_config('app.invitation_hash', '', true),
-    set_config('app.request_id', '', true);
-  return case when found_address.org_id is null then 'unknown' else 'entered' end;
+  select u.id, u.email, coalesce(u.password_hash = p_password_hash, false) as whole into person
+    from vicket.users u
+    where u.email = lower(p_email collate "C");
+  if not found then
+    return false;
+  end if;
+  if not person.whole then
+    within := (
+      select array_agg(a.org_id) from vicket.unproven_accounts a
+      where a.user_id = person.id and a.password_hash = p_password_hash
+    );
+    if within is null then
+      return false;
+    end if;
+  end if;
+  insert into vicket.sessions (user_id, token_hash, org_ids) values (person.id, p_token_hash, within);
+  if not person.whole or p_device_hash is null then
+    return true;
+  end if;
+  delete from vicket.known_devices d where d.user_id = person.id and d.last_used_at < now() - interval '180 days';
+  anywhere := exists (select from vicket.known_devices d where d.user_id = person.id);
+  update vicket.known_devices d set last_used_at = now() where d.user_id = person.id and d.digest = p_device_hash;
+  if not found then
+    insert into vicket.known_devices (user_id, digest) values (person.id, p_device_hash) on conflict do nothing;
+    if anywhere then
+      perform vicket.write_account_mail('new_device', person.email, p_device, p_language);
+    end if;
+  end if;
+  return true;
 end $$;
-alter function auth.enter_mail(bytea) owner to vicket_definer;
-comment on function auth.enter_mail(bytea) is
-  'Sets the site of an address that mail was sent to. Definer: no request may read digests.';
-grant execute on function auth.enter_mail(bytea) to vicket_gate_mail;
+alter function auth.log_in(text,text,bytea,bytea,text,text) owner to vicket_definer;
+comment on function auth.log_in(text,text,bytea,bytea,text,text) is
+  'Opens a session when the password''s hash is right, and tells of a new device; says whether it did. Definer: no '
+  'request may read users.';
+grant execute on function auth.log_in(text,text,bytea,bytea,text,text) to vicket_gate_agent;
 
-create function auth.enter_recipient(p_recipient_hash bytea) returns text
-  language plpgsql
+create function auth.reset_password(p_token_hash bytea, p_password_hash text, p_language text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
 as $$
 declare
-  verdict constant text := auth.enter_mail(p_recipient_hash);
+  person uuid;
 begin
-  if verdict operator(pg_catalog.=) 'entered' then set local role vicket_mail; end if;
-  return verdict;
+  delete from vicket.password_resets r
+    where r.token_hash = p_token_hash and r.expires_at > now()
+    returning r.user_id into person;
+  if person is null then
+    return false;
+  end if;
+  perform vicket.take_over(person, p_password_hash);
+  perform vicket.write_account_mail(
+    'password_changed', (select u.email from vicket.users u where u.id = person), null, p_language);
+  return true;
 end $$;
-alter function auth.enter_recipient(bytea) owner to vicket_owner;
-grant execute on function auth.enter_recipient(bytea) to vicket_gate_mail;
+alter function auth.reset_password(bytea,text,text) owner to vicket_definer;
+comment on function auth.reset_password(bytea,text,text) is
+  'Chooses a password by the link of a mail, once; says whether it did. Definer: no request may read digests.';
+grant execute on function auth.reset_password(bytea,text,text) to vicket_gate_agent;
+
+create function auth.ask_address_proof(p_token_hash bytea, p_language text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  address constant text := (select u.email from vicket.users u where u.id = ctx.session_user_id(p_token_hash));
+begin
+  if address is not null then
+    perform vicket.write_account_mail('address_proof', address, null, p_language);
+  end if;
+end $$;
+alter function auth.ask_address_proof(bytea,text) owner to vicket_definer;
+comment on function auth.ask_address_proof(bytea,text) is
+  'Mails whoever has the session a link that proves their address. Definer: no request may read users.';
+grant execute on function auth.ask_address_proof(bytea,text) to vicket_gate_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker
@@ -7007,376 +7103,129 @@ comment on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],doubl
 grant execute on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) to
   vicket_worker;
 
-create function worker.mail_participants(p_org_ids uuid[], p_mail_ids uuid[]) returns table(place bigint, site_id uuid,
-  ticket_id uuid, user_id uuid)
+create function worker.open_account_mails(p_most integer, p_lease interval,
+  p_token_hashes bytea[]) returns table(place bigint, id uuid, kind text, recipient text, name text, about text,
+  language text, message_ref text, attempts integer)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  clock constant timestamptz := clock_timestamp();
+  due uuid[];
+begin
+  delete from vicket.account_mails m
+    where m.id in (
+      select t.id from vicket.account_mails t
+      where t.run_at <= clock and not exists (select from vicket.users u where u.email = t.email)
+      limit 100
+      for update skip locked
+    );
+  delete from vicket.password_resets r
+    where r.token_hash in (select t.token_hash from vicket.password_resets t where t.expires_at < clock limit 100);
+  due := array(
+    select m.id from vicket.account_mails m
+    where m.run_at <= clock
+    order by m.run_at
+    limit p_most
+    for update skip locked
+  );
+  update vicket.account_mails m
+    set run_at = clock + p_lease, attempts = m.attempts + 1
+    where m.id = any (due);
+  insert into vicket.password_resets (token_hash, user_id)
+    select asked.token_hash, u.id
+    from unnest((select due), (select p_token_hashes)) as asked (id, token_hash)
+    join vicket.account_mails m on m.id = asked.id
+    join vicket.users u on u.email = m.email
+    where m.kind in ('password_reset', 'address_proof');
+  return query
+    select asked.place, m.id, m.kind, m.email, u.name, m.about, m.language, m.message_ref, m.attempts
+    from unnest((select due)) with ordinality as asked (id, place)
+    join vicket.account_mails m on m.id = asked.id
+    join vicket.users u on u.email = m.email
+    order by asked.place;
+end $$;
+alter function worker.open_account_mails(integer,interval,bytea[]) owner to vicket_definer;
+comment on function worker.open_account_mails(integer,interval,bytea[]) is
+  'Mail of accounts that is due, and a token for the link of each. Definer: the worker reads no table.';
+grant execute on function worker.open_account_mails(integer,interval,bytea[]) to vicket_worker;
+
+create function worker.settle_account_mails(p_ids uuid[], p_seconds double precision[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.account_mails m
+    using unnest((select p_ids), (select p_seconds)) as told (id, seconds)
+    where m.id = told.id and told.seconds is null;
+  update vicket.account_mails m
+    set run_at = clock_timestamp() + told.seconds * interval '1 second'
+    from unnest((select p_ids), (select p_seconds)) as told (id, seconds)
+    where m.id = told.id and told.seconds is not null;
+end $$;
+alter function worker.settle_account_mails(uuid[],double precision[]) owner to vicket_definer;
+comment on function worker.settle_account_mails(uuid[],double precision[]) is
+  'What became of mail of accounts. Definer: the worker reads no table.';
+grant execute on function worker.settle_account_mails(uuid[],double precision[]) to vicket_worker;
+
+create function worker.languages_of_orgs(p_org_ids uuid[]) returns table(org_id uuid, language text)
   language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
   return query
-    select asked.place, m.site_id, m.ticket_id, m.user_id
+    select distinct on (s.org_id) s.org_id, s.language
+    from vicket.sites s
+    where s.org_id = any ((select p_org_ids)::uuid[]) and s.deleted_at is null
+    order by s.org_id, s.created_at, s.id;
+end $$;
+alter function worker.languages_of_orgs(uuid[]) owner to vicket_definer;
+comment on function worker.languages_of_orgs(uuid[]) is
+  'In which language an org writes to people whom it invites. Definer: the worker reads no table.';
+grant execute on function worker.languages_of_orgs(uuid[]) to vicket_worker;
+
+create function worker.sender_keys(p_org_ids uuid[], p_mail_ids uuid[]) returns table(place bigint, site_id uuid,
+  selector text, domain text, public_key text, sealed_key bytea)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select asked.place, k.site_id, k.selector, k.domain, k.public_key, k.sealed_key
     from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
     join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
-    where m.ticket_id is not null;
+    join vicket.sites s on s.org_id = m.org_id and s.id = m.site_id
+    join vicket.dkim_keys k on k.org_id = s.org_id and k.site_id = s.id
+      and k.domain = lower(split_part(s.mail_from_address, '@', 2) collate "C")
+    order by asked.place, k.created_at desc;
 end $$;
-alter function worker.mail_participants(uuid[],uuid[]) owner to vicket_definer;
-comment on function worker.mail_participants(uuid[],uuid[]) is
-  'Whose mail it is that goes out. Definer: the worker reads no table.';
-grant execute on function worker.mail_participants(uuid[],uuid[]) to vicket_worker;
+alter function worker.sender_keys(uuid[],uuid[]) owner to vicket_definer;
+comment on function worker.sender_keys(uuid[],uuid[]) is
+  'By which keys mails may be signed. Definer: the worker reads no table.';
+grant execute on function worker.sender_keys(uuid[],uuid[]) to vicket_worker;
 
-create function worker.address_mails(p_org_ids uuid[], p_mail_ids uuid[], p_refs text[], p_reply_digests bytea[],
-  p_bounce_digests bytea[]) returns table(place bigint, message_ref text)
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  update vicket.mails m
-    set message_ref = asked.ref
-    from unnest((select p_org_ids), (select p_mail_ids), (select p_refs)) as asked (org_id, id, ref)
-    where m.org_id = asked.org_id and m.id = asked.id and asked.ref is not null
-      -- A random one is shorter.
-      and char_length(m.message_ref) < char_length(asked.ref)
-      and m.message_ref ~ '^<m[.][0-9a-f]{32}@';
-  insert into vicket.mail_addresses (org_id, site_id, kind, digest, ticket_id, user_id, mail_id)
-    select m.org_id, m.site_id, a.kind, a.digest, m.ticket_id, a.user_id, a.mail_id
-    from unnest((select p_org_ids), (select p_mail_ids), (select p_reply_digests), (select p_bounce_digests))
-      as asked (org_id, id, reply, bounce)
-    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id and m.ticket_id is not null
-    cross join lateral (
-      values ('reply', asked.reply, m.user_id, null::uuid), ('bounce', asked.bounce, null, m.id)
-    ) a (kind, digest, user_id, mail_id)
-    where a.digest is not null
-    on conflict (digest) do nothing;
-  return query
-    select asked.place, m.message_ref
-    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
-    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id;
-end $$;
-alter function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) owner to vicket_definer;
-comment on function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) is
-  'What mail that goes out is answered to. Definer: the worker reads no table.';
-grant execute on function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) to vicket_worker;
-
-create function worker.open_inbound(p_org_id uuid, p_id uuid) returns table(site_id uuid, state text, accepted boolean,
-  recipient text, mail_from text, client text, helo text, raw bytea, kind text, ticket_id uuid, user_id uuid,
-  mail_id uuid, busy boolean)
+create function worker.mail_waiting(out mails bigint, out oldest_seconds double precision,
+  out given_up bigint) returns record
   language plpgsql stable security definer
   set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
-begin
-  return query
-    select i.site_id, i.state, i.accepted, i.recipient, i.mail_from, i.client, i.helo, i.raw, coalesce(a.kind, 'own'),
-      a.ticket_id, a.user_id, a.mail_id,
-      -- A site that gets more than so much in an hour answers nobody by itself.
-      (
-        select count(*) > 500
-        from (
-          select from vicket.inbound_mails l
-          where l.org_id = i.org_id and l.site_id = i.site_id and l.received_at > now() - interval '1 hour'
-          order by l.received_at desc
-          limit 501
-        ) lately
-      )
-    from vicket.inbound_mails i
-    left join vicket.mail_addresses a on a.org_id = i.org_id and a.site_id = i.site_id and a.id = i.address_id
-    where i.org_id = p_org_id and i.id = p_id and i.raw is not null;
-end $$;
-alter function worker.open_inbound(uuid,uuid) owner to vicket_definer;
-comment on function worker.open_inbound(uuid,uuid) is 'A mail that came in. Definer: the worker reads no table.';
-grant execute on function worker.open_inbound(uuid,uuid) to vicket_worker;
-
-create function worker.mail_thread(p_org_id uuid, p_site_id uuid, p_ticket_id uuid, p_user_id uuid,
-  p_mail_half bytea) returns table(status text, reference text, email text, user_id uuid, user_email text, mail_id uuid,
-  mailed_to text)
-  language plpgsql stable security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  return query
-    select t.status, s.prefix || '-' || t.number, t.email, u.id,
-      -- Only who may answer: whoever left, or may not any more, is a stranger.
-      case when 'ticket:write' = any (ctx.permissions_of(p.role)) then u.email end, m.id, m.recipient
-    from vicket.tickets t
-    join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
-    left join vicket.mails m
-      on m.org_id = t.org_id and m.ticket_id = t.id and substring(uuid_send(m.id) from 1 for 8) = p_mail_half
-    left join vicket.members p on p.org_id = t.org_id and p.user_id = coalesce(p_user_id, m.user_id)
-    left join vicket.users u on u.id = coalesce(p_user_id, m.user_id)
-    where t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
-end $$;
-alter function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) owner to vicket_definer;
-comment on function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) is
-  'Who takes part in the ticket of a mail. Definer: the worker reads no table.';
-grant execute on function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) to vicket_worker;
-
-create function worker.reserve_objects(p_org_id uuid, p_site_id uuid, p_keys text[]) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  insert into vicket.object_removals (org_id, site_id, object_key)
-    select p_org_id, p_site_id, k from unnest(p_keys) k;
-end $$;
-alter function worker.reserve_objects(uuid,uuid,text[]) owner to vicket_definer;
-comment on function worker.reserve_objects(uuid,uuid,text[]) is
-  'Keys for files of a mail. Definer: the worker reads no table.';
-grant execute on function worker.reserve_objects(uuid,uuid,text[]) to vicket_worker;
-
-create function worker.file_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_ticket_id uuid, p_user_id uuid,
-  p_author text, p_author_name text, p_subject text, p_body text, p_quiet boolean, p_acknowledge boolean,
-  p_names text[], p_types text[], p_contents bytea[], p_object_keys text[], p_sizes bigint[]) returns text
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
 declare
-  ticket uuid := p_ticket_id;
-  message constant uuid := gen_random_uuid();
-  mail vicket.mails;
-  left_out text[] := array_fill(null::text, array[cardinality(p_names)]);
-  was text;
-  quiet boolean := p_quiet;
-  refused text;
-  at integer;
+  oldest timestamptz;
 begin
-  perform set_config('app.org_id', p_org_id::text, true), set_config('app.site_id', p_site_id::text, true),
-    set_config('app.actor', case when p_user_id is null then 'customer' else '' end, true);
-  -- Whoever else has the same mail waits here, and then finds it filed.
-  perform from vicket.inbound_mails i
-    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id and i.state in ('received', 'held') and i.message_id is null
-    for update;
-  if not found then
-    return 'done';
-  end if;
-  if ticket is not null then
-    select t.status into was
-      from vicket.tickets t
-      where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
-      for no key update;
-    if was = 'resolved' and not quiet then
-      quiet := (
-        select count(*) >= 5
-        from vicket.inbound_mails i
-        where i.org_id = p_org_id and i.ticket_id = ticket and i.reopened and i.received_at > now() - interval '1 hour'
-      );
-    end if;
-  end if;
-  perform set_config('app.quiet', case when quiet then 'on' else '' end, true);
-  loop
-    at := 0;
-    begin
-      if p_ticket_id is null then
-        ticket := gen_random_uuid();
-        insert into vicket.tickets (org_id, site_id, id, email, name, subject)
-          values (p_org_id, p_site_id, ticket, p_author, p_author_name, p_subject);
-      end if;
-      insert into vicket.ticket_messages (org_id, site_id, id, ticket_id, author, author_id, author_name, body)
-        select p_org_id, p_site_id, message, ticket, case when p_user_id is null then 'customer' else 'agent' end, p_user_id,
-          coalesce((select u.name from vicket.users u where u.id = p_user_id), p_author_name),
-          left(p_body || coalesce(E'\n' || string_agg(
-            E'\n[Not attached: ' || p_names[n] || ', ' || left_out[n] || ']', '' order by n), ''), 20000)
-        from generate_subscripts(left_out, 1) n
-        where left_out[n] is not null;
-      for n in 1 .. cardinality(p_names) loop
-        at := n;
-        continue when left_out[n] is not null;
-        insert into vicket.attachments
-            (org_id, site_id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key)
-          values (p_org_id, p_site_id, ticket, message, p_id, p_names[n], p_types[n], p_sizes[n], p_contents[n],
-            p_object_keys[n]);
-      end loop;
-      exit;
-    exception when check_violation then
-      get stacked diagnostics refused = constraint_name;
-      if at = 0 then
-        return refused;
-      end if;
-      left_out[at] := case refused
-        when 'attachments_of_message' then 'a message has 10 files at the most'
-        when 'attachments_of_ticket' then 'a ticket has 100 MiB of files at the most'
-        when 'attachments_of_site' then 'this site keeps as many files as it may'
-        when 'attachments_of_org' then 'this org keeps as many files as it may'
-        else 'it was refused' end;
-    end;
-  end loop;
-  update vicket.inbound_mails i
-    set state = 'filed', ticket_id = ticket, message_id = message, reopened = coalesce(was = 'resolved' and not quiet, false)
-    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
-  if not p_quiet and vicket.mail_domain() is not null then
-    mail.org_id := p_org_id;
-    mail.site_id := p_site_id;
-    mail.ticket_id := ticket;
-    if p_ticket_id is null then
-      mail.kind := 'ticket_received';
-      mail.recipient := p_author;
-      if p_acknowledge and vicket.count_mail('site ' || p_site_id, p_author, 1) and vicket.count_mail('received', p_author, 3)
-      then
-        perform vicket.write_mail(mail);
-      end if;
-    elsif p_user_id is null then
-      mail.kind := 'agent_customer_answered';
-      mail.message_id := message;
-      mail.user_id := (
-        select t.assignee_id from vicket.tickets t where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
-      );
-      perform vicket.member_mail(mail);
-    else
-      mail.kind := 'ticket_answered';
-      mail.message_id := message;
-      mail.recipient := (
-        select t.email from vicket.tickets t where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
-      );
-      perform vicket.write_mail(mail);
-    end if;
-  end if;
-  return 'filed';
+  select count(*) filter (where t.dead_at is null), min(t.created_at) filter (where t.dead_at is null),
+      count(*) filter (where t.dead_at is not null)
+    into mail_waiting.mails, oldest, mail_waiting.given_up
+    from vicket.tasks t
+    where t.kind = 'mail';
+  mail_waiting.oldest_seconds := coalesce(extract(epoch from clock_timestamp() - oldest), 0);
 end $$;
-alter function
-  worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
-  owner to vicket_definer;
-comment on function worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[]) is
-  'Writes a mail as a message of a ticket. Definer: the worker reads no table.';
-grant execute on function
-  worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
-  to vicket_worker;
-
-create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
-  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
-  p_quoted_from integer) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  update vicket.inbound_mails i
-    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
-      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
-      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from
-    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
-  -- Who looks at the inbox sees that something happened.
-  update vicket.tickets t
-    set updated_at = now()
-    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
-end $$;
-alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) owner to
-  vicket_definer;
-comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) is
-  'What became of a mail. Definer: the worker reads no table.';
-grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) to
-  vicket_worker;
-
-create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  update vicket.inbound_mails i
-    set state = 'failed', reason = left(p_reason, 1000)
-    where i.org_id = p_org_id and i.id = p_id and i.state = 'received';
-end $$;
-alter function worker.fail_inbound(uuid,uuid,text) owner to vicket_definer;
-comment on function worker.fail_inbound(uuid,uuid,text) is 'Gives a mail up. Definer: the worker reads no table.';
-grant execute on function worker.fail_inbound(uuid,uuid,text) to vicket_worker;
-
-create function worker.bounce_mail(p_org_id uuid, p_site_id uuid, p_mail_id uuid, p_for_good boolean,
-  p_said text) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  mail vicket.mails;
-begin
-  update vicket.mails m
-    set state = case when p_for_good then 'bounced' else m.state end, detail = left(p_said, 1000), at = clock_timestamp()
-    where m.org_id = p_org_id and m.site_id = p_site_id and m.id = p_mail_id and m.state in ('sent', 'bounced')
-      and (p_for_good or m.state = 'sent')
-    returning * into mail;
-  if mail.id is null or not p_for_good then
-    return;
-  end if;
-  insert into vicket.suppressions as s (org_id, site_id, address, reason)
-    select mail.org_id, mail.site_id, lower(mail.recipient collate "C"), mail.detail
-    where mail.user_id is null
-    on conflict (org_id, site_id, address) do update set reason = excluded.reason, at = now();
-  update vicket.tickets t
-    set updated_at = now()
-    where t.org_id = mail.org_id and t.site_id = mail.site_id and t.id = mail.ticket_id;
-end $$;
-alter function worker.bounce_mail(uuid,uuid,uuid,boolean,text) owner to vicket_definer;
-comment on function worker.bounce_mail(uuid,uuid,uuid,boolean,text) is
-  'What became of a mail that was sent. Definer: the worker reads no table.';
-grant execute on function worker.bounce_mail(uuid,uuid,uuid,boolean,text) to vicket_worker;
-
-create function worker.forget_mail(p_most integer) returns bigint
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-declare
-  gone bigint;
-begin
-  update vicket.inbound_mails i
-    set raw = null
-    from (
-      select o.org_id, o.site_id, o.id
-      from vicket.retention r
-      join vicket.inbound_mails o on o.org_id = r.org_id and o.site_id = r.site_id
-      where r.files_days is not null and o.received_at < now() - make_interval(days => r.files_days)
-        and o.raw is not null and o.state <> 'received'
-      limit p_most
-    ) old
-    where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
-  get diagnostics gone = row_count;
-  delete from vicket.inbound_mails i
-    using (
-      select o.org_id, o.site_id, o.id
-      from vicket.inbound_mails o
-      where o.state in ('ignored', 'rejected') and o.received_at < now() - interval '30 days'
-      limit p_most
-    ) old
-    where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
-  return gone;
-end $$;
-alter function worker.forget_mail(integer) owner to vicket_definer;
-comment on function worker.forget_mail(integer) is 'Forgets mail as it came. Definer: the worker reads no table.';
-grant execute on function worker.forget_mail(integer) to vicket_worker;
-
-create function worker.hold_mailbox(p_digest bytea, p_holder uuid, p_lease interval) returns table(uid_validity bigint,
-  last_uid bigint)
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  return query
-    insert into vicket.mailboxes as m (digest, holder, held_until)
-      values (p_digest, p_holder, clock_timestamp() + p_lease)
-      on conflict (digest) do update
-        set holder = excluded.holder, held_until = excluded.held_until
-        where m.holder = excluded.holder or m.held_until <= clock_timestamp()
-      returning m.uid_validity, m.last_uid;
-end $$;
-alter function worker.hold_mailbox(bytea,uuid,interval) owner to vicket_definer;
-comment on function worker.hold_mailbox(bytea,uuid,interval) is
-  'Holds a mailbox, if nobody else does. Definer: the worker reads no table.';
-grant execute on function worker.hold_mailbox(bytea,uuid,interval) to vicket_worker;
-
-create function worker.move_mailbox(p_digest bytea, p_holder uuid, p_uid_validity bigint, p_last_uid bigint,
-  p_lease interval) returns boolean
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  update vicket.mailboxes m
-    set uid_validity = p_uid_validity, last_uid = p_last_uid, held_until = clock_timestamp() + p_lease
-    where m.digest = p_digest and m.holder = p_holder;
-  return found;
-end $$;
-alter function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) owner to vicket_definer;
-comment on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) is
-  'Says how far a mailbox was read. Definer: the worker reads no table.';
-grant execute on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) to vicket_worker;
+alter function worker.mail_waiting() owner to vicket_definer;
+comment on function worker.mail_waiting() is
+  'How much mail waits, and for how long, and how much was given up. Definer: the worker reads no table.';
+grant execute on function worker.mail_waiting() to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin
@@ -7465,12 +7314,13 @@ create function admin.set_password(p_email text, p_password_hash text) returns b
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  person constant uuid := (select u.id from vicket.users u where u.email = lower(p_email collate "C"));
 begin
-  update vicket.users u set password_hash = p_password_hash where u.email = lower(p_email collate "C");
-  if not found then
+  if person is null then
     return false;
   end if;
-  delete from vicket.sessions s using vicket.users u where u.id = s.user_id and u.email = lower(p_email collate "C");
+  perform vicket.take_over(person, p_password_hash);
   return true;
 end $$;
 alter function admin.set_password(text,text) owner to vicket_definer;

@@ -126,6 +126,33 @@ pub enum MailCommand {
         /// One mail; all that is no message and waits for nobody when absent
         id: Option<uuid::Uuid>,
     },
+    /// Look at the DNS of mail: SPF, DKIM, DMARC, MX and reverse name, what is wrong, and the record to paste. Ends with 1 when
+    /// something is wrong or missing
+    Doctor(MailDoctorArgs),
+}
+
+#[derive(Args)]
+pub struct MailDoctorArgs {
+    /// A site, as ORG/SITE: its own domain and keys too, which needs VICKET_ADMIN_URL
+    pub site: Option<SitePath>,
+    /// The deploying login, as for `vicket migrate`
+    #[arg(long, env = "VICKET_ADMIN_URL", hide_env_values = true, value_name = "VICKET_ADMIN_URL")]
+    pub admin_url: Option<String>,
+    /// Where mail goes, as for `vicket serve`
+    #[arg(long, env = "VICKET_SMTP_URL", hide_env_values = true, value_name = "VICKET_SMTP_URL")]
+    pub smtp_url: Option<String>,
+    /// Whom mail is from, as for `vicket serve`
+    #[arg(long, env = "VICKET_MAIL_FROM", hide_env_values = true, value_name = "MAILBOX")]
+    pub mail_from: Option<String>,
+    /// The domain at which mail is answered, as for `vicket serve`
+    #[arg(long, env = "VICKET_REPLY_DOMAIN", hide_env_values = true, value_name = "DOMAIN")]
+    pub reply_domain: Option<String>,
+    /// Under which URL people reach the server
+    #[arg(long, env = "VICKET_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Answer DNS from this file, lines of NAME TYPE VALUE, and ask nobody else
+    #[arg(long, value_name = "FILE")]
+    pub dns_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -453,6 +480,9 @@ pub struct MailArgs {
         value_name = "DOMAINS"
     )]
     pub mail_sender_domains: Vec<String>,
+    /// Whether mail of sites is signed for their own domains (DKIM); `off` where the server that takes it signs by itself
+    #[arg(long, env = "VICKET_MAIL_SIGNING", hide_env_values = true, value_enum, default_value_t = Switch::On)]
+    pub mail_signing: Switch,
     /// The domain at which mail is answered, e.g. reply.example.com: each ticket has an address there for each who takes part.
     /// All mail to it comes to this server; it needs --secret-key-file
     #[arg(

@@ -17,6 +17,7 @@ use crate::{
     readiness::{Reason, Watch},
     server::{self, Clients},
     state::App,
+    store,
 };
 use exposition::Exposition;
 
@@ -46,7 +47,14 @@ impl Metrics {
         if self.app.draining.load(std::sync::atomic::Ordering::Relaxed) {
             reasons.push(Reason::Draining);
         }
+        // Only of who sends; the others have no news of it.
+        let waiting = async { store::mails::waiting(&self.app.worker).await.ok() };
+        let mail = match &self.app.mail {
+            Some(_) => tokio::time::timeout(READY, waiting).await.ok().flatten(),
+            None => None,
+        };
         let exposition = Exposition {
+            mail,
             app: Arc::clone(&self.app),
             clients: self.clients.clone(),
             reasons,

@@ -17,7 +17,7 @@ use crate::{
     },
     intake::{Intake, keep::Keeper, secrets::Secrets},
     limits::Limits,
-    mail::outbound::Outgoing,
+    mail::{doctor::Doctor, outbound::Outgoing},
     master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     objects::Objects,
@@ -57,6 +57,8 @@ pub struct App {
     pub keeper: Option<Keeper>,
     /// Of those who hand it over by HTTP; nobody does without.
     pub inbound_secrets: Option<Secrets>,
+    /// Looks at the DNS of mail; `None` where nobody can be asked.
+    pub doctor: Option<Arc<Doctor>>,
     /// A request may have written mail.
     pub mail_written: Arc<Notify>,
     /// The folder whose mail `/dev/mail` shows; only of `vicket dev`.

@@ -23,6 +23,7 @@ use super::{
     Slot,
     agent::{AgentCaller, COOKIE, note_use, presented},
     csrf::{self, RequestOrigin},
+    visitor::Visitor,
 };
 use crate::{
     db::{Access, Actor, Credential, OrgTx},
@@ -42,6 +43,8 @@ const MACHINE_KEY: &str = "MachineKey";
 /// Where a request comes from, and the transaction that it entered.
 pub struct RequestInfo {
     pub network: Network,
+    /// What the request says of whoever sends it.
+    pub visitor: Visitor,
     /// Scheme, host and port under which people reach this server.
     pub public_url: String,
     /// Limits that the handler asked; the answer says where they stand.
@@ -78,6 +81,7 @@ impl RequestInfo {
         let public_url = csrf::public_url(app.public_url.as_deref(), request.uri(), request.headers());
         Self {
             network: client_network(request, app),
+            visitor: Visitor::of(request.headers()),
             public_url,
             standings: Mutex::default(),
             entry_request: OnceLock::new(),

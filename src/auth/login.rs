@@ -1,11 +1,12 @@
 //! Logging in: its limits, the check of the password, the session's cookie. Both surfaces that people log in on use it.
 
-use super::agent::cookie_name;
+use super::{agent::cookie_name, visitor::Visitor};
 use crate::passwords::Salt;
 use crate::{
     domain::{
         keys::{SessionToken, Sha256Digest},
         problem::Problem,
+        text::NewPassword,
     },
     http::request::over,
     limits::{Bucket, Network, Policy, Standing},
@@ -48,13 +49,36 @@ fn from_here(account: &str, network: Network) -> Sha256Digest {
 ///
 /// # Errors
 /// `401 login_failed`, the same and after the same time for a wrong password and an unknown e-mail address.
-pub async fn open(app: &App, network: Network, email: &str, password: String) -> Result<SessionToken, Problem> {
+pub async fn open(
+    app: &App,
+    network: Network,
+    visitor: &Visitor,
+    email: &str,
+    password: String,
+) -> Result<SessionToken, Problem> {
     let salt = Salt::stored(store::users::password_salt(&app.agents, email).await?);
     let hash = app.hasher.hash(salt, password).await?;
-    let token = store::users::open_session(&app.agents, email, &hash).await?;
+    let device = visitor.device(network);
+    let token = store::users::open_session(&app.agents, email, &hash, &device, visitor.language).await?;
     let token = token.ok_or_else(store::users::wrong_password)?;
     app.known_callers.insert(from_here(email, network), ());
     Ok(token)
+}
+
+/// What counts who asks for a link to choose a password, apart from who logs in: nobody can lock anybody out by it.
+pub fn reset_of(email: &str) -> String {
+    format!("password reset {email}")
+}
+
+/// Sets a password by the link with this token.
+///
+/// # Errors
+/// `404 not_found` for a link that is unknown, was used or has expired; `400 invalid_request` for the address as password.
+pub async fn reset_password(app: &App, visitor: &Visitor, token: &str, password: NewPassword) -> Result<(), Problem> {
+    let token = store::users::token_digest(token);
+    let email = store::users::password_reset(&app.agents, token).await?;
+    let hash = app.hasher.hash(Salt::fresh(), password.of(&email)?).await?;
+    store::users::reset_password(&app.agents, token, &hash, visitor.language).await
 }
 
 /// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.

@@ -6,6 +6,7 @@ pub mod caller;
 pub mod csrf;
 pub mod login;
 pub mod site_key;
+pub mod visitor;
 
 use std::sync::{Mutex, PoisonError};
 

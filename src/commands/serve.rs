@@ -4,7 +4,7 @@ use std::{
     future::Future,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,10 +20,11 @@ use tokio::{
     sync::{Notify, watch},
 };
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::said;
 use crate::{
-    cli::{LogFormat, ServeArgs, Tuning},
+    cli::{LogFormat, ServeArgs, Switch, Tuning},
     db::{AgentGate, MailGate, Pool, Start, WidgetGate, Worker},
     domain::keys::SetupCode,
     intake::{
@@ -38,8 +39,9 @@ use crate::{
     jobs,
     limits::Limits,
     mail::{
-        dns::FileDns,
-        outbound::{self, Outgoing, sender::Sender, transport::Transport},
+        dns::Dns,
+        doctor::Doctor,
+        outbound::{self, Outgoing, sender::Sender, signing::Signing, transport::Transport},
         reply::Replies,
     },
     master_secret::MasterSecret,
@@ -84,6 +86,7 @@ pub struct Settings {
     pub secret: Option<Arc<MasterSecret>>,
     /// No mail goes out without.
     pub mail: Option<Outgoing>,
+    pub doctor: Option<Arc<Doctor>>,
     /// The folder whose mail is shown at `/dev/mail`.
     pub shown_mail: Option<PathBuf>,
     pub traces: Traces,
@@ -102,9 +105,21 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let secret = args.secret_key_file.as_deref().map(MasterSecret::read).transpose();
     let secret = secret.context("--secret-key-file (VICKET_SECRET_KEY_FILE)")?.map(Arc::new);
+    anyhow::ensure!(
+        args.mail.dns_file.is_none() || args.listen.ip().is_loopback(),
+        "--dns-file is for trials: it is taken where the server listens on this machine alone"
+    );
     let replies = secret.clone().map(|secret| Arc::new(Replies::new(secret, args.mail.reply_domain.clone())));
-    let mail = outgoing(&args, replies.clone())?;
-    let intake = args.mail.mail_url.is_some().then(|| intake(&args, replies)).transpose()?;
+    let mut mail = outgoing(&args, replies.clone())?;
+    let public_host = args.public_url.as_deref().and_then(|url| Url::parse(url).ok()?.host_str().map(str::to_owned));
+    let reply_domain = args.mail.reply_domain.clone();
+    let doctor = doctor(args.mail.dns_file.as_deref(), mail.as_ref(), reply_domain, public_host)?;
+    let signs = args.mail.mail_signing == Switch::On;
+    if let (Some(mail), Some(doctor), Some(secret), true) = (&mut mail, &doctor, &secret, signs) {
+        mail.signing = Some(Signing::new(Arc::clone(secret), Arc::clone(&doctor.dns)));
+    }
+    let dns = doctor.as_ref().map(|doctor| Arc::clone(&doctor.dns));
+    let intake = args.mail.mail_url.is_some().then(|| intake(&args, replies, dns));
     let (lmtp, smtp) = (args.mail.lmtp_listen, args.mail.smtp_listen);
     let inbound_secrets = args.mail.inbound_secrets_file.as_deref().map(Secrets::read).transpose();
     let inbound_secrets = inbound_secrets.context("--inbound-secrets-file (VICKET_INBOUND_SECRETS_FILE)")?;
@@ -124,6 +139,7 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<()> {
         attachments: args.attachments,
         secret,
         mail,
+        doctor,
         shown_mail: None,
         traces: Traces::from_environment()?,
         tuning: args.tuning,
@@ -157,30 +173,47 @@ fn outgoing(args: &ServeArgs, replies: Option<Arc<Replies>>) -> anyhow::Result<O
     let from = from.parse().map_err(|error| anyhow::anyhow!("--mail-from (VICKET_MAIL_FROM): {error}"))?;
     let public_url = args.public_url.clone().unwrap_or_else(|| format!("http://{}", args.listen));
     let sender = Sender { from, domains: args.mail.mail_sender_domains.clone(), public_url };
-    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT, replies }))
+    Ok(Some(Outgoing { transport, sender, first_wait: outbound::FIRST_WAIT, replies, signing: None }))
 }
 
 /// What mail that comes in is judged by.
-fn intake(args: &ServeArgs, replies: Option<Arc<Replies>>) -> anyhow::Result<Intake> {
-    let dns = match &args.mail.dns_file {
-        None => None,
-        Some(file) => {
-            anyhow::ensure!(
-                args.listen.ip().is_loopback(),
-                "--dns-file is for trials: only where --listen is on loopback"
-            );
-            Some(Arc::new(FileDns::open(file).context("--dns-file")?))
-        }
-    };
+fn intake(args: &ServeArgs, replies: Option<Arc<Replies>>, dns: Option<Arc<Dns>>) -> Intake {
     let from = args.mail.mail_from.as_deref().and_then(|from| from.parse::<lettre::message::Mailbox>().ok());
-    Ok(Intake {
+    Intake {
         replies,
         dns,
         authserv_ids: args.mail.authserv_ids.clone(),
         domains: args.mail.mail_sender_domains.clone(),
         own: from.map(|from| from.email.to_string()).into_iter().collect(),
         received: Notify::new(),
-    })
+    }
+}
+
+/// Who looks at the DNS of mail: by the file, or by whom the system asks. A system that names nobody is no reason not to serve.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn doctor(
+    dns_file: Option<&Path>,
+    mail: Option<&Outgoing>,
+    reply_domain: Option<String>,
+    public_host: Option<String>,
+) -> anyhow::Result<Option<Arc<Doctor>>> {
+    let dns = match Dns::open(dns_file) {
+        Ok(dns) => Arc::new(dns),
+        Err(error) if dns_file.is_none() => {
+            tracing::warn!("DNS cannot be asked: {error:#}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.context("--dns-file")),
+    };
+    Ok(Some(Arc::new(Doctor {
+        dns,
+        sender_domain: mail.map(|mail| mail.domain().to_owned()),
+        smtp_host: mail.and_then(|mail| mail.transport.host()).map(str::to_owned),
+        reply_domain,
+        public_host,
+    })))
 }
 
 /// What the first run asks for, while it is still to come.
@@ -257,6 +290,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         intake,
         keeper,
         inbound_secrets: settings.inbound_secrets,
+        doctor: settings.doctor,
         mail_written: Arc::new(Notify::new()),
         shown_mail: settings.shown_mail,
         text: MemoryBudget::of_text(),
@@ -333,9 +367,17 @@ pub async fn serve(
     }
     let root = Root::new(Arc::clone(&app));
     let (stopped, stopping) = watch::channel(false);
+    let telling = app.mail.clone().map(|outgoing| {
+        tokio::spawn(outbound::accounts::run(
+            outgoing,
+            Arc::clone(&app.worker),
+            Arc::clone(&app.meters),
+            stopping.clone(),
+        ))
+    });
     let mailing = app.mail.clone().map(|outgoing| {
         let (worker, written) = (Arc::clone(&app.worker), Arc::clone(&app.mail_written));
-        tokio::spawn(outbound::run(outgoing, worker, written, stopping.clone()))
+        tokio::spawn(outbound::run(outgoing, worker, Arc::clone(&app.meters), written, stopping.clone()))
     });
     let mut taking = Vec::new();
     if let Some(keeper) = &app.keeper {
@@ -349,7 +391,7 @@ pub async fn serve(
         let desk = Arc::new(Desk {
             keeper: keeper.clone(),
             name: keeper.intake.reply_domain().unwrap_or("vicket").to_owned(),
-            xclient: keeper.intake.dns.is_some(),
+            xclient: keeper.intake.tries_out(),
         });
         if let Some(mailbox) = listeners.mailbox {
             let reader = Reader::new(mailbox, keeper.clone(), Arc::clone(&app.worker));
@@ -393,6 +435,9 @@ pub async fn serve(
     }
     for taking in taking {
         taking.await.context("a task that takes mail in ended badly")?;
+    }
+    if let Some(telling) = telling {
+        telling.await.context("the task that sends mail of accounts ended badly")?;
     }
     if let Some(cleaning) = cleaning {
         cleaning.await.context("the task that removes objects ended badly")?;

@@ -20,6 +20,7 @@ mod mail;
 mod members;
 mod notifications;
 mod orgs;
+mod password_resets;
 mod priorities;
 mod retention;
 mod saved_replies;

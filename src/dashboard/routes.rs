@@ -20,8 +20,8 @@ use crate::{
             page::{html, redirect},
             page_context::PageContext,
         },
-        help, machine_keys, mail, members, notifications, orgs, retention, saved_replies, sessions, site_keys, sites,
-        stats, teams, templates, tickets, workflow,
+        help, machine_keys, mail, members, notifications, orgs, password_resets, retention, saved_replies, sessions,
+        site_keys, sites, stats, teams, templates, tickets, workflow,
     },
     domain::{
         problem::{Code, Problem},
@@ -41,6 +41,8 @@ fn pages() -> Route {
         .at("/dashboard", shows(orgs::home))
         .at("/dashboard/setup", shows_and_takes(first_run::show, first_run::create))
         .at("/dashboard/login", shows_and_takes(sessions::show, sessions::log_in))
+        .at("/dashboard/login/forgot", shows_and_takes(password_resets::show, password_resets::ask))
+        .at("/dashboard/login/password", shows_and_takes(password_resets::choose, password_resets::change))
         .at("/dashboard/logout", takes(sessions::log_out))
         .at("/dashboard/:org", shows(stats::show))
         .at("/dashboard/:org/inbox", shows(tickets::list))

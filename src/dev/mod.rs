@@ -26,8 +26,8 @@ use crate::{
     intake::{Intake, listener::Protocol},
     limits::Limits,
     mail::{
-        dns::FileDns,
-        outbound::{Outgoing, sender::Sender, transport::Transport},
+        dns::Dns,
+        outbound::{Outgoing, sender::Sender, signing::Signing, transport::Transport},
         reply::Replies,
     },
     master_secret::MasterSecret,
@@ -131,7 +131,11 @@ async fn serve_on(
     };
     let secret = Arc::new(secret(&args.data_dir)?);
     let replies = Arc::new(Replies::new(Arc::clone(&secret), Some(REPLY_DOMAIN.to_owned())));
-    let dns = args.dns_file.as_deref().map(FileDns::open).transpose().context("--dns-file")?;
+    let mut mail = outgoing(args, &dev, &replies)?;
+    let reply_domain = Some(REPLY_DOMAIN.to_owned());
+    let doctor = serve::doctor(args.dns_file.as_deref(), Some(&mail), reply_domain, Some("localhost".to_owned()))?;
+    mail.signing = doctor.as_ref().map(|doctor| Signing::new(Arc::clone(&secret), Arc::clone(&doctor.dns)));
+    let dns = args.dns_file.as_deref().map(|file| Dns::open(Some(file))).transpose().context("--dns-file")?;
     let intake = Intake {
         replies: Some(Arc::clone(&replies)),
         dns: dns.map(Arc::new),
@@ -152,7 +156,8 @@ async fn serve_on(
         public_url: None,
         attachments: Place::Database,
         secret: Some(secret),
-        mail: Some(outgoing(args, &dev, &replies)?),
+        mail: Some(mail),
+        doctor,
         shown_mail: args.smtp_url.is_none().then(|| dev.mail.dir.clone()),
         traces: Traces::from_environment()?,
         limits: if args.rate_limits == Switch::Off { Limits::off() } else { Limits::new() },
@@ -195,6 +200,7 @@ fn outgoing(args: &DevArgs, dev: &DevFile, replies: &Arc<Replies>) -> anyhow::Re
         sender,
         first_wait: Duration::from_secs(args.mail_retry),
         replies: Some(Arc::clone(replies)),
+        signing: None,
     })
 }
 

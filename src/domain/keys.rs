@@ -72,6 +72,9 @@ pub struct SessionToken(String);
 /// The token of an invitation (`vi_`), in the one moment when its text exists.
 pub struct InvitationToken(String);
 
+/// The token of a link to choose a password (`vr_`), in the one moment when its text exists.
+pub struct ResetToken(String);
+
 /// An org's machine key (`sk_`), in the one moment when its text exists. Ends in a checksum, so that a scanner can tell
 /// a leaked key from text that looks like one.
 pub struct MachineKey(String);
@@ -112,11 +115,12 @@ secret!(PublishableKey, "pk_", mint);
 secret!(TicketToken, "tk_", mint);
 secret!(SessionToken, "vs_", mint);
 secret!(InvitationToken, "vi_", mint);
+secret!(ResetToken, "vr_", mint);
 secret!(MachineKey, "sk_", mint_with_checksum);
 
 /// Whether one of the secrets above may stand in a text, to keep it out of the log.
 pub fn may_hold_secret(text: &str) -> bool {
-    ["pk_", "tk_", "vs_", "vi_", "sk_"].iter().any(|prefix| text.contains(prefix))
+    ["pk_", "tk_", "vs_", "vi_", "vr_", "sk_"].iter().any(|prefix| text.contains(prefix))
 }
 
 impl MachineKey {

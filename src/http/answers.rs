@@ -30,6 +30,9 @@ pub struct Created<T>(pub T);
 /// 204.
 pub struct NoContent;
 
+/// 202: something is done, or not, and the answer does not say which.
+pub struct Accepted;
+
 impl<T: ToJSON> IntoResponse for Ok<T> {
     fn into_response(self) -> Response {
         unstored(StatusCode::OK).content_type("application/json").body(self.0.to_json_string())
@@ -46,6 +49,20 @@ impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         unstored(StatusCode::NO_CONTENT).finish()
     }
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        unstored(StatusCode::ACCEPTED).finish()
+    }
+}
+
+impl ApiResponse for Accepted {
+    fn meta() -> MetaResponses {
+        unstored_meta(StatusCode::ACCEPTED, "It was asked for.", vec![])
+    }
+
+    fn register(_: &mut Registry) {}
 }
 
 impl<T: ToJSON> ApiResponse for Ok<T> {

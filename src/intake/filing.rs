@@ -246,13 +246,13 @@ impl Clerk {
             .as_deref()
             .and_then(|client| client.parse().ok())
             .map(|client| Connection { client, helo: mail.helo.clone().unwrap_or_else(|| "unknown".to_owned()) });
-        let zone = self.intake.dns.as_ref().map(|dns| dns.zone());
+        let source = self.intake.dns.as_ref().map(|dns| dns.source());
         let keys = self.intake.replies.as_ref().map(|replies| replies.keys(mail.site_id));
         let intake = Arc::clone(&self.intake);
         let handle = Handle::current();
         let reading = tokio::task::spawn_blocking(move || {
             let trust =
-                Trust { dns: zone.as_deref(), connection: connection.as_ref(), authserv_ids: &intake.authserv_ids };
+                Trust { dns: source.as_ref(), connection: connection.as_ref(), authserv_ids: &intake.authserv_ids };
             handle.block_on(inbound::parse(&raw, Some(envelope), &trust, keys.as_ref()))
         });
         match tokio::time::timeout(READING, reading).await {

@@ -15,13 +15,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::mail::{dns::FileDns, reply::Replies};
+use crate::mail::{dns::Dns, reply::Replies};
 
 /// What mail that comes in is judged by.
 pub struct Intake {
     pub replies: Option<Arc<Replies>>,
-    /// DNS from a file; without it no DNS is asked.
-    pub dns: Option<Arc<FileDns>>,
+    /// Without it no DNS is asked.
+    pub dns: Option<Arc<Dns>>,
     /// Servers whose Authentication-Results are believed.
     pub authserv_ids: Vec<String>,
     /// Domains at which sites may have an address of their own.
@@ -33,6 +33,11 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// Whether DNS is a file: then a client on loopback may say for whom it speaks, so that SPF can be tried, too.
+    pub fn tries_out(&self) -> bool {
+        matches!(self.dns.as_deref(), Some(Dns::File(_)))
+    }
+
     /// The domain of reply addresses.
     pub fn reply_domain(&self) -> Option<&str> {
         self.replies.as_deref().and_then(Replies::domain)

@@ -1,5 +1,7 @@
-//! DNS from a file: lines of `NAME TYPE VALUE`, for trials without the internet. What is not in the file does not exist, and
-//! nobody else is asked.
+//! DNS: of the network, or from a file, lines of `NAME TYPE VALUE`, for trials without the internet. What is not in the file does
+//! not exist, and nobody else is asked.
+
+pub mod network;
 
 use std::{
     borrow::Borrow,
@@ -14,17 +16,154 @@ use std::{
 
 use anyhow::Context as _;
 use mail_auth::{
-    DnsError, DnssecStatus, Error, MX, Parameters, RecordSet, ResolverCache, Txt,
+    DnsError, DnssecStatus, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt,
     common::{parse::TxtRecordParser, verify::DomainKey},
     dmarc::Dmarc,
-    hickory_resolver::proto::op::ResponseCode,
+    hickory_resolver::{
+        config::{ResolverConfig, ResolverOpts},
+        proto::op::ResponseCode,
+    },
     spf::Spf,
 };
+use network::{NetworkDns, Unanswered};
 
 /// How many names may lead to one another.
 const CNAMES: usize = 8;
 /// The longest file, bytes.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Whom the server asks.
+pub enum Dns {
+    File(FileDns),
+    Network(NetworkDns),
+}
+
+impl Dns {
+    /// The file's names, where there is one, and else the servers that the system names.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the system names no server.
+    pub fn open(file: Option<&Path>) -> anyhow::Result<Self> {
+        match file {
+            Some(path) => FileDns::open(path).map(Self::File),
+            None => NetworkDns::of_system().context("which DNS servers to ask").map(Self::Network),
+        }
+    }
+
+    /// What answers one question, and those that follow from it.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::File(file) => Source::Zone(file.zone()),
+            Self::Network(network) => Source::Network(network.clone()),
+        }
+    }
+}
+
+/// What answers: what a file said when it was looked at, or the network.
+#[derive(Clone)]
+pub enum Source {
+    Zone(Arc<Zone>),
+    Network(NetworkDns),
+}
+
+impl Source {
+    /// What verifies signatures by it; `None` when it cannot be made.
+    pub fn authenticator(&self) -> Option<MessageAuthenticator> {
+        match self {
+            // It knows nobody to ask: all that is asked has its answer in the zone.
+            Self::Zone(_) => MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()).ok(),
+            Self::Network(network) => Some(network.authenticator().clone()),
+        }
+    }
+
+    /// What is asked, to be answered from here.
+    pub fn answers<P>(&self, asked: P) -> Asked<'_, P> {
+        match self {
+            Self::Zone(zone) => zone.answers(asked),
+            // The servers' answers are kept where they are asked.
+            Self::Network(_) => Parameters {
+                params: asked,
+                cache_txt: None,
+                cache_mx: None,
+                cache_ptr: None,
+                cache_ipv4: None,
+                cache_ipv6: None,
+            },
+        }
+    }
+
+    /// The texts of a name.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn texts(&self, name: &str) -> Result<Vec<String>, Unanswered> {
+        let name = fully_qualified(name);
+        match self {
+            Self::Zone(zone) => Ok(answer(&zone.lines, &name, Type::Txt)),
+            Self::Network(network) => network.texts(&name).await,
+        }
+    }
+
+    /// Who takes mail of a domain, the preferred first.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn exchanges(&self, name: &str) -> Result<Vec<(u16, String)>, Unanswered> {
+        let name = fully_qualified(name);
+        let mut exchanges: Vec<(u16, String)> = match self {
+            Self::Zone(zone) => answer(&zone.lines, &name, Type::Mx)
+                .iter()
+                .filter_map(|value| {
+                    let (preference, host) = value.split_once(char::is_whitespace)?;
+                    Some((preference.parse().ok()?, host.trim().to_owned()))
+                })
+                .collect(),
+            Self::Network(network) => network.exchanges(&name).await?,
+        };
+        for (_, host) in &mut exchanges {
+            plain(host);
+        }
+        exchanges.sort();
+        Ok(exchanges)
+    }
+
+    /// The addresses of a host.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Unanswered> {
+        let name = fully_qualified(name);
+        match self {
+            Self::Zone(zone) => {
+                let of = |kind| answer(&zone.lines, &name, kind).into_iter().filter_map(|value| value.parse().ok());
+                Ok(of(Type::A).chain(of(Type::Aaaa)).collect())
+            }
+            Self::Network(network) => network.addresses(&name).await,
+        }
+    }
+
+    /// What an address is called.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn names(&self, address: IpAddr) -> Result<Vec<String>, Unanswered> {
+        let mut names: Vec<String> = match self {
+            Self::Zone(zone) => zone
+                .ptr
+                .0
+                .get(&address)
+                .map_or_else(Vec::new, |names| names.rrset.iter().map(ToString::to_string).collect()),
+            Self::Network(network) => network.names(address).await?,
+        };
+        names.iter_mut().for_each(plain);
+        Ok(names)
+    }
+}
+
+/// Without the dot at its end.
+fn plain(host: &mut String) {
+    host.truncate(host.trim_end_matches('.').len());
+}
 
 /// A file of names, read again when it changes.
 pub struct FileDns {
@@ -75,6 +214,8 @@ pub struct Zone {
     a: Answers<Box<str>, RecordSet<Ipv4Addr>>,
     aaaa: Answers<Box<str>, RecordSet<Ipv6Addr>>,
     ptr: Answers<IpAddr, RecordSet<Box<str>>>,
+    /// As they are written.
+    lines: Lines,
 }
 
 /// A question whose answers are in a zone.
@@ -173,6 +314,7 @@ impl Zone {
         for name in names {
             zone.fill(&lines, &name).with_context(|| name.clone())?;
         }
+        zone.lines = lines;
         Ok(zone)
     }
 

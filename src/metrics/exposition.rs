@@ -1,6 +1,6 @@
 //! One scrape: each metric with its help, its type and what it is now.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -13,6 +13,7 @@ use crate::{
     readiness::{Counts, Reason},
     server::Clients,
     state::App,
+    store::mails::Waiting,
 };
 
 /// What is written of.
@@ -21,6 +22,8 @@ pub struct Exposition {
     pub clients: Clients,
     pub reasons: Vec<Reason>,
     pub counts: Counts,
+    /// Mail that waits; of a server that sends, where the database says it.
+    pub mail: Option<Waiting>,
 }
 
 impl fmt::Debug for Exposition {
@@ -37,6 +40,7 @@ impl Collector for Exposition {
         self.proofs(&mut page)?;
         self.memory(&mut page)?;
         self.background(&mut page)?;
+        self.mail(&mut page)?;
         self.readiness(&mut page)?;
         process(&mut page)
     }
@@ -103,6 +107,22 @@ impl Exposition {
             "vicket_unclean_sessions",
             "Connections that were closed because a request had left something on their session.",
             unclean_sessions(),
+        )
+    }
+
+    fn mail(&self, page: &mut Page) -> fmt::Result {
+        page.family("vicket_mails", "Tries of mail, by how they ended.", &self.app.meters.mails)?;
+        let Some(waiting) = self.mail else { return Ok(()) };
+        page.gauge("vicket_mails_waiting", "Mails of orgs that wait, in the database.", waiting.mails.unsigned_abs())?;
+        page.gauge(
+            "vicket_mail_oldest_waiting_seconds",
+            "How long the oldest of them waits.",
+            Duration::try_from_secs_f64(waiting.oldest_seconds).unwrap_or_default().as_secs(),
+        )?;
+        page.gauge(
+            "vicket_mail_dead_letters",
+            "Mails that were given up, and wait for people.",
+            waiting.given_up.unsigned_abs(),
         )
     }
 

@@ -65,6 +65,9 @@ pub struct Open {
     /// That message.
     pub body: Option<String>,
     pub invited_by: Option<String>,
+    /// The DNS of its site's own address holds a key of the site: mail is from it, and signed.
+    #[sqlx(skip)]
+    pub from_proven: bool,
 }
 
 /// The tokens of the links of a mail: whichever it is that it has.
@@ -154,6 +157,19 @@ pub enum Outcome {
     Suppressed(String),
 }
 
+impl Outcome {
+    /// As metrics call it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sent(_) => "sent",
+            Self::Bounced(_) => "bounced",
+            Self::Later { .. } => "later",
+            Self::Failed(_) => "failed",
+            Self::Suppressed(_) => "suppressed",
+        }
+    }
+}
+
 /// Writes what became of mails, all or nothing.
 ///
 /// # Errors
@@ -194,6 +210,24 @@ pub async fn serve(worker: &Worker, domain: &str) -> Result<(), Problem> {
     worker.execute(sqlx::query("select worker.serve_mail($1)").bind(domain)).await
 }
 
+/// Mail of orgs that waits.
+#[derive(Clone, Copy, Debug, Default, FromRow)]
+pub struct Waiting {
+    pub mails: i64,
+    pub oldest_seconds: f64,
+    /// Dead letters.
+    pub given_up: i64,
+}
+
+/// How much mail waits, in all orgs.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn waiting(worker: &Worker) -> Result<Waiting, Problem> {
+    let query = sqlx::query_as("select mails, oldest_seconds, given_up from worker.mail_waiting()");
+    Ok(worker.row(query).await?.unwrap_or_default())
+}
+
 /// What became of the mail that tells of a message.
 #[derive(Clone, Debug, FromRow)]
 pub struct Delivery {
@@ -212,6 +246,16 @@ pub async fn deliveries(tx: &mut OrgTx, messages: &[Uuid]) -> Result<Vec<Deliver
     let sql = "select m.message_id, m.state, m.detail, m.at from vicket.mails m
         where m.message_id = any($1) and m.kind = 'ticket_answered'";
     Ok(sqlx::query_as(sql).bind(messages).fetch_all(tx.connection()).await?)
+}
+
+/// What became of invitations that were mailed; `message_id` is the invitation's. Nothing of them for who may not read mail.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn deliveries_of_invitations(tx: &mut OrgTx, invitations: &[Uuid]) -> Result<Vec<Delivery>, Problem> {
+    let sql = "select m.invitation_id as message_id, m.state, m.detail, m.at from vicket.mails m
+        where m.invitation_id = any($1)";
+    Ok(sqlx::query_as(sql).bind(invitations).fetch_all(tx.connection()).await?)
 }
 
 /// The mail of a site in figures.
@@ -290,13 +334,13 @@ pub struct DeadLetter {
     pub ticket_id: Option<Uuid>,
 }
 
-/// A site's dead letters, the newest first.
+/// A site's dead letters, the newest first; without one those of the org itself: invitations.
 ///
 /// # Errors
 /// `400 invalid_cursor`.
 pub async fn dead_letters(
     tx: &mut OrgTx,
-    site_id: Uuid,
+    site_id: Option<Uuid>,
     page_request: PageRequest<'_>,
 ) -> Result<(Vec<DeadLetter>, Option<String>), Problem> {
     let after = page_request.after(b'd')?;
@@ -304,7 +348,7 @@ pub async fn dead_letters(
         "select t.id, m.kind, t.last_error as error, t.attempts, t.dead_at as at, m.ticket_id
         from vicket.tasks t
         join vicket.mails m on m.org_id = t.org_id and m.id = t.subject_id
-        where t.site_id = $1 and t.kind = 'mail' and t.dead_at is not null
+        where (t.site_id = $1 or $1 is null and t.site_id is null) and t.kind = 'mail' and t.dead_at is not null
           and ($2::bigint is null or (t.dead_at, t.id) < (timestamptz 'epoch' + $2 * interval '1 microsecond', $3))
         order by t.dead_at desc, t.id desc
         limit $4",
@@ -318,12 +362,13 @@ pub async fn dead_letters(
     Ok(page_request.into_page(rows, |row| paging::write(b'd', Keyset { figure: paging::micros(row.at), id: row.id })))
 }
 
-/// Sends a dead letter again.
+/// Sends a dead letter of a site again, or without one a dead letter of the org itself.
 ///
 /// # Errors
 /// `404 not_found`.
-pub async fn run_again(tx: &mut OrgTx, site_id: Uuid, id: Uuid) -> Result<(), Problem> {
-    let sql = "select t.id from vicket.tasks t where t.site_id = $1 and t.id = $2 and t.dead_at is not null";
+pub async fn run_again(tx: &mut OrgTx, site_id: Option<Uuid>, id: Uuid) -> Result<(), Problem> {
+    let sql = "select t.id from vicket.tasks t
+        where (t.site_id = $1 or $1 is null and t.site_id is null) and t.id = $2 and t.dead_at is not null";
     let there: Option<Uuid> = sqlx::query_scalar(sql).bind(site_id).bind(id).fetch_optional(tx.connection()).await?;
     let again: i64 = match there {
         None => 0,

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    mails::{self, Delivery},
     paging::{self, PageRequest},
     users,
 };
@@ -35,6 +36,9 @@ pub struct Member {
     pub email: String,
     pub name: String,
     pub role: Role,
+    /// They showed that they read mail of the address, or are not known not to: `false` for who joined by a link that was not
+    /// mailed.
+    pub address_proven: bool,
     pub created_at: OffsetDateTime,
 }
 
@@ -89,7 +93,8 @@ pub async fn own_org(tx: &mut OrgTx) -> Result<Membership, Problem> {
 /// `400 invalid_cursor`.
 pub async fn page(tx: &mut OrgTx, page_request: PageRequest<'_>) -> Result<(Vec<Member>, Option<String>), Problem> {
     let rows: Vec<Member> = sqlx::query_as(
-        "select m.user_id as id, p.email, p.name, m.role, m.created_at
+        "select m.user_id as id, p.email, p.name, m.role, m.created_at,
+          m.user_id not in (select ctx.unproven_people()) as address_proven
         from vicket.members m
         join ctx.people() p on p.user_id = m.user_id
         where $1::text is null or p.email > $1
@@ -123,7 +128,8 @@ pub async fn set_role(tx: &mut OrgTx, user_id: Uuid, role: Role) -> Result<(), P
 /// `404 not_found`.
 pub async fn by_id(tx: &mut OrgTx, user_id: Uuid) -> Result<Member, Problem> {
     sqlx::query_as(
-        "select m.user_id as id, p.email, p.name, m.role, m.created_at
+        "select m.user_id as id, p.email, p.name, m.role, m.created_at,
+          m.user_id not in (select ctx.unproven_people()) as address_proven
         from vicket.members m
         join ctx.people() p on p.user_id = m.user_id
         where m.user_id = $1",
@@ -140,7 +146,8 @@ pub async fn by_id(tx: &mut OrgTx, user_id: Uuid) -> Result<Member, Problem> {
 /// `5xx` only.
 pub async fn by_email(tx: &mut OrgTx, email: &str) -> Result<Option<Member>, Problem> {
     let member = sqlx::query_as(
-        "select m.user_id as id, p.email, p.name, m.role, m.created_at
+        "select m.user_id as id, p.email, p.name, m.role, m.created_at,
+          m.user_id not in (select ctx.unproven_people()) as address_proven
         from vicket.members m
         join ctx.people() p on p.user_id = m.user_id
         where p.email = lower($1 collate \"C\")",
@@ -149,6 +156,15 @@ pub async fn by_email(tx: &mut OrgTx, email: &str) -> Result<Option<Member>, Pro
     .fetch_optional(tx.connection())
     .await?;
     Ok(member)
+}
+
+/// Whether whoever acts joined this org by a link that was not mailed to them, and has not proven their address since.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn is_unproven(tx: &mut OrgTx) -> Result<bool, Problem> {
+    let sql = "select coalesce(ctx.actor_user_id() in (select ctx.unproven_people()), false)";
+    Ok(sqlx::query_scalar(sql).fetch_one(tx.connection()).await?)
 }
 
 /// Whether a role has a permission, for the administration commands.
@@ -191,6 +207,9 @@ pub struct Invitation {
     pub invited_by: String,
     pub created_at: OffsetDateTime,
     pub expires_at: OffsetDateTime,
+    /// What became of its mail, where it was mailed.
+    #[sqlx(skip)]
+    pub delivery: Option<Delivery>,
 }
 
 /// Invites somebody; the token is in no table.
@@ -244,7 +263,7 @@ pub async fn invitations(
     tx: &mut OrgTx,
     page_request: PageRequest<'_>,
 ) -> Result<(Vec<Invitation>, Option<String>), Problem> {
-    let rows: Vec<Invitation> = sqlx::query_as(
+    let mut rows: Vec<Invitation> = sqlx::query_as(
         "select id, email, role, invited_by, created_at, expires_at
         from vicket.invitations
         where expires_at > now() and ($1::text is null or email > $1)
@@ -255,6 +274,12 @@ pub async fn invitations(
     .bind(page_request.fetch())
     .fetch_all(tx.connection())
     .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    for delivery in mails::deliveries_of_invitations(tx, &ids).await? {
+        if let Some(row) = rows.iter_mut().find(|row| row.id == delivery.message_id) {
+            row.delivery = Some(delivery);
+        }
+    }
     Ok(page_request.into_page(rows, |invitation| paging::write_text(b'i', &invitation.email)))
 }
 

@@ -2,9 +2,11 @@
 //! publishable key, `OrgTx` for an agent or an administration command) and never name a site of their own: row-level security
 //! filters by the context of that transaction.
 
+pub mod account_mails;
 pub mod articles;
 pub mod attachments;
 pub mod audit_log;
+pub mod dkim_keys;
 pub mod erasure;
 pub mod faqs;
 pub mod inbound_mails;

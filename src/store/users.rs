@@ -20,13 +20,27 @@ pub async fn password_salt(gate: &AgentGate, email: &str) -> Result<Option<Strin
     Ok(gate.ask(sqlx::query("select auth.password_salt($1)").bind(email)).await?.try_get(0)?)
 }
 
-/// Opens a session when the password's hash is right; `None` when it is not.
+/// Opens a session when the password's hash is right; `None` when it is not. The account's owner is told of a device that it was
+/// not used from before: network and browser, in words.
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn open_session(gate: &AgentGate, email: &str, hash: &str) -> Result<Option<SessionToken>, Problem> {
+pub async fn open_session(
+    gate: &AgentGate,
+    email: &str,
+    hash: &str,
+    device: &str,
+    language: &str,
+) -> Result<Option<SessionToken>, Problem> {
     let token = SessionToken::mint();
-    let query = sqlx::query("select auth.open_session($1, $2, $3)").bind(email).bind(hash).bind(bytes(token.digest()));
+    let known = Sha256Digest::of_parts(&[b"device", email.to_ascii_lowercase().as_bytes(), device.as_bytes()]);
+    let query = sqlx::query("select auth.log_in($1, $2, $3, $4, $5, $6)")
+        .bind(email)
+        .bind(hash)
+        .bind(bytes(token.digest()))
+        .bind(bytes(known))
+        .bind(device)
+        .bind(language);
     let opened: bool = gate.ask(query).await?.try_get(0)?;
     Ok(opened.then_some(token))
 }
@@ -56,29 +70,19 @@ pub async fn change_password(gate: &AgentGate, token: Sha256Digest, old: &str, n
     Ok(gate.ask(query).await?.try_get(0)?)
 }
 
-/// What an invitation says to the holder of its token.
-#[derive(Debug)]
-pub struct Invited {
-    pub email: String,
-    /// There is a user of that e-mail, whose password must be given.
-    pub known: bool,
-}
-
-/// The invitation of this token.
+/// Whom the invitation of this token is for.
 ///
 /// # Errors
 /// `404 not_found` when there is none, or it has expired.
-pub async fn invitation(gate: &AgentGate, token: Sha256Digest) -> Result<Invited, Problem> {
-    let row = gate.ask(sqlx::query("select email, known from auth.invitation($1)").bind(bytes(token))).await?;
-    let email: Option<String> = row.try_get("email")?;
-    let email = email.ok_or_else(no_invitation)?;
-    Ok(Invited { email, known: row.try_get("known")? })
+pub async fn invited(gate: &AgentGate, token: Sha256Digest) -> Result<String, Problem> {
+    let row = gate.ask(sqlx::query("select email from auth.invitation($1)").bind(bytes(token))).await?;
+    row.try_get::<Option<String>, _>(0)?.ok_or_else(no_invitation)
 }
 
 /// Joins the org of an invitation and opens a session.
 ///
 /// # Errors
-/// `404 not_found` when the invitation is gone; `401 login_failed` when the e-mail has an account of another password.
+/// `404 not_found` when the invitation is gone.
 pub async fn accept_invitation(
     gate: &AgentGate,
     token: Sha256Digest,
@@ -95,9 +99,49 @@ pub async fn accept_invitation(
         .bind(request_id);
     match gate.ask(query).await?.try_get::<&str, _>(0)? {
         "joined" => Ok(session),
-        "wrong_password" => Err(wrong_password()),
         _ => Err(no_invitation()),
     }
+}
+
+/// Asks for mail with a link to choose a password. Nobody learns whether there is such an account.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn ask_password_reset(gate: &AgentGate, email: &EmailAddress, language: &str) -> Result<(), Problem> {
+    let query =
+        sqlx::query("select auth.ask_password_reset($1, $2)").bind(email.to_lowercase()).bind(language.to_owned());
+    gate.ask(query).await.map(drop)
+}
+
+/// Asks for mail with a link that proves the address of whoever has this session.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn ask_address_proof(gate: &AgentGate, token: Sha256Digest, language: &str) -> Result<(), Problem> {
+    gate.ask(sqlx::query("select auth.ask_address_proof($1, $2)").bind(bytes(token)).bind(language)).await.map(drop)
+}
+
+/// Whose password the link with this token is for.
+///
+/// # Errors
+/// `404 not_found` when it is unknown, was used, or has expired.
+pub async fn password_reset(gate: &AgentGate, token: Sha256Digest) -> Result<String, Problem> {
+    let row = gate.ask(sqlx::query("select auth.password_reset($1)").bind(bytes(token))).await?;
+    row.try_get::<Option<String>, _>(0)?.ok_or_else(no_link)
+}
+
+/// Sets the password of whoever the link with this token was mailed to, once: their address is proven, and all their sessions
+/// end.
+///
+/// # Errors
+/// `404 not_found` when it is unknown, was used, or has expired.
+pub async fn reset_password(gate: &AgentGate, token: Sha256Digest, hash: &str, language: &str) -> Result<(), Problem> {
+    let query = sqlx::query("select auth.reset_password($1, $2, $3)").bind(bytes(token)).bind(hash).bind(language);
+    if gate.ask(query).await?.try_get::<bool, _>(0)? { Ok(()) } else { Err(no_link()) }
+}
+
+fn no_link() -> Problem {
+    Problem::new(Code::NotFound, "The link is unknown, was used, or has expired. Ask for another one.")
 }
 
 /// Whether the server has neither an org nor a user.
@@ -150,8 +194,8 @@ pub fn wrong_password() -> Problem {
     Problem::new(Code::LoginFailed, "The e-mail address or the password is wrong.")
 }
 
-/// The digest of an invitation's token, as its holder sent it.
-pub fn invitation_digest(token: &str) -> Sha256Digest {
+/// The digest of the token of an invitation, or of a link to choose a password, as its holder sent it.
+pub fn token_digest(token: &str) -> Sha256Digest {
     Sha256Digest::of(token.as_bytes())
 }
 

@@ -27,6 +27,8 @@ pub struct Meters {
     pub job_failures: Counter,
     /// Mail that came in, by what became of it.
     pub mail_in: Family<MailIn, Counter>,
+    /// Tries of mail, by how they ended.
+    pub mails: Family<MailTry, Counter>,
 }
 
 impl Default for Meters {
@@ -39,6 +41,7 @@ impl Default for Meters {
             job_rows_left: Family::default(),
             job_failures: Counter::default(),
             mail_in: Family::default(),
+            mails: Family::default(),
         }
     }
 }
@@ -107,4 +110,10 @@ pub struct MailIn {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct JobKind {
     pub kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MailTry {
+    /// `sent`, `bounced`, `later`, `failed` or `suppressed`.
+    pub outcome: &'static str,
 }

@@ -34,7 +34,8 @@ use vicket::{
     },
     intake::{Intake, listener::Protocol, mailbox::Mailbox, secrets::Secrets},
     limits::Limits,
-    mail::outbound::Outgoing,
+    mail::{doctor::Doctor, outbound::Outgoing},
+    master_secret::MasterSecret,
     migrate::{self, Passwords, Patience},
     migrations::files::Files,
     objects::Place,
@@ -266,7 +267,8 @@ impl World {
             mail_url: options.intake.is_some().then(|| self.url("vicket_gate_mail")),
             intake: options.intake,
             inbound_secrets: options.inbound_secrets,
-            secret: None,
+            secret: options.secret.map(|text| Arc::new(MasterSecret::of_lines(text).expect("a secret"))),
+            doctor: options.doctor,
             mail: options.mail,
             shown_mail: None,
             traces: Traces::default(),
@@ -438,6 +440,8 @@ pub struct Options {
     pub inbound_secrets: Option<Secrets>,
     /// Is read by IMAP.
     pub mailbox: Option<Mailbox>,
+    pub doctor: Option<Arc<Doctor>>,
+    pub secret: Option<&'static str>,
     pub metrics: bool,
 }
 
@@ -456,6 +460,8 @@ impl Default for Options {
             intake: None,
             inbound_secrets: None,
             mailbox: None,
+            doctor: None,
+            secret: None,
             metrics: false,
         }
     }

@@ -75,6 +75,7 @@ impl Desk {
             },
             first_wait: Duration::from_millis(100),
             replies: Some(replies()),
+            signing: None,
         };
         let options = Options { mail: Some(outgoing), intake: Some(intake()), limits: false, ..Options::default() };
         let server = world.serve_with(change(options)).await;
@@ -500,7 +501,7 @@ async fn a_server_that_is_spoken_for_is_believed_only_in_trials() {
         "example.com TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc.example.com TXT \"v=DMARC1; p=reject\"\n",
     )
     .expect("written");
-    let dns = vicket::mail::dns::FileDns::open(&zone).expect("a zone");
+    let dns = vicket::mail::dns::Dns::open(Some(&zone)).expect("a zone");
     let with = |options: Options| {
         let intake = Intake { dns: Some(Arc::new(dns)), ..intake() };
         Options { intake: Some(intake), ..options }

@@ -293,7 +293,17 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              insert into vicket.mail_service (domain, on_until) values ('example.com', now())
              on conflict do nothing;
              insert into vicket.mailboxes (digest, holder, held_until) values (sha256('{id}'), gen_random_uuid(), now());
-             insert into vicket.mail_counts (digest, day, mails) values (sha256('{id}'), current_date, 1)"
+             insert into vicket.mail_counts (digest, day, mails) values (sha256('{id}'), current_date, 1);
+             insert into vicket.dkim_keys (org_id, site_id, selector, domain, public_key, sealed_key, created_by)
+             values ('{org}', '{id}', 'v1', 'own.example', 'AAAA', 'sealed', 'cli');
+             insert into vicket.account_mails (kind, email, message_ref) values ('new_device', 'a@b.c', '<m.2@example.com>');
+             insert into vicket.password_resets (token_hash, user_id)
+             select sha256(convert_to('{id}' || user_id::text, 'UTF8')), user_id from vicket.members where org_id = '{org}';
+             insert into vicket.known_devices (user_id, digest)
+             select user_id, sha256('{id}') from vicket.members where org_id = '{org}';
+             insert into vicket.unproven_accounts (org_id, user_id, name, password_hash)
+             select org_id, user_id, 'Owner', '$argon2id$v=19$x' from vicket.members where org_id = '{org}'
+             on conflict do nothing"
         ))
         .await;
     made

@@ -1,6 +1,8 @@
 //! Mail that goes out: written in the transaction of what it tells of, sent once, and never a stranger's cannon. Through the
 //! public API, with a mail server of the test's own.
 
+mod accounts;
+mod signing;
 pub mod smtp;
 
 use std::{
@@ -31,6 +33,7 @@ fn outgoing(url: &str) -> Outgoing {
         },
         first_wait: Duration::from_millis(100),
         replies: None,
+        signing: None,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 use vicket::mail::{
-    dns::FileDns,
+    dns::Dns,
     inbound::{self, Connection, Parsed, Trust},
     token::TokenKeys,
 };
@@ -143,7 +143,7 @@ fn faults(expected: &Expected, read: &Parsed) -> Vec<String> {
 
 #[tokio::test]
 async fn every_message_of_the_corpus_is_read_as_its_sender_wrote_it() {
-    let dns = FileDns::open(&corpus().join("dns.txt")).expect("a DNS file");
+    let dns = Dns::open(Some(&corpus().join("dns.txt"))).expect("a DNS file");
     let keys = fs::read_to_string(corpus().join("reply-keys.txt")).expect("keys");
     let keys = TokenKeys::of_lines(&keys).expect("keys");
     let mut groups: BTreeMap<String, BTreeMap<String, Expected>> = BTreeMap::new();
@@ -156,12 +156,12 @@ async fn every_message_of_the_corpus_is_read_as_its_sender_wrote_it() {
         });
         let expected = expected.remove(of_group).unwrap_or_else(|| panic!("{group}.json does not say what {name} is"));
         let with = &expected.with;
-        let zone = with.dns.then(|| dns.zone());
+        let source = with.dns.then(|| dns.source());
         let connection = with.client_ip.as_ref().map(|client| Connection {
             client: client.parse().expect("an address"),
             helo: with.helo.clone().expect("a name"),
         });
-        let trust = Trust { dns: zone.as_deref(), connection: connection.as_ref(), authserv_ids: &with.authserv_ids };
+        let trust = Trust { dns: source.as_ref(), connection: connection.as_ref(), authserv_ids: &with.authserv_ids };
         let read = inbound::parse(&message, None, &trust, with.keys.then_some(&keys)).await;
         let faults = faults(&expected, &read);
         let (right, all) = score.entry(group.to_owned()).or_default();

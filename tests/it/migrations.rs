@@ -262,6 +262,7 @@ pub(crate) async fn check(url: impl Fn(&str) -> String) -> anyhow::Result<()> {
         inbound_secrets: None,
         secret: None,
         mail: None,
+        doctor: None,
         shown_mail: None,
         traces: vicket::telemetry::traces::Traces::default(),
         tuning,

@@ -11,14 +11,14 @@ use crate::{
     auth::{
         agent::AgentCaller,
         caller::{Anyone, Caller, Person, RequestInfo},
-        login,
+        login::{self, reset_of},
     },
     db::{Access, Actor, Credential, OrgTx},
     domain::{
         keys::SessionToken,
         problem::Problem,
         request_id,
-        text::{Checked, EMAIL_LENGTH, MAX_PASSWORD_LENGTH, NAME_LENGTH, NewPassword, Prose, Text},
+        text::{Checked, EMAIL_LENGTH, EmailAddress, MAX_PASSWORD_LENGTH, NAME_LENGTH, NewPassword, Prose, Text},
     },
     http::{
         answers::{self, WithCookie},
@@ -62,10 +62,43 @@ struct PasswordChange {
 struct Acceptance {
     /// The invitation's token: `vi_` and 43 characters.
     token: Input<Text<128>>,
-    /// The name that others see; not used when the e-mail has an account.
+    /// The name that others see.
     name: Input<Text<NAME_LENGTH>>,
-    /// A password of 10 characters or more, none of those that are guessed first, not the e-mail address; that of the account when the e-mail has one.
+    /// A password of 10 characters or more, none of those that are guessed first, not the e-mail address; that of the account, to join with one that there is.
     password: Input<NewPassword>,
+}
+
+/// Who forgot their password.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct PasswordResetRequest {
+    /// The e-mail address.
+    email: Input<EmailAddress>,
+}
+
+/// A password that is chosen by a link.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct PasswordReset {
+    /// The token of the link: `vr_` and 43 characters.
+    token: Input<Text<128>>,
+    /// The new password: 10 characters or more, none of those that are guessed first, not the e-mail address.
+    password: Input<NewPassword>,
+}
+
+impl Example for PasswordResetRequest {
+    fn example() -> Self {
+        Self { email: Input::of(EmailAddress::known("agnes@acme.com")) }
+    }
+}
+
+impl Example for PasswordReset {
+    fn example() -> Self {
+        Self {
+            token: Input::of(Text::known("vr_example")),
+            password: Input::of(NewPassword::known("a better horse and battery")),
+        }
+    }
 }
 
 /// What kind of caller it is.
@@ -183,7 +216,8 @@ impl AuthApi {
             return Err(checked.problem().into());
         };
         limited(&app, anyone.info(), &email).await?;
-        let token = login::open(&app, anyone.info().network, &email, password.into_string()).await?;
+        let token =
+            login::open(&app, anyone.info().network, &anyone.info().visitor, &email, password.into_string()).await?;
         Ok(opened(&app, anyone.info().network, &token).await?)
     }
 
@@ -230,9 +264,10 @@ impl AuthApi {
             return Err(Problem::internal("a session without a person").into());
         };
         limited(&app, person.info(), &email).await?;
-        let salt = Salt::stored(store::users::password_salt(&app.agents, &email).await?);
-        let old = app.hasher.hash(salt, current.into_string()).await?;
-        let new = app.hasher.hash(Salt::fresh(), new.of(&email)?).await?;
+        // The salt stays: a password of some orgs has that of the account.
+        let salt = store::users::password_salt(&app.agents, &email).await?;
+        let old = app.hasher.hash(Salt::stored(salt.clone()), current.into_string()).await?;
+        let new = app.hasher.hash(Salt::stored(salt), new.of(&email)?).await?;
         if store::users::change_password(&app.agents, token, &old, &new).await? {
             Ok(answers::NoContent)
         } else {
@@ -242,8 +277,10 @@ impl AuthApi {
 
     /// Accept an invitation
     ///
-    /// Joins the org that the invitation names, and logs in. Where the e-mail address has an account already, the password
-    /// must be that account's: whoever invited knows the token too. An invitation is good once, for seven days.
+    /// Joins the org that the invitation names, and logs in. By the link that was mailed, the address is proven. By the one
+    /// that whoever invited was shown, a password is good in that org alone, until the address is proven; that of the
+    /// account, where there is one, is good as ever. Answers are alike whether the address has an account or not. An
+    /// invitation is good once, for seven days.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "acceptInvitation")]
     async fn accept(
         &self,
@@ -258,19 +295,73 @@ impl AuthApi {
         let (Some(token), Some(name), Some(password)) = (token, name, password) else {
             return Err(checked.problem().into());
         };
-        let token = store::users::invitation_digest(&token);
+        let token = store::users::token_digest(&token);
         limited(&app, anyone.info(), &token.to_hex()).await?;
-        let invited = store::users::invitation(&app.agents, token).await?;
-        let (salt, password) = if invited.known {
-            limited(&app, anyone.info(), &invited.email).await?;
-            (Salt::stored(store::users::password_salt(&app.agents, &invited.email).await?), password.into_string())
-        } else {
-            (Salt::fresh(), password.of(&invited.email)?)
-        };
+        let email = store::users::invited(&app.agents, token).await?;
+        // Whether there is such an account makes no difference that could be seen.
+        limited(&app, anyone.info(), &email).await?;
+        let password = password.of(&email)?;
+        let salt = Salt::stored(store::users::password_salt(&app.agents, &email).await?);
         let hash = app.hasher.hash(salt, password).await?;
         let request_id = request_id::current();
         let session = store::users::accept_invitation(&app.agents, token, &name, &hash, &request_id).await?;
         Ok(opened(&app, anyone.info().network, &session).await?)
+    }
+
+    /// Ask for a link to choose a password
+    ///
+    /// Mails it to the address, if it has an account: 15 minutes, once. The answer, and the time it takes, say nothing of that.
+    /// Five mails a day to an address; ten tries a minute for an address, thirty for a network. A server that sends no mail
+    /// answers the same, and sends none.
+    #[oai(path = "/password-reset", method = "post", operation_id = "askPasswordReset")]
+    async fn ask_password_reset(
+        &self,
+        anyone: Anyone,
+        app: Data<&Arc<App>>,
+        body: Json<PasswordResetRequest>,
+    ) -> Result<answers::Accepted, Failure<429>> {
+        let mut checked = Checked::default();
+        let email = checked.take("email", body.0.email).ok_or_else(|| checked.problem())?;
+        limited(&app, anyone.info(), &reset_of(&email)).await?;
+        store::users::ask_password_reset(&app.agents, &email, anyone.info().visitor.language).await?;
+        Ok(answers::Accepted)
+    }
+
+    /// Choose a password by a link
+    ///
+    /// With the token of the link that was mailed. Proves the address, ends every session of the person and whatever others
+    /// chose in their place, and mails that the password was changed.
+    #[oai(path = "/password-reset/confirm", method = "post", operation_id = "confirmPasswordReset")]
+    async fn confirm_password_reset(
+        &self,
+        anyone: Anyone,
+        app: Data<&Arc<App>>,
+        body: Json<PasswordReset>,
+    ) -> Result<answers::NoContent, Failure<404, 429>> {
+        let mut checked = Checked::default();
+        let token = checked.take("token", body.0.token);
+        let password = checked.take("password", body.0.password);
+        let (Some(token), Some(password)) = (token, password) else {
+            return Err(checked.problem().into());
+        };
+        limited(&app, anyone.info(), &store::users::token_digest(&token).to_hex()).await?;
+        login::reset_password(&app, &anyone.info().visitor, &token, password).await?;
+        Ok(answers::NoContent)
+    }
+
+    /// Ask for a link that proves one's address
+    ///
+    /// Mails it to the address of the session: 15 minutes, once. Whoever opens it chooses a password, as at
+    /// `confirmPasswordReset`.
+    #[oai(path = "/address-proof", method = "post", operation_id = "askAddressProof")]
+    async fn ask_address_proof(&self, person: Person, app: Data<&Arc<App>>) -> Result<answers::Accepted, Failure<429>> {
+        let actor = person.actor().await?;
+        let (Some(email), Credential::Session(token)) = (actor.email, actor.credential) else {
+            return Err(Problem::internal("a session without a person").into());
+        };
+        limited(&app, person.info(), &email).await?;
+        store::users::ask_address_proof(&app.agents, token, person.info().visitor.language).await?;
+        Ok(answers::Accepted)
     }
 
     /// Who is asking

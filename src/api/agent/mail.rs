@@ -22,32 +22,57 @@ use crate::{
         paging::Paging,
         text::Nullable,
     },
+    mail::{
+        dkim,
+        doctor::{self, Finding, SiteFacts},
+        outbound::signing,
+    },
     state::App,
-    store::{self, inbound_mails, mails},
+    store::{self, dkim_keys::DkimKey, inbound_mails, mails},
 };
 
 pub struct MailApi;
 
-async fn site_mail(tx: &mut OrgTx, app: &App, slug: &str) -> Result<SiteMail, Problem> {
+/// What is known of a site's mail, before DNS is asked.
+struct Known {
+    site: store::sites::Site,
+    sent: mails::OfSite,
+    incoming: inbound_mails::OfSite,
+    keys: Vec<DkimKey>,
+}
+
+async fn site_mail(tx: &mut OrgTx, slug: &str) -> Result<Known, Problem> {
     let site = store::sites::by_slug(tx, slug).await?;
-    let of_site = mails::of_site(tx, site.id).await?;
+    let sent = mails::of_site(tx, site.id).await?;
     let incoming = inbound_mails::of_site(tx, site.id).await?;
-    let own = site.mail_from_address.as_deref();
-    let from = app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
-    let address = app.intake.as_ref().and_then(|intake| incoming.address(intake.reply_domain()));
-    Ok(SiteMail {
-        sends: from.is_some(),
-        from_name: site.mail_from_name.clone().unwrap_or_else(|| site.name.clone()),
-        reply_to: Nullable(site.mail_from_address.clone().filter(|own| from.as_ref() != Some(own))),
-        from_address: Nullable(from),
-        address: Nullable(address),
-        last_received_at: Nullable(incoming.last_received_at),
-        held: incoming.held,
-        last_sent_at: Nullable(of_site.last_sent_at),
-        waiting: of_site.waiting,
-        dead_letters: of_site.dead,
-        suppressions: of_site.suppressed,
-    })
+    let keys = store::dkim_keys::of_site(tx, site.id).await?;
+    Ok(Known { site, sent, incoming, keys })
+}
+
+impl Known {
+    /// Outside of a transaction, which would wait for DNS.
+    async fn shown(self, app: &App) -> SiteMail {
+        let Self { site, sent, incoming, keys } = self;
+        let own = site.mail_from_address;
+        let from = match &app.mail {
+            Some(outgoing) => Some(outgoing.address_for(own.as_deref(), &keys).await),
+            None => None,
+        };
+        let address = app.intake.as_ref().and_then(|intake| incoming.address(intake.reply_domain()));
+        SiteMail {
+            sends: from.is_some(),
+            from_name: site.mail_from_name.unwrap_or(site.name),
+            reply_to: Nullable(own.filter(|own| from.as_ref() != Some(own))),
+            from_address: Nullable(from),
+            address: Nullable(address),
+            last_received_at: Nullable(incoming.last_received_at),
+            held: incoming.held,
+            last_sent_at: Nullable(sent.last_sent_at),
+            waiting: sent.waiting,
+            dead_letters: sent.dead,
+            suppressions: sent.suppressed,
+        }
+    }
 }
 
 async fn change_address(tx: &mut OrgTx, app: &App, site: Uuid, address: Option<&str>) -> Result<(), Problem> {
@@ -166,6 +191,175 @@ impl Example for SiteMail {
             dead_letters: 1,
             suppressions: 2,
         }
+    }
+}
+
+/// What is looked at.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum DnsCheck {
+    /// Who may send mail of the server's domain.
+    Spf,
+    /// The key that the site's mail is signed by.
+    Dkim,
+    /// What others do with mail that claims a domain and does not prove it.
+    Dmarc,
+    /// Who takes the answers.
+    Mx,
+    /// What the address is called that mail is handed to.
+    ReverseName,
+}
+
+/// How it is.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename_all = "snake_case")]
+enum DnsState {
+    /// As it should be.
+    Good,
+    /// There is none.
+    Missing,
+    /// There is one, and it does not serve.
+    Wrong,
+    /// DNS did not answer.
+    Unknown,
+}
+
+/// A DNS record to set.
+#[derive(Object)]
+struct DnsRecord {
+    /// Its name.
+    name: String,
+    /// Its type: `TXT`, `MX` or `PTR`.
+    #[oai(rename = "type")]
+    kind: String,
+    /// Its value.
+    value: String,
+}
+
+/// What one look at DNS found.
+#[derive(Object)]
+struct DnsFinding {
+    /// What was looked at.
+    check: DnsCheck,
+    /// The name that was looked up.
+    name: String,
+    /// How it is.
+    state: DnsState,
+    /// What DNS says there.
+    found: Vec<String>,
+    /// What is wrong, or to be known, for people.
+    about: Nullable<String>,
+    /// What to set; `null` where there is nothing to set.
+    record: Nullable<DnsRecord>,
+}
+
+impl From<Finding> for DnsFinding {
+    fn from(finding: Finding) -> Self {
+        Self {
+            check: match finding.check {
+                doctor::Check::Spf => DnsCheck::Spf,
+                doctor::Check::Dkim => DnsCheck::Dkim,
+                doctor::Check::Dmarc => DnsCheck::Dmarc,
+                doctor::Check::Mx => DnsCheck::Mx,
+                doctor::Check::ReverseName => DnsCheck::ReverseName,
+            },
+            name: finding.name,
+            state: match finding.state {
+                doctor::State::Good => DnsState::Good,
+                doctor::State::Missing => DnsState::Missing,
+                doctor::State::Wrong => DnsState::Wrong,
+                doctor::State::Unknown => DnsState::Unknown,
+            },
+            found: finding.found,
+            about: Nullable(finding.about),
+            record: Nullable(finding.record.map(Into::into)),
+        }
+    }
+}
+
+impl From<doctor::Record> for DnsRecord {
+    fn from(record: doctor::Record) -> Self {
+        Self { name: record.name, kind: record.kind.to_owned(), value: record.value }
+    }
+}
+
+/// What DNS says of a site's mail.
+#[derive(Object)]
+#[oai(example)]
+struct MailDns {
+    /// Whether this server can ask DNS.
+    asked: bool,
+    /// What was found.
+    findings: Vec<DnsFinding>,
+}
+
+impl Example for MailDns {
+    fn example() -> Self {
+        let record = DnsRecord {
+            name: "_dmarc.acme.com".to_owned(),
+            kind: "TXT".to_owned(),
+            value: "v=DMARC1; p=none".to_owned(),
+        };
+        let finding = DnsFinding {
+            check: DnsCheck::Dmarc,
+            name: record.name.clone(),
+            state: DnsState::Missing,
+            found: Vec::new(),
+            about: Nullable(Some("Nothing says what others shall do with mail that claims this domain.".to_owned())),
+            record: Nullable(Some(record)),
+        };
+        Self { asked: true, findings: vec![finding] }
+    }
+}
+
+/// A key by which mail of a site is signed (DKIM).
+#[derive(Object)]
+#[oai(example)]
+struct SigningKey {
+    /// Begins the name of its record.
+    selector: String,
+    /// The domain that it signs for.
+    domain: String,
+    /// When it was made.
+    created_at: OffsetDateTime,
+    /// The record that proves the domain: mail is signed, and from the site's own address, while DNS holds it.
+    record: DnsRecord,
+}
+
+impl From<DkimKey> for SigningKey {
+    fn from(key: DkimKey) -> Self {
+        let record = DnsRecord {
+            name: format!("{}._domainkey.{}", key.selector, key.domain),
+            kind: "TXT".to_owned(),
+            value: dkim::record(&key.public_key),
+        };
+        Self { selector: key.selector, domain: key.domain, created_at: key.created_at, record }
+    }
+}
+
+impl Example for SigningKey {
+    fn example() -> Self {
+        DkimKey {
+            selector: "vicket-3f1b5c7e8d2a".to_owned(),
+            domain: "acme.com".to_owned(),
+            public_key: "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A".to_owned(),
+            created_at: datetime!(2026-02-01 16:05 UTC),
+        }
+        .into()
+    }
+}
+
+/// The keys of a site.
+#[derive(Object)]
+#[oai(example)]
+struct SigningKeys {
+    /// The newest first: mail is signed by the first whose record DNS holds.
+    data: Vec<SigningKey>,
+}
+
+impl Example for SigningKeys {
+    fn example() -> Self {
+        Self { data: vec![SigningKey::example()] }
     }
 }
 
@@ -320,7 +514,7 @@ impl MailApi {
         /// The site's slug.
         site: Path<String>,
     ) -> Result<answers::Ok<SiteMail>, Failure> {
-        Ok(answers::Ok(org.run(async |tx| site_mail(tx, &app, &site).await).await?))
+        Ok(answers::Ok(org.run(async |tx| site_mail(tx, &site).await).await?.shown(&app).await))
     }
 
     /// Change the address of a site
@@ -340,9 +534,9 @@ impl MailApi {
         let work = async |tx: &mut OrgTx| {
             let id = store::sites::by_slug(tx, &site).await?.id;
             change_address(tx, &app, id, address.as_deref()).await?;
-            site_mail(tx, &app, &site).await
+            site_mail(tx, &site).await
         };
-        Ok(answers::Ok(org.run(work).await?))
+        Ok(answers::Ok(org.run(work).await?.shown(&app).await))
     }
 
     /// List mail that is held
@@ -398,6 +592,83 @@ impl MailApi {
         Ok(answers::NoContent)
     }
 
+    /// Look at the DNS of a site's mail
+    ///
+    /// SPF, DKIM, DMARC, MX and reverse name as they are now: what was found, what is wrong, and the record to set.
+    #[oai(path = "/sites/:site/mail/dns", method = "get", operation_id = "checkMailDns")]
+    async fn dns(
+        &self,
+        org: Org<MailRead>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Ok<MailDns>, Failure> {
+        let work = async |tx: &mut OrgTx| {
+            let site = store::sites::by_slug(tx, &site).await?;
+            let keys = store::dkim_keys::of_site(tx, site.id).await?;
+            Ok(SiteFacts { address: site.mail_from_address, keys: keys.into_iter().map(Into::into).collect() })
+        };
+        let of_site = org.run(work).await?;
+        let findings = match &app.doctor {
+            Some(doctor) => doctor.examine(&of_site).await,
+            None => Vec::new(),
+        };
+        let findings = findings.into_iter().map(Into::into).collect();
+        Ok(answers::Ok(MailDns { asked: app.doctor.is_some(), findings }))
+    }
+
+    /// List a site's signing keys
+    ///
+    /// Keys by which its mail is signed (DKIM), for the domain of its own address.
+    #[oai(path = "/sites/:site/mail/dkim", method = "get", operation_id = "listSigningKeys")]
+    async fn keys(
+        &self,
+        org: Org<MailRead>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Ok<SigningKeys>, Failure> {
+        let work = async |tx: &mut OrgTx, site| store::dkim_keys::of_site(tx, site).await;
+        let keys = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(SigningKeys { data: keys.into_iter().map(Into::into).collect() }))
+    }
+
+    /// Make a signing key
+    ///
+    /// RSA of 2,048 bits, for the domain of the site's own address. Mail is signed by it, and from that address, as soon as DNS
+    /// holds its record. To rotate, make one, set its record, and remove the old one a week later. Three at the most.
+    #[oai(path = "/sites/:site/mail/dkim", method = "post", operation_id = "createSigningKey")]
+    async fn make_key(
+        &self,
+        org: Org<MailEdit>,
+        app: Data<&Arc<App>>,
+        /// The site's slug.
+        site: Path<String>,
+    ) -> Result<answers::Created<SigningKey>, Failure<409, 422>> {
+        let asked = org.run(async |tx: &mut OrgTx| store::sites::by_slug(tx, &site).await).await?;
+        // A transaction would wait for it.
+        let made = signing::make(app.secret.as_deref(), asked.id, asked.mail_from_address.as_deref()).await;
+        let (key, sealed) = made?;
+        org.run(async |tx: &mut OrgTx| store::dkim_keys::add(tx, asked.id, &key, &sealed).await).await?;
+        Ok(answers::Created(key.into()))
+    }
+
+    /// Remove a signing key
+    ///
+    /// Mail is signed by it no more, from the next one on. Leave its DNS record for a week: mail that is on its way is verified
+    /// by it.
+    #[oai(path = "/sites/:site/mail/dkim/:selector", method = "delete", operation_id = "deleteSigningKey")]
+    async fn remove_key(
+        &self,
+        org: Org<MailEdit>,
+        /// The site's slug.
+        site: Path<String>,
+        /// The key's selector.
+        selector: Path<String>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        of_site(&org, &site, async |tx, site| store::dkim_keys::remove(tx, site, &selector).await).await?;
+        Ok(answers::NoContent)
+    }
+
     /// List suppressions
     ///
     /// Addresses that refused mail of the site for good, the newest first. Nothing is sent there until the suppression is
@@ -442,7 +713,7 @@ impl MailApi {
         site: Path<String>,
         paging: Paging,
     ) -> Result<answers::Ok<Page<DeadLetter>>, Failure> {
-        let work = async |tx: &mut OrgTx, site| mails::dead_letters(tx, site, paging.request()).await;
+        let work = async |tx: &mut OrgTx, site| mails::dead_letters(tx, Some(site), paging.request()).await;
         let page = of_site(&org, &site, work).await?;
         Ok(answers::Ok(Page::of(page, DeadLetter::from)))
     }
@@ -459,7 +730,34 @@ impl MailApi {
         /// The dead letter's id.
         id: Path<Uuid>,
     ) -> Result<answers::NoContent, Failure<409>> {
-        of_site(&org, &site, async |tx, site| mails::run_again(tx, site, id.0).await).await?;
+        of_site(&org, &site, async |tx, site| mails::run_again(tx, Some(site), id.0).await).await?;
+        Ok(answers::NoContent)
+    }
+
+    /// List the org's dead letters
+    ///
+    /// Invitations that were given up, the newest first: they are mail of no site.
+    #[oai(path = "/mail/dead-letters", method = "get", operation_id = "listOrgDeadLetters")]
+    async fn org_dead_letters(
+        &self,
+        org: Org<MailRead>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<DeadLetter>>, Failure> {
+        let page = org.run(async |tx: &mut OrgTx| mails::dead_letters(tx, None, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, DeadLetter::from)))
+    }
+
+    /// Send a dead letter of the org again
+    ///
+    /// At once, and for another three days.
+    #[oai(path = "/mail/dead-letters/:id/retry", method = "post", operation_id = "retryOrgDeadLetter")]
+    async fn retry_of_org(
+        &self,
+        org: Org<MailEdit>,
+        /// The dead letter's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<409>> {
+        org.run(async |tx: &mut OrgTx| mails::run_again(tx, None, id.0).await).await?;
         Ok(answers::NoContent)
     }
 

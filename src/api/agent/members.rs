@@ -4,7 +4,7 @@ use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{orgs::Role, tags::Tag};
+use super::{orgs::Role, tags::Tag, tickets::Delivery};
 use crate::{
     auth::caller::Org,
     domain::{
@@ -15,7 +15,7 @@ use crate::{
         answers::{self, Page},
         failure::Failure,
         paging::Paging,
-        text::Input,
+        text::{Input, Nullable},
     },
     store::{self},
 };
@@ -36,13 +36,16 @@ struct Member {
     name: String,
     /// Their role.
     role: Role,
+    /// `false` while they have not shown that they read mail of the address: they joined by a link that was not mailed to them.
+    address_proven: bool,
     /// When they joined.
     created_at: OffsetDateTime,
 }
 
 impl From<store::members::Member> for Member {
     fn from(row: store::members::Member) -> Self {
-        Self { id: row.id, email: row.email, name: row.name, role: row.role.into(), created_at: row.created_at }
+        let store::members::Member { id, email, name, role, address_proven, created_at } = row;
+        Self { id, email, name, role: role.into(), address_proven, created_at }
     }
 }
 
@@ -53,6 +56,7 @@ impl Example for Member {
             email: "agnes@acme.com".to_owned(),
             name: "Agnes Agent".to_owned(),
             role: Role::Agent,
+            address_proven: true,
             created_at: datetime!(2026-01-05 08:00 UTC),
         }
     }
@@ -90,6 +94,8 @@ struct Invitation {
     created_at: OffsetDateTime,
     /// Until when it can be accepted.
     expires_at: OffsetDateTime,
+    /// What became of its mail; `null` where it was not mailed, and for who may not read mail.
+    delivery: Nullable<Delivery>,
 }
 
 impl From<store::members::Invitation> for Invitation {
@@ -101,6 +107,7 @@ impl From<store::members::Invitation> for Invitation {
             invited_by: row.invited_by,
             created_at: row.created_at,
             expires_at: row.expires_at,
+            delivery: Nullable(row.delivery.map(Into::into)),
         }
     }
 }
@@ -114,6 +121,7 @@ impl Example for Invitation {
             invited_by: "olivia@acme.com".to_owned(),
             created_at: datetime!(2026-01-05 08:00 UTC),
             expires_at: datetime!(2026-01-12 08:00 UTC),
+            delivery: Nullable(None),
         }
     }
 }

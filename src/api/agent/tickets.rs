@@ -173,7 +173,7 @@ enum DeliveryState {
 
 /// What became of the mail of a message.
 #[derive(Object)]
-struct Delivery {
+pub(super) struct Delivery {
     /// Where it is.
     state: DeliveryState,
     /// What the next server said last.

@@ -12,6 +12,7 @@ use crate::{
     auth::{
         agent::{AgentCaller, cookie, cookie_name, prove},
         csrf::{self, RequestOrigin},
+        visitor::Visitor,
     },
     dashboard::frame::form::Form,
     db::Credential,
@@ -53,6 +54,7 @@ pub struct PageContext {
     pub query: Form,
     pub form: Form,
     pub network: Network,
+    pub visitor: Visitor,
     pub public_url: String,
     session: Option<Sha256Digest>,
     /// What a form of this browser's session carries; of none, too, whose cookie may have outlived it.
@@ -102,6 +104,7 @@ impl PageContext {
             query: Form::parse(request.uri().query().unwrap_or_default().as_bytes())?,
             form: Form::parse(&body)?,
             network,
+            visitor: Visitor::of(request.headers()),
             public_url,
             session: session.map(Sha256Digest::of),
             token: form_token(session.unwrap_or_default(), &Uuid::new_v4().simple().to_string()),

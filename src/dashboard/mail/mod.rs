@@ -16,8 +16,14 @@ use crate::{
         problem::Problem,
         text::{Checked, EmailAddress, SiteName},
     },
+    mail::{
+        dkim,
+        doctor::{Finding, SiteFacts},
+        outbound::signing,
+    },
     store::{
         self,
+        dkim_keys::DkimKey,
         inbound_mails::{self, Held},
         mails::{self, DeadLetter, Kind, OfSite, Suppression},
         paging::PageRequest,
@@ -48,6 +54,9 @@ struct MailPage<'a> {
     held: Vec<Held>,
     suppressions: Vec<Suppression>,
     dead: Vec<DeadLetter>,
+    keys: Vec<DkimKey>,
+    /// What DNS says; `None` when this server cannot ask.
+    dns: Option<Vec<Finding>>,
     form: &'a Form,
 }
 
@@ -61,15 +70,26 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         let site = store::sites::by_slug(tx, slug).await?;
         let of_site = mails::of_site(tx, site.id).await?;
         let (suppressions, _) = mails::suppressions(tx, site.id, SHOWN).await?;
-        let (dead, _) = mails::dead_letters(tx, site.id, SHOWN).await?;
+        let (dead, _) = mails::dead_letters(tx, Some(site.id), SHOWN).await?;
         let incoming = inbound_mails::of_site(tx, site.id).await?;
         let (held, _) = inbound_mails::held(tx, site.id, SHOWN).await?;
-        Ok((site, of_site, incoming, held, suppressions, dead))
+        let keys = store::dkim_keys::of_site(tx, site.id).await?;
+        Ok((site, of_site, (incoming, held), suppressions, dead, keys))
     };
-    let (shell, (site, of_site, incoming, held, suppressions, dead)) = context.read(Permission::MailRead, work).await?;
-    let own = site.mail_from_address.as_deref();
-    let from = context.app.mail.as_ref().map(|outgoing| outgoing.sender.address_for(own));
+    let (shell, (site, of_site, (incoming, held), suppressions, dead, keys)) =
+        context.read(Permission::MailRead, work).await?;
     let address = context.app.intake.as_ref().and_then(|intake| incoming.address(intake.reply_domain()));
+    let from = match &context.app.mail {
+        Some(outgoing) => Some(outgoing.address_for(site.mail_from_address.as_deref(), &keys).await),
+        None => None,
+    };
+    let facts =
+        SiteFacts { address: site.mail_from_address.clone(), keys: keys.iter().cloned().map(Into::into).collect() };
+    let dns = match &context.app.doctor {
+        // Asked for: it may take a while.
+        Some(doctor) if context.query.get("look") == "dns" => Some(doctor.examine(&facts).await),
+        _ => None,
+    };
     let language =
         LANGUAGES.into_iter().find(|(language, ..)| *language == site.language).map_or("en", |(_, code, _)| code);
     let saved = Form::of(&[
@@ -80,13 +100,20 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         ("address", incoming.own.clone().unwrap_or_default()),
     ]);
     let shown = form.with_defaults(saved);
-    let page = MailPage { shell, site, of_site, from, incoming, address, held, suppressions, dead, form: &shown };
+    let page =
+        MailPage { shell, site, of_site, from, incoming, address, held, suppressions, dead, keys, dns, form: &shown };
     form_page(&page, form)
 }
 
 #[handler]
 pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::Site>) -> Result<Response, Problem> {
     let form = &context.form;
+    if form.get("action") == "make_key" {
+        return match make_key(&context, &site).await {
+            Ok(()) => Ok(context.redirect(&format!("sites/{}/mail?done=created", site.as_str()))),
+            Err(problem) => show_with(&context, &site, &form.with_problem(problem)?).await,
+        };
+    }
     let needed = if form.get("action") == "settings" { Permission::SiteEdit } else { Permission::MailEdit };
     let done = context
         .write(needed, async |tx| {
@@ -102,7 +129,12 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
                 }
                 "retry" => {
                     let site = id(tx).await?;
-                    mails::run_again(tx, site, row(form)).await.map(|()| "retried")
+                    mails::run_again(tx, Some(site), row(form)).await.map(|()| "retried")
+                }
+                "remove_key" => {
+                    let site = id(tx).await?;
+                    form.confirmed()?;
+                    store::dkim_keys::remove(tx, site, form.get("selector")).await.map(|()| "deleted")
                 }
                 "accept" | "reject" => {
                     let (site, accept) = (id(tx).await?, form.get("action") == "accept");
@@ -141,6 +173,15 @@ async fn change_address(
         return Err(Problem::unprocessable("address", why));
     }
     inbound_mails::set_address(tx, site, address).await
+}
+
+/// Outside of a transaction, which would wait for it.
+async fn make_key(context: &OrgContext, slug: &str) -> Result<(), Problem> {
+    let work = async |tx: &mut OrgTx| store::sites::by_slug(tx, slug).await;
+    let (_, site) = context.read(Permission::MailEdit, work).await?;
+    let (secret, address) = (context.app.secret.as_deref(), site.mail_from_address.as_deref());
+    let (key, sealed) = signing::make(secret, site.id, address).await?;
+    context.write(Permission::MailEdit, async |tx| store::dkim_keys::add(tx, site.id, &key, &sealed).await).await
 }
 
 fn row(form: &Form) -> Uuid {

@@ -15,6 +15,7 @@ use crate::{
     domain::{permissions::Permission, problem::Problem},
     store::{
         self,
+        mails::DeadLetter,
         members::{Invitation, Member, Role},
         paging::PageRequest,
     },
@@ -31,6 +32,8 @@ struct MembersPage<'a> {
     shell: Shell,
     members: Vec<Member>,
     invitations: Vec<Invitation>,
+    /// Invitations whose mail was given up.
+    dead: Vec<DeadLetter>,
     form: &'a Form,
     /// The link of the invitation that was just made, shown once.
     link: Option<String>,
@@ -42,21 +45,23 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
 }
 
 async fn list_with(context: &OrgContext, form: &Form, link: Option<String>) -> Result<Response, Problem> {
-    let (shell, (members, invitations)) = context
+    let (shell, (members, invitations, dead)) = context
         .read(MEMBER, async |tx| {
             let (members, _) = store::members::page(tx, ALL).await?;
             // Who may not invite reads none, as the policies have it.
             let (invitations, _) = store::members::invitations(tx, ALL).await?;
-            Ok((members, invitations))
+            let (dead, _) = store::mails::dead_letters(tx, None, ALL).await?;
+            Ok((members, invitations, dead))
         })
         .await?;
-    form_page(&MembersPage { shell, members, invitations, form, link }, form)
+    form_page(&MembersPage { shell, members, invitations, dead, form, link }, form)
 }
 
 #[handler]
 pub async fn update(context: OrgContext) -> Result<Response, Problem> {
     let permission = match context.form.get("action") {
         "invite" | "uninvite" => Permission::MemberInvite,
+        "retry" => Permission::MailEdit,
         _ => Permission::MemberRoleSet,
     };
     match context.write(permission, async |tx| apply(tx, &context).await).await {
@@ -73,6 +78,7 @@ async fn apply(tx: &mut OrgTx, context: &OrgContext) -> Result<Option<String>, P
         "invite" => return invitations::create(tx, form, role(form)?, &context.public_url).await.map(Some),
         "uninvite" => invitations::revoke(tx, form).await?,
         "role" => store::members::set_role(tx, form.id("id")?, role(form)?).await?,
+        "retry" => store::mails::run_again(tx, None, form.id("id")?).await?,
         "remove" => {
             form.confirmed()?;
             store::members::remove(tx, form.id("id")?).await?;

@@ -26,6 +26,8 @@ struct LogInPage<'a> {
     form: &'a Form,
     next: &'a str,
     token: &'a str,
+    /// A password was just chosen by a link.
+    chosen: bool,
 }
 
 /// The page that asks for a log-in and then goes on to `back`.
@@ -54,7 +56,8 @@ pub async fn show(context: &PageContext) -> Result<Response, Problem> {
 }
 
 fn show_with(context: &PageContext, form: &Form, next: &str) -> Result<Response, Problem> {
-    form_page(&LogInPage { form, next, token: &context.token }, form)
+    let chosen = context.query.get("done") == "chosen";
+    form_page(&LogInPage { form, next, token: &context.token, chosen }, form)
 }
 
 #[handler]
@@ -73,7 +76,7 @@ async fn open(context: &PageContext) -> Result<SessionToken, Problem> {
         return Err(checked.problem());
     };
     login::limited(&context.app, context.network, &email).await.1?;
-    login::open(&context.app, context.network, &email, password.into_string()).await
+    login::open(&context.app, context.network, &context.visitor, &email, password.into_string()).await
 }
 
 #[handler]

@@ -265,7 +265,7 @@ fn folded(message: &Message) -> Option<(&str, &str)> {
 }
 
 /// What became of the mail of a message, in words.
-fn delivered(delivery: &Delivery) -> String {
+pub fn delivered(delivery: &Delivery) -> String {
     let said = delivery.detail.as_deref().unwrap_or("no reason given");
     match delivery.state.as_str() {
         "queued" if delivery.detail.is_some() => format!("Mail: not sent yet, it is tried again: {said}"),

@@ -3,14 +3,11 @@
 //! `From` is an identity only where DMARC says that its domain stands for the message: a signature of that domain, or its SPF
 //! where the connection is known; or where a server that is trusted by name says so above everything else. A doubt is a no.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, MessageAuthenticator, SpfOutput, SpfResult,
-    common::crypto::Algorithm,
-    dmarc::verify::DmarcParameters,
-    hickory_resolver::config::{ResolverConfig, ResolverOpts},
-    spf::verify::SpfParameters,
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, SpfOutput, SpfResult, common::crypto::Algorithm,
+    dmarc::verify::DmarcParameters, spf::verify::SpfParameters,
 };
 
 use super::{
@@ -18,10 +15,12 @@ use super::{
     headers::{Address, Head},
     parts::MAX_MESSAGE_BYTES,
 };
-use crate::mail::dns::Zone;
+use crate::mail::dns::Source;
 
 /// The most signatures that are looked at.
 const SIGNATURES: usize = 8;
+/// How long all that is asked of DNS for one message may take.
+const DNS_WAIT: Duration = Duration::from_secs(20);
 /// The longest head that is verified, bytes: each signature goes over it.
 const HEAD_BYTES: usize = 256 * 1024;
 
@@ -44,7 +43,7 @@ pub struct Connection {
 /// Whom and what to ask.
 #[derive(Default)]
 pub struct Trust<'a> {
-    pub dns: Option<&'a Zone>,
+    pub dns: Option<&'a Source>,
     pub connection: Option<&'a Connection>,
     /// The names by which servers that are believed sign their `Authentication-Results`.
     pub authserv_ids: &'a [String],
@@ -116,7 +115,11 @@ pub async fn verified(
         return said;
     }
     match trust.dns {
-        Some(zone) => by_dmarc(message, domain, &address.address, envelope, zone, trust.connection).await,
+        Some(dns) => {
+            let asking = by_dmarc(message, domain, &address.address, envelope, dns, trust.connection);
+            let answered = tokio::time::timeout(DNS_WAIT, asking).await;
+            answered.unwrap_or_else(|_| (false, "DNS did not answer in time".to_owned()))
+        }
         None => (false, "DNS was not asked".to_owned()),
     }
 }
@@ -178,7 +181,7 @@ async fn by_dmarc(
     domain: &str,
     address: &str,
     envelope: &Envelope,
-    zone: &Zone,
+    dns: &Source,
     connection: Option<&Connection>,
 ) -> (bool, String) {
     let no = |why: &str| (false, why.to_owned());
@@ -191,8 +194,7 @@ async fn by_dmarc(
     // On its way each line ended with CR and LF, and so it was signed; files are kept with LF alone.
     let on_its_way = with_line_ends_of_mail(message);
     let message = on_its_way.as_ref();
-    // A resolver that knows nobody to ask: all that is asked has its answer in the zone.
-    let Ok(authenticator) = MessageAuthenticator::new(ResolverConfig::default(), ResolverOpts::default()) else {
+    let Some(authenticator) = dns.authenticator() else {
         return no("DNS could not be asked");
     };
     // With `l=` a signature says nothing of what follows: such ones are not read.
@@ -204,14 +206,14 @@ async fn by_dmarc(
         return no("its From is not well-formed");
     }
     signed.dkim_headers.truncate(SIGNATURES);
-    let dkim: Vec<DkimOutput<'_>> = authenticator.verify_dkim(zone.answers(&signed)).await;
+    let dkim: Vec<DkimOutput<'_>> = authenticator.verify_dkim(dns.answers(&signed)).await;
     let counted: Vec<DkimOutput<'_>> = dkim.into_iter().filter(counts).collect();
     let return_path = envelope.mail_from.as_deref().unwrap_or_default();
     let (spf, spf_domain) = match connection {
         Some(connection) => {
             let asked = SpfParameters::verify_mail_from(connection.client, &connection.helo, "localhost", return_path);
             let spf_domain = return_path.rsplit_once('@').map_or(connection.helo.as_str(), |(_, domain)| domain);
-            (authenticator.verify_spf(zone.answers(asked)).await, spf_domain)
+            (authenticator.verify_spf(dns.answers(asked)).await, spf_domain)
         }
         None => (SpfOutput::default(), ""),
     };
@@ -222,7 +224,7 @@ async fn by_dmarc(
         rfc5321_mail_from_domain: spf_domain,
         spf_output: &spf,
     };
-    let dmarc = authenticator.verify_dmarc(zone.answers(asked)).await;
+    let dmarc = authenticator.verify_dmarc(dns.answers(asked)).await;
     if dmarc.dkim_result() == &DmarcResult::Pass {
         return (true, format!("DMARC: a signature of {domain} holds"));
     }

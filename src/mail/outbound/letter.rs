@@ -12,8 +12,12 @@ use lettre::{
 
 use super::{sender::Sender, words};
 use crate::{
+    domain::{keys::ResetToken, markdown},
     mail::reply::Addresses,
-    store::mails::{Kind, Open, Tokens},
+    store::{
+        account_mails::{AccountKind, AccountMail},
+        mails::{Kind, Open, Tokens},
+    },
 };
 
 /// Message-IDs that `References` names: the first and the last ones.
@@ -37,6 +41,8 @@ struct Html<'a> {
     subject: &'a str,
     intro: &'a str,
     body: Option<&'a str>,
+    /// What an agent wrote, rendered and sanitised, in place of `body`.
+    rendered: Option<&'a str>,
     url: Option<&'a str>,
     link: &'a str,
     reason: &'a str,
@@ -99,6 +105,56 @@ fn url(mail: &Open, tokens: &Tokens, public_url: &str) -> Option<String> {
     }
 }
 
+/// Text and HTML of a mail.
+#[expect(clippy::too_many_arguments, reason = "the parts of a mail, each once")]
+fn bodies(
+    language: &str,
+    subject: &str,
+    intro: &str,
+    body: Option<&str>,
+    rendered: Option<&str>,
+    url: Option<&str>,
+    link: &str,
+    reason: &str,
+) -> Result<(String, String), String> {
+    let html = Html { language, subject, intro, body, rendered, url, link, reason };
+    let plain = Plain { intro, body, url, link, reason };
+    Ok((plain.render().map_err(|error| error.to_string())?, html.render().map_err(|error| error.to_string())?))
+}
+
+/// Writes mail of an account: to whoever reads its address, from the server.
+///
+/// # Errors
+/// What is wrong with an address of it, for people.
+pub fn write_account(mail: &AccountMail, token: &ResetToken, sender: &Sender) -> Result<Letter, String> {
+    let words = words::account_words(mail.kind, &mail.language);
+    let about = line(mail.about.as_deref().unwrap_or_default(), SUBJECT);
+    let intro = words.intro.replace("{about}", &about);
+    let url = match mail.kind {
+        AccountKind::PasswordReset | AccountKind::AddressProof => {
+            format!("{}/dashboard/login/password?token={}", sender.public_url, token.reveal())
+        }
+        AccountKind::PasswordChanged | AccountKind::NewDevice => {
+            format!("{}/dashboard/login/forgot", sender.public_url)
+        }
+    };
+    let (plain, html) =
+        bodies(&mail.language, words.subject, &intro, None, None, Some(&url), words.link, words.reason)?;
+    let to: Address = mail.recipient.parse().map_err(|error| format!("the address of the recipient: {error}"))?;
+    let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+    let message = Message::builder()
+        .from(sender.from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject(words.subject)
+        .date_now()
+        .message_id(Some(mail.message_ref.clone()))
+        .raw_header(header("Auto-Submitted", "auto-generated"))
+        .raw_header(header("X-Auto-Response-Suppress", "All"))
+        .multipart(MultiPart::alternative_plain_html(plain, html))
+        .map_err(|error| error.to_string())?;
+    Ok(Letter { from: sender.from.email.clone(), to, message: message.formatted() })
+}
+
 /// Writes a mail.
 ///
 /// # Errors
@@ -109,15 +165,18 @@ pub fn write(mail: &Open, tokens: &Tokens, addresses: &Addresses, sender: &Sende
     let (intro, reason) = (filled(words.intro, mail), filled(words.reason, mail));
     let url = url(mail, tokens, &sender.public_url);
     let (url, link, body) = (url.as_deref(), words.link, mail.body.as_deref());
-    let html = Html { language: &mail.language, subject: &subject, intro: &intro, body, url, link, reason: &reason };
-    let plain = Plain { intro: &intro, body, url, link, reason: &reason };
-    let (html, plain) =
-        (html.render().map_err(|error| error.to_string())?, plain.render().map_err(|error| error.to_string())?);
+    // Agents write Markdown; what customers wrote is shown as it is.
+    let rendered = body.filter(|_| mail.kind == Kind::TicketAnswered).map(markdown::render);
+    let rendered = rendered.as_deref();
+    let (plain, html) = bodies(&mail.language, &subject, &intro, body, rendered, url, link, &reason)?;
 
     let to: Address = mail.recipient.parse().map_err(|error| format!("the address of the recipient: {error}"))?;
     let name = line(mail.from_name.as_deref().unwrap_or(site_name(mail)), SUBJECT);
     let own: Option<Address> = mail.from_address.as_deref().and_then(|address| address.parse().ok());
-    let from = own.clone().filter(|address| sender.may_send_for(address)).unwrap_or_else(|| sender.from.email.clone());
+    let from = own
+        .clone()
+        .filter(|address| mail.from_proven || sender.may_send_for(address))
+        .unwrap_or_else(|| sender.from.email.clone());
     let mut builder = Message::builder()
         .from(Mailbox::new(Some(name.clone()), from.clone()))
         .to(Mailbox::new(None, to.clone()))
@@ -189,6 +248,7 @@ mod tests {
             author: Some("Agnes".to_owned()),
             body: Some("It works <now> & then.".to_owned()),
             invited_by: None,
+            from_proven: false,
         }
     }
 
@@ -246,7 +306,7 @@ mod tests {
         assert!(head.contains("References: <m.1@mail.example> <m.2@mail.example>"), "{head}");
         assert!(head.contains("Message-ID: <m.3@mail.example>") && !head.contains("Auto-Submitted"), "{head}");
         assert!(
-            body.contains("It works &#60;now&#62; &#38; then.") && body.contains("It works <now> & then."),
+            body.contains("<p>It works &lt;now&gt; &amp; then.</p>") && body.contains("It works <now> & then."),
             "{body}"
         );
     }
@@ -260,6 +320,9 @@ mod tests {
             written(&Open { from_address: Some("help@other.example".to_owned()), ..mail(Kind::TicketAnswered) });
         assert!(head.contains("From: \"Acme App\" <vicket@mail.example>"), "{head}");
         assert!(head.contains("Reply-To: \"Acme App\" <help@other.example>"), "{head}");
+        let proven = Open { from_proven: true, ..mail(Kind::TicketAnswered) };
+        let (head, _) = written(&Open { from_address: Some("help@other.example".to_owned()), ..proven });
+        assert!(head.contains("From: \"Acme App\" <help@other.example>") && !head.contains("\r\nReply-To"), "{head}");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! handed to the next server. That server's 250 is final: only one write follows, which says so. Whoever is killed between the
 //! two sends it again, with the same Message-ID; nothing else is sent twice, and nothing is lost.
 
+pub mod accounts;
 pub mod letter;
 pub mod sender;
+pub mod signing;
 pub mod transport;
 mod words;
 
@@ -14,6 +16,7 @@ use std::{
 };
 
 use tokio::sync::{Notify, mpsc, watch};
+use uuid::Uuid;
 
 use crate::{
     db::Worker,
@@ -21,11 +24,14 @@ use crate::{
     mail::reply::{Addresses, Replies},
     store::{
         self,
-        mails::{Open, Outcome, Tokens},
+        dkim_keys::{DkimKey, SenderKey},
+        mails::{Kind, Open, Outcome, Tokens},
         tasks::{MAIL, Task},
     },
+    telemetry::meters::{MailTry, Meters},
 };
 use sender::Sender;
+use signing::Signing;
 use transport::{Answer, Transport};
 
 /// Between the first two tries of a mail, where nothing else is said.
@@ -57,12 +63,22 @@ pub struct Outgoing {
     pub first_wait: Duration,
     /// Where mail is answered to; nowhere of ours without.
     pub replies: Option<Arc<Replies>>,
+    /// Mail of sites is signed for their own domains, where their DNS says so.
+    pub signing: Option<Signing>,
 }
 
 impl Outgoing {
     /// What Message-IDs end with.
     pub fn domain(&self) -> &str {
         self.sender.from.email.domain()
+    }
+
+    /// The address that mail of a site is from, whose own one and whose keys these are.
+    pub async fn address_for(&self, own: Option<&str>, keys: &[DkimKey]) -> String {
+        match (own, &self.signing) {
+            (Some(own), Some(signing)) if signing.proves(own, keys).await => own.to_owned(),
+            _ => self.sender.address_for(own),
+        }
     }
 
     /// What is done after a try that was not the last word.
@@ -77,7 +93,13 @@ impl Outgoing {
     }
 
     /// Sends one mail.
-    async fn send(&self, task: Task, mail: &Open, tokens: &Tokens, addresses: &Addresses) -> Outcome {
+    async fn send(
+        &self,
+        task: Task,
+        mut mail: Open,
+        tokens: &Tokens,
+        (addresses, keys): (&Addresses, &[SenderKey]),
+    ) -> Outcome {
         let own = |address: &str| address.eq_ignore_ascii_case(&mail.recipient);
         if own(self.sender.from.email.as_ref())
             || mail.from_address.as_deref().is_some_and(own)
@@ -85,10 +107,21 @@ impl Outgoing {
         {
             return Outcome::Suppressed("it is an address that mail comes from".to_owned());
         }
-        let letter = match letter::write(mail, tokens, addresses, &self.sender) {
+        let signer = match &self.signing {
+            Some(signing) if !keys.is_empty() => signing.signer(keys).await,
+            _ => None,
+        };
+        mail.from_proven = signer.is_some();
+        let mut letter = match letter::write(&mail, tokens, addresses, &self.sender) {
             Ok(letter) => letter,
             Err(why) => return Outcome::Failed(why),
         };
+        if let Some(signer) = signer {
+            letter.message = match signer.sign(&letter.message) {
+                Ok(signed) => signed,
+                Err(why) => return self.after(task, format!("it could not be signed: {why}")),
+            };
+        }
         match self.transport.deliver(&letter).await {
             Answer::Taken(said) => Outcome::Sent(said),
             Answer::Refused(said) => Outcome::Bounced(said),
@@ -117,10 +150,16 @@ impl UnderWay {
 }
 
 /// Sends mail until `stop` turns true, and then waits a while for what is under way. `written` says that there may be some.
-pub async fn run(outgoing: Arc<Outgoing>, worker: Arc<Worker>, written: Arc<Notify>, mut stop: watch::Receiver<bool>) {
+pub async fn run(
+    outgoing: Arc<Outgoing>,
+    worker: Arc<Worker>,
+    meters: Arc<Meters>,
+    written: Arc<Notify>,
+    mut stop: watch::Receiver<bool>,
+) {
     let under_way = Arc::new(UnderWay::default());
     let (outcomes, settled) = mpsc::unbounded_channel();
-    let settling = tokio::spawn(settle(Arc::clone(&worker), Arc::clone(&under_way), settled));
+    let settling = tokio::spawn(settle(Arc::clone(&worker), meters, Arc::clone(&under_way), settled));
     let mut renewing = tokio::time::interval(RENEW_EVERY);
     let mut saying = tokio::time::interval(SAY_EVERY);
     loop {
@@ -202,15 +241,18 @@ async fn begin(
         }
     };
     let mut opened: HashMap<i64, Open> = opened.into_iter().map(|mail| (mail.place, mail)).collect();
+    in_languages(worker, &claimed, &mut opened).await;
     let mut gone = Vec::new();
+    let mut keys = keys_of(outgoing, worker, &claimed, &opened).await;
     for (((task, tokens), addresses), place) in claimed.into_iter().zip(tokens).zip(addressed).zip(1..) {
         let Some(mail) = opened.remove(&place) else {
             gone.push(task);
             continue;
         };
         let (outgoing, outcomes) = (Arc::clone(outgoing), outcomes.clone());
+        let keys = keys.remove(&place).unwrap_or_default();
         tokio::spawn(async move {
-            let outcome = outgoing.send(task, &mail, &tokens, &addresses).await;
+            let outcome = outgoing.send(task, mail, &tokens, (&addresses, &keys)).await;
             let _ = outcomes.send((task, outcome));
         });
     }
@@ -223,11 +265,59 @@ async fn begin(
     }
 }
 
+/// The keys that mails may be signed by, by their places. When they cannot be read, mail goes out as from a site that has none.
+async fn keys_of(
+    outgoing: &Outgoing,
+    worker: &Worker,
+    claimed: &[Task],
+    opened: &HashMap<i64, Open>,
+) -> HashMap<i64, Vec<SenderKey>> {
+    let mut of_places: HashMap<i64, Vec<SenderKey>> = HashMap::new();
+    if outgoing.signing.is_none() || opened.values().all(|mail| mail.from_address.is_none()) {
+        return of_places;
+    }
+    match store::dkim_keys::of_mails(worker, claimed).await {
+        Ok(keys) => {
+            for key in keys {
+                of_places.entry(key.place).or_default().push(key);
+            }
+        }
+        Err(problem) => tracing::warn!(cause = problem.cause.as_deref(), "keys for signing mail could not be read"),
+    }
+    of_places
+}
+
+/// An invitation is of no site: it is in the language of its org's first one.
+async fn in_languages(worker: &Worker, claimed: &[Task], opened: &mut HashMap<i64, Open>) {
+    let mut orgs: HashMap<i64, Uuid> = (1..).zip(claimed).map(|(place, task)| (place, task.org_id)).collect();
+    orgs.retain(|place, _| opened.get(place).is_some_and(|mail| mail.kind == Kind::Invitation));
+    if orgs.is_empty() {
+        return;
+    }
+    let asked: Vec<Uuid> = orgs.values().copied().collect();
+    match store::account_mails::languages(worker, &asked).await {
+        Ok(languages) => {
+            for (place, org) in orgs {
+                if let Some((mail, language)) = opened.get_mut(&place).zip(languages.get(&org)) {
+                    mail.language.clone_from(language);
+                }
+            }
+        }
+        Err(problem) => tracing::warn!(cause = problem.cause.as_deref(), "an invitation goes out in English"),
+    }
+}
+
 /// Writes what became of mails, as they end; what ends meanwhile goes together.
-async fn settle(worker: Arc<Worker>, under_way: Arc<UnderWay>, mut ended: mpsc::UnboundedReceiver<(Task, Outcome)>) {
+async fn settle(
+    worker: Arc<Worker>,
+    meters: Arc<Meters>,
+    under_way: Arc<UnderWay>,
+    mut ended: mpsc::UnboundedReceiver<(Task, Outcome)>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
         for (task, outcome) in &batch {
+            meters.mails.get_or_create(&MailTry { outcome: outcome.as_str() }).inc();
             match outcome {
                 Outcome::Bounced(why) | Outcome::Failed(why) => {
                     tracing::info!(org_id = %task.org_id, mail = %task.subject_id, answer = why.split(' ').next(), "mail was not taken");
@@ -251,8 +341,6 @@ async fn settle(worker: Arc<Worker>, under_way: Arc<UnderWay>, mut ended: mpsc::
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     #[test]
@@ -266,6 +354,7 @@ mod tests {
             },
             first_wait: Duration::from_mins(1),
             replies: None,
+            signing: None,
         };
         let task = |attempts| Task { org_id: Uuid::nil(), id: Uuid::nil(), subject_id: Uuid::nil(), attempts };
         let mut all = 0.0;

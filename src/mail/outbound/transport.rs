@@ -110,6 +110,14 @@ impl Transport {
         }
     }
 
+    /// The host that mail is handed to, where it is another machine.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Smtp(server) if !is_here(&server.host) => Some(&server.host),
+            _ => None,
+        }
+    }
+
     /// Hands a letter on. Whatever goes wrong is an answer.
     pub async fn deliver(&self, letter: &Letter) -> Answer {
         match self {
@@ -157,6 +165,10 @@ fn refusal(error: &Error) -> Answer {
     if error.is_permanent() { Answer::Refused(said(error)) } else { Answer::Later(said(error)) }
 }
 
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+}
+
 impl Smtp {
     async fn connect(&self, domain: &str) -> Result<AsyncSmtpConnection, String> {
         let tls = || TlsParameters::new(self.host.clone()).map_err(|error| said(&error));
@@ -170,8 +182,7 @@ impl Smtp {
             connection.starttls(tls()?, &hello).await.map_err(|error| said(&error))?;
         }
         if let Some(credentials) = &self.credentials {
-            let here = matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
-            if !connection.is_encrypted() && !here {
+            if !connection.is_encrypted() && !is_here(&self.host) {
                 connection.abort().await;
                 return Err("the mail server offers no TLS, and the password is not sent without".to_owned());
             }

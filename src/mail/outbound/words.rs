@@ -1,6 +1,6 @@
 //! What mail says, in the languages of sites. `{reference}`, `{site}`, `{org}`, `{customer}`, `{author}` and `{inviter}` are filled in.
 
-use crate::store::mails::Kind;
+use crate::store::{account_mails::AccountKind, mails::Kind};
 
 /// A mail in a language.
 #[derive(Clone, Copy, Debug)]
@@ -139,11 +139,139 @@ pub fn words(kind: Kind, language: &str) -> Words {
             "Open the ticket",
             "Choose which messages you get in the dashboard, at Notifications.",
         ],
+        (Kind::Invitation, "de") => [
+            "Einladung zu {org}",
+            "{inviter} lädt Sie ein, in Vicket für {org} zu arbeiten. Der Link gilt sieben Tage.",
+            "Einladung annehmen",
+            "Wenn Sie das nicht erwartet haben, brauchen Sie nichts zu tun.",
+        ],
+        (Kind::Invitation, "fr") => [
+            "Invitation à rejoindre {org}",
+            "{inviter} vous invite à travailler pour {org} dans Vicket. Le lien est valable sept jours.",
+            "Accepter l'invitation",
+            "Si vous ne vous y attendiez pas, vous n'avez rien à faire.",
+        ],
+        (Kind::Invitation, "es") => [
+            "Invitación a {org}",
+            "{inviter} le invita a trabajar para {org} en Vicket. El enlace vale siete días.",
+            "Aceptar la invitación",
+            "Si no lo esperaba, no tiene que hacer nada.",
+        ],
         (Kind::Invitation, _) => [
             "You are invited to {org}",
             "{inviter} invites you to work for {org} in Vicket. The link is good for seven days.",
             "Accept the invitation",
             "If you did not expect this, there is nothing to do.",
+        ],
+    };
+    Words { subject, intro, link, reason }
+}
+
+/// Of mail of an account, in a language; `{about}` is filled in.
+pub fn account_words(kind: AccountKind, language: &str) -> Words {
+    let [subject, intro, link, reason] = match (kind, language) {
+        (AccountKind::PasswordReset, "de") => [
+            "Neues Passwort für Vicket",
+            "Mit diesem Link wählen Sie ein neues Passwort. Er gilt 15 Minuten und einmal.",
+            "Passwort wählen",
+            "Sie bekommen diese Nachricht, weil jemand ein neues Passwort für diese Adresse angefordert hat. Waren Sie das \
+             nicht, brauchen Sie nichts zu tun: Ihr Passwort bleibt, wie es ist.",
+        ],
+        (AccountKind::PasswordReset, "fr") => [
+            "Nouveau mot de passe pour Vicket",
+            "Ce lien vous permet de choisir un nouveau mot de passe. Il est valable 15 minutes, une seule fois.",
+            "Choisir un mot de passe",
+            "Vous recevez ce message parce que quelqu'un a demandé un nouveau mot de passe pour cette adresse. Si ce n'était \
+             pas vous, vous n'avez rien à faire : votre mot de passe reste le même.",
+        ],
+        (AccountKind::PasswordReset, "es") => [
+            "Nueva contraseña para Vicket",
+            "Con este enlace elige una contraseña nueva. Vale 15 minutos y una sola vez.",
+            "Elegir contraseña",
+            "Recibe este mensaje porque alguien pidió una contraseña nueva para esta dirección. Si no fue usted, no tiene que \
+             hacer nada: su contraseña sigue igual.",
+        ],
+        (AccountKind::PasswordReset, _) => [
+            "A new password for Vicket",
+            "Choose a new password with this link. It is good for 15 minutes, once.",
+            "Choose a password",
+            "You get this message because somebody asked for a new password for this address. If that was not you, there is \
+             nothing to do: your password stays as it is.",
+        ],
+        (AccountKind::AddressProof, "de") => [
+            "Bestätigen Sie Ihre Adresse",
+            "Mit diesem Link bestätigen Sie, dass dies Ihre Adresse ist, und wählen ein Passwort. Er gilt 15 Minuten und einmal.",
+            "Adresse bestätigen",
+            "Sie bekommen diese Nachricht, weil jemand in Vicket mit dieser Adresse arbeitet. Waren Sie das nicht, brauchen \
+             Sie nichts zu tun.",
+        ],
+        (AccountKind::AddressProof, "fr") => [
+            "Confirmez votre adresse",
+            "Ce lien confirme que cette adresse est la vôtre ; vous choisissez un mot de passe. Il est valable 15 minutes, une \
+             seule fois.",
+            "Confirmer l'adresse",
+            "Vous recevez ce message parce que quelqu'un utilise cette adresse dans Vicket. Si ce n'est pas vous, vous n'avez \
+             rien à faire.",
+        ],
+        (AccountKind::AddressProof, "es") => [
+            "Confirme su dirección",
+            "Con este enlace confirma que esta dirección es suya y elige una contraseña. Vale 15 minutos y una sola vez.",
+            "Confirmar la dirección",
+            "Recibe este mensaje porque alguien usa esta dirección en Vicket. Si no es usted, no tiene que hacer nada.",
+        ],
+        (AccountKind::AddressProof, _) => [
+            "Prove your address",
+            "This link proves that this address is yours, and you choose a password. It is good for 15 minutes, once.",
+            "Prove the address",
+            "You get this message because somebody works in Vicket by this address. If that is not you, there is nothing to do.",
+        ],
+        (AccountKind::PasswordChanged, "de") => [
+            "Ihr Passwort wurde geändert",
+            "Das Passwort Ihres Kontos bei Vicket wurde geändert. Alle anderen Anmeldungen sind beendet.",
+            "Ein anderes Passwort anfordern",
+            "Waren Sie das nicht, fordern Sie gleich ein anderes an.",
+        ],
+        (AccountKind::PasswordChanged, "fr") => [
+            "Votre mot de passe a été changé",
+            "Le mot de passe de votre compte Vicket a été changé. Toutes les autres sessions sont terminées.",
+            "Demander un autre mot de passe",
+            "Si ce n'était pas vous, demandez-en un autre tout de suite.",
+        ],
+        (AccountKind::PasswordChanged, "es") => [
+            "Su contraseña ha cambiado",
+            "La contraseña de su cuenta de Vicket ha cambiado. Todas las demás sesiones han terminado.",
+            "Pedir otra contraseña",
+            "Si no fue usted, pida otra enseguida.",
+        ],
+        (AccountKind::PasswordChanged, _) => [
+            "Your password was changed",
+            "The password of your Vicket account was changed. All other sessions have ended.",
+            "Ask for another password",
+            "If that was not you, ask for another one at once.",
+        ],
+        (AccountKind::NewDevice, "de") => [
+            "Anmeldung von einem neuen Gerät",
+            "Jemand hat sich mit Ihrem Passwort angemeldet, von wo aus Ihr Konto bisher nicht benutzt wurde: {about}.",
+            "Ein anderes Passwort anfordern",
+            "Waren Sie das, brauchen Sie nichts zu tun. Sonst wählen Sie gleich ein anderes Passwort.",
+        ],
+        (AccountKind::NewDevice, "fr") => [
+            "Connexion depuis un nouvel appareil",
+            "Quelqu'un s'est connecté avec votre mot de passe depuis un endroit nouveau pour votre compte : {about}.",
+            "Demander un autre mot de passe",
+            "Si c'était vous, vous n'avez rien à faire. Sinon, choisissez tout de suite un autre mot de passe.",
+        ],
+        (AccountKind::NewDevice, "es") => [
+            "Inicio de sesión desde un dispositivo nuevo",
+            "Alguien ha entrado con su contraseña desde un lugar nuevo para su cuenta: {about}.",
+            "Pedir otra contraseña",
+            "Si fue usted, no tiene que hacer nada. Si no, elija enseguida otra contraseña.",
+        ],
+        (AccountKind::NewDevice, _) => [
+            "A log-in from a new device",
+            "Somebody logged in with your password from where your account was not used before: {about}.",
+            "Ask for another password",
+            "If that was you, there is nothing to do. Otherwise choose another password at once.",
         ],
     };
     Words { subject, intro, link, reason }

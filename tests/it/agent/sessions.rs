@@ -212,20 +212,113 @@ async fn an_invitation_makes_a_member_of_its_role_once_and_logs_them_in() {
 }
 
 #[tokio::test]
-async fn an_invitation_to_somebody_with_an_account_is_accepted_with_their_password_only() {
+async fn an_invitation_gives_whoever_holds_its_link_nothing_of_an_account_without_its_password() {
     let world = World::new().await;
     let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
     let people = People::of(&world).await;
     let hash = passwords::hash(PASSWORD);
     world.arrange(&format!("update vicket.users set password_hash = '{hash}' where id = '{}'", people.rival.id)).await;
+    let orgs = |me: &Value| -> Vec<Value> {
+        me["orgs"].as_array().expect("orgs").iter().map(|org| org["slug"].clone()).collect()
+    };
     let made = invite(&server, &people.owner, &people.rival.email, "viewer").await;
     let token = made["token"].as_str().expect("a token");
     // The inviter holds the token too, and must not become somebody of another org by it.
-    accept(&server, token, "what the inviter chose").await.refused(401, "login_failed");
-    log_in(&server, &people.rival.email, "what the inviter chose").await.refused(401, "login_failed");
-    let me = accept(&server, token, PASSWORD).await.ok(200).json();
+    let joined = accept(&server, token, "what the inviter chose").await;
+    let me = joined.ok(200).json();
+    assert_eq!(orgs(&me), ["acme"]);
+    // Nothing tells whether there was an account: not the name, which is the one that was sent.
+    assert_eq!(me["name"], "New Person");
+    let intruder = as_person(&people.agent, &joined);
+    server.get_as(&intruder, "/v1/orgs/acme").await.ok(200);
+    server.get_as(&intruder, "/v1/orgs/globex").await.refused(404, "not_found");
+    server.get_as(&intruder, "/v1/orgs/globex/members").await.refused(404, "not_found");
+    let again = log_in(&server, &people.rival.email, "what the inviter chose").await;
+    assert_eq!(orgs(&again.ok(200).json()), ["acme"]);
+    let again = as_person(&people.agent, &again);
+    server.get_as(&again, "/v1/orgs/globex").await.refused(404, "not_found");
+    // Whose account it is goes on as before, and whoever came in so cannot log them out.
+    let theirs = log_in(&server, &people.rival.email, PASSWORD).await;
+    assert_eq!(orgs(&theirs.ok(200).json()), ["acme", "globex"]);
+    let theirs = as_person(&people.agent, &theirs);
+    Answer::of(
+        server
+            .request(Method::POST, "/v1/auth/logout-all")
+            .header("Cookie", &again.cookie)
+            .header("Sec-Fetch-Site", "same-origin"),
+    )
+    .await
+    .ok(204);
+    server.get_as(&again, "/v1/auth/me").await.refused(401, "session_invalid");
+    server.get_as(&intruder, "/v1/auth/me").await.refused(401, "session_invalid");
+    server.get_as(&theirs, "/v1/orgs/globex").await.ok(200);
+    // The org that invited sees that nobody proved the address.
+    let members = server.get_as(&people.owner, "/v1/orgs/acme/members?limit=100").await.ok(200).json();
+    let member = |email: &str| {
+        let members = members["data"].as_array().expect("members");
+        members.iter().find(|member| member["email"] == email).expect("a member").clone()
+    };
+    assert_eq!(
+        (&member(&people.rival.email)["address_proven"], &member(&people.rival.email)["name"]),
+        (&json!(false), &json!("New Person"))
+    );
+    assert_eq!(member(&people.owner.email)["address_proven"], true);
+    let elsewhere = server.get_as(&theirs, "/v1/orgs/globex/members?limit=100").await.ok(200).json();
+    assert!(!elsewhere.to_string().contains("New Person"), "{elsewhere}");
+}
+
+#[tokio::test]
+async fn with_the_password_of_an_account_its_owner_joins_with_all_their_orgs() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let people = People::of(&world).await;
+    let hash = passwords::hash(PASSWORD);
+    world.arrange(&format!("update vicket.users set password_hash = '{hash}' where id = '{}'", people.rival.id)).await;
+    let made = invite(&server, &people.owner, &people.rival.email, "viewer").await;
+    let me = accept(&server, made["token"].as_str().expect("a token"), PASSWORD).await.ok(200).json();
     let orgs: Vec<_> = me["orgs"].as_array().expect("orgs").iter().map(|org| org["slug"].clone()).collect();
     assert_eq!(orgs, ["acme", "globex"]);
+}
+
+#[tokio::test]
+async fn a_password_that_others_chose_for_an_address_is_in_nobodys_way_and_one_of_ones_own_serves_both_orgs() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
+    let people = People::of(&world).await;
+    // Globex comes first, with a password of its own, for somebody whom Acme wants.
+    let invite_to_globex = json!({ "email": "ada@example.com", "role": "agent" });
+    let squatted =
+        server.post_as(&people.rival, "/v1/orgs/globex/members", invite_to_globex.clone()).await.ok(201).json();
+    accept(&server, squatted["token"].as_str().expect("a token"), "what globex chose").await.ok(200);
+    let wanted = invite(&server, &people.owner, "ada@example.com", "agent").await;
+    let joined = accept(&server, wanted["token"].as_str().expect("a token"), PASSWORD).await;
+    let me = joined.ok(200).json();
+    assert_eq!((me["orgs"].as_array().expect("orgs").len(), &me["orgs"][0]["slug"]), (1, &json!("acme")));
+    let ada = as_person(&people.agent, &joined);
+    server.get_as(&ada, "/v1/orgs/acme").await.ok(200);
+    server.get_as(&ada, "/v1/orgs/globex").await.refused(404, "not_found");
+    let orgs = async |password: &str| {
+        let me = log_in(&server, "ada@example.com", password).await.ok(200).json();
+        let orgs = me["orgs"].as_array().expect("orgs").iter();
+        orgs.map(|org| org["slug"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(orgs(PASSWORD).await, ["acme"]);
+    assert_eq!(orgs("what globex chose").await, ["globex"]);
+    // A person who joins both by links, with one password, has one log-in for both.
+    let member = server.get_as(&people.rival, "/v1/orgs/globex/members?limit=100").await.ok(200).json();
+    let id = member["data"].as_array().expect("members").iter().find(|one| one["email"] == "ada@example.com");
+    let path = format!("/v1/orgs/globex/members/{}", id.expect("a member")["id"].as_str().expect("an id"));
+    server.delete_as(&people.rival, &path).await.ok(204);
+    log_in(&server, "ada@example.com", "what globex chose").await.refused(401, "login_failed");
+    let again = server.post_as(&people.rival, "/v1/orgs/globex/members", invite_to_globex).await.ok(201).json();
+    accept(&server, again["token"].as_str().expect("a token"), PASSWORD).await.ok(200);
+    assert_eq!(orgs(PASSWORD).await, ["acme", "globex"]);
+    // And changes it in both.
+    let session = as_person(&people.agent, &log_in(&server, "ada@example.com", PASSWORD).await);
+    let body = json!({"current_password": PASSWORD, "new_password": "another password"});
+    server.post_as(&session, "/v1/auth/password", body).await.ok(204);
+    assert_eq!(orgs("another password").await, ["acme", "globex"]);
+    log_in(&server, "ada@example.com", PASSWORD).await.refused(401, "login_failed");
 }
 
 #[tokio::test]

@@ -318,7 +318,10 @@ async fn what_cannot_be_explained_is_an_error_that_says_why() {
     let published = article(&world, "site-a-published").await;
     let unknown = Uuid::new_v4().to_string();
     for (args, said) in [
-        (&["--table", "articels", "--id", &published][..], "there is no table `articels`; there are articles, "),
+        (
+            &["--table", "articels", "--id", &published][..],
+            "there is no table `articels`; there are account_mails, articles, ",
+        ),
         (&["--table", "pg_catalog.pg_authid", "--id", "1"], "there is no table `pg_catalog.pg_authid`"),
         (&["--table", "articles", "--id", &unknown], "there is no such row in vicket.articles, for nobody"),
         (&["--table", "articles", "--id", "x' or true --"], "invalid input syntax for type uuid"),
