@@ -68,7 +68,7 @@ impl Bench {
     async fn migrated(&self, database: &str) -> anyhow::Result<()> {
         self.sql("postgres", &format!("create database {database}")).await?;
         let password = || Some(PASSWORD.to_owned());
-        let passwords = Passwords { widget: password(), agent: password(), worker: password() };
+        let passwords = Passwords { widget: password(), agent: password(), mail: password(), worker: password() };
         migrate::run(&self.cluster.superuser_url(database), &passwords).await?;
         Ok(())
     }

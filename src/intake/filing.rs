@@ -104,7 +104,7 @@ pub async fn run(clerk: Arc<Clerk>, mut stop: watch::Receiver<bool>) {
                 }
             }
             Err(problem) => {
-                tracing::warn!(cause = problem.cause.as_deref(), "mail that came in could not be looked for")
+                tracing::warn!(cause = problem.cause.as_deref(), "mail that came in could not be looked for");
             }
         }
         tokio::select! {

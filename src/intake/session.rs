@@ -307,13 +307,13 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Session<S> {
             let answer = match taken {
                 Ok(Some(_)) => "250 2.0.0 it is kept",
                 Ok(None) => "550 5.1.1 no such address any more",
-                Err(_) => "451 4.3.0 not now",
+                Err(()) => "451 4.3.0 not now",
             };
             self.count(match taken {
                 Ok(Some(true)) => "received",
                 Ok(Some(false)) => "duplicate",
                 Ok(None) => "refused",
-                Err(_) => "deferred",
+                Err(()) => "deferred",
             });
             all &= taken.is_ok();
             if self.protocol == Protocol::Lmtp {
