@@ -326,8 +326,8 @@ begin
   return decided;
 end $$;
 
--- The address of its own that a site has; NULL takes it away. Says whether it is taken by another.
-create function ctx.set_mail_address(p_site_id uuid, p_address text) returns boolean
+-- The address of its own that a site has; NULL takes it away. Says how many it has then, which is none where another has it.
+create function ctx.set_mail_address(p_site_id uuid, p_address text) returns bigint
   language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   delete from vicket.mail_addresses a
@@ -338,8 +338,9 @@ begin
     where s.org_id = ctx.org_id() and s.id = p_site_id and p_address is not null and ctx.may('mail:edit')
       and (ctx.sees_all_sites() or s.id = any (array(select ctx.team_site_ids())))
     on conflict do nothing;
-  return p_address is null or exists (
-    select from vicket.mail_addresses a
+  return (
+    select count(*)
+    from vicket.mail_addresses a
     where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address = p_address
   );
 end $$;
@@ -409,7 +410,7 @@ comment on function worker.forget_mail is 'Forgets mail as it came. Definer: the
 comment on function ctx.decide_mail is
   'Accepts or rejects mail that is held; says how many it was. Definer: no request may write there.';
 comment on function ctx.set_mail_address is
-  'Says the address of a site; false when another has it. Definer: no request may write there.';
+  'Says the address of a site, and how many it has then. Definer: no request may write there.';
 comment on function admin.reparse_mail is 'Reads mail again; says how many. Definer: commands may not write there.';
 comment on function admin.forget_mail is 'Deletes mail of a person; says how many. Definer: commands may not write there.';
 comment on function vicket.customer_replied is

@@ -777,10 +777,34 @@ begin
   get diagnostics gone = row_count;
   return gone;
 end $$;
-alter function ctx.remove_dkim_key(uuid,text) owner to vicket_definer;
-comment on function ctx.remove_dkim_key(uuid,text) is
-  'Removes a key; says how many it was. Definer: with DELETE a request could lock a table.';
-grant execute on function ctx.remove_dkim_key(uuid,text) to vicket_agent;
+alter function ctx.decide_mail(uuid,uuid,boolean) owner to vicket_definer;
+comment on function ctx.decide_mail(uuid,uuid,boolean) is
+  'Accepts or rejects mail that is held; says how many it was. Definer: no request may write there.';
+grant execute on function ctx.decide_mail(uuid,uuid,boolean) to vicket_agent;
+
+create function ctx.set_mail_address(p_site_id uuid, p_address text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.mail_addresses a
+    where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address is distinct from p_address;
+  insert into vicket.mail_addresses (org_id, site_id, kind, digest, address)
+    select s.org_id, s.id, 'own', sha256(convert_to(lower(p_address collate "C"), 'UTF8')), p_address
+    from vicket.sites s
+    where s.org_id = ctx.org_id() and s.id = p_site_id and p_address is not null and ctx.may('mail:edit')
+      and (ctx.sees_all_sites() or s.id = any (array(select ctx.team_site_ids())))
+    on conflict do nothing;
+  return (
+    select count(*)
+    from vicket.mail_addresses a
+    where a.org_id = ctx.org_id() and a.site_id = p_site_id and a.kind = 'own' and a.address = p_address
+  );
+end $$;
+alter function ctx.set_mail_address(uuid,text) owner to vicket_definer;
+comment on function ctx.set_mail_address(uuid,text) is
+  'Says the address of a site, and how many it has then. Definer: no request may write there.';
+grant execute on function ctx.set_mail_address(uuid,text) to vicket_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions

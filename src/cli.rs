@@ -34,7 +34,7 @@ pub enum Command {
     /// Run all of it on this machine: a private PostgreSQL, demo data, the server
     Dev(DevArgs),
     /// Run the server against a database that `vicket migrate` prepared
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Create or update roles, schema and policies
     Migrate(MigrateArgs),
     /// Ask a server on this machine how it is: exit code 0 when it can serve, 1 when not. For images without a shell

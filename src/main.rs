@@ -11,7 +11,7 @@ use vicket::{
 async fn main() -> ExitCode {
     let outcome = match cli::secret_files::parse().command {
         Command::Dev(args) => dev::run(args).await,
-        Command::Serve(args) => commands::serve::run(args).await,
+        Command::Serve(args) => commands::serve::run(*args).await,
         Command::Migrate(args) => match commands::migrate::run(args).await {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -150,7 +150,7 @@ mod tests {
         let arguments: Vec<&str> =
             ["serve", "--agent-url=a", "--worker-url=w"].iter().chain(arguments).copied().collect();
         parsed(&arguments, environment).map(|command| match command {
-            Asked::Serve(args) => args,
+            Asked::Serve(args) => *args,
             _ => panic!("serve was asked for"),
         })
     }

@@ -365,7 +365,8 @@ pub async fn of_site(tx: &mut OrgTx, site_id: Uuid) -> Result<OfSite, Problem> {
 /// `422 unprocessable` when another site has it.
 pub async fn set_address(tx: &mut OrgTx, site_id: Uuid, address: Option<&str>) -> Result<(), Problem> {
     let query = sqlx::query_scalar("select ctx.set_mail_address($1, $2)").bind(site_id).bind(address);
-    if query.fetch_one(tx.connection()).await? {
+    let set: i64 = query.fetch_one(tx.connection()).await?;
+    if address.is_none() || set > 0 {
         Ok(())
     } else {
         Err(Problem::unprocessable("address", "mail to this address cannot be this site's"))

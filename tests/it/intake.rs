@@ -81,7 +81,8 @@ impl Desk {
         let server = world.serve_with(change(options)).await;
         let owner = world.person("acme", "owner").await;
         let mut desk = Self { world, smtp, server, owner, address: String::new() };
-        desk.address = desk.mail_page().await["address"].as_str().expect("an address").to_owned();
+        let page = desk.mail_page().await;
+        page["address"].as_str().expect("an address").clone_into(&mut desk.address);
         desk
     }
 

@@ -337,7 +337,7 @@
     ('function', 'ctx', 'scored_answers(uuid, uuid, jsonb)', 'bf8669696240a982e21fbbdba9f4eef9'),
     ('function', 'ctx', 'sees_all_sites()', '1a1980c4463e88f45d3ff9efeeaa303a'),
     ('function', 'ctx', 'session_user_id(bytea)', '9648b7d0fb220a428d8c1f32546c0f6b'),
-    ('function', 'ctx', 'set_mail_address(uuid, text)', 'fd9512017a1f3b2a54bb337f609a8407'),
+    ('function', 'ctx', 'set_mail_address(uuid, text)', '9f7f9294f2c2f10d0d66445498099e3f'),
     ('function', 'ctx', 'site_by_key()', '0ca6f2200692736969e0758aab4354bf'),
     ('function', 'ctx', 'site_by_mail()', '0ca6f2200692736969e0758aab4354bf'),
     ('function', 'ctx', 'site_id()', '0ca6f2200692736969e0758aab4354bf'),
