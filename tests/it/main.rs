@@ -19,6 +19,7 @@ mod mail;
 mod mail_in;
 mod metrics;
 mod migrations;
+mod mta;
 mod pooler;
 mod processes;
 mod production;
