@@ -22,6 +22,7 @@ mod mail_imap;
 mod mail_in;
 mod metrics;
 mod migrations;
+mod mta;
 mod pooler;
 mod processes;
 mod production;
