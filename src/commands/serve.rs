@@ -227,10 +227,7 @@ pub async fn setup_code(app: &App) -> anyhow::Result<Option<String>> {
 
 /// Log lines to standard error: VICKET_LOG or `default`.
 pub fn log(format: LogFormat, default: &str) {
-    let filter = EnvFilter::try_from_env("VICKET_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    // It logs what it sends, the password of a mailbox too.
-    let silent = "async_imap::imap_stream=off".parse().expect("a directive");
-    let filter = filter.add_directive(silent);
+    let filter = unspoken(EnvFilter::try_from_env("VICKET_LOG").unwrap_or_else(|_| EnvFilter::new(default)));
     // Colours are for people: a log file or a collector would keep the escape sequences.
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
@@ -240,6 +237,11 @@ pub fn log(format: LogFormat, default: &str) {
         // A request's line has the request's id, once.
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
+}
+
+/// Without what a mailbox is sent, which is its password too, whatever is asked for.
+fn unspoken(filter: EnvFilter) -> EnvFilter {
+    filter.add_directive("async_imap::imap_stream=off".parse().expect("a directive"))
 }
 
 /// Sessions and machine keys that are remembered to be good.
@@ -449,4 +451,19 @@ pub async fn serve(
     app.gate.pool().close();
     app.agents.pool().close();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_filter_makes_the_log_say_what_a_mailbox_is_sent() {
+        for asked in ["trace", "async_imap=trace", "async_imap::imap_stream=trace,info"] {
+            let filter = unspoken(EnvFilter::new(asked)).to_string();
+            let of_it: Vec<&str> =
+                filter.split(',').filter(|part| part.starts_with("async_imap::imap_stream")).collect();
+            assert_eq!(of_it, ["async_imap::imap_stream=off"], "{asked}: {filter}");
+        }
+    }
 }

@@ -293,6 +293,7 @@ export interface components {
         | "session_invalid"
         | "login_failed"
         | "machine_key_invalid"
+        | "signature_invalid"
         | "origin_not_allowed"
         | "permission_required"
         | "secret_key_in_browser"
