@@ -45,6 +45,19 @@ alter type auth.site_entry owner to vicket_owner;
 create type auth.org_entry as (verdict text, actor_id uuid, email text, name text, org_id uuid, role text,
   permissions text[]);
 alter type auth.org_entry owner to vicket_owner;
+create type auth.read_site as (entry auth.site_entry, name text, slug text, org_name text, article_count bigint,
+  faq_count bigint);
+alter type auth.read_site owner to vicket_owner;
+create type auth.read_article as (entry auth.site_entry, id uuid, slug text, title text, excerpt text,
+  view_count bigint, published_at timestamp with time zone, updated_at timestamp with time zone, rank bigint,
+  body_markdown text, body_html text);
+alter type auth.read_article owner to vicket_owner;
+create type auth.read_faq as (entry auth.site_entry, id uuid, question text, answer_markdown text, answer_html text,
+  "position" integer);
+alter type auth.read_faq owner to vicket_owner;
+create type auth.read_form as (entry auth.site_entry, part text, parent_id uuid, id uuid, label text, description text,
+  type text, required boolean, "position" integer);
+alter type auth.read_form owner to vicket_owner;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of ctx
@@ -750,32 +763,49 @@ comment on function ctx.choose_notifications(boolean,boolean) is
   'What a person is told by mail; says of how many. Definer: no request may write there.';
 grant execute on function ctx.choose_notifications(boolean,boolean) to vicket_agent;
 
-create function ctx.unproven_people() returns setof uuid
-  language plpgsql stable security definer
+create function ctx.org_by_mail() returns uuid
+  language plpgsql stable parallel safe security definer
   set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return query
-    select a.user_id
-    from vicket.unproven_accounts a
-    where a.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
-end $$;
-alter function ctx.unproven_people() owner to vicket_definer;
-comment on function ctx.unproven_people() is
-  'Members of this org who have not proven their address. Definer: no request may read users.';
-grant execute on function ctx.unproven_people() to vicket_agent, vicket_operator;
+as $$ begin return (select a.org_id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
+alter function ctx.org_by_mail() owner to vicket_definer;
+comment on function ctx.org_by_mail() is 'The org of the address in the context. Definer: no request may read digests.';
+grant execute on function ctx.org_by_mail() to vicket_mail;
 
-create function ctx.remove_dkim_key(p_site_id uuid, p_selector text) returns bigint
+create function ctx.site_by_mail() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$ begin return (select a.site_id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
+alter function ctx.site_by_mail() owner to vicket_definer;
+comment on function ctx.site_by_mail() is
+  'The site of the address in the context. Definer: no request may read digests.';
+grant execute on function ctx.site_by_mail() to vicket_mail;
+
+create function ctx.address_by_mail() returns uuid
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$ begin return (select a.id from vicket.mail_addresses a where a.digest = ctx.digest('mail')); end $$;
+alter function ctx.address_by_mail() owner to vicket_definer;
+comment on function ctx.address_by_mail() is 'The address in the context. Definer: no request may read digests.';
+grant execute on function ctx.address_by_mail() to vicket_mail;
+
+create function ctx.decide_mail(p_site_id uuid, p_id uuid, p_accept boolean) returns bigint
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  gone bigint;
+  decided bigint;
 begin
-  delete from vicket.dkim_keys k
-    where k.org_id = ctx.org_id() and k.site_id = p_site_id and k.selector = p_selector;
-  get diagnostics gone = row_count;
-  return gone;
+  update vicket.inbound_mails i
+    set accepted = p_accept, state = case when p_accept then i.state else 'rejected' end
+    where i.org_id = ctx.org_id() and i.site_id = p_site_id and i.id = p_id and i.state = 'held' and not i.accepted
+      and (ctx.sees_all_sites() or i.site_id = any (array(select ctx.team_site_ids())));
+  get diagnostics decided = row_count;
+  if decided > 0 and p_accept then
+    insert into vicket.tasks (org_id, site_id, kind, subject_id)
+      values (ctx.org_id(), p_site_id, 'inbound', p_id)
+      on conflict do nothing;
+  end if;
+  return decided;
 end $$;
 alter function ctx.decide_mail(uuid,uuid,boolean) owner to vicket_definer;
 comment on function ctx.decide_mail(uuid,uuid,boolean) is
@@ -805,6 +835,38 @@ alter function ctx.set_mail_address(uuid,text) owner to vicket_definer;
 comment on function ctx.set_mail_address(uuid,text) is
   'Says the address of a site, and how many it has then. Definer: no request may write there.';
 grant execute on function ctx.set_mail_address(uuid,text) to vicket_agent;
+
+create function ctx.unproven_people() returns setof uuid
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select a.user_id
+    from vicket.unproven_accounts a
+    where a.org_id = ctx.org_id() and (select ctx.is_member() or ctx.operates());
+end $$;
+alter function ctx.unproven_people() owner to vicket_definer;
+comment on function ctx.unproven_people() is
+  'Members of this org who have not proven their address. Definer: no request may read users.';
+grant execute on function ctx.unproven_people() to vicket_agent, vicket_operator;
+
+create function ctx.remove_dkim_key(p_site_id uuid, p_selector text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.dkim_keys k
+    where k.org_id = ctx.org_id() and k.site_id = p_site_id and k.selector = p_selector;
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function ctx.remove_dkim_key(uuid,text) owner to vicket_definer;
+comment on function ctx.remove_dkim_key(uuid,text) is
+  'Removes a key; says how many it was. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove_dkim_key(uuid,text) to vicket_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
@@ -5228,6 +5290,283 @@ grant select, insert (org_id, user_id, assigned, customer_answered), update (ass
   customer_answered) on vicket.notifications to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mail_addresses
+create table vicket.mail_addresses (
+  org_id uuid not null,
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  kind text not null,
+  digest bytea not null,
+  address text,
+  ticket_id uuid,
+  user_id uuid,
+  mail_id uuid,
+  created_at timestamptz not null default now(),
+  constraint mail_addresses_pkey primary key (org_id, site_id, id),
+  constraint mail_addresses_mail_fkey foreign key (org_id, mail_id) references vicket.mails(org_id, id) on delete
+    cascade,
+  constraint mail_addresses_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint mail_addresses_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint mail_addresses_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint mail_addresses_digest_length check (octet_length(digest) = 32),
+  constraint mail_addresses_kind_known check (kind = any (array['site', 'own', 'reply', 'bounce'])),
+  constraint mail_addresses_length check (char_length(address) >= 1 and char_length(address) <= 254),
+  constraint mail_addresses_of_kind check (case kind when 'reply' then (ticket_id is not null and num_nonnulls(address,
+    mail_id) = 0) when 'bounce' then (num_nonnulls(ticket_id, mail_id) = 2 and num_nonnulls(address, user_id) = 0) else
+    (address is not null and num_nonnulls(ticket_id, user_id, mail_id) = 0) end)
+);
+alter table vicket.mail_addresses owner to vicket_owner;
+comment on table vicket.mail_addresses is
+  'What mail of a site may be sent to: its own addresses, and by their digests reply addresses and return paths.';
+comment on column vicket.mail_addresses.kind is
+  'site: made with it, below the reply domain; own: chosen; reply: a participant''s of a ticket; bounce: a mail''s '
+  'return path. No personal data.';
+comment on column vicket.mail_addresses.digest is
+  'SHA-256 of the address in lower case; below the reply domain, of what stands before the @.';
+comment on column vicket.mail_addresses.address is
+  'What customers may write to: below the reply domain without it, else whole. NULL of reply addresses and return '
+  'paths. No personal data.';
+comment on column vicket.mail_addresses.user_id is 'The member whose reply address it is; NULL for the customer''s.';
+
+create unique index mail_addresses_digest on vicket.mail_addresses (digest);
+create index mail_addresses_mail on vicket.mail_addresses (org_id, mail_id) where (mail_id is not null);
+create index mail_addresses_member on vicket.mail_addresses (org_id, user_id) where (user_id is not null);
+create unique index mail_addresses_one on vicket.mail_addresses (org_id, site_id, kind) where (kind = any
+  (array['site'::text, 'own'::text]));
+create index mail_addresses_ticket on vicket.mail_addresses (org_id, ticket_id) where (ticket_id is not null);
+create statistics vicket.mail_addresses_tenant (ndistinct, dependencies) on org_id, site_id from vicket.mail_addresses;
+
+alter table vicket.mail_addresses enable row level security;
+alter table vicket.mail_addresses force row level security;
+
+create policy agent_select on vicket.mail_addresses
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:read'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+    and ticket_id is null
+  );
+comment on policy agent_select on vicket.mail_addresses is 'mail:read, those of the site itself; within one''s teams.';
+
+create policy definer_select on vicket.mail_addresses
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.mail_addresses is
+  'Not narrowed: auth.enter_mail and the seal find a site by a digest; the worker''s functions.';
+
+create policy definer_insert on vicket.mail_addresses
+  for insert to vicket_definer
+  with check (true);
+comment on policy definer_insert on vicket.mail_addresses is
+  'Not narrowed: site_addressed, whoever makes a site; worker.address_mails; ctx.set_mail_address.';
+
+create policy definer_delete on vicket.mail_addresses
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('mail:edit'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.mail_addresses is 'ctx.set_mail_address: mail:edit; within one''s teams.';
+
+grant select (org_id, site_id, id, kind, address, ticket_id, created_at) on vicket.mail_addresses to vicket_agent;
+grant select, insert (org_id, site_id, kind, digest, address, ticket_id, user_id, mail_id),
+  delete on vicket.mail_addresses to vicket_definer;
+
+create trigger audited after insert on vicket.mail_addresses
+  for each row when (new.kind = 'own') execute function vicket.audited('mail_address', 'id', 'address');
+create trigger audited_gone after delete on vicket.mail_addresses
+  for each row when (old.kind = 'own') execute function vicket.audited('mail_address', 'id', 'address');
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.inbound_mails
+create table vicket.inbound_mails (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  id uuid not null default gen_random_uuid(),
+  address_id uuid,
+  recipient text not null,
+  mail_from text not null,
+  client text,
+  helo text,
+  message_digest bytea not null,
+  content_digest bytea not null,
+  raw bytea,
+  received_at timestamptz not null default clock_timestamp(),
+  state text not null default 'received',
+  reason text,
+  accepted boolean not null default false,
+  ticket_id uuid,
+  message_id uuid,
+  author text,
+  author_name text,
+  subject text,
+  verified boolean not null default false,
+  automatic boolean not null default false,
+  quoted_from integer,
+  reopened boolean not null default false,
+  constraint inbound_mails_pkey primary key (org_id, id),
+  constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
+  constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id) references
+    vicket.mail_addresses(org_id, site_id, id) on delete set null (address_id),
+  constraint inbound_mails_message_fkey foreign key (org_id, site_id, message_id) references
+    vicket.ticket_messages(org_id, site_id, id) on delete cascade,
+  constraint inbound_mails_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint inbound_mails_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint inbound_mails_digest_length check (octet_length(message_digest) = 32 and octet_length(content_digest) = 32),
+  constraint inbound_mails_envelope_length check (char_length(recipient) <= 320 and char_length(mail_from) <= 320 and
+    char_length(client) <= 64 and char_length(helo) <= 255),
+  constraint inbound_mails_held_on_ticket check (state <> 'held' or ticket_id is not null),
+  constraint inbound_mails_raw_size check (octet_length(raw) <= 26214400),
+  constraint inbound_mails_state_known check (state = any (array['received', 'filed', 'held', 'rejected', 'ignored',
+    'failed']))
+);
+alter table vicket.inbound_mails owner to vicket_owner;
+comment on table vicket.inbound_mails is
+  'Mail that came in, as it came, and what became of it. It goes with its ticket.';
+comment on column vicket.inbound_mails.recipient is 'The address that it was sent to. Personal data.';
+comment on column vicket.inbound_mails.mail_from is 'Its return path; empty for none. Personal data.';
+comment on column vicket.inbound_mails.client is
+  'The client that it came from, where the server before this one says so. Personal data.';
+comment on column vicket.inbound_mails.helo is 'What that client called itself. Personal data.';
+comment on column vicket.inbound_mails.message_digest is 'Of its Message-ID, or of the rest where it has none.';
+comment on column vicket.inbound_mails.content_digest is
+  'Of From, Date, Subject and what stands below the head: not of the traces that servers on the way write.';
+comment on column vicket.inbound_mails.raw is 'As it came; NULL once it is not kept any longer. Personal data.';
+comment on column vicket.inbound_mails.state is
+  'received: not read yet; filed: a message of a ticket; held: waits for a person; rejected by one; ignored: changes '
+  'nothing; failed. No personal data.';
+comment on column vicket.inbound_mails.reason is 'Why it is what it is, for people. No personal data.';
+comment on column vicket.inbound_mails.accepted is 'A person accepted it: it is filed whoever wrote it.';
+comment on column vicket.inbound_mails.author is 'The address that it says it is from. Personal data.';
+comment on column vicket.inbound_mails.author_name is 'The name beside it. Personal data.';
+comment on column vicket.inbound_mails.subject is 'Personal data.';
+comment on column vicket.inbound_mails.verified is 'Whether that it is from there is proven.';
+comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.';
+comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
+comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
+
+create index inbound_mails_ended on vicket.inbound_mails (received_at) where (state = any (array['ignored'::text,
+  'rejected'::text]));
+create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where (state = 'failed'::text);
+create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
+  'held'::text);
+create index inbound_mails_kept on vicket.inbound_mails (org_id, site_id, received_at) where ((raw is not null) and
+  (state <> 'received'::text));
+create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);
+create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, address_id) where (address_id is not
+  null);
+create index inbound_mails_of_message on vicket.inbound_mails (org_id, message_id) where (message_id is not null);
+create index inbound_mails_of_ticket on vicket.inbound_mails (org_id, ticket_id) where (ticket_id is not null);
+create statistics vicket.inbound_mails_tenant (ndistinct, dependencies) on org_id, site_id from vicket.inbound_mails;
+
+alter table vicket.inbound_mails enable row level security;
+alter table vicket.inbound_mails force row level security;
+
+create policy agent_select on vicket.inbound_mails
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('mail:read')) or (select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.inbound_mails is 'mail:read, or who reads tickets; within one''s teams.';
+
+create policy mail_insert on vicket.inbound_mails
+  for insert to vicket_mail
+  with check (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and address_id = (select ctx.address_by_mail())
+  );
+comment on policy mail_insert on vicket.inbound_mails is
+  'Mail of the site, and to the address, that the context names.';
+
+create policy mail_all_sealed on vicket.inbound_mails
+  as restrictive for all to vicket_mail
+  using (org_id = (select ctx.org_by_mail()) and site_id = (select ctx.site_by_mail()))
+  with check (org_id = (select ctx.org_by_mail()) and site_id = (select ctx.site_by_mail()));
+comment on policy mail_all_sealed on vicket.inbound_mails is
+  'Even an injected statement stays with the address in the context.';
+
+create policy operator_select on vicket.inbound_mails
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.inbound_mails is 'vicket person export and erase; vicket mail reparse.';
+
+create policy definer_select on vicket.inbound_mails
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name or org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.inbound_mails is
+  'worker.open_inbound and its kin, of any org; ctx.decide_mail and admin.*, of one.';
+
+create policy definer_update on vicket.inbound_mails
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit'))))
+  with check (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.may('mail:edit')))
+  );
+comment on policy definer_update on vicket.inbound_mails is
+  'worker.file_mail and its kin, of any org; ctx.decide_mail and admin.reparse_mail, of one.';
+
+create policy definer_delete on vicket.inbound_mails
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name or (org_id = (select ctx.org_id()) and (select ctx.operates())));
+comment on policy definer_delete on vicket.inbound_mails is
+  'worker.forget_mail, of any org; admin.forget_mail, of one.';
+
+grant select (org_id, site_id, id, received_at, state, reason, ticket_id, message_id, author, author_name, subject,
+  verified, automatic, quoted_from) on vicket.inbound_mails to vicket_agent;
+grant insert (address_id, recipient, mail_from, client, helo, message_digest, content_digest,
+  raw) on vicket.inbound_mails to vicket_mail;
+grant select (org_id, site_id, id, recipient, mail_from, received_at, state, ticket_id, author, author_name,
+  subject) on vicket.inbound_mails to vicket_operator;
+grant select, update (raw, state, reason, accepted, ticket_id, message_id, author, author_name, subject, verified,
+  automatic, quoted_from, reopened), delete on vicket.inbound_mails to vicket_definer;
+
+create function vicket.inbound_gone() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.tasks t using gone_rows g where t.org_id = g.org_id and t.kind = 'inbound' and t.subject_id = g.id;
+  return null;
+end $$;
+alter function vicket.inbound_gone() owner to vicket_definer;
+comment on function vicket.inbound_gone() is
+  'Trigger: mail that is gone is not read. Definer: no request may write there.';
+grant execute on function vicket.inbound_gone() to vicket_owner;
+
+create function vicket.mail_received() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.tasks (org_id, site_id, kind, subject_id) values (new.org_id, new.site_id, 'inbound', new.id);
+  return null;
+end $$;
+alter function vicket.mail_received() owner to vicket_definer;
+comment on function vicket.mail_received() is
+  'Trigger: mail that came in is to be read. Definer: no request may write there.';
+grant execute on function vicket.mail_received() to vicket_owner;
+
+create trigger audited after update of state on vicket.inbound_mails
+  for each row when (old.state = 'held' and new.state = 'rejected') execute function vicket.audited('held_mail', 'id',
+    'author state');
+create trigger audited_accepted after update of accepted on vicket.inbound_mails
+  for each row when (not old.accepted and new.accepted) execute function vicket.audited('held_mail', 'id',
+    'author accepted');
+create trigger inbound_gone after delete on vicket.inbound_mails referencing old table as gone_rows
+  for each statement execute function vicket.inbound_gone();
+create trigger mail_received after insert on vicket.inbound_mails
+  for each row execute function vicket.mail_received();
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.account_mails
 create table vicket.account_mails (
   id uuid not null default gen_random_uuid(),
@@ -5497,6 +5836,52 @@ create trigger audited after insert or delete on vicket.dkim_keys
   for each row execute function vicket.audited('dkim_key', 'selector', 'domain');
 create trigger serialize_org_writes before insert or delete on vicket.dkim_keys
   for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.mailboxes
+create table vicket.mailboxes (
+  digest bytea not null,
+  uid_validity bigint,
+  last_uid bigint not null default 0,
+  holder uuid not null,
+  held_until timestamptz not null,
+  constraint mailboxes_pkey primary key (digest),
+  constraint mailboxes_digest_length check (octet_length(digest) = 32),
+  constraint mailboxes_uids check (uid_validity >= 0 and uid_validity <= '4294967295'::bigint and last_uid >= 0 and
+    last_uid <= '4294967295'::bigint)
+);
+alter table vicket.mailboxes owner to vicket_owner;
+comment on table vicket.mailboxes is
+  'How far mailboxes were read, and by whom they are now: of no tenant, one row a mailbox.';
+comment on column vicket.mailboxes.digest is 'SHA-256 of its server, login and folder.';
+comment on column vicket.mailboxes.uid_validity is
+  'As long as the server says this, its UIDs are the same. NULL before it was read.';
+comment on column vicket.mailboxes.last_uid is 'Of the last message that was taken in or passed over.';
+comment on column vicket.mailboxes.holder is 'The process that reads it. No personal data.';
+comment on column vicket.mailboxes.held_until is 'When its lease ends, by the clock of the database.';
+
+alter table vicket.mailboxes enable row level security;
+alter table vicket.mailboxes force row level security;
+
+create policy definer_select on vicket.mailboxes
+  for select to vicket_definer
+  using (true);
+comment on policy definer_select on vicket.mailboxes is
+  'worker.hold_mailbox and move_mailbox. Not narrowed: of no tenant.';
+
+create policy definer_insert on vicket.mailboxes
+  for insert to vicket_definer
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_insert on vicket.mailboxes is 'worker.hold_mailbox.';
+
+create policy definer_update on vicket.mailboxes
+  for update to vicket_definer
+  using (session_user = 'vicket_worker'::name)
+  with check (session_user = 'vicket_worker'::name);
+comment on policy definer_update on vicket.mailboxes is 'worker.hold_mailbox and move_mailbox.';
+
+grant select, insert (digest, holder, held_until), update (uid_validity, last_uid, holder,
+  held_until) on vicket.mailboxes to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -6171,6 +6556,44 @@ comment on function auth.enter_many(bytea[],bytea[]) is
   'What auth.enter says of many keys, without entering. Definer: no request may read digests.';
 grant execute on function auth.enter_many(bytea[],bytea[]) to vicket_gate_widget;
 
+create function auth.enter_mail(p_recipient_hash bytea) returns text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  found_address record;
+begin
+  select a.org_id, a.site_id into found_address
+    from vicket.mail_addresses a
+    join vicket.sites s on s.org_id = a.org_id and s.id = a.site_id and s.deleted_at is null
+    join vicket.orgs o on o.id = a.org_id and o.deleted_at is null
+    where a.digest = p_recipient_hash;
+  perform set_config('app.org_id', coalesce(found_address.org_id::text, ''), true),
+    set_config('app.site_id', coalesce(found_address.site_id::text, ''), true),
+    set_config('app.mail_hash', case when found_address.org_id is null then '' else encode(p_recipient_hash, 'hex') end, true),
+    set_config('app.key_hash', '', true), set_config('app.ticket_hash', '', true),
+    set_config('app.submission_hash', '', true), set_config('app.session_hash', '', true),
+    set_config('app.machine_key_hash', '', true), set_config('app.invitation_hash', '', true),
+    set_config('app.request_id', '', true);
+  return case when found_address.org_id is null then 'unknown' else 'entered' end;
+end $$;
+alter function auth.enter_mail(bytea) owner to vicket_definer;
+comment on function auth.enter_mail(bytea) is
+  'Sets the site of an address that mail was sent to. Definer: no request may read digests.';
+grant execute on function auth.enter_mail(bytea) to vicket_gate_mail;
+
+create function auth.enter_recipient(p_recipient_hash bytea) returns text
+  language plpgsql
+as $$
+declare
+  verdict constant text := auth.enter_mail(p_recipient_hash);
+begin
+  if verdict operator(pg_catalog.=) 'entered' then set local role vicket_mail; end if;
+  return verdict;
+end $$;
+alter function auth.enter_recipient(bytea) owner to vicket_owner;
+grant execute on function auth.enter_recipient(bytea) to vicket_gate_mail;
+
 create function auth.ask_password_reset(p_email text, p_language text) returns void
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
@@ -6284,6 +6707,212 @@ alter function auth.ask_address_proof(bytea,text) owner to vicket_definer;
 comment on function auth.ask_address_proof(bytea,text) is
   'Mails whoever has the session a link that proves their address. Definer: no request may read users.';
 grant execute on function auth.ask_address_proof(bytea,text) to vicket_gate_agent;
+
+create function auth.enter_reading(p_key_hash bytea, p_origin_hash bytea) returns auth.site_entry
+  language plpgsql
+as $$
+begin
+  set local transaction_read_only = on;
+  return auth.enter_site(p_key_hash, p_origin_hash, '');
+end $$;
+alter function auth.enter_reading(bytea,bytea) owner to vicket_owner;
+grant execute on function auth.enter_reading(bytea,bytea) to vicket_gate_widget;
+
+create function auth.read_site(p_key_hash bytea, p_origin_hash bytea) returns setof auth.read_site
+  language plpgsql
+as $$
+declare
+  answer auth.read_site;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  return query
+    select answer.entry, s.name, s.slug, o.name,
+      (select count(*) from vicket.articles a where a.site_id = (select ctx.site_id()))
+        + (select count(*) from vicket.articles a
+          where a.site_id is null and not exists (
+            select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+          )),
+      (select count(*) from vicket.faqs)
+    from vicket.sites s
+    join vicket.orgs o on o.id = s.org_id;
+end $$;
+alter function auth.read_site(bytea,bytea) owner to vicket_owner;
+grant execute on function auth.read_site(bytea,bytea) to vicket_gate_widget;
+
+create function auth.read_articles(p_key_hash bytea, p_origin_hash bytea, p_order text, p_key bigint, p_id uuid,
+  p_most bigint, p_search text) returns setof auth.read_article
+  language plpgsql
+as $$
+declare
+  answer auth.read_article;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  if p_order = 'newest' then
+    return query
+      select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank,
+        null::text, null::text
+      from (
+        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+            0::bigint as rank, a.published_at as key
+          from vicket.articles a
+          where a.site_id = (select ctx.site_id())
+            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
+            and (p_key is null or (a.published_at, a.id) < (timestamptz 'epoch' + p_key * interval '1 microsecond', p_id))
+          order by a.published_at desc, a.id desc
+          limit p_most)
+        union all
+        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+            0::bigint as rank, a.published_at as key
+          from vicket.articles a
+          where a.site_id is null and not exists (
+              select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+            )
+            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
+            and (p_key is null or (a.published_at, a.id) < (timestamptz 'epoch' + p_key * interval '1 microsecond', p_id))
+          order by a.published_at desc, a.id desc
+          limit p_most)
+      ) p
+      order by p.key desc, p.id desc
+      limit p_most;
+  elsif p_order = 'popular' then
+    return query
+      select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank,
+        null::text, null::text
+      from (
+        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+            a.popularity as rank, a.popularity as key
+          from vicket.articles a
+          where a.site_id = (select ctx.site_id())
+            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
+            and (p_key is null or (a.popularity, a.id) < (p_key, p_id))
+          order by a.popularity desc, a.id desc
+          limit p_most)
+        union all
+        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+            a.popularity as rank, a.popularity as key
+          from vicket.articles a
+          where a.site_id is null and not exists (
+              select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+            )
+            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
+            and (p_key is null or (a.popularity, a.id) < (p_key, p_id))
+          order by a.popularity desc, a.id desc
+          limit p_most)
+      ) p
+      order by p.key desc, p.id desc
+      limit p_most;
+  elsif p_order = 'relevant' then
+    -- A rank is a float4; scaled to a bigint it sorts the same way and survives a cursor.
+    return query
+      select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.rank,
+        null::text, null::text
+      from (
+        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+            r.rank as rank, r.rank as key
+          from vicket.articles a
+          cross join lateral (
+            select (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', p_search)) * 1000000000)::bigint
+          ) as r (rank)
+          where a.site_id = (select ctx.site_id())
+            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
+            and (p_key is null or (r.rank, a.id) < (p_key, p_id))
+          order by r.rank desc, a.id desc
+          limit p_most)
+        union all
+        (select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+            r.rank as rank, r.rank as key
+          from vicket.articles a
+          cross join lateral (
+            select (ts_rank(a.search, websearch_to_tsquery('pg_catalog.english', p_search)) * 1000000000)::bigint
+          ) as r (rank)
+          where a.site_id is null and not exists (
+              select from vicket.articles own where own.slug = a.slug and own.site_id = (select ctx.site_id())
+            )
+            and (p_search is null or a.search @@ websearch_to_tsquery('pg_catalog.english', p_search))
+            and (p_key is null or (r.rank, a.id) < (p_key, p_id))
+          order by r.rank desc, a.id desc
+          limit p_most)
+      ) p
+      order by p.key desc, p.id desc
+      limit p_most;
+  else
+    raise exception 'no such order' using errcode = 'invalid_parameter_value';
+  end if;
+end $$;
+alter function auth.read_articles(bytea,bytea,text,bigint,uuid,bigint,text) owner to vicket_owner;
+grant execute on function auth.read_articles(bytea,bytea,text,bigint,uuid,bigint,text) to vicket_gate_widget;
+
+create function auth.read_article(p_key_hash bytea, p_origin_hash bytea, p_slug text) returns setof auth.read_article
+  language plpgsql
+as $$
+declare
+  answer auth.read_article;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  return query
+    select answer.entry, a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at, 0::bigint,
+      a.body_markdown, a.body_html
+    from vicket.articles a
+    where a.slug = p_slug
+    order by a.site_id nulls last
+    limit 1;
+end $$;
+alter function auth.read_article(bytea,bytea,text) owner to vicket_owner;
+grant execute on function auth.read_article(bytea,bytea,text) to vicket_gate_widget;
+
+create function auth.read_faqs(p_key_hash bytea, p_origin_hash bytea, p_most bigint) returns setof auth.read_faq
+  language plpgsql
+as $$
+declare
+  answer auth.read_faq;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  return query
+    select answer.entry, f.id, f.question, f.answer_markdown, f.answer_html, f.position
+    from vicket.faqs f
+    order by f.position, f.id
+    limit p_most;
+end $$;
+alter function auth.read_faqs(bytea,bytea,bigint) owner to vicket_owner;
+grant execute on function auth.read_faqs(bytea,bytea,bigint) to vicket_gate_widget;
+
+create function auth.read_forms(p_key_hash bytea, p_origin_hash bytea) returns setof auth.read_form
+  language plpgsql
+as $$
+declare
+  answer auth.read_form;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  return query
+    select answer.entry, 'form', null::uuid, t.id, t.name, t.description, null::text, null::boolean, null::integer
+    from vicket.templates t
+    order by t.name;
+  return query
+    select answer.entry, 'question', q.template_id, q.id, q.label, null::text, q.type, q.required, q.position
+    from vicket.template_questions q
+    order by q.position, q.id;
+  return query
+    select answer.entry, 'choice', c.question_id, c.id, c.label, null::text, null::text, null::boolean, c.position
+    from vicket.template_options c
+    order by c.position, c.id;
+end $$;
+alter function auth.read_forms(bytea,bytea) owner to vicket_owner;
+grant execute on function auth.read_forms(bytea,bytea) to vicket_gate_widget;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker
@@ -7127,6 +7756,341 @@ comment on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],doubl
 grant execute on function worker.settle_mails(uuid[],uuid[],uuid[],text[],text[],double precision[],boolean[]) to
   vicket_worker;
 
+create function worker.mail_participants(p_org_ids uuid[], p_mail_ids uuid[]) returns table(place bigint, site_id uuid,
+  ticket_id uuid, user_id uuid)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select asked.place, m.site_id, m.ticket_id, m.user_id
+    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id
+    where m.ticket_id is not null;
+end $$;
+alter function worker.mail_participants(uuid[],uuid[]) owner to vicket_definer;
+comment on function worker.mail_participants(uuid[],uuid[]) is
+  'Whose mail it is that goes out. Definer: the worker reads no table.';
+grant execute on function worker.mail_participants(uuid[],uuid[]) to vicket_worker;
+
+create function worker.address_mails(p_org_ids uuid[], p_mail_ids uuid[], p_refs text[], p_reply_digests bytea[],
+  p_bounce_digests bytea[]) returns table(place bigint, message_ref text)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  update vicket.mails m
+    set message_ref = asked.ref
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_refs)) as asked (org_id, id, ref)
+    where m.org_id = asked.org_id and m.id = asked.id and asked.ref is not null
+      -- A random one is shorter.
+      and char_length(m.message_ref) < char_length(asked.ref)
+      and m.message_ref ~ '^<m[.][0-9a-f]{32}@';
+  insert into vicket.mail_addresses (org_id, site_id, kind, digest, ticket_id, user_id, mail_id)
+    select m.org_id, m.site_id, a.kind, a.digest, m.ticket_id, a.user_id, a.mail_id
+    from unnest((select p_org_ids), (select p_mail_ids), (select p_reply_digests), (select p_bounce_digests))
+      as asked (org_id, id, reply, bounce)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id and m.ticket_id is not null
+    cross join lateral (
+      values ('reply', asked.reply, m.user_id, null::uuid), ('bounce', asked.bounce, null, m.id)
+    ) a (kind, digest, user_id, mail_id)
+    where a.digest is not null
+    on conflict (digest) do nothing;
+  return query
+    select asked.place, m.message_ref
+    from unnest((select p_org_ids), (select p_mail_ids)) with ordinality as asked (org_id, id, place)
+    join vicket.mails m on m.org_id = asked.org_id and m.id = asked.id;
+end $$;
+alter function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) owner to vicket_definer;
+comment on function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) is
+  'What mail that goes out is answered to. Definer: the worker reads no table.';
+grant execute on function worker.address_mails(uuid[],uuid[],text[],bytea[],bytea[]) to vicket_worker;
+
+create function worker.open_inbound(p_org_id uuid, p_id uuid) returns table(site_id uuid, state text, accepted boolean,
+  recipient text, mail_from text, client text, helo text, raw bytea, kind text, ticket_id uuid, user_id uuid,
+  mail_id uuid, busy boolean)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select i.site_id, i.state, i.accepted, i.recipient, i.mail_from, i.client, i.helo, i.raw, coalesce(a.kind, 'own'),
+      a.ticket_id, a.user_id, a.mail_id,
+      -- A site that gets more than so much in an hour answers nobody by itself.
+      (
+        select count(*) > 500
+        from (
+          select from vicket.inbound_mails l
+          where l.org_id = i.org_id and l.site_id = i.site_id and l.received_at > now() - interval '1 hour'
+          order by l.received_at desc
+          limit 501
+        ) lately
+      )
+    from vicket.inbound_mails i
+    left join vicket.mail_addresses a on a.org_id = i.org_id and a.site_id = i.site_id and a.id = i.address_id
+    where i.org_id = p_org_id and i.id = p_id and i.raw is not null;
+end $$;
+alter function worker.open_inbound(uuid,uuid) owner to vicket_definer;
+comment on function worker.open_inbound(uuid,uuid) is 'A mail that came in. Definer: the worker reads no table.';
+grant execute on function worker.open_inbound(uuid,uuid) to vicket_worker;
+
+create function worker.mail_thread(p_org_id uuid, p_site_id uuid, p_ticket_id uuid, p_user_id uuid,
+  p_mail_half bytea) returns table(status text, reference text, email text, user_id uuid, user_email text, mail_id uuid,
+  mailed_to text)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select t.status, s.prefix || '-' || t.number, t.email, u.id,
+      -- Only who may answer: whoever left, or may not any more, is a stranger.
+      case when 'ticket:write' = any (ctx.permissions_of(p.role)) then u.email end, m.id, m.recipient
+    from vicket.tickets t
+    join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+    left join vicket.mails m
+      on m.org_id = t.org_id and m.ticket_id = t.id and substring(uuid_send(m.id) from 1 for 8) = p_mail_half
+    left join vicket.members p on p.org_id = t.org_id and p.user_id = coalesce(p_user_id, m.user_id)
+    left join vicket.users u on u.id = coalesce(p_user_id, m.user_id)
+    where t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
+end $$;
+alter function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) owner to vicket_definer;
+comment on function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) is
+  'Who takes part in the ticket of a mail. Definer: the worker reads no table.';
+grant execute on function worker.mail_thread(uuid,uuid,uuid,uuid,bytea) to vicket_worker;
+
+create function worker.reserve_objects(p_org_id uuid, p_site_id uuid, p_keys text[]) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into vicket.object_removals (org_id, site_id, object_key)
+    select p_org_id, p_site_id, k from unnest(p_keys) k;
+end $$;
+alter function worker.reserve_objects(uuid,uuid,text[]) owner to vicket_definer;
+comment on function worker.reserve_objects(uuid,uuid,text[]) is
+  'Keys for files of a mail. Definer: the worker reads no table.';
+grant execute on function worker.reserve_objects(uuid,uuid,text[]) to vicket_worker;
+
+create function worker.file_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_ticket_id uuid, p_user_id uuid,
+  p_author text, p_author_name text, p_subject text, p_body text, p_quiet boolean, p_acknowledge boolean,
+  p_names text[], p_types text[], p_contents bytea[], p_object_keys text[], p_sizes bigint[]) returns text
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  ticket uuid := p_ticket_id;
+  message constant uuid := gen_random_uuid();
+  mail vicket.mails;
+  left_out text[] := array_fill(null::text, array[cardinality(p_names)]);
+  was text;
+  quiet boolean := p_quiet;
+  refused text;
+  at integer;
+begin
+  perform set_config('app.org_id', p_org_id::text, true), set_config('app.site_id', p_site_id::text, true),
+    set_config('app.actor', case when p_user_id is null then 'customer' else '' end, true);
+  -- Whoever else has the same mail waits here, and then finds it filed.
+  perform from vicket.inbound_mails i
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id and i.state in ('received', 'held') and i.message_id is null
+    for update;
+  if not found then
+    return 'done';
+  end if;
+  if ticket is not null then
+    select t.status into was
+      from vicket.tickets t
+      where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
+      for no key update;
+    if was = 'resolved' and not quiet then
+      quiet := (
+        select count(*) >= 5
+        from vicket.inbound_mails i
+        where i.org_id = p_org_id and i.ticket_id = ticket and i.reopened and i.received_at > now() - interval '1 hour'
+      );
+    end if;
+  end if;
+  perform set_config('app.quiet', case when quiet then 'on' else '' end, true);
+  loop
+    at := 0;
+    begin
+      if p_ticket_id is null then
+        ticket := gen_random_uuid();
+        insert into vicket.tickets (org_id, site_id, id, email, name, subject)
+          values (p_org_id, p_site_id, ticket, p_author, p_author_name, p_subject);
+      end if;
+      insert into vicket.ticket_messages (org_id, site_id, id, ticket_id, author, author_id, author_name, body)
+        select p_org_id, p_site_id, message, ticket, case when p_user_id is null then 'customer' else 'agent' end, p_user_id,
+          coalesce((select u.name from vicket.users u where u.id = p_user_id), p_author_name),
+          left(p_body || coalesce(E'\n' || string_agg(
+            E'\n[Not attached: ' || p_names[n] || ', ' || left_out[n] || ']', '' order by n), ''), 20000)
+        from generate_subscripts(left_out, 1) n
+        where left_out[n] is not null;
+      for n in 1 .. cardinality(p_names) loop
+        at := n;
+        continue when left_out[n] is not null;
+        insert into vicket.attachments
+            (org_id, site_id, ticket_id, message_id, upload_id, name, content_type, size, content, object_key)
+          values (p_org_id, p_site_id, ticket, message, p_id, p_names[n], p_types[n], p_sizes[n], p_contents[n],
+            p_object_keys[n]);
+      end loop;
+      exit;
+    exception when check_violation then
+      get stacked diagnostics refused = constraint_name;
+      if at = 0 then
+        return refused;
+      end if;
+      left_out[at] := case refused
+        when 'attachments_of_message' then 'a message has 10 files at the most'
+        when 'attachments_of_ticket' then 'a ticket has 100 MiB of files at the most'
+        when 'attachments_of_site' then 'this site keeps as many files as it may'
+        when 'attachments_of_org' then 'this org keeps as many files as it may'
+        else 'it was refused' end;
+    end;
+  end loop;
+  update vicket.inbound_mails i
+    set state = 'filed', ticket_id = ticket, message_id = message, reopened = coalesce(was = 'resolved' and not quiet, false)
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+  if not p_quiet and vicket.mail_domain() is not null then
+    mail.org_id := p_org_id;
+    mail.site_id := p_site_id;
+    mail.ticket_id := ticket;
+    if p_ticket_id is null then
+      mail.kind := 'ticket_received';
+      mail.recipient := p_author;
+      if p_acknowledge and vicket.count_mail('site ' || p_site_id, p_author, 1) and vicket.count_mail('received', p_author, 3)
+      then
+        perform vicket.write_mail(mail);
+      end if;
+    elsif p_user_id is null then
+      mail.kind := 'agent_customer_answered';
+      mail.message_id := message;
+      mail.user_id := (
+        select t.assignee_id from vicket.tickets t where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
+      );
+      perform vicket.member_mail(mail);
+    else
+      mail.kind := 'ticket_answered';
+      mail.message_id := message;
+      mail.recipient := (
+        select t.email from vicket.tickets t where t.org_id = p_org_id and t.site_id = p_site_id and t.id = ticket
+      );
+      perform vicket.write_mail(mail);
+    end if;
+  end if;
+  return 'filed';
+end $$;
+alter function
+  worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
+  owner to vicket_definer;
+comment on function worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[]) is
+  'Writes a mail as a message of a ticket. Definer: the worker reads no table.';
+grant execute on function
+  worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
+  to vicket_worker;
+
+create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
+  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
+  p_quoted_from integer) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
+      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
+      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+  -- Who looks at the inbox sees that something happened.
+  update vicket.tickets t
+    set updated_at = now()
+    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
+end $$;
+alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) owner to
+  vicket_definer;
+comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) is
+  'What became of a mail. Definer: the worker reads no table.';
+grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) to
+  vicket_worker;
+
+create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = 'failed', reason = left(p_reason, 1000)
+    where i.org_id = p_org_id and i.id = p_id and i.state = 'received';
+end $$;
+alter function worker.fail_inbound(uuid,uuid,text) owner to vicket_definer;
+comment on function worker.fail_inbound(uuid,uuid,text) is 'Gives a mail up. Definer: the worker reads no table.';
+grant execute on function worker.fail_inbound(uuid,uuid,text) to vicket_worker;
+
+create function worker.bounce_mail(p_org_id uuid, p_site_id uuid, p_mail_id uuid, p_for_good boolean,
+  p_said text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  mail vicket.mails;
+begin
+  update vicket.mails m
+    set state = case when p_for_good then 'bounced' else m.state end, detail = left(p_said, 1000), at = clock_timestamp()
+    where m.org_id = p_org_id and m.site_id = p_site_id and m.id = p_mail_id and m.state in ('sent', 'bounced')
+      and (p_for_good or m.state = 'sent')
+    returning * into mail;
+  if mail.id is null or not p_for_good then
+    return;
+  end if;
+  insert into vicket.suppressions as s (org_id, site_id, address, reason)
+    select mail.org_id, mail.site_id, lower(mail.recipient collate "C"), mail.detail
+    where mail.user_id is null
+    on conflict (org_id, site_id, address) do update set reason = excluded.reason, at = now();
+  update vicket.tickets t
+    set updated_at = now()
+    where t.org_id = mail.org_id and t.site_id = mail.site_id and t.id = mail.ticket_id;
+end $$;
+alter function worker.bounce_mail(uuid,uuid,uuid,boolean,text) owner to vicket_definer;
+comment on function worker.bounce_mail(uuid,uuid,uuid,boolean,text) is
+  'What became of a mail that was sent. Definer: the worker reads no table.';
+grant execute on function worker.bounce_mail(uuid,uuid,uuid,boolean,text) to vicket_worker;
+
+create function worker.forget_mail(p_most integer) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  update vicket.inbound_mails i
+    set raw = null
+    from (
+      select o.org_id, o.site_id, o.id
+      from vicket.retention r
+      join vicket.inbound_mails o on o.org_id = r.org_id and o.site_id = r.site_id
+      where r.files_days is not null and o.received_at < now() - make_interval(days => r.files_days)
+        and o.raw is not null and o.state <> 'received'
+      limit p_most
+    ) old
+    where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
+  get diagnostics gone = row_count;
+  delete from vicket.inbound_mails i
+    using (
+      select o.org_id, o.site_id, o.id
+      from vicket.inbound_mails o
+      where o.state in ('ignored', 'rejected') and o.received_at < now() - interval '30 days'
+      limit p_most
+    ) old
+    where i.org_id = old.org_id and i.site_id = old.site_id and i.id = old.id;
+  return gone;
+end $$;
+alter function worker.forget_mail(integer) owner to vicket_definer;
+comment on function worker.forget_mail(integer) is 'Forgets mail as it came. Definer: the worker reads no table.';
+grant execute on function worker.forget_mail(integer) to vicket_worker;
+
 create function worker.open_account_mails(p_most integer, p_lease interval,
   p_token_hashes bytea[]) returns table(place bigint, id uuid, kind text, recipient text, name text, about text,
   language text, message_ref text, attempts integer)
@@ -7250,6 +8214,42 @@ alter function worker.mail_waiting() owner to vicket_definer;
 comment on function worker.mail_waiting() is
   'How much mail waits, and for how long, and how much was given up. Definer: the worker reads no table.';
 grant execute on function worker.mail_waiting() to vicket_worker;
+
+create function worker.hold_mailbox(p_digest bytea, p_holder uuid, p_lease interval) returns table(uid_validity bigint,
+  last_uid bigint)
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    insert into vicket.mailboxes as m (digest, holder, held_until)
+      values (p_digest, p_holder, clock_timestamp() + p_lease)
+      on conflict (digest) do update
+        set holder = excluded.holder, held_until = excluded.held_until
+        where m.holder = excluded.holder or m.held_until <= clock_timestamp()
+      returning m.uid_validity, m.last_uid;
+end $$;
+alter function worker.hold_mailbox(bytea,uuid,interval) owner to vicket_definer;
+comment on function worker.hold_mailbox(bytea,uuid,interval) is
+  'Holds a mailbox, if nobody else does. Definer: the worker reads no table.';
+grant execute on function worker.hold_mailbox(bytea,uuid,interval) to vicket_worker;
+
+create function worker.move_mailbox(p_digest bytea, p_holder uuid, p_uid_validity bigint, p_last_uid bigint,
+  p_lease interval) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.mailboxes m
+    set uid_validity = p_uid_validity, last_uid = p_last_uid, held_until = clock_timestamp() + p_lease
+    where m.digest = p_digest and m.holder = p_holder;
+  return found;
+end $$;
+alter function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) owner to vicket_definer;
+comment on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) is
+  'Says how far a mailbox was read. Definer: the worker reads no table.';
+grant execute on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

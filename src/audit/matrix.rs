@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use super::{names, sql};
 use notes::Notes;
 
-const READING: &str = "Generated from the catalog by `just isolation`. A weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. `vicket audit show` prints more. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet. `!`: a restrictive policy. `a | b`: either of two policies. `(a -> b)`: before and after a change. `[]`: the columns
+const READING: &str = "Generated from the catalog by `just isolation`: a weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet. `!`: a restrictive policy. `a | b`: either of two. `(a -> b)`: before and after a change. `[]`: the columns
     granted, if not all; `*`: the table is, next year's columns too. The operator is left out where it meets `org` and
     deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
     (`none`), and passes nothing. Nothing else is granted; row-level security is on and forced unless it says so.";
@@ -25,7 +25,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let matrix = access::write(&access::read(connection).await?, &mut notes);
     anyhow::ensure!(!notes.names.is_empty(), "there is no table of Vicket in this database");
     let reading = sql::paragraph(READING);
-    let mut out = format!("# Isolation, as it is after all migrations\n\n{reading}\n\n```text\n");
+    let mut out = format!("# Isolation, as it is after all migrations\n{reading}\n\n```text\n");
     let mut legend: Vec<String> =
         names::legend(&notes.names).into_iter().map(|(name, sql)| format!("{name:<9} {sql}")).collect();
     while !legend.is_empty() {

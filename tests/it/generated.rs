@@ -184,7 +184,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
     let before = isolation(&mut connection).await;
     for line in [
         "odd              widget: S org site? (word = 'a') !key [all but secret]   agent: U org (a:b/c -> a:b) [word]; D (word =",
-        "    'a') | member   definer: s* none",
+        "  'a') | member   definer: s* none",
     ] {
         assert!(before.contains(&format!("\n{line}\n")), "{line}\n{before}");
     }
@@ -259,7 +259,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         ("grant vicket_agent to vicket_gate_widget", "gate_widget: a login, may become agent, widget;"),
     ] {
         // Whatever line it goes on in.
-        let new = changed(&mut connection, &before, sql).await.replace("\n    ", " ");
+        let new = changed(&mut connection, &before, sql).await.replace("\n  ", " ");
         if !new.contains(said) {
             silent.push(format!("{sql}\nlacks {said}:\n{new}"));
         }

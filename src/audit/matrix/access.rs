@@ -13,7 +13,7 @@ use crate::audit::{
 };
 
 /// Where a line goes on.
-const INDENT: usize = 4;
+const INDENT: usize = 2;
 /// A name has this width at least.
 const NAME: usize = 15;
 /// A condition that is longer stands below the matrix.

@@ -8,11 +8,10 @@ use super::notes::role;
 use crate::audit::sql;
 
 /// Where the functions that the same roles may execute go on.
-const INDENT: usize = 4;
+const INDENT: usize = 2;
 
-const READING: &str = "Functions with the rights of vicket_definer, who owns each; search_path is pg_catalog, pg_temp and PUBLIC
-    may not execute it, unless it says so. By schema, `|` by who may execute them: why, and how the SHA-256 of each body begins.
-    The bodies are in SCHEMA.sql.";
+const READING: &str = "Functions of vicket_definer, with its rights, by schema, `|` by who may execute them: why, and how the SHA-256 of
+    each body begins. search_path is pg_catalog, pg_temp and PUBLIC may not execute one, unless it says so. Bodies: SCHEMA.sql.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]

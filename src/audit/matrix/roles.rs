@@ -8,7 +8,7 @@ use super::notes::role;
 use crate::audit::sql;
 
 /// Of what goes on from the line above.
-const INDENT: usize = 4;
+const INDENT: usize = 2;
 
 const READING: &str = "Roles: nobody is a superuser or has BYPASSRLS; the logins are NOINHERIT, and have by themselves what is granted them.";
 
