@@ -18,7 +18,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Answer, ticket},
+    harness::{Answer, connect, ticket},
     processes::{ALONE, Dev, dev_file, free_port},
 };
 use servers::{Mailbox, Servers};
@@ -106,6 +106,23 @@ impl Desk {
 
     async fn ticket(&self, id: &str) -> Value {
         self.call(Method::GET, &format!("{TICKETS}/{id}"), None).await.ok(200).json()
+    }
+
+    /// How many tickets the first site has.
+    async fn tickets(&self) -> usize {
+        let admin = self.made["databases"]["admin"].as_str().expect("a URL");
+        let sql = "select count(*) from vicket.tickets t join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+            where s.slug = 'acme-app'";
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut connect(admin).await).await.expect("a count");
+        usize::try_from(count).expect("few")
+    }
+
+    /// What the server holds, KiB.
+    fn memory(&self) -> usize {
+        let server = self.dev.as_ref().and_then(|dev| dev.0.as_ref()).expect("running").id();
+        let status = std::fs::read_to_string(format!("/proc/{server}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// The message of a ticket whose text is this, once it is there.
@@ -256,5 +273,68 @@ async fn what_a_mailbox_refuses_later_comes_back_and_stands_at_the_message() {
     let suppressed = list["data"].as_array().expect("a list");
     assert!(suppressed.iter().any(|one| one["address"] == NOBODY), "{list}");
     assert!(suppressed[0]["reason"].as_str().is_some_and(|reason| reason.contains("5.")), "{list}");
+    desk.end().await;
+}
+
+/// Mail in and mail out, 50 of each a second, for a few seconds; for a minute with VICKET_LOAD. Prints what it took.
+#[tokio::test]
+async fn fifty_mails_a_second_come_in_and_as_many_go_out_and_memory_stays() {
+    if !servers::are_installed() {
+        return;
+    }
+    let _alone = ALONE.lock().await;
+    let desk = Desk::start("load").await;
+    let seconds: usize = if std::env::var_os("VICKET_LOAD").is_some() { 60 } else { 5 };
+    let site = desk.made["sites"][0]["slug"].as_str().expect("a slug");
+    let page = desk.call(Method::GET, &format!("/v1/orgs/acme/sites/{site}/mail"), None).await.ok(200).json();
+    let address = page["address"].as_str().expect("an address").to_owned();
+    let mut tickets = Vec::new();
+    for _ in 0..20 {
+        tickets.push(desk.submit(ADA).await);
+    }
+    let before = desk.tickets().await;
+    let began = Instant::now();
+    let (mut every, mut early) = (tokio::time::interval(Duration::from_millis(100)), 0);
+    let mut sent = 0;
+    for round in 0..seconds * 10 {
+        every.tick().await;
+        let incoming = (0..5).map(|lane| {
+            let number = round * 5 + lane;
+            let message = format!(
+                "From: Bob <bob-{number}@customer.example>\r\nTo: {address}\r\nSubject: Number {number}\r\n\
+                 Message-ID: <load-{number}@customer.example>\r\n\r\nHello {number}.\r\n"
+            );
+            let (desk, address) = (&desk, &address);
+            async move {
+                desk.servers.send(&format!("bob-{number}@customer.example"), address, message.as_bytes()).await;
+            }
+        });
+        let outgoing = (0..5).map(|lane| {
+            let (desk, ticket) = (&desk, &tickets[(round * 5 + lane) % tickets.len()]);
+            async move { desk.answer(ticket, "Here is an answer.").await }
+        });
+        tokio::join!(futures_util::future::join_all(incoming), futures_util::future::join_all(outgoing));
+        sent += 5;
+        if round == seconds * 10 / 3 {
+            early = desk.memory();
+        }
+    }
+    let handed = began.elapsed();
+    // The answers are there, and one word that the tickets were received.
+    let wanted = sent + 1;
+    let since = Instant::now();
+    while desk.servers.delivered(ADA) < wanted || desk.tickets().await < before + sent {
+        let so_far = (desk.servers.delivered(ADA), desk.tickets().await - before);
+        assert!(since.elapsed() < Duration::from_mins(2), "{so_far:?} of {sent}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let late = desk.memory();
+    println!(
+        "{sent} mails in and {sent} out: handed over in {handed:?}, the last filed and delivered {:?} later; \
+         memory {early} KiB after a third, {late} KiB at the end",
+        since.elapsed()
+    );
+    assert_eq!(desk.servers.delivered(ADA), wanted, "none twice");
+    assert!(late < early + 48 * 1024, "memory grows: {early} KiB, {late} KiB");
     desk.end().await;
 }

@@ -166,7 +166,7 @@ pub fn write(mail: &Open, tokens: &Tokens, addresses: &Addresses, sender: &Sende
     let url = url(mail, tokens, &sender.public_url);
     let (url, link, body) = (url.as_deref(), words.link, mail.body.as_deref());
     // Agents write Markdown; what customers wrote is shown as it is.
-    let rendered = body.filter(|_| mail.kind == Kind::TicketAnswered).map(markdown::render);
+    let rendered = body.filter(|_| mail.kind == Kind::TicketAnswered).map(markdown::message);
     let rendered = rendered.as_deref();
     let (plain, html) = bodies(&mail.language, &subject, &intro, body, rendered, url, link, &reason)?;
 

@@ -121,6 +121,12 @@ impl Servers {
         transport.send_raw(&envelope, message).await.expect("Postfix takes it");
     }
 
+    /// How many messages a mailbox has.
+    pub fn delivered(&self, address: &str) -> usize {
+        let of = |part: &str| fs::read_dir(self.dir.join("dovecot/mail").join(address).join(part)).map_or(0, Iterator::count);
+        of("new") + of("cur")
+    }
+
     pub fn mailbox(&self, address: &str) -> Mailbox {
         Mailbox::open(self.imap, address)
     }
