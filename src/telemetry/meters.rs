@@ -31,8 +31,20 @@ pub struct Meters {
     pub mails: Family<MailTry, Counter>,
 }
 
+/// What becomes of mail, each of which is a series from the start: one that appears is no rise.
+const IN: [&str; 9] =
+    ["received", "duplicate", "refused", "deferred", "filed", "held", "ignored", "bounced", "failed"];
+const OUT: [&str; 5] = ["sent", "bounced", "later", "failed", "suppressed"];
+
 impl Default for Meters {
     fn default() -> Self {
+        let (mail_in, mails) = (Family::default(), Family::default());
+        for outcome in IN {
+            mail_in.get_or_create(&MailIn { outcome });
+        }
+        for outcome in OUT {
+            mails.get_or_create(&MailTry { outcome });
+        }
         Self {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(OF_REQUESTS)),
@@ -40,8 +52,8 @@ impl Default for Meters {
             event_streams: Gauge::default(),
             job_rows_left: Family::default(),
             job_failures: Counter::default(),
-            mail_in: Family::default(),
-            mails: Family::default(),
+            mail_in,
+            mails,
         }
     }
 }

@@ -23,7 +23,7 @@ use smtp::{Smtp, Taken};
 
 const TICKETS: &str = "/support/v1/tickets";
 
-fn outgoing(url: &str) -> Outgoing {
+pub fn outgoing(url: &str) -> Outgoing {
     Outgoing {
         transport: Transport::parse(url).expect("a URL"),
         sender: Sender {

@@ -249,7 +249,9 @@ async fn the_listener_of_metrics_has_one_page_bounds_and_no_place_on_the_main_po
 #[tokio::test]
 async fn every_metric_is_documented_with_its_labels_and_alerts_name_what_there_is() {
     let world = World::new().await;
-    let server = measured(&world).await;
+    let server = world
+        .serve_with(Options { metrics: true, mail: Some(crate::mail::outgoing("log:")), ..Options::default() })
+        .await;
     server.get(&world.site_a.key, LIST).await.ok(200);
     let person = world.person("acme", "owner").await;
     // A job, of more rows than go at once, and a refusal, so that they have series.

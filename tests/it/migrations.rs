@@ -199,7 +199,7 @@ async fn six_migrations_at_once_of_a_fresh_cluster_make_the_roles_once_and_set_t
             .fetch_all(&mut superuser)
             .await
             .expect("the catalog");
-    assert_eq!(stored.len(), 3);
+    assert_eq!(stored.len(), 4);
     assert!(stored.iter().all(|stored| stored.starts_with("SCRAM-SHA-256$")), "{stored:?}");
     superuser.close().await.expect("closing");
     cluster.stop().await.expect("stopped");
