@@ -239,9 +239,10 @@ pub fn log(format: LogFormat, default: &str) {
     };
 }
 
-/// Without what a mailbox is sent, which is its password too, whatever is asked for.
+/// Without what a mailbox is sent, which is its password too, and without the texts whose HTML is read, whatever is asked for.
 fn unspoken(filter: EnvFilter) -> EnvFilter {
-    filter.add_directive("async_imap::imap_stream=off".parse().expect("a directive"))
+    let silent = ["async_imap::imap_stream=off", "html5ever=off"];
+    silent.iter().fold(filter, |filter, silent| filter.add_directive(silent.parse().expect("a directive")))
 }
 
 /// Sessions and machine keys that are remembered to be good.

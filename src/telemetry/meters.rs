@@ -32,8 +32,7 @@ pub struct Meters {
 }
 
 /// What becomes of mail, each of which is a series from the start: one that appears is no rise.
-const IN: [&str; 9] =
-    ["received", "duplicate", "refused", "deferred", "filed", "held", "ignored", "bounced", "failed"];
+const IN: [&str; 9] = ["received", "duplicate", "refused", "deferred", "filed", "held", "ignored", "bounced", "failed"];
 const OUT: [&str; 5] = ["sent", "bounced", "later", "failed", "suppressed"];
 
 impl Default for Meters {

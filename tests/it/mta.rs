@@ -111,7 +111,8 @@ impl Desk {
     /// How many tickets the first site has.
     async fn tickets(&self) -> usize {
         let admin = self.made["databases"]["admin"].as_str().expect("a URL");
-        let sql = "select count(*) from vicket.tickets t join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+        let sql =
+            "select count(*) from vicket.tickets t join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
             where s.slug = 'acme-app'";
         let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut connect(admin).await).await.expect("a count");
         usize::try_from(count).expect("few")

@@ -530,7 +530,7 @@
     ('policy', 'vicket.mail_service', 'definer_insert', '748e8567a5a2c08c50f4225c7908bc9c'),
     ('policy', 'vicket.mail_service', 'definer_select', '8171a1c41a8910a2a70d64214d8c0ec9'),
     ('policy', 'vicket.mail_service', 'definer_update', '9828f4360a149baae3253c5c263c1517'),
-    ('policy', 'vicket.mailboxes', 'definer_insert', 'a4fef45d1ef0effd8339a3abe8f675d8'),
+    ('policy', 'vicket.mailboxes', 'definer_insert', '748e8567a5a2c08c50f4225c7908bc9c'),
     ('policy', 'vicket.mailboxes', 'definer_select', '8171a1c41a8910a2a70d64214d8c0ec9'),
     ('policy', 'vicket.mailboxes', 'definer_update', '9828f4360a149baae3253c5c263c1517'),
     ('policy', 'vicket.mails', 'agent_select', '3ac8082633bd3b0eadfd29c85cc80951'),

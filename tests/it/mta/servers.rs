@@ -123,7 +123,9 @@ impl Servers {
 
     /// How many messages a mailbox has.
     pub fn delivered(&self, address: &str) -> usize {
-        let of = |part: &str| fs::read_dir(self.dir.join("dovecot/mail").join(address).join(part)).map_or(0, Iterator::count);
+        let of = |part: &str| {
+            fs::read_dir(self.dir.join("dovecot/mail").join(address).join(part)).map_or(0, Iterator::count)
+        };
         of("new") + of("cur")
     }
 
