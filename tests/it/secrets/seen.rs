@@ -238,11 +238,8 @@ async fn nothing_that_a_client_sends_is_in_the_log_the_metrics_or_the_spans() {
         "the log is not at the level that is searched"
     );
     assert!(metrics.text.contains("route=\"/support/v1/tickets/thread/messages\""));
-    let statement = seen
-        .spans()
-        .iter()
-        .filter_map(|span| attribute(span, "db.query.text"))
-        .any(|sql| sql.contains("auth.open_session"));
+    let statement =
+        seen.spans().iter().filter_map(|span| attribute(span, "db.query.text")).any(|sql| sql.contains("auth.log_in"));
     assert!(statement || !cfg!(feature = "otlp"));
 }
 
