@@ -37,12 +37,12 @@ const OUT: [&str; 5] = ["sent", "bounced", "later", "failed", "suppressed"];
 
 impl Default for Meters {
     fn default() -> Self {
-        let (mail_in, mails) = (Family::default(), Family::default());
+        let (mail_in, mails) = (Family::<MailIn, Counter>::default(), Family::<MailTry, Counter>::default());
         for outcome in IN {
-            mail_in.get_or_create(&MailIn { outcome });
+            mail_in.get_or_create(&MailIn { outcome }).inc_by(0);
         }
         for outcome in OUT {
-            mails.get_or_create(&MailTry { outcome });
+            mails.get_or_create(&MailTry { outcome }).inc_by(0);
         }
         Self {
             requests: Family::default(),
