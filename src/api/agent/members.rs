@@ -121,7 +121,7 @@ impl Example for Invitation {
             invited_by: "olivia@acme.com".to_owned(),
             created_at: datetime!(2026-01-05 08:00 UTC),
             expires_at: datetime!(2026-01-12 08:00 UTC),
-            delivery: Nullable(None),
+            delivery: Nullable(Some(Delivery::example())),
         }
     }
 }

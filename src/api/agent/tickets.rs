@@ -267,12 +267,22 @@ impl Example for Message {
             internal: false,
             created_at: datetime!(2026-02-01 16:05 UTC),
             attachments: vec![Attachment::example()],
-            delivery: Nullable(Some(Delivery {
-                state: DeliveryState::Sent,
-                detail: Nullable(Some("250 queued as 4F2A1".to_owned())),
-                at: datetime!(2026-02-01 16:05 UTC),
+            delivery: Nullable(Some(Delivery::example())),
+            mail: Nullable(Some(MessageMail {
+                from: Nullable(Some("agnes@acme.com".to_owned())),
+                verified: true,
+                automatic: false,
             })),
-            mail: Nullable(None),
+        }
+    }
+}
+
+impl Example for Delivery {
+    fn example() -> Self {
+        Self {
+            state: DeliveryState::Sent,
+            detail: Nullable(Some("250 queued as 4F2A1".to_owned())),
+            at: datetime!(2026-02-01 16:05 UTC),
         }
     }
 }
