@@ -416,9 +416,7 @@ test("somebody of two orgs goes from one to the other", async () => {
   assert.match(page.url(), /globex/);
   await page.goto(link);
   await page.getByLabel("Name").fill("Gus");
-  await page.getByLabel("Password").fill("not the account's");
-  await page.getByRole("button", { name: "Join" }).click();
-  await page.getByText(/wrong/).waitFor();
+  // By the password of their account: another one would be good in that org alone, as nothing proves whose the link is.
   await page.getByLabel("Password").fill(server.user(email).password);
   await page.getByRole("button", { name: "Join" }).click();
   await page.getByRole("link", { name: "Open the dashboard" }).click();
