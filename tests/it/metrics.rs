@@ -137,7 +137,7 @@ async fn whatever_is_asked_for_makes_no_more_series() {
         .flat_map(|(_, labels)| labels.trim_end_matches('}').split("\","))
         .filter_map(|label| label.split('=').next())
         .collect();
-    let allowed = "budget kind le method policy pool reason route severity state status surface version";
+    let allowed = "budget kind le method outcome policy pool reason route severity state status surface version";
     assert!(labels.iter().all(|label| allowed.split(' ').any(|known| known == *label)), "{labels:?}");
     server.stop().await;
 }
