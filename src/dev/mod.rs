@@ -26,7 +26,6 @@ use crate::{
     intake::{Intake, listener::Protocol},
     limits::Limits,
     mail::{
-        dns::Dns,
         outbound::{Outgoing, sender::Sender, signing::Signing, transport::Transport},
         reply::Replies,
     },
@@ -135,10 +134,11 @@ async fn serve_on(
     let reply_domain = Some(REPLY_DOMAIN.to_owned());
     let doctor = serve::doctor(args.dns_file.as_deref(), Some(&mail), reply_domain, Some("localhost".to_owned()))?;
     mail.signing = doctor.as_ref().map(|doctor| Signing::new(Arc::clone(&secret), Arc::clone(&doctor.dns)));
-    let dns = args.dns_file.as_deref().map(|file| Dns::open(Some(file))).transpose().context("--dns-file")?;
+    // Without a file nobody is asked: a developer's machine may be offline.
+    let dns = doctor.as_ref().filter(|_| args.dns_file.is_some()).map(|doctor| Arc::clone(&doctor.dns));
     let intake = Intake {
         replies: Some(Arc::clone(&replies)),
-        dns: dns.map(Arc::new),
+        dns,
         authserv_ids: Vec::new(),
         domains: Vec::new(),
         own: vec![MAIL_ADDRESS.to_owned()],

@@ -15,7 +15,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::mail::{dns::Dns, reply::Replies};
+use crate::{
+    domain::{
+        problem::Problem,
+        text::{CheckedText as _, EmailAddress},
+    },
+    mail::{dns::Dns, reply::Replies},
+};
 
 /// What mail that comes in is judged by.
 pub struct Intake {
@@ -44,10 +50,25 @@ impl Intake {
     }
 
     /// Whether a site may have this address for its own.
-    pub fn may_be_own(&self, address: &str) -> bool {
+    fn may_be_own(&self, address: &str) -> bool {
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
         self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
             && !self.reply_domain().is_some_and(|reply| reply.eq_ignore_ascii_case(domain))
+    }
+
+    /// What is wrong with an address that a site is to have for its own, if anything.
+    ///
+    /// # Errors
+    /// `422 unprocessable`, of the field `address`.
+    pub fn check_own(intake: Option<&Self>, address: &str) -> Result<(), Problem> {
+        let refused = |why: &str| Err(Problem::unprocessable("address", why));
+        if EmailAddress::parse(address.to_owned()).is_err() {
+            return refused("must be an e-mail address");
+        }
+        if !intake.is_some_and(|intake| intake.may_be_own(address)) {
+            return refused("must be at a domain whose mail comes to this server, as who runs it says");
+        }
+        Ok(())
     }
 
     fn is_own(&self, address: &str) -> bool {

@@ -62,7 +62,7 @@ impl Default for Meters {
 pub struct PoolMeters {
     /// For a connection.
     pub wait: Histogram,
-    /// From a connection to a tenant: BEGIN where there is one, and the resolver.
+    /// From a connection to a tenant: BEGIN where there is one, and the resolver; of a statement that enters for itself, all of it.
     pub enter: Histogram,
 }
 

@@ -24,7 +24,7 @@ function page(attributes, head = "") {
 
 // As routers do that keep their route behind `#`: what follows another `#` is a place in the page.
 const HASH_ROUTER = `<script>
-  const draw = () => { document.getElementById("app").textContent = "route " + location.hash.slice(1).split("#")[0]; window.drawn = (window.drawn ?? 0) + 1; };
+  const draw = () => { document.getElementById("app").textContent = "route " + location.hash.slice(1).split("#")[0]; };
   addEventListener("DOMContentLoaded", draw); addEventListener("hashchange", draw); addEventListener("popstate", draw);
 </script>`;
 

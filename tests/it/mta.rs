@@ -282,9 +282,10 @@ async fn what_a_mailbox_refuses_later_comes_back_and_stands_at_the_message() {
     desk.end().await;
 }
 
-/// Mail in and mail out, 50 of each a second, for a few seconds; for a minute with VICKET_LOAD. Prints what it took.
+/// Mail in and mail out at the same time, 250 of each, or 3,000 with VICKET_LOAD: offered at 50 of each a second, or as fast as it goes.
+/// Prints what it took.
 #[tokio::test]
-async fn fifty_mails_a_second_come_in_and_as_many_go_out_and_memory_stays() {
+async fn of_mail_that_comes_in_and_goes_out_at_once_none_is_lost_or_doubled_and_memory_stays() {
     if !servers::are_installed() {
         return;
     }

@@ -14,7 +14,6 @@ use crate::{
     domain::{
         permissions::{AnyMember, MailEdit, MailRead},
         problem::Problem,
-        text::{CheckedText as _, EmailAddress},
     },
     http::{
         answers::{self, Page},
@@ -22,6 +21,7 @@ use crate::{
         paging::Paging,
         text::Nullable,
     },
+    intake::Intake,
     mail::{
         dkim,
         doctor::{self, Finding, SiteFacts},
@@ -77,13 +77,7 @@ impl Known {
 
 async fn change_address(tx: &mut OrgTx, app: &App, site: Uuid, address: Option<&str>) -> Result<(), Problem> {
     if let Some(address) = address {
-        let refused = |why: &'static str| Err(Problem::unprocessable("address", why));
-        if EmailAddress::parse(address.to_owned()).is_err() {
-            return refused("must be an e-mail address");
-        }
-        if !app.intake.as_ref().is_some_and(|intake| intake.may_be_own(address)) {
-            return refused("must be at a domain whose mail comes to this server, as who runs it says");
-        }
+        Intake::check_own(app.intake.as_deref(), address)?;
     }
     inbound_mails::set_address(tx, site, address).await
 }

@@ -16,6 +16,7 @@ use crate::{
         problem::Problem,
         text::{Checked, EmailAddress, SiteName},
     },
+    intake::Intake,
     mail::{
         dkim,
         doctor::{Finding, SiteFacts},
@@ -166,11 +167,8 @@ async fn change_address(
     site: Uuid,
     address: Option<&str>,
 ) -> Result<(), Problem> {
-    if let Some(address) = address
-        && !context.app.intake.as_ref().is_some_and(|intake| intake.may_be_own(address))
-    {
-        let why = "must be at a domain whose mail comes to this server, as who runs it says";
-        return Err(Problem::unprocessable("address", why));
+    if let Some(address) = address {
+        Intake::check_own(context.app.intake.as_deref(), address)?;
     }
     inbound_mails::set_address(tx, site, address).await
 }
