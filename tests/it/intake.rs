@@ -469,7 +469,15 @@ async fn an_address_of_its_own_is_one_of_a_domain_that_the_operator_lists_and_of
         let path = format!("/v1/orgs/{org}/sites/{site}/mail");
         desk.server.call_as(person, Method::PATCH, &path, Some(&json!({"address": address}))).await
     };
-    assert_eq!(set("acme", "site-a", &desk.owner, json!("help@elsewhere.example")).await.status, 422);
+    let form = "/dashboard/acme/sites/site-a/mail";
+    for address in ["help@elsewhere.example", "no address@acme.example"] {
+        assert_eq!(set("acme", "site-a", &desk.owner, json!(address)).await.status, 422, "{address}");
+        let fields = [("action", "address"), ("address", address)];
+        let refused = desk.server.send(&desk.owner, form, &fields).await;
+        assert_eq!(refused.status, 422, "{address}: {}", refused.text);
+    }
+    let fields = [("action", "address"), ("address", "desk@acme.example")];
+    assert_eq!(desk.server.send(&desk.owner, form, &fields).await.status, 303);
     let page = set("acme", "site-a", &desk.owner, json!("Help@acme.example")).await.ok(200).json();
     assert_eq!(page["address"], "Help@acme.example");
     let other = desk.world.person("globex", "owner").await;
