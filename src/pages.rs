@@ -26,6 +26,7 @@ pub fn files() -> Vec<File> {
         policy,
         answer: CachedResponse::new(text.as_bytes().to_vec()),
     };
+    let script = |path, text| file(path, "text/javascript; charset=utf-8", FILE_POLICY, text);
     vec![
         file("/invitation", "text/html; charset=utf-8", FORM_POLICY, include_str!("pages/invitation.html")),
         file("/invitation.js", "text/javascript; charset=utf-8", FILE_POLICY, include_str!("pages/invitation.js")),
@@ -36,11 +37,10 @@ pub fn files() -> Vec<File> {
             FILE_POLICY,
             include_str!("dashboard/assets/dashboard.css"),
         ),
-        file(
-            "/dashboard/assets/dashboard.js",
-            "text/javascript; charset=utf-8",
-            FILE_POLICY,
-            include_str!("dashboard/assets/dashboard.js"),
-        ),
+        script("/dashboard/assets/dashboard.js", include_str!("dashboard/assets/dashboard.js")),
+        script("/dashboard/assets/desk.js", include_str!("dashboard/assets/desk.js")),
+        script("/dashboard/assets/editors.js", include_str!("dashboard/assets/editors.js")),
+        // https://github.com/bigskysoftware/idiomorph, 0BSD: puts a page's new HTML in place and leaves what did not change.
+        script("/dashboard/assets/idiomorph-0.8.0.min.js", include_str!("dashboard/assets/idiomorph-0.8.0.min.js")),
     ]
 }

@@ -223,6 +223,7 @@ test("tickets are searched, filtered, prioritised and assigned; the log is filte
   await page.waitForURL(/q=zebra/);
   assert.equal(await page.locator("[data-row]").count(), 1);
   await page.getByText("Zebra crossing").click();
+  await page.getByRole("heading", { name: "Zebra crossing" }).waitFor();
   for (const [label, option] of [["Priority", "Urgent"], ["Assignee", "Agnes Agent"]]) {
     await page.getByLabel(label).selectOption({ label: option });
     await page.getByText("Saved.").waitFor();

@@ -79,11 +79,17 @@ impl Form {
 
     /// The query of the page of a list after this one, which keeps these filters.
     pub fn next_page(&self, filters: &[&str], cursor: &str) -> String {
+        let kept = url::form_urlencoded::Serializer::new(self.kept(filters));
+        { kept }.append_pair("cursor", cursor).finish()
+    }
+
+    /// A query of the fields of these names that are filled.
+    pub fn kept(&self, names: &[&str]) -> String {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        for name in filters {
+        for name in names {
             pairs.extend_pairs(self.filled(name).map(|value| (name, value)));
         }
-        pairs.append_pair("cursor", cursor).finish()
+        pairs.finish()
     }
 
     /// Names and values, as they were sent.

@@ -186,6 +186,7 @@ fn notice(done: &str) -> &'static str {
         "promoted" => "Rotated. The staged key is now the site's key, and the old one no longer works.",
         "allowed" => "The origin is allowed from the next request on.",
         "sent" => "Sent.",
+        "resolved" => "Sent and resolved.",
         "linked" => "A link is on its way to your address.",
         "noted" => "Note added.",
         "published" => "Published. It is visible from the next request on.",

@@ -1,0 +1,215 @@
+//! One ticket: its conversation, what is decided about it, and the list that it was chosen from.
+
+use poem::{Response, handler, web::Path};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    dashboard::{
+        frame::{
+            form::Form,
+            org_context::{OrgContext, Shell},
+            page::form_page,
+            path::Row,
+        },
+        saved_replies::{Places, filled},
+        tickets::{
+            list::{Choices, List, page_of_thread, suffix},
+            words::{colour, delivered, describe, folded, initials, may_work, of, rendered, size, unproven},
+        },
+    },
+    db::OrgTx,
+    domain::{
+        permissions::Permission,
+        problem::{Code, Problem},
+        text::MessageBody,
+    },
+    store::{
+        self,
+        attachments::Attachment,
+        paging::PageRequest,
+        statuses::Category,
+        tickets::{
+            agent::{Answer, Change, Event, Message, Whole},
+            inbox::Ticket,
+            thread::{self, NEWEST, Thread},
+        },
+    },
+};
+
+/// What was said, or what changed.
+enum Entry {
+    Said(Message),
+    Changed(Event),
+}
+
+impl Entry {
+    fn at(&self) -> OffsetDateTime {
+        match self {
+            Self::Said(message) => message.created_at,
+            Self::Changed(event) => event.at,
+        }
+    }
+}
+
+#[derive(askama::Template)]
+#[template(path = "tickets/ticket.html")]
+struct TicketPage<'a> {
+    shell: Shell,
+    list: List,
+    choices: Choices,
+    ticket: Ticket,
+    timeline: Vec<Entry>,
+    /// The query of the page with earlier messages.
+    earlier: Option<String>,
+    /// Whether later messages are on another page.
+    is_past: bool,
+    files: Vec<Attachment>,
+    answers: Vec<Answer>,
+    /// Ids and names of the saved replies.
+    replies: Vec<(Uuid, String)>,
+    form: &'a Form,
+    /// What follows the path of the inbox and of a ticket, that the list stays as it is.
+    suffix: String,
+}
+
+impl TicketPage<'_> {
+    /// Whether it is this member's.
+    fn has(&self, member: &Uuid) -> bool {
+        self.ticket.assignee_id == Some(*member)
+    }
+
+    fn may_write(&self) -> bool {
+        self.shell.may(Permission::TicketWrite)
+    }
+
+    fn is_unsolved(&self) -> bool {
+        matches!(self.ticket.category, Category::Open | Category::Pending)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.ticket.category == Category::Closed
+    }
+
+    /// Who asked, by their name or else their address.
+    fn customer(&self) -> &str {
+        self.ticket.name.as_deref().unwrap_or(&self.ticket.email)
+    }
+
+    /// The colour of who wrote it: a customer's is that of their address, as in the list.
+    fn hue(&self, message: &Message) -> u32 {
+        if message.author == "agent" { colour(self.author(message)) } else { colour(&self.ticket.email) }
+    }
+
+    fn author<'a>(&'a self, message: &'a Message) -> &'a str {
+        if message.author == "agent" { message.author_name.as_deref().unwrap_or("Support") } else { self.customer() }
+    }
+}
+
+#[handler]
+pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Response, Problem> {
+    show_with(&context, id, &Form::default()).await
+}
+
+async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
+    let page_request = PageRequest { limit: thread::LIMIT, cursor: context.query.filled("cursor") };
+    let (shell, (whole, list, choices, replies)) = context
+        .read(Permission::TicketRead, async |tx| {
+            let whole = store::tickets::agent::whole(tx, id, page_request).await?;
+            let list = List::read(tx, &context.query, Some(id)).await?;
+            Ok((whole, list, Choices::read(tx).await?, store::saved_replies::choices(tx).await?))
+        })
+        .await?;
+    let Whole { ticket, thread: Thread { messages, files, next }, events, answers } = whole;
+    let mut timeline: Vec<Entry> = messages.into_iter().map(Entry::Said).collect();
+    timeline.extend(events.into_iter().map(Entry::Changed));
+    timeline.sort_by_key(Entry::at);
+    let page = TicketPage {
+        shell,
+        list,
+        choices,
+        ticket,
+        timeline,
+        earlier: next.map(|next| page_of_thread(&context.query, &next)),
+        is_past: page_request.cursor.is_some(),
+        files,
+        answers,
+        replies,
+        form,
+        suffix: suffix(&context.query),
+    };
+    form_page(&page, form)
+}
+
+#[handler]
+pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Response, Problem> {
+    let permission = match context.form.get("action") {
+        "insert" => return insert(&context, id).await,
+        "assign" => Permission::TicketAssign,
+        "delete" => Permission::TicketDelete,
+        _ => Permission::TicketWrite,
+    };
+    let suffix = suffix(&context.query);
+    let done = if suffix.is_empty() { "?done=".to_owned() } else { format!("{suffix}&done=") };
+    match context.write(permission, async |tx| apply(tx, id, &context.form).await).await {
+        Ok("deleted") => Ok(context.redirect(&format!("inbox{done}deleted"))),
+        Ok(how) => Ok(context.redirect(&format!("inbox/{id}{done}{how}"))),
+        Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,
+    }
+}
+/// The page once more, with a saved reply after what was typed. Nothing is sent.
+async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
+    let saved = context.form.get("saved").parse().unwrap_or_default();
+    let (shell, (reply, whole)) = context
+        .read(Permission::TicketWrite, async |tx| {
+            let whole = store::tickets::agent::whole(tx, id, PageRequest { limit: 1, ..NEWEST }).await?;
+            Ok((store::saved_replies::choice(tx, saved).await?, whole))
+        })
+        .await?;
+    let Some(reply) = reply else {
+        let gone = Problem::new(Code::Unprocessable, "This saved reply is gone. Choose another.");
+        return show_with(context, id, &context.form.with_problem(gone)?).await;
+    };
+    let customer = whole.ticket.name.as_deref().unwrap_or(&whole.ticket.email);
+    let text = filled(&reply.body, Places { customer, ticket: &whole.ticket.reference, agent: &shell.person });
+    let typed = context.form.get("reply").trim_end();
+    let text = if typed.is_empty() { text } else { format!("{typed}\n\n{text}") };
+    let form = Form::of(&[("reply", text), ("saved", saved.to_string()), ("action", "insert".to_owned())]);
+    show_with(context, id, &form).await
+}
+
+async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Problem> {
+    let change = match form.get("action") {
+        "note" => {
+            let body = form.take_one::<MessageBody>("note")?;
+            return store::tickets::agent::answer(tx, id, &body, true).await.map(|_| "noted");
+        }
+        how @ ("reply" | "reply_resolve") => {
+            let body = form.take_one::<MessageBody>("reply")?;
+            store::tickets::agent::answer(tx, id, &body, false).await?;
+            if how == "reply" {
+                return Ok("sent");
+            }
+            let resolved = Change { status: Some("resolved"), ..Change::default() };
+            return store::tickets::agent::change(tx, id, &resolved).await.map(|_| "resolved");
+        }
+        "delete" => {
+            form.confirmed()?;
+            return store::tickets::agent::delete(tx, id).await.map(|()| "deleted");
+        }
+        "status" => Change { status: Some(form.get("status")), ..Change::default() },
+        "priority" => Change { priority: Some(form.get("priority")), ..Change::default() },
+        "assign" => {
+            let assignee = match form.filled("assignee") {
+                Some("me") => tx.actor().map(|actor| actor.id),
+                other => {
+                    let parsed = other.map(str::parse).transpose();
+                    parsed.map_err(|_| Problem::invalid_field("assignee", "must be a member"))?
+                }
+            };
+            Change { assignee: Some(assignee), ..Change::default() }
+        }
+        _ => return Err(Form::unknown_action()),
+    };
+    store::tickets::agent::change(tx, id, &change).await.map(|_| "saved")
+}

@@ -1,0 +1,108 @@
+//! What the pages of tickets say in words.
+
+use crate::{
+    dashboard::frame::page::when,
+    domain::markdown,
+    store::{
+        attachments::Attachment,
+        inbound_mails::OfMessage,
+        mails::Delivery,
+        members::{Member, Role},
+        tickets::agent::{Event, Message},
+    },
+};
+
+/// Whether a ticket may be given to them: a viewer cannot work on it.
+pub fn may_work(member: &Member) -> bool {
+    member.role != Role::Viewer
+}
+
+/// Whether a file came with a message.
+pub fn of(file: &Attachment, message: &Message) -> bool {
+    file.message_id == message.id
+}
+
+/// Whom a message by mail says it is from.
+pub fn unproven(mail: &OfMessage) -> String {
+    format!("It says that it is from {}; nothing proves that.", mail.author.as_deref().unwrap_or("nobody"))
+}
+
+/// What its sender wrote, and what that quotes, where a message came by mail and ends with a quote.
+pub fn folded(message: &Message) -> Option<(&str, &str)> {
+    let at = usize::try_from(message.mail.as_ref()?.quoted_from?).ok()?;
+    let (byte, _) = message.body.char_indices().nth(at)?;
+    let (above, quoted) = message.body.split_at(byte);
+    (!above.trim().is_empty()).then_some((above.trim_end(), quoted))
+}
+
+/// What became of the mail of a message, in words.
+pub fn delivered(delivery: &Delivery) -> String {
+    let said = delivery.detail.as_deref().unwrap_or("no reason given");
+    match delivery.state.as_str() {
+        "queued" if delivery.detail.is_some() => format!("Mail: not sent yet, it is tried again: {said}"),
+        "queued" => "Mail: to be sent".to_owned(),
+        "sent" if said.starts_with("delayed: ") => format!("Mail: sent, and {said}"),
+        "sent" => format!("Mail: sent {}", when(&delivery.at)),
+        "suppressed" => format!("Mail: not sent, because earlier mail to this address was refused: {said}"),
+        "failed" => format!("Mail: not delivered, given up: {said}"),
+        _ => format!("Mail: not delivered: {said}"),
+    }
+}
+
+/// What changed, in words.
+pub fn describe(event: &Event) -> String {
+    let after = event.after.as_deref();
+    match (event.kind.as_str(), event.before.as_deref(), after) {
+        ("assignee", _, Some(after)) => format!("assigned it to {after}"),
+        ("assignee", Some(before), None) => format!("unassigned {before}"),
+        (kind, Some(before), Some(after)) => format!("changed the {kind} from {before} to {after}"),
+        (kind, _, _) => format!("changed the {kind} to {}", after.unwrap_or("none")),
+    }
+}
+
+/// A message as it is read: an agent's Markdown rendered as its customer sees it, what customers write as plain text with links.
+pub fn rendered(message: &Message) -> String {
+    if message.author == "agent" { markdown::message(&message.body) } else { markdown::plain(&message.body) }
+}
+
+/// At most two letters that stand for somebody.
+pub fn initials(name: &str) -> String {
+    let mut letters = name.split_whitespace().filter_map(|word| word.chars().find(|letter| letter.is_alphanumeric()));
+    let (first, last) = (letters.next(), letters.next_back());
+    first.into_iter().chain(last).flat_map(char::to_uppercase).collect()
+}
+
+/// Which of the eight colours of avatars is somebody's.
+pub fn colour(name: &str) -> u32 {
+    name.bytes().fold(0, |sum, byte| (sum * 31 + u32::from(byte)) % 8)
+}
+
+/// Bytes as people read them.
+pub fn size(bytes: i64) -> String {
+    match bytes {
+        ..1000 => format!("{bytes} bytes"),
+        1000..1_000_000 => format!("{} kB", bytes / 1000),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_has_two_letters_or_one() {
+        for (name, letters) in [
+            ("Ada Lovelace", "AL"),
+            ("ada@example.com", "A"),
+            ("Jean de la Fontaine", "JF"),
+            ("山田 太郎", "山太"),
+            ("<script>", "S"),
+            ("", ""),
+        ] {
+            assert_eq!(initials(name), letters);
+        }
+        assert!(colour("Ada Lovelace") < 8);
+        assert_eq!([size(999), size(1500), size(2_350_000)], ["999 bytes", "1 kB", "2.3 MB"]);
+    }
+}

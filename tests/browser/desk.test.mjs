@@ -1,0 +1,169 @@
+// The desk: tickets without page loads, and what somebody typed, which nothing may lose or send twice.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { accessible, dashboard, picture, start } from "./harness.mjs";
+
+let server, as, at, who;
+before(async () => {
+  server = await start("--rate-limits", "off");
+  ({ as, at, who } = dashboard(server));
+}, { timeout: 120_000 });
+after(() => server?.stop());
+
+/** A ticket of this subject, and what its customer reads and writes of it. */
+async function submit(subject) {
+  const site = server.site("acme-app");
+  const headers = { "Content-Type": "application/json", "X-Vicket-Key": site.key };
+  const ask = (path, extra, body) =>
+    fetch(`${server.dev.base_url}/support/v1/tickets${path}`, { method: body ? "POST" : "GET", headers: { ...headers, ...extra }, body: body && JSON.stringify(body) });
+  const answer = await ask("", {}, { email: "ada@example.com", name: "Ada Lovelace", subject, message: "Please help." });
+  assert.equal(answer.status, 201);
+  const made = await answer.json();
+  const token = { "X-Vicket-Ticket": made.token };
+  return {
+    id: made.id,
+    said: async () => (await (await ask("/thread", token)).json()).messages.map(({ body }) => body),
+    status: async () => (await (await ask("/thread", token)).json()).ticket?.status,
+    write: (body) => ask("/thread/messages", token, { body }),
+  };
+}
+const reply = (page) => page.getByLabel("Reply to the customer");
+/** Counts loads of whole pages from now on. */
+async function loads(page) {
+  let count = 0;
+  page.on("request", (request) => (count += request.isNavigationRequest() ? 1 : 0));
+  return () => count;
+}
+
+test("from the list a ticket is answered and resolved with four keys, without a page load", async () => {
+  const ticket = await submit("Four keys");
+  const page = await as(who("agent"));
+  await page.goto(at("acme/inbox"));
+  await page.getByText("Four keys").waitFor();
+  const loaded = await loads(page);
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Four keys" }).waitFor();
+  await page.keyboard.press("r");
+  await page.keyboard.type("Done.");
+  await page.keyboard.press("Control+Shift+Enter");
+  await page.getByText("Sent and resolved.").waitFor();
+  await page.getByText("to Resolved").waitFor();
+  assert.deepEqual(await ticket.said(), ["Please help.", "Done."]);
+  assert.equal(await reply(page).inputValue(), "");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("u");
+  await page.getByRole("heading", { name: "Inbox", exact: true }).waitFor();
+  await page.goBack();
+  await page.getByRole("heading", { name: "Four keys" }).waitFor();
+  assert.equal(loaded(), 0);
+  await page.context().close();
+});
+
+test("an answer can be taken back for five seconds, and goes out when its page goes away", async () => {
+  const ticket = await submit("Taken back");
+  const page = await as(who("agent"));
+  await page.goto(at(`acme/inbox/${ticket.id}`));
+  await reply(page).fill("Too early");
+  await page.getByRole("button", { name: "Send reply" }).click();
+  assert.ok(await page.getByRole("button", { name: "Send reply" }).isDisabled());
+  await page.getByRole("button", { name: "Undo" }).click();
+  assert.equal(await reply(page).inputValue(), "Too early");
+  await page.waitForTimeout(5500);
+  assert.deepEqual(await ticket.said(), ["Please help."]);
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.goto(at("acme"));
+  for (let tries = 0; tries < 20 && (await ticket.said()).length < 2; tries += 1) await page.waitForTimeout(100);
+  assert.deepEqual(await ticket.said(), ["Please help.", "Too early"]);
+  await page.context().close();
+});
+
+test("what is typed survives changes of the ticket, a reload, no connection and an ended session, and is sent once", async () => {
+  const ticket = await submit("Kept");
+  const page = await as(who("agent"));
+  await page.goto(at(`acme/inbox/${ticket.id}`));
+  await reply(page).fill("A long answer");
+  await page.getByLabel("Priority").selectOption("Urgent");
+  await page.getByText("to Urgent").waitFor();
+  await page.getByRole("button", { name: "Assign to me" }).click();
+  await page.getByText("assigned it to").waitFor();
+  assert.equal(await reply(page).inputValue(), "A long answer");
+  await page.reload();
+  assert.equal(await reply(page).inputValue(), "A long answer");
+
+  await page.context().setOffline(true);
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.getByText("Not sent: no connection").waitFor();
+  assert.equal(await reply(page).inputValue(), "A long answer");
+  await page.context().setOffline(false);
+
+  await page.context().clearCookies();
+  await page.getByRole("button", { name: "Send again" }).click();
+  const dialog = page.getByRole("dialog", { name: "Log in again" });
+  await dialog.getByLabel("E-mail").fill(who("agent"));
+  await accessible(page, "log in again");
+  await dialog.getByLabel("Password").fill("not the password");
+  await dialog.getByRole("button", { name: "Log in" }).click();
+  await dialog.getByText(/do not match|wrong|not/i).first().waitFor();
+  await dialog.getByLabel("Password").fill(server.user(who("agent")).password);
+  await dialog.getByRole("button", { name: "Log in" }).click();
+  await page.locator(".message.agent", { hasText: "A long answer" }).waitFor();
+  assert.deepEqual(await ticket.said(), ["Please help.", "A long answer"]);
+  assert.equal(await reply(page).inputValue(), "");
+
+  // Nobody finds it here after the log-out.
+  await reply(page).fill("Secret");
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByLabel("E-mail").waitFor();
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((name) => name.startsWith("vicket-draft"))), []);
+  await page.context().close();
+});
+
+test("the palette goes anywhere, and keys of one letter can be switched off", async () => {
+  const ticket = await submit("Palette");
+  const page = await as(who("agent"));
+  await page.goto(at(`acme/inbox/${ticket.id}`));
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("prio urg");
+  await accessible(page, "palette");
+  await picture(page, "dashboard-palette");
+  await page.keyboard.press("Enter");
+  await page.getByText("to Urgent").waitFor();
+  await page.getByRole("heading", { level: 1 }).focus();
+  await page.keyboard.press("?");
+  await accessible(page, "keys");
+  await page.getByLabel("Keys of one letter work").uncheck();
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.keyboard.press("e");
+  await page.keyboard.press("r");
+  await page.waitForTimeout(300);
+  assert.ok(!(await reply(page).evaluate((text) => text === document.activeElement)));
+  assert.equal(await page.getByText("to Resolved").count(), 0);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("keys");
+  await page.keyboard.press("Enter");
+  await page.getByLabel("Keys of one letter work").check();
+  await page.getByRole("button", { name: "Close" }).click();
+  await page.keyboard.press("e");
+  await page.getByText("to Resolved").waitFor();
+  await page.context().close();
+});
+
+test("a long conversation opens at its end, and what arrives does not move what is written", async () => {
+  const ticket = await submit("Long");
+  for (let n = 0; n < 12; n += 1) assert.equal((await ticket.write(`Line ${n}\n\n${"and more\n".repeat(8)}`)).status, 201);
+  const page = await as(who("agent"), { viewport: { width: 1440, height: 900 } });
+  await page.goto(at(`acme/inbox/${ticket.id}`));
+  await page.locator(".message").last().waitFor();
+  assert.ok(await page.locator(".message").last().evaluate((message) => message.getBoundingClientRect().bottom <= innerHeight));
+  await reply(page).fill("Being written");
+  const box = () => reply(page).boundingBox();
+  const before = await box();
+  await ticket.write("And another");
+  await page.locator(".message", { hasText: "And another" }).waitFor();
+  assert.deepEqual(await box(), before);
+  assert.ok(await page.locator(".message").last().evaluate((message) => message.getBoundingClientRect().bottom <= innerHeight), "still at the end");
+  await picture(page, "dashboard-desk");
+  await accessible(page, "desk");
+  await page.context().close();
+});
