@@ -3028,6 +3028,8 @@ create table vicket.tickets (
   updated_at timestamptz not null default now(),
   search tsvector not null generated always as (to_tsvector('simple'::regconfig, ((((subject || ' ') || email) || ' ')
     || coalesce(name, '')))) stored,
+  last_activity_at timestamptz not null default now(),
+  unanswered boolean not null default true,
   constraint tickets_pkey primary key (org_id, site_id, id),
   constraint tickets_number_unique unique (org_id, site_id, number),
   constraint tickets_assignee_fkey foreign key (org_id, assignee_id) references vicket.members(org_id, user_id) on
@@ -3060,12 +3062,17 @@ comment on column vicket.tickets.message_count is
 comment on column vicket.tickets.message_bytes is 'Bytes of their bodies; counted as message_count is.';
 comment on column vicket.tickets.search is
   'Full-text document: subject, e-mail and name, as they are written. Personal data.';
+comment on column vicket.tickets.last_activity_at is 'When something was said last, notes included; by trigger.';
+comment on column vicket.tickets.unanswered is
+  'Whether the customer said something after the last answer; by trigger. Notes answer nothing, nor does mail of a '
+  'machine ask.';
 
+create index tickets_activity on vicket.tickets (org_id, last_activity_at desc, id desc);
+create index tickets_activity_of_site on vicket.tickets (org_id, site_id, last_activity_at desc, id desc);
 create index tickets_assignee on vicket.tickets (org_id, assignee_id) where (assignee_id is not null);
 create unique index tickets_by_id on vicket.tickets (org_id, id);
 create index tickets_changed on vicket.tickets (org_id, updated_at desc);
 create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
-create index tickets_newest on vicket.tickets (org_id, site_id, created_at desc, id desc);
 create index tickets_number on vicket.tickets (org_id, number);
 create index tickets_priority on vicket.tickets (org_id, priority_id);
 create index tickets_status on vicket.tickets (org_id, status_id);
@@ -3163,14 +3170,14 @@ comment on policy definer_delete_marked on vicket.tickets is 'worker.run_job, of
 grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name,
   subject) on vicket.tickets to vicket_widget;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
-  template_name, score, message_count, message_bytes, created_at, updated_at, search), update (status_id, priority_id,
-  assignee_id) on vicket.tickets to vicket_agent;
+  template_name, score, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered),
+  update (status_id, priority_id, assignee_id) on vicket.tickets to vicket_agent;
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
-  template_name, message_count, message_bytes, created_at, updated_at, search), insert (org_id, site_id, id, email,
-  name, subject), update (status, status_id, priority_id, template_name, score, message_count, message_bytes,
-  updated_at), delete on vicket.tickets to vicket_definer;
+  template_name, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered),
+  insert (org_id, site_id, id, email, name, subject), update (status, status_id, priority_id, template_name, score,
+  message_count, message_bytes, updated_at, last_activity_at, unanswered), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -3697,11 +3704,12 @@ create function vicket.agent_answered() returns trigger
   set search_path = pg_catalog, pg_temp
 as $$
 declare
-  person constant uuid := ctx.actor_user_id();
+  who record := ctx.actor();
+  said timestamptz;
 begin
-  if person is not null then
-    new.author_id := person;
-    new.author_name := vicket.name_in(new.org_id, person);
+  if who.user_id is not null then
+    new.author_id := who.user_id;
+    new.author_name := vicket.name_in(new.org_id, who.user_id);
   end if;
   if not new.internal and exists (
     select from vicket.tickets t
@@ -3711,8 +3719,17 @@ begin
   end if;
   update vicket.tickets t
     set updated_at = now(), message_count = t.message_count + 1,
-      message_bytes = t.message_bytes + octet_length(new.body)
-    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
+      message_bytes = t.message_bytes + octet_length(new.body), last_activity_at = clock_timestamp(),
+      unanswered = t.unanswered and new.internal
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id
+    returning t.last_activity_at into said;
+  if said is not null and who.machine_key_id is null then
+    insert into vicket.ticket_seen as s (org_id, site_id, ticket_id, user_id, read_to)
+      select new.org_id, new.site_id, new.ticket_id, m.user_id, said
+      from vicket.members m
+      where m.org_id = new.org_id and m.user_id = new.author_id
+      on conflict (org_id, site_id, ticket_id, user_id) do update set read_to = excluded.read_to;
+  end if;
   return new;
 end $$;
 alter function vicket.agent_answered() owner to vicket_definer;
@@ -3736,7 +3753,8 @@ begin
   end if;
   update vicket.tickets t
     set status = case when t.status = 'resolved' and not quiet then 'open' else t.status end, updated_at = now(),
-      message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
+      message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body),
+      last_activity_at = clock_timestamp(), unanswered = t.unanswered or not quiet
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and (t.status <> 'closed' or quiet);
   if not found then
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
@@ -5882,6 +5900,98 @@ comment on policy definer_update on vicket.mailboxes is 'worker.hold_mailbox and
 
 grant select, insert (digest, holder, held_until), update (uid_validity, last_uid, holder,
   held_until) on vicket.mailboxes to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_seen
+create table vicket.ticket_seen (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  ticket_id uuid not null,
+  user_id uuid not null default ctx.actor_user_id(),
+  read_to timestamptz,
+  seen_at timestamptz,
+  typing_at timestamptz,
+  changed_at timestamptz not null default clock_timestamp(),
+  constraint ticket_seen_pkey primary key (org_id, site_id, ticket_id, user_id),
+  constraint ticket_seen_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on delete
+    cascade,
+  constraint ticket_seen_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id, site_id,
+    id) on delete cascade
+);
+alter table vicket.ticket_seen owner to vicket_owner;
+comment on table vicket.ticket_seen is 'How far members have read which tickets, and which they have open now.';
+comment on column vicket.ticket_seen.user_id is 'The member, who alone writes it.';
+comment on column vicket.ticket_seen.read_to is 'They have read what was said until then; NULL for nothing.';
+comment on column vicket.ticket_seen.seen_at is
+  'When the ticket was last open before them: half a minute later it no longer is. NULL when it never was.';
+comment on column vicket.ticket_seen.typing_at is
+  'When they last typed an answer: ten seconds later they no longer do. NULL when they stopped.';
+comment on column vicket.ticket_seen.changed_at is
+  'When others could see something new in it: that they came, began or stopped typing, or have read on.';
+
+create index ticket_seen_changed on vicket.ticket_seen (org_id, changed_at desc);
+create index ticket_seen_member on vicket.ticket_seen (org_id, user_id);
+create statistics vicket.ticket_seen_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_seen;
+
+alter table vicket.ticket_seen enable row level security;
+alter table vicket.ticket_seen force row level security;
+
+create policy agent_select on vicket.ticket_seen
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_seen is
+  'ticket:read: who is at a ticket that one sees; within one''s teams.';
+
+create policy agent_insert on vicket.ticket_seen
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.ticket_seen is 'One''s own, of tickets that one sees.';
+
+create policy agent_update on vicket.ticket_seen
+  for update to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_update on vicket.ticket_seen is 'One''s own, of tickets that one sees.';
+
+create policy definer_select on vicket.ticket_seen
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.ticket_seen is 'agent_answered: whoever answers has read it.';
+
+create policy definer_insert on vicket.ticket_seen
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_insert on vicket.ticket_seen is 'agent_answered: whoever answers has read it.';
+
+create policy definer_update on vicket.ticket_seen
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy definer_update on vicket.ticket_seen is 'agent_answered: whoever answers has read it.';
+
+grant select (org_id, site_id, ticket_id, user_id, read_to, seen_at, typing_at, changed_at), insert (site_id, ticket_id,
+  read_to, seen_at, typing_at), update (read_to, seen_at, typing_at, changed_at) on vicket.ticket_seen to vicket_agent;
+grant select (org_id, site_id, ticket_id, user_id, read_to), insert (org_id, site_id, ticket_id, user_id, read_to),
+  update (read_to) on vicket.ticket_seen to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket

@@ -13,6 +13,14 @@ const NAMES: &[(&str, &[&str])] = &[
     ("site?", &["@site_id is null or @site_id = (select ctx.site_id())"]),
     ("key", &["@org_id = (select ctx.org_by_key())", "@site_id = (select ctx.site_by_key())"]),
     ("key?", &["@org_id = (select ctx.org_by_key())", "@site_id is null or @site_id = (select ctx.site_by_key())"]),
+    (
+        "heard",
+        &[
+            "@org_id = (select ctx.org_id())",
+            "(select ctx.may('ticket:read')) or (select ctx.may('ticket:write'))",
+            "(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))",
+        ],
+    ),
     ("address", &["@org_id = (select ctx.org_by_mail())", "@site_id = (select ctx.site_by_mail())"]),
     ("key-org", &["@org_id = (select ctx.org_by_key())"]),
     ("ticket", &["@ticket_id = (select ctx.ticket_id())"]),
@@ -23,6 +31,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("operates", &["(select ctx.operates())"]),
     ("marked", &["deleted_at is not null"]),
     ("unmarked", &["deleted_at is null"]),
+    ("own", &["user_id = (select ctx.actor_user_id())"]),
     ("team", &["(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))"]),
 ];
 
@@ -157,13 +166,20 @@ pub fn legend(used: &BTreeSet<String>) -> Vec<(&'static str, String)> {
                 let plain = condition.replace('@', "");
                 if sql.len() > 1 && plain.contains(" or ") { format!("({plain})") } else { plain }
             };
-            (*name, sql.iter().map(joined).collect::<Vec<_>>().join(" and "))
+            // What has names itself is said by them.
+            let named = |condition: &&str| {
+                let shorter = NAMES.iter().find(|(_, one)| sql.len() > 2 && *one == [*condition]);
+                shorter.map(|(name, _)| (*name).to_owned()).or_else(|| permissions(condition))
+            };
+            let parts = sql.iter().map(|condition| named(condition).unwrap_or_else(|| joined(condition)));
+            let with = if sql.len() > 2 { " " } else { " and " };
+            (*name, parts.collect::<Vec<_>>().join(with))
         })
         .collect();
     if used.iter().any(|name| name.contains(':')) {
         lines.push(("a:b/c", format!("{}a:b{} or {}a:c{}", MAY.0, MAY.1, MAY.0, MAY.1)));
     }
-    lines.push(("x_id", "is `id` in the table xs itself: org_id in orgs, site_id in sites".to_owned()));
+    lines.push(("x_id", "`id` in xs itself: org_id in orgs".to_owned()));
     lines
 }
 

@@ -4,6 +4,7 @@ mod articles;
 mod attacks;
 mod audit_log;
 mod commands;
+mod desk;
 pub mod erasure;
 mod machine_keys;
 mod members;

@@ -29,7 +29,7 @@ use crate::{
         tickets::{
             agent::{self, Whole},
             inbox::{self, Assignee, Filter},
-            thread,
+            seen, thread,
         },
     },
 };
@@ -105,6 +105,31 @@ struct TicketHead {
     priority: Named,
     /// Who takes care of it.
     assignee: Nullable<TicketAssignee>,
+    /// When something was said last, notes included: the order of the inbox.
+    last_activity_at: OffsetDateTime,
+    /// It is open, and what the customer said last has no answer yet. Notes are none.
+    waiting: bool,
+    /// Something was said that the caller has not read, as `PUT /v1/orgs/{org}/tickets/{id}/seen` says.
+    unread: bool,
+    /// The other members who have it open now.
+    viewers: Vec<TicketViewer>,
+}
+
+/// Another member who has a ticket open now.
+#[derive(Object)]
+pub(super) struct TicketViewer {
+    /// Their user id.
+    id: Uuid,
+    /// Their name.
+    name: String,
+    /// Whether they are writing.
+    typing: bool,
+}
+
+impl From<seen::Viewer> for TicketViewer {
+    fn from(row: seen::Viewer) -> Self {
+        Self { id: row.user_id, name: row.name, typing: row.typing }
+    }
 }
 
 /// A ticket in the inbox.
@@ -113,6 +138,8 @@ struct TicketHead {
 struct TicketSummary {
     #[oai(flatten)]
     head: TicketHead,
+    /// The beginning of what was said last, notes included, on one line: 140 characters at the most.
+    snippet: Nullable<String>,
     /// The points of its answers; `null` without a form.
     score: Nullable<i32>,
     /// When it was submitted.
@@ -134,14 +161,19 @@ impl From<inbox::Ticket> for TicketHead {
             status: TicketStatus { id: row.status_id, name: row.status, category: row.category.into() },
             priority: Named { id: row.priority_id, name: row.priority },
             assignee: Nullable(assignee),
+            last_activity_at: row.last_activity_at,
+            waiting: row.waiting,
+            unread: row.unread,
+            viewers: row.viewers.into_iter().map(Into::into).collect(),
         }
     }
 }
 
 impl From<inbox::Ticket> for TicketSummary {
-    fn from(row: inbox::Ticket) -> Self {
+    fn from(mut row: inbox::Ticket) -> Self {
         let (score, created_at, updated_at) = (Nullable(row.score), row.created_at, row.updated_at);
-        Self { head: row.into(), score, created_at, updated_at }
+        let snippet = Nullable(row.snippet.take());
+        Self { head: row.into(), snippet, score, created_at, updated_at }
     }
 }
 
@@ -346,7 +378,7 @@ impl Ticket {
         events: Vec<TicketEvent>,
     ) -> Self {
         let template = Nullable(ticket.template.take());
-        let TicketSummary { head, score, created_at, updated_at } = ticket.into();
+        let TicketSummary { head, score, created_at, updated_at, .. } = ticket.into();
         let next_cursor = Nullable(next);
         Self { head, template, score, answers, messages, next_cursor, events, created_at, updated_at }
     }
@@ -393,6 +425,16 @@ fn example() -> inbox::Ticket {
         score: Some(8),
         created_at: datetime!(2026-02-01 15:58 UTC),
         updated_at: datetime!(2026-02-01 16:05 UTC),
+        last_activity_at: datetime!(2026-02-01 16:05 UTC),
+        snippet: Some("Thank you for telling us. Could you look into the spam folder?".to_owned()),
+        waiting: false,
+        unread: true,
+        viewers: vec![seen::Viewer {
+            ticket_id: EXAMPLE_ID,
+            user_id: other(5),
+            name: "Omar Owner".to_owned(),
+            typing: true,
+        }],
     }
 }
 
@@ -450,6 +492,36 @@ impl Example for NewMessageBody {
     }
 }
 
+/// That somebody has a ticket open.
+#[derive(Object)]
+#[oai(rename = "TicketSeen", deny_unknown_fields, skip_serializing_if_is_none, example)]
+struct SeenBody {
+    /// The id of the newest message that they have read; what they have read stays when it is absent.
+    read_to: Option<Uuid>,
+    /// Whether they are writing an answer; not when absent.
+    typing: Option<Input<bool>>,
+}
+
+impl Example for SeenBody {
+    fn example() -> Self {
+        Self { read_to: Some(other(4)), typing: Some(Input::of(false)) }
+    }
+}
+
+/// Who else is at a ticket.
+#[derive(Object)]
+#[oai(example)]
+struct TicketViewers {
+    /// The other members who have it open now, by name.
+    viewers: Vec<TicketViewer>,
+}
+
+impl Example for TicketViewers {
+    fn example() -> Self {
+        Self { viewers: example().viewers.into_iter().map(Into::into).collect() }
+    }
+}
+
 /// Reads `assignee`.
 fn assignee(name: &AssigneeName) -> Assignee {
     match name.as_str() {
@@ -462,8 +534,8 @@ fn assignee(name: &AssigneeName) -> Assignee {
 impl TicketsApi {
     /// List tickets
     ///
-    /// The inbox, the last submitted first; pages stay as they are while tickets arrive. A member of teams sees the tickets of
-    /// their teams' sites; a member of no team, an owner and an admin see all.
+    /// The inbox, first the ticket of which something was said last; one of which something is said while one pages moves to the
+    /// first page. A member of teams sees the tickets of their teams' sites; a member of no team, an owner and an admin see all.
     #[oai(path = "/tickets", method = "get", operation_id = "listTickets")]
     #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn tickets(
@@ -515,6 +587,34 @@ impl TicketsApi {
         let page_request = PageRequest { limit: limit.0.unwrap_or(thread::LIMIT), cursor: cursor.0.as_deref() };
         let ticket = org.run(async |tx| agent::whole(tx, id.0, page_request).await).await?;
         Ok(answers::Ok(ticket.into()))
+    }
+
+    /// Say that one has a ticket open
+    ///
+    /// To be said every ten seconds while it is: other members see that the caller is there, for half a minute, and that they
+    /// write, for ten seconds. With `read_to` the ticket is unread no more, until something else is said. The answer says who
+    /// else is there. A machine key says it for its creator.
+    #[oai(path = "/tickets/:id/seen", method = "put", operation_id = "seeTicket")]
+    async fn see(
+        &self,
+        org: Org<TicketRead>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        body: Json<SeenBody>,
+    ) -> Result<answers::Ok<TicketViewers>, Failure<422>> {
+        let mut checked = Checked::default();
+        let typing = checked.take_optional("typing", body.0.typing).unwrap_or_default();
+        checked.done()?;
+        let viewers = org
+            .run(async |tx| {
+                seen::seen(tx, id.0, typing).await?;
+                if let Some(message) = body.0.read_to {
+                    seen::read_to(tx, id.0, message).await?;
+                }
+                seen::viewers(tx, &[id.0]).await
+            })
+            .await?;
+        Ok(answers::Ok(TicketViewers { viewers: viewers.into_iter().map(Into::into).collect() }))
     }
 
     /// Change a ticket

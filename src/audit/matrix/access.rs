@@ -14,8 +14,6 @@ use crate::audit::{
 
 /// Where a line goes on.
 const INDENT: usize = 2;
-/// A name has this width at least.
-const NAME: usize = 15;
 /// A condition that is longer stands below the matrix.
 const LONG: usize = 48;
 /// What the deploying login becomes for a command: it may become the owner too, so it is kept from rows, and by the grants in
@@ -148,7 +146,7 @@ pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
 
 /// A role begins where another ends, when its name and its first commands fit there; else it begins a line.
 fn entry(names: &str, items: &[String]) -> String {
-    let (mut out, mut line, mut gap) = (String::new(), format!("{names:<NAME$}"), "  ");
+    let (mut out, mut line, mut gap) = (String::new(), names.to_owned(), "  ");
     for (place, item) in items.iter().enumerate() {
         let first: usize = item.split(' ').take(2).map(|word| word.chars().count() + 1).sum();
         if place > 0 && line.chars().count() + gap.len() + first > sql::WIDTH {
@@ -287,8 +285,8 @@ impl Relation {
             false,
             match (list(&granted), list(&left)) {
                 (_, none) if none.is_empty() => none,
-                (granted, left) if granted.len() <= left.len() + "all but ".len() => granted,
-                (_, left) => format!("all but {left}"),
+                (granted, left) if granted.len() <= left.len() + "but ".len() => granted,
+                (_, left) => format!("but {left}"),
             },
         ))
     }

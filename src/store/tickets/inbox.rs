@@ -4,10 +4,13 @@ use sqlx::{FromRow, Postgres, postgres::PgArguments, query::QueryAs};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::{
-    paging::{self, Keyset, PageRequest},
-    sites,
-    statuses::Category,
+use super::{
+    super::{
+        paging::{self, Keyset, PageRequest},
+        sites,
+        statuses::Category,
+    },
+    seen::{self, Viewer},
 };
 use crate::{
     db::OrgTx,
@@ -38,6 +41,17 @@ pub struct Ticket {
     pub score: Option<i32>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+    /// When something was said last, notes included.
+    pub last_activity_at: OffsetDateTime,
+    /// The beginning of what was said last, on one line: 140 characters at the most. `None` without a message.
+    pub snippet: Option<String>,
+    /// It is open, and what the customer said last has no answer.
+    pub waiting: bool,
+    /// Something was said that whoever asks has not read.
+    pub unread: bool,
+    /// The other members who have it open now.
+    #[sqlx(skip)]
+    pub viewers: Vec<Viewer>,
 }
 
 /// Whose tickets.
@@ -69,29 +83,41 @@ macro_rules! tickets {
         concat!(
             "select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
-              t.template_name as template, t.score, t.created_at, t.updated_at
+              t.template_name as template, t.score, t.created_at, t.updated_at, t.last_activity_at, said.snippet,
+              t.unanswered and t.status = 'open' as waiting,
+              t.last_activity_at > coalesce(seen.read_to, '-infinity') as unread
             from ",
             $from,
             " t
             join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
             join vicket.statuses st on st.org_id = t.org_id and st.id = t.status_id
             join vicket.priorities p on p.org_id = t.org_id and p.id = t.priority_id
-            left join ctx.people() a on a.user_id = t.assignee_id ",
+            left join ctx.people() a on a.user_id = t.assignee_id
+            left join vicket.ticket_seen seen on seen.org_id = t.org_id and seen.site_id = t.site_id and seen.ticket_id = t.id
+              and seen.user_id = (select ctx.actor_user_id())
+            left join lateral (
+              select left(btrim(regexp_replace(left(m.body, 400), '\\s+', ' ', 'g')), 140) as snippet
+              from vicket.ticket_messages m
+              where m.org_id = t.org_id and m.ticket_id = t.id
+              order by m.created_at desc, m.id desc
+              limit 1
+            ) said on true ",
             $rest
         )
     };
 }
 
-/// The `$most` newest tickets after `$1`, `$2`, as the filter `$3` to `$7` has them, and as `$found` says.
+/// The `$most` tickets of which something was said last, after `$1`, `$2`, as the filter `$3` to `$7` has them, and as `$found`
+/// says.
 macro_rules! newest {
     ($found:literal, $most:literal) => {
         concat!(
             "(
               select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
-                i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at, i.search
+                i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at, i.last_activity_at, i.unanswered, i.search
               from vicket.tickets i
               where ($1::bigint is null
-                  or (i.created_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
+                  or (i.last_activity_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
                 and ($3::uuid is null or i.site_id = $3)
                 and ($4::text is null or i.status = $4
                   or i.status_id in (select f.id from vicket.statuses f where lower(f.name) = lower($4)))
@@ -102,7 +128,7 @@ macro_rules! newest {
                 and (",
             $found,
             ")
-              order by i.created_at desc, i.id desc
+              order by i.last_activity_at desc, i.id desc
               limit ",
             $most,
             ")"
@@ -113,7 +139,7 @@ macro_rules! newest {
 /// A page, cut before names are looked up, so that only its own tickets are joined.
 macro_rules! page {
     ($from:expr) => {
-        tickets!($from, "order by t.created_at desc, t.id desc")
+        tickets!($from, "order by t.last_activity_at desc, t.id desc")
     };
 }
 
@@ -143,7 +169,7 @@ const AMONG_NEWEST: &str = page!(concat!(
       where said.so
         or i.search @@ (select ctx.sought($11))
         or i.number = $9 and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))
-      order by i.created_at desc, i.id desc
+      order by i.last_activity_at desc, i.id desc
       limit $8)"
 ));
 
@@ -167,7 +193,8 @@ async fn listed(tx: &mut OrgTx, words: &str, most: i32) -> Result<Option<Vec<Uui
     Ok(query.fetch_one(tx.connection()).await?)
 }
 
-/// The inbox, the last submitted first: pages stay as they are while tickets arrive.
+/// The inbox: first the ticket of which something was said last. Pages stay as they are while tickets arrive; one of which something
+/// is said moves to the first page.
 ///
 /// # Errors
 /// `400 invalid_cursor`; `422 unprocessable` for a site that is not there.
@@ -213,8 +240,11 @@ pub async fn page(
     } else {
         filtered(ALL).fetch_all(tx.connection()).await?
     };
-    Ok(page_request
-        .into_page(rows, |row| paging::write(b'i', Keyset { figure: paging::micros(row.created_at), id: row.id })))
+    let (mut tickets, next) = page_request.into_page(rows, |row| {
+        paging::write(b'i', Keyset { figure: paging::micros(row.last_activity_at), id: row.id })
+    });
+    view(tx, &mut tickets).await?;
+    Ok((tickets, next))
 }
 
 /// The ticket of this id, where whoever asks may see it.
@@ -222,7 +252,23 @@ pub async fn page(
 /// # Errors
 /// `5xx` only.
 pub async fn ticket(tx: &mut OrgTx, id: Uuid) -> Result<Option<Ticket>, Problem> {
-    Ok(sqlx::query_as(tickets!("vicket.tickets", "where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?)
+    let mut found: Option<Ticket> =
+        sqlx::query_as(tickets!("vicket.tickets", "where t.id = $1")).bind(id).fetch_optional(tx.connection()).await?;
+    view(tx, found.as_mut_slice()).await?;
+    Ok(found)
+}
+
+/// Says of each ticket who else has it open.
+async fn view(tx: &mut OrgTx, tickets: &mut [Ticket]) -> Result<(), Problem> {
+    let ids: Vec<Uuid> = tickets.iter().map(|ticket| ticket.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let viewers = seen::viewers(tx, &ids).await?;
+    for ticket in tickets {
+        ticket.viewers = viewers.iter().filter(|viewer| viewer.ticket_id == ticket.id).cloned().collect();
+    }
+    Ok(())
 }
 
 /// When a ticket that whoever asks may see was last changed, in microseconds since 1970; `None` without any.

@@ -3,4 +3,5 @@
 pub mod agent;
 pub mod inbox;
 pub mod public;
+pub mod seen;
 pub mod thread;

@@ -1,0 +1,102 @@
+//! Who has a ticket open, who writes an answer, and how far each member has read. A member's rows are their own, of the tickets
+//! that they may see: policies say so.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{db::OrgTx, domain::problem::Problem};
+
+/// Another member who has a ticket open: it was before them in the last half minute.
+#[derive(Clone, Debug, FromRow)]
+pub struct Viewer {
+    pub ticket_id: Uuid,
+    pub user_id: Uuid,
+    pub name: String,
+    /// Whether they typed in the last ten seconds.
+    pub typing: bool,
+}
+
+/// Says that whoever asks has this ticket open now, and whether they write. It is to be said again every ten seconds or so.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn seen(tx: &mut OrgTx, ticket_id: Uuid, typing: bool) -> Result<(), Problem> {
+    let done = sqlx::query(
+        "insert into vicket.ticket_seen as s (site_id, ticket_id, seen_at, typing_at)
+        select t.site_id, t.id, now(), case when $2 then now() end from vicket.tickets t where t.id = $1
+        on conflict (org_id, site_id, ticket_id, user_id) do update
+          set seen_at = excluded.seen_at, typing_at = excluded.typing_at,
+            changed_at = case
+              when s.seen_at > now() - interval '30 seconds'
+                and coalesce(s.typing_at > now() - interval '10 seconds', false) = (excluded.typing_at is not null)
+              then s.changed_at else clock_timestamp() end",
+    )
+    .bind(ticket_id)
+    .bind(typing)
+    .execute(tx.connection())
+    .await?;
+    super::super::one_row(done.rows_affected())
+}
+
+/// Says that whoever asks has read this ticket up to this message. Up to its newest one, they have read all of it.
+///
+/// # Errors
+/// `404 not_found`; `422 unprocessable` for a message that is not one of the ticket.
+pub async fn read_to(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Result<(), Problem> {
+    let done = sqlx::query(
+        "insert into vicket.ticket_seen as s (site_id, ticket_id, read_to)
+        select t.site_id, t.id, case
+            when exists (
+              select from vicket.ticket_messages l
+              where l.ticket_id = t.id and (l.created_at, l.id) > (m.created_at, m.id)
+            )
+            then m.created_at else t.last_activity_at end
+        from vicket.tickets t
+        join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id and m.id = $2
+        where t.id = $1
+        on conflict (org_id, site_id, ticket_id, user_id) do update
+          set read_to = excluded.read_to, changed_at = clock_timestamp()
+          where s.read_to is null or s.read_to < excluded.read_to",
+    )
+    .bind(ticket_id)
+    .bind(message_id)
+    .execute(tx.connection())
+    .await?;
+    if done.rows_affected() > 0 {
+        return Ok(());
+    }
+    // Nothing was to be changed, or there is nothing.
+    let found: Option<bool> = sqlx::query_scalar(
+        "select exists (select from vicket.ticket_messages m where m.ticket_id = t.id and m.id = $2)
+        from vicket.tickets t where t.id = $1",
+    )
+    .bind(ticket_id)
+    .bind(message_id)
+    .fetch_optional(tx.connection())
+    .await?;
+    match found {
+        Some(true) => Ok(()),
+        Some(false) => Err(Problem::unprocessable("read_to", "the ticket has no such message")),
+        None => Err(Problem::not_found()),
+    }
+}
+
+/// The other members who have one of these tickets open, by name.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn viewers(tx: &mut OrgTx, tickets: &[Uuid]) -> Result<Vec<Viewer>, Problem> {
+    Ok(sqlx::query_as(
+        "select s.ticket_id, s.user_id, p.name, coalesce(s.typing_at > now() - interval '10 seconds', false) as typing
+        from vicket.tickets t
+        join vicket.ticket_seen s on s.org_id = t.org_id and s.site_id = t.site_id and s.ticket_id = t.id
+        join ctx.people() p on p.user_id = s.user_id
+        where t.id = any ($1)
+          and s.seen_at > now() - interval '30 seconds'
+          and s.user_id <> (select ctx.actor_user_id())
+        order by p.name, p.user_id",
+    )
+    .bind(tickets)
+    .fetch_all(tx.connection())
+    .await?)
+}

@@ -1,0 +1,137 @@
+//! The desk: what waits, what is unread, who is here, and that nothing typed is lost or sent twice.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+
+use super::{
+    People,
+    tickets::{reply, submit},
+};
+use crate::harness::{Options, Person, Running, World};
+
+const TICKETS: &str = "/v1/orgs/acme/tickets";
+
+/// The inbox of somebody.
+async fn inbox(server: &Running, person: &Person, query: &str) -> Vec<Value> {
+    let page = server.get_as(person, &format!("{TICKETS}?{query}")).await.ok(200).json();
+    page["data"].as_array().expect("a list").clone()
+}
+
+fn flags(row: &Value) -> (bool, bool, &str) {
+    let flag = |name: &str| row[name].as_bool().expect("a flag");
+    (flag("waiting"), flag("unread"), row["snippet"].as_str().expect("a snippet"))
+}
+
+#[tokio::test]
+async fn what_was_said_last_is_on_top_waits_and_is_unread_until_it_is_read_or_answered() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let (old, token) = submit(&server, &world.site_a, "Old").await;
+    let (young, _) = submit(&server, &world.site_b, "Young").await;
+    let seen = |id: &str| format!("{TICKETS}/{id}/seen");
+    let top = async |person| inbox(&server, person, "").await.remove(0);
+    assert_eq!(top(&people.agent).await["id"], young);
+
+    // A reply to an old ticket is on top; its snippet is one line, of 140 characters.
+    reply(&server, &world.site_a, &token, &format!(" It\n\n came\tback. {}", "x".repeat(300))).await.ok(201);
+    let row = top(&people.agent).await;
+    assert_eq!((&row["id"], flags(&row)), (&json!(old), (true, true, row["snippet"].as_str().expect("text"))));
+    assert!(row["snippet"].as_str().is_some_and(|text| text.starts_with("It came back. xxx") && text.len() == 140));
+    let whole = server.get_as(&people.agent, &format!("{TICKETS}/{old}")).await.ok(200).json();
+    assert_eq!((&whole["waiting"], &whole["unread"], &whole["viewers"]), (&json!(true), &json!(true), &json!([])));
+    let ids: Vec<&Value> = whole["messages"].as_array().expect("messages").iter().map(|one| &one["id"]).collect();
+
+    // Read in part, read, and read by one of them only.
+    server.put_as(&people.agent, &seen(&old), json!({ "read_to": ids[0] })).await.ok(200);
+    assert_eq!(top(&people.agent).await["unread"], true);
+    server.put_as(&people.agent, &seen(&old), json!({ "read_to": ids[1] })).await.ok(200);
+    server.put_as(&people.agent, &seen(&old), json!({ "read_to": ids[0] })).await.ok(200);
+    assert_eq!(top(&people.agent).await["unread"], false, "nobody reads backwards");
+    assert_eq!(top(&people.viewer).await["unread"], true);
+    let refused = server.put_as(&people.agent, &seen(&young), json!({ "read_to": ids[0] })).await;
+    assert_eq!(refused.refused(422, "unprocessable").fields(), ["read_to"]);
+
+    // A note answers nothing; an answer does, and whoever wrote it has read it.
+    let messages = format!("{TICKETS}/{old}/messages");
+    let note = json!({ "body": "Ask Omar.", "internal": true });
+    server.post_as(&people.admin, &messages, note).await.ok(201);
+    assert_eq!(flags(&top(&people.agent).await), (true, true, "Ask Omar."));
+    assert_eq!(flags(&top(&people.admin).await), (true, false, "Ask Omar."));
+    server.post_as(&people.agent, &messages, json!({ "body": "Done." })).await.ok(201);
+    assert_eq!(flags(&top(&people.agent).await), (false, false, "Done."));
+    assert_eq!(flags(&top(&people.admin).await), (false, true, "Done."));
+    server.post_as(&people.admin, &messages, json!({ "body": "And done." })).await.ok(201);
+    // A program that answers has not read it for its creator.
+    let (_, key) = server.machine_key(&people.admin, &["ticket:write", "ticket:read"]).await;
+    let robot = server.request(Method::POST, &messages).bearer_auth(&key).json(&json!({ "body": "Beep." }));
+    crate::harness::Answer::of(robot).await.ok(201);
+    assert_eq!(flags(&top(&people.admin).await), (false, true, "Beep."));
+    reply(&server, &world.site_a, &token, "Thank you, but no.").await.ok(201);
+    assert_eq!(flags(&top(&people.agent).await), (true, true, "Thank you, but no."));
+    // What is no longer open waits for nobody.
+    server.patch_as(&people.agent, &format!("{TICKETS}/{old}"), json!({ "status": "resolved" })).await.ok(200);
+    assert_eq!(top(&people.agent).await["waiting"], false);
+}
+
+#[tokio::test]
+async fn who_is_at_a_ticket_is_seen_by_others_who_may_see_it_and_written_by_nobody_else() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let (id, _) = submit(&server, &world.site_a, "Help").await;
+    let (elsewhere, _) = submit(&server, &world.site_b, "Elsewhere").await;
+    let seen = format!("{TICKETS}/{id}/seen");
+    let alone = server.put_as(&people.agent, &seen, json!({ "typing": true })).await.ok(200).json();
+    assert_eq!(alone, json!({ "viewers": [] }), "oneself is nobody else");
+    let agent = json!([{ "id": people.agent.id, "name": "A agent of acme", "typing": true }]);
+    assert_eq!(server.put_as(&people.viewer, &seen, json!({})).await.ok(200).json()["viewers"], agent);
+    let rows = inbox(&server, &people.admin, "site=site-a").await;
+    assert_eq!(rows[0]["viewers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(inbox(&server, &people.admin, "site=site-b").await[0]["viewers"], json!([]));
+    // They stop typing, and go.
+    world.arrange("update vicket.ticket_seen set typing_at = typing_at - interval '11 seconds'").await;
+    assert_eq!(server.put_as(&people.viewer, &seen, json!({})).await.ok(200).json()["viewers"][0]["typing"], false);
+    world.arrange("update vicket.ticket_seen set seen_at = seen_at - interval '31 seconds'").await;
+    assert_eq!(server.put_as(&people.viewer, &seen, json!({})).await.ok(200).json()["viewers"], json!([]));
+
+    // What is news to others is marked as such, and a sign of life is not.
+    let changed = "select changed_at::text from vicket.ticket_seen s join vicket.users u on u.id = s.user_id
+        where u.email like 'viewer%'";
+    let before: String = world.look(changed).await;
+    server.put_as(&people.viewer, &seen, json!({})).await.ok(200);
+    assert_eq!(world.look::<String>(changed).await, before);
+    server.put_as(&people.viewer, &seen, json!({ "typing": true })).await.ok(200);
+    assert_ne!(world.look::<String>(changed).await, before);
+
+    // Neither of another org, nor of a site of other teams.
+    let theirs = seen.replace("acme", "globex");
+    server.put_as(&people.rival, &theirs, json!({})).await.refused(404, "not_found");
+    server.put_as(&people.rival, &seen, json!({})).await.refused(404, "not_found");
+    let team = json!({ "name": "A", "members": [people.agent.id], "sites": ["site-a"] });
+    server.post_as(&people.admin, "/v1/orgs/acme/teams", team).await.ok(201);
+    let other = format!("{TICKETS}/{elsewhere}/seen");
+    server.put_as(&people.agent, &other, json!({})).await.refused(404, "not_found");
+    server.put_as(&people.viewer, &other, json!({})).await.ok(200);
+
+    // Statements of one's own reach one's own rows only, of the tickets that one sees.
+    let gate = world.agent_gate();
+    let rows = async |person: &Person, sql: &str| {
+        let mut tx = world.agent(&gate, person, "acme").await;
+        let done = sqlx::query(AssertSqlSafe(sql)).execute(tx.connection()).await;
+        done.map(|done| done.rows_affected())
+            .map_err(|error| error.as_database_error().and_then(|error| error.code().map(String::from)))
+    };
+    let update = "update vicket.ticket_seen set read_to = now()";
+    assert_eq!(rows(&people.agent, update).await, Ok(1));
+    assert_eq!(rows(&people.viewer, update).await, Ok(2));
+    assert_eq!(rows(&people.agent, "select from vicket.ticket_seen").await, Ok(2), "of its team's site");
+    assert_eq!(rows(&people.admin, "select from vicket.ticket_seen").await, Ok(3));
+    let forged = format!("update vicket.ticket_seen set user_id = '{}'", people.admin.id);
+    assert_eq!(rows(&people.agent, &forged).await, Err(Some("42501".to_owned())));
+    let insert =
+        format!("insert into vicket.ticket_seen (site_id, ticket_id) values ('{}', '{elsewhere}')", world.site_b.id);
+    assert_eq!(rows(&people.agent, &insert).await, Err(Some("42501".to_owned())));
+    assert_eq!(rows(&people.admin, &insert).await, Ok(1));
+}
