@@ -138,7 +138,7 @@ test("a ticket arrives without a reload, is read by keyboard, noted, answered an
   // What is being typed survives the customer's next message.
   await page.getByLabel("Reply to the customer").fill("I was about to");
   await fetch(`${server.dev.base_url}/support/v1/tickets/thread/messages`, { method: "POST", headers, body: JSON.stringify({ body: "It is out now." }) });
-  await page.getByText("It is out now.").waitFor();
+  await page.locator(".message", { hasText: "It is out now." }).waitFor();
   assert.equal(await page.getByLabel("Reply to the customer").inputValue(), "I was about to");
   await accessible(page, "ticket");
   await picture(page, "dashboard-ticket");
@@ -235,7 +235,10 @@ test("tickets are searched, filtered, prioritised and assigned; the log is filte
   await page.goto(at("acme/inbox"));
   const rows = async (filters) => {
     for (const [label, option] of filters) await page.getByLabel(label, { exact: true }).selectOption({ label: option });
+    const shown = page.waitForResponse((answer) => answer.url().includes("inbox?"));
     await page.getByRole("button", { name: "Filter" }).click();
+    await shown;
+    await page.waitForTimeout(200);
     return page.locator("[data-row] .subject").allTextContents();
   };
   assert.deepEqual(await rows([["Priority", "Urgent"]]), ["Zebra crossing"]);
@@ -380,7 +383,7 @@ test("phones and the dark: nothing sticks out, everything can be read", async ()
     for (const path of ["", "inbox", "help", "help/articles/new", "sites", "sites/acme-app", "sites/acme-app/key", "members", "audit", "replies", ticket]) {
       await page.goto(at(`acme/${path}`));
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= 375, `${path}: ${wide}`);
+      const out = await page.evaluate(() => [...document.querySelectorAll("*")].filter((one) => one.getBoundingClientRect().right > 375.5).map((one) => `${one.tagName}.${one.className} ${one.getBoundingClientRect().right}`)); assert.ok(wide <= 375, `${path}: ${wide} ${out.join(", ")}`);
       await accessible(page, `${path}, ${colorScheme}`);
       await picture(page, `dashboard-phone-${colorScheme}-${(path === ticket ? "ticket" : path || "start").replaceAll("/", "-")}`);
     }

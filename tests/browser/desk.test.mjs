@@ -167,3 +167,28 @@ test("a long conversation opens at its end, and what arrives does not move what 
   await accessible(page, "desk");
   await page.context().close();
 });
+
+test("two people at one ticket see each other, and what is unread shows", async () => {
+  const ticket = await submit("Two at once");
+  const one = await as(who("agent"));
+  const two = await as(who("admin"));
+  await two.goto(at("acme/inbox"));
+  const row = two.locator("li", { hasText: "Two at once" });
+  await row.and(two.locator(".unread.waiting")).waitFor();
+  await one.goto(at(`acme/inbox/${ticket.id}`));
+  await one.locator(".message").waitFor();
+  await two.goto(at(`acme/inbox/${ticket.id}`));
+  await two.locator(".pane-head .here", { hasText: "Agnes Agent is here" }).waitFor();
+  await one.getByLabel("Reply to the customer").fill("Let me see");
+  for (let tries = 0; tries < 10 && !(await two.locator(".pane-head .here", { hasText: "is writing" }).count()); tries += 1) {
+    await two.waitForTimeout(500);
+    await two.reload();
+  }
+  await two.locator(".pane-head .here", { hasText: "Agnes Agent is writing" }).waitFor();
+  await accessible(two, "two at a ticket");
+  await two.goto(at("acme/inbox"));
+  await row.waitFor();
+  assert.ok(!(await row.getAttribute("class")).includes("unread"));
+  await one.context().close();
+  await two.context().close();
+});

@@ -9,18 +9,27 @@ const field = (kind) => document.getElementById(kind)
 // --- showing a page ---------------------------------------------------------------------------------------------------
 
 // A text keeps what was typed as long as it is the same ticket's; what was opened stays open, a time that reads "5 min" too.
+let before
+let after
+// Whether a page comes again by itself: what somebody is about to choose is not asked for by it.
+let news = false
+// Forms that are being sent.
+const locked = new Set()
 function keep(old, now) {
   if (old.nodeType !== 1 || now.nodeType !== 1) return
-  if (old.matches('textarea[data-draft]') && now.matches('textarea') && main().dataset.shown === shown(now.ownerDocument)) return false
+  if (old.matches('textarea[data-draft]') && now.matches('textarea') && before === after) return false
+  if (locked.has(old) || (news && old.matches('.filters'))) return false
   if (old.matches('time') && old.getAttribute('datetime') === now.getAttribute('datetime')) return false
   if (old === document.activeElement && old.matches('select, input') && old.id === now.id) return false
 }
 const shown = (doc) => doc.querySelector('.desk')?.dataset.ticket ?? ''
 
-function show(fresh, address) {
-  const same = shown(fresh) === shown(document)
+function show(fresh, address, isNews = false) {
+  news = isNews
+  before = shown(document)
+  after = shown(fresh)
+  const same = before === after
   const focused = document.activeElement?.closest('[data-row]')?.getAttribute('href')
-  main().dataset.shown = shown(document)
   document.title = fresh.title
   const callbacks = {
     beforeNodeMorphed: keep,
@@ -69,7 +78,7 @@ async function refresh() {
   const answer = await fetch(here(), { headers: { Accept: 'text/html' } }).catch(() => undefined)
   if (!answer?.ok || answer.redirected || mine !== turn) return
   const fresh = parse(await answer.text())
-  if (mine === turn && fresh.getElementById('main')) show(fresh)
+  if (mine === turn && fresh.getElementById('main')) show(fresh, undefined, true)
 }
 addEventListener('popstate', () => visit(here(), { push: false }))
 
@@ -94,12 +103,37 @@ function ready() {
   for (const time of all('time[datetime]')) localise(time)
   const single = document.getElementById('single-keys')
   if (single) single.checked = localStorage.getItem('vicket-keys') !== 'off'
+  tellIfNew()
 }
 addEventListener('input', ({ target }) => {
   if (!target.matches('textarea[data-draft]')) return
+  typedAt = Date.now()
+  tellIfNew()
   if (target.value) localStorage.setItem(nameOf(target), target.value)
   else localStorage.removeItem(nameOf(target))
 })
+
+// --- who is here ------------------------------------------------------------------------------------------------------
+
+// Others see who has a ticket open and who writes; what was before somebody's eyes is read.
+let typedAt = 0
+let told = ''
+async function tell() {
+  const token = document.querySelector('.desk [name=form_token], .me [name=form_token]')
+  if (!desk() || !token || document.hidden) return
+  const typing = Date.now() - typedAt < 8000
+  const read = document.getElementById('timeline')?.dataset.newest ?? ''
+  told = `${shown(document)} ${read} ${typing}`
+  const body = new URLSearchParams({ form_token: token.value, action: 'seen', typing: typing ? 'yes' : '', read })
+  await fetch(location.pathname, { method: 'POST', body, redirect: 'manual' }).catch(() => undefined)
+}
+// What changed is told at once, the rest every ten seconds.
+const tellIfNew = () => {
+  const read = document.getElementById('timeline')?.dataset.newest ?? ''
+  if (desk() && told !== `${shown(document)} ${read} ${Date.now() - typedAt < 8000}`) tell()
+}
+setInterval(tell, 10_000)
+addEventListener('visibilitychange', tellIfNew)
 
 // --- sending ----------------------------------------------------------------------------------------------------------
 
@@ -156,6 +190,7 @@ function flush(leaving = false) {
 addEventListener('pagehide', () => flush(true))
 
 function lock(job, is) {
+  locked[is ? 'add' : 'delete'](job.form)
   if (job.text) job.text.readOnly = is
   for (const button of job.form.querySelectorAll('button')) button.disabled = is
 }

@@ -10,7 +10,7 @@ use crate::{
             org_context::{OrgContext, Shell},
             page::html,
         },
-        tickets::words::{colour, initials},
+        tickets::words::{colour, initials, presence},
     },
     db::OrgTx,
     domain::{permissions::Permission, problem::Problem},

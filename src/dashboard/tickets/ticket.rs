@@ -1,6 +1,6 @@
 //! One ticket: its conversation, what is decided about it, and the list that it was chosen from.
 
-use poem::{Response, handler, web::Path};
+use poem::{Response, handler, http::StatusCode, web::Path};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
         saved_replies::{Places, filled},
         tickets::{
             list::{Choices, List, page_of_thread, suffix},
-            words::{colour, delivered, describe, folded, initials, may_work, of, rendered, size, unproven},
+            words::{colour, delivered, describe, folded, initials, may_work, of, presence, rendered, size, unproven},
         },
     },
     db::OrgTx,
@@ -96,6 +96,15 @@ impl TicketPage<'_> {
         self.ticket.name.as_deref().unwrap_or(&self.ticket.email)
     }
 
+    /// The newest message that the page shows.
+    fn newest(&self) -> String {
+        let said = |entry: &Entry| match entry {
+            Entry::Said(message) => Some(message.id),
+            Entry::Changed(_) => None,
+        };
+        self.timeline.iter().rev().find_map(said).map_or_else(String::new, |id| id.to_string())
+    }
+
     /// The colour of who wrote it: a customer's is that of their address, as in the list.
     fn hue(&self, message: &Message) -> u32 {
         if message.author == "agent" { colour(self.author(message)) } else { colour(&self.ticket.email) }
@@ -145,6 +154,7 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
 pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Response, Problem> {
     let permission = match context.form.get("action") {
         "insert" => return insert(&context, id).await,
+        "seen" => return seen(&context, id).await,
         "assign" => Permission::TicketAssign,
         "delete" => Permission::TicketDelete,
         _ => Permission::TicketWrite,
@@ -157,6 +167,21 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
         Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,
     }
 }
+/// Says that the ticket is open before them, whether they write, and up to which message they have read.
+async fn seen(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
+    let form = &context.form;
+    context
+        .write(Permission::TicketRead, async |tx| {
+            store::tickets::seen::seen(tx, id, form.holds("typing", "yes")).await?;
+            match form.filled("read") {
+                Some(_) => store::tickets::seen::read_to(tx, id, form.id("read")?).await,
+                None => Ok(()),
+            }
+        })
+        .await?;
+    Ok(Response::builder().status(StatusCode::NO_CONTENT).finish())
+}
+
 /// The page once more, with a saved reply after what was typed. Nothing is sent.
 async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
     let saved = context.form.get("saved").parse().unwrap_or_default();

@@ -8,7 +8,10 @@ use crate::{
         inbound_mails::OfMessage,
         mails::Delivery,
         members::{Member, Role},
-        tickets::agent::{Event, Message},
+        tickets::{
+            agent::{Event, Message},
+            seen::Viewer,
+        },
     },
 };
 
@@ -63,6 +66,19 @@ pub fn describe(event: &Event) -> String {
 /// A message as it is read: an agent's Markdown rendered as its customer sees it, what customers write as plain text with links.
 pub fn rendered(message: &Message) -> String {
     if message.author == "agent" { markdown::message(&message.body) } else { markdown::plain(&message.body) }
+}
+
+/// Who has a ticket open besides whoever looks: "Agnes is writing", "Agnes and Bob are here".
+pub fn presence(viewers: &[Viewer]) -> String {
+    let writing: Vec<&str> = viewers.iter().filter(|one| one.typing).map(|one| one.name.as_str()).collect();
+    let here: Vec<&str> = viewers.iter().map(|one| one.name.as_str()).collect();
+    let (names, what) = if writing.is_empty() { (here, "here") } else { (writing, "writing") };
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("{one} is {what}"),
+        [first, second] => format!("{first} and {second} are {what}"),
+        [first, rest @ ..] => format!("{first} and {} others are {what}", rest.len()),
+    }
 }
 
 /// At most two letters that stand for somebody.
