@@ -33,7 +33,7 @@ use crate::{
         sites::Site,
         statuses::Status,
         tickets::{
-            agent::{Answer, Change, Event, Message, Whole},
+            agent::{Answer, Change, Event, Message, NewAnswer, Whole},
             inbox::{Assignee, Filter, Ticket},
             thread::{self, NEWEST, Thread},
         },
@@ -222,7 +222,8 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
     let change = match form.get("action") {
         kind @ ("reply" | "note") => {
             let body = form.take_one::<MessageBody>(kind)?;
-            store::tickets::agent::answer(tx, id, &body, kind == "note").await?;
+            let answer = NewAnswer { body: &body, internal: kind == "note", key: None, seen: None };
+            store::tickets::agent::answer(tx, id, &answer).await?;
             return Ok(if kind == "note" { "noted" } else { "sent" });
         }
         "delete" => {
