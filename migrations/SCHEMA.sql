@@ -868,6 +868,68 @@ comment on function ctx.remove_dkim_key(uuid,text) is
   'Removes a key; says how many it was. Definer: with DELETE a request could lock a table.';
 grant execute on function ctx.remove_dkim_key(uuid,text) to vicket_agent;
 
+create function ctx.remove_draft(p_ticket_id uuid, p_kind text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.ticket_drafts d
+    using vicket.tickets t
+    where t.org_id = ctx.org_id() and t.id = p_ticket_id
+      and d.org_id = t.org_id and d.site_id = t.site_id and d.ticket_id = t.id
+      and d.user_id = ctx.actor_user_id() and d.kind = p_kind;
+  return found;
+end $$;
+alter function ctx.remove_draft(uuid,text) owner to vicket_definer;
+comment on function ctx.remove_draft(uuid,text) is
+  'Deletes one''s own draft; says whether there was one. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove_draft(uuid,text) to vicket_agent;
+
+create function ctx.claim_answer(p_ticket_id uuid, p_key_hash bytea, p_request_hash bytea, out verdict text,
+  out message_id uuid) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  who record := ctx.actor();
+  org constant uuid := ctx.org_id();
+  everywhere constant boolean := ctx.sees_all_sites();
+  sites constant uuid[] := array(select ctx.team_site_ids());
+  site constant uuid := (
+    select t.site_id from vicket.tickets t
+    where t.org_id = org and t.id = p_ticket_id and ctx.may('ticket:write') and (everywhere or t.site_id = any (sites))
+  );
+  own constant bytea := sha256(
+    p_key_hash || convert_to(concat_ws(' ', p_ticket_id, coalesce(who.machine_key_id, who.user_id)), 'UTF8'));
+  kept record;
+begin
+  if site is null then
+    claim_answer.verdict := 'no_ticket';
+    return;
+  end if;
+  claim_answer.message_id := gen_random_uuid();
+  insert into vicket.submissions as s (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
+    values (org, site, own, p_request_hash, 'message', p_ticket_id, claim_answer.message_id)
+    on conflict (org_id, site_id, key_hash) do update
+      set request_hash = excluded.request_hash, message_id = excluded.message_id, created_at = now()
+      where s.created_at <= now() - interval '24 hours';
+  if found then
+    claim_answer.verdict := 'new';
+    return;
+  end if;
+  select s.request_hash, s.message_id into strict kept
+    from vicket.submissions s
+    where s.org_id = org and s.site_id = site and s.key_hash = own;
+  claim_answer.verdict := case when kept.request_hash = p_request_hash then 'repeat' else 'conflict' end;
+  claim_answer.message_id := kept.message_id;
+end $$;
+alter function ctx.claim_answer(uuid,bytea,bytea) owner to vicket_definer;
+comment on function ctx.claim_answer(uuid,bytea,bytea) is
+  'Claims the Idempotency-Key of an answer: new, repeat (with the id of then), conflict or no_ticket. Definer: no '
+  'request may read digests.';
+grant execute on function ctx.claim_answer(uuid,bytea,bytea) to vicket_agent;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
 create table vicket.role_permissions (
@@ -3489,10 +3551,30 @@ create policy definer_select on vicket.submissions
 comment on policy definer_select on vicket.submissions is
   'ctx.claim_submission, ctx.may_issue_token for the key''s site; worker.purge for any.';
 
+create policy definer_select_answers on vicket.submissions
+  for select to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_select_answers on vicket.submissions is
+  'ctx.claim_answer: ticket:write; within one''s teams.';
+
 create policy definer_insert on vicket.submissions
   for insert to vicket_definer
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 comment on policy definer_insert on vicket.submissions is 'ctx.claim_submission.';
+
+create policy definer_insert_answers on vicket.submissions
+  for insert to vicket_definer
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_insert_answers on vicket.submissions is
+  'ctx.claim_answer: ticket:write; within one''s teams.';
 
 create policy definer_update on vicket.submissions
   for update to vicket_definer
@@ -3503,6 +3585,20 @@ create policy definer_update on vicket.submissions
   with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 comment on policy definer_update on vicket.submissions is
   'ctx.claim_submission, of a key that has expired; worker.purge locks what it deletes.';
+
+create policy definer_update_answers on vicket.submissions
+  for update to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_update_answers on vicket.submissions is 'ctx.claim_answer, of a key that has expired.';
 
 create policy definer_delete on vicket.submissions
   for delete to vicket_definer
@@ -3693,7 +3789,7 @@ comment on policy definer_insert on vicket.ticket_messages is 'worker.file_mail,
 grant select (org_id, site_id, id, ticket_id, author, author_name, body, created_at), insert (id, ticket_id,
   author_name, body) on vicket.ticket_messages to vicket_widget;
 grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, body, internal, created_at, search),
-  insert (site_id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
+  insert (site_id, id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
   author_name) on vicket.ticket_messages to vicket_operator;
 grant select (org_id, site_id, id, ticket_id, author_name, body, internal, search), insert (org_id, site_id, id,
@@ -5992,6 +6088,97 @@ grant select (org_id, site_id, ticket_id, user_id, read_to, seen_at, typing_at, 
   read_to, seen_at, typing_at), update (read_to, seen_at, typing_at, changed_at) on vicket.ticket_seen to vicket_agent;
 grant select (org_id, site_id, ticket_id, user_id, read_to), insert (org_id, site_id, ticket_id, user_id, read_to),
   update (read_to) on vicket.ticket_seen to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_drafts
+create table vicket.ticket_drafts (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  ticket_id uuid not null,
+  user_id uuid not null default ctx.actor_user_id(),
+  kind text not null,
+  body text not null,
+  updated_at timestamptz not null default now(),
+  constraint ticket_drafts_pkey primary key (org_id, site_id, ticket_id, user_id, kind),
+  constraint ticket_drafts_member_fkey foreign key (org_id, user_id) references vicket.members(org_id, user_id) on
+    delete cascade,
+  constraint ticket_drafts_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint ticket_drafts_body_length check (char_length(body) >= 1 and char_length(body) <= 20000),
+  constraint ticket_drafts_kind_known check (kind = any (array['reply', 'note']))
+);
+alter table vicket.ticket_drafts owner to vicket_owner;
+comment on table vicket.ticket_drafts is 'What members have typed into an answer or a note, and not sent.';
+comment on column vicket.ticket_drafts.user_id is 'Who typed it, who alone reads it.';
+comment on column vicket.ticket_drafts.kind is 'No personal data.';
+comment on column vicket.ticket_drafts.body is 'As far as it was typed. Personal data.';
+
+create index ticket_drafts_member on vicket.ticket_drafts (org_id, user_id);
+create statistics vicket.ticket_drafts_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_drafts;
+
+alter table vicket.ticket_drafts enable row level security;
+alter table vicket.ticket_drafts force row level security;
+
+create policy agent_select on vicket.ticket_drafts
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_drafts is 'One''s own, of tickets that one may answer.';
+
+create policy agent_insert on vicket.ticket_drafts
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.ticket_drafts is 'One''s own, of tickets that one may answer.';
+
+create policy agent_update on vicket.ticket_drafts
+  for update to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_update on vicket.ticket_drafts is 'One''s own, of tickets that one may answer.';
+
+create policy operator_select on vicket.ticket_drafts
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.ticket_drafts is 'vicket person export.';
+
+create policy definer_select on vicket.ticket_drafts
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()) and user_id = (select ctx.actor_user_id()));
+comment on policy definer_select on vicket.ticket_drafts is 'ctx.remove_draft.';
+
+create policy definer_delete on vicket.ticket_drafts
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.ticket_drafts is 'ctx.remove_draft: one''s own.';
+
+grant select (org_id, site_id, ticket_id, user_id, kind, body, updated_at), insert (site_id, ticket_id, kind, body),
+  update (body, updated_at) on vicket.ticket_drafts to vicket_agent;
+grant select on vicket.ticket_drafts to vicket_operator;
+grant select (org_id, site_id, ticket_id, user_id, kind), delete on vicket.ticket_drafts to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket

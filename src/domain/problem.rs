@@ -62,6 +62,7 @@ codes! {
     LastOwner = 409 "last_owner" "An org always has an owner",
     IdempotencyConflict = 409 "idempotency_conflict" "The Idempotency-Key was used for another request",
     TicketClosed = 409 "ticket_closed" "The ticket is closed",
+    ConversationMoved = 409 "conversation_moved" "The conversation went on",
     TicketFull = 409 "ticket_full" "The ticket is full",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     QuotaExceeded = 413 "quota_exceeded" "No more files are kept",

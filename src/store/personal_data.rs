@@ -87,7 +87,7 @@ pub async fn file(tx: &mut OrgTx, id: Uuid) -> Result<File, Problem> {
 }
 
 /// What somebody did who works here: the name of the list, and its statement; `$1` is the address.
-const DONE: [(&str, &str); 10] = [
+const DONE: [(&str, &str); 11] = [
     (
         "audit_log",
         "select coalesce(jsonb_agg(jsonb_build_object(
@@ -104,6 +104,15 @@ const DONE: [(&str, &str); 10] = [
         join vicket.tickets t on t.org_id = m.org_id and t.site_id = m.site_id and t.id = m.ticket_id
         join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
         where m.author_id = (select p.user_id from ctx.people() p where p.email = $1)",
+    ),
+    (
+        "drafts",
+        "select coalesce(jsonb_agg(jsonb_build_object('ticket', s.prefix || '-' || t.number, 'kind', d.kind, 'body', d.body,
+            'updated_at', d.updated_at) order by d.updated_at, d.ticket_id, d.kind), '[]')
+        from vicket.ticket_drafts d
+        join vicket.tickets t on t.org_id = d.org_id and t.site_id = d.site_id and t.id = d.ticket_id
+        join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+        where d.user_id = (select p.user_id from ctx.people() p where p.email = $1)",
     ),
     (
         "changes_of_tickets",

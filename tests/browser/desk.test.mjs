@@ -192,3 +192,56 @@ test("two people at one ticket see each other, and what is unread shows", async 
   await one.context().close();
   await two.context().close();
 });
+
+test("what is typed is on every device, and nothing is sent to a conversation that went on unseen", async () => {
+  const ticket = await submit("Everywhere");
+  const one = await as(who("agent"));
+  await one.goto(at(`acme/inbox/${ticket.id}`));
+  await one.getByLabel("Reply to the customer").fill("Begun at the desk");
+  await one.waitForFunction(() => !Object.keys(localStorage).some((name) => name.startsWith("vicket-draft")));
+  const phone = await as(who("agent"), { viewport: { width: 375, height: 740 } });
+  await phone.goto(at(`acme/inbox/${ticket.id}`));
+  assert.equal(await reply(phone).inputValue(), "Begun at the desk");
+  await phone.context().close();
+  const other = await as(who("admin"));
+  await other.goto(at(`acme/inbox/${ticket.id}`));
+  assert.equal(await reply(other).inputValue(), "", "a draft is its writer's alone");
+
+  await reply(other).fill("I was faster");
+  await other.getByRole("button", { name: "Send reply" }).click();
+  await other.locator(".message.agent", { hasText: "I was faster" }).waitFor();
+  await one.locator(".message.agent", { hasText: "I was faster" }).waitFor();
+  await one.getByRole("button", { name: "Send reply" }).click();
+  await one.getByRole("alert").filter({ hasText: "while you wrote" }).waitFor();
+  await accessible(one, "answered meanwhile");
+  await picture(one, "dashboard-answered-meanwhile");
+  assert.equal(await reply(one).inputValue(), "Begun at the desk");
+  assert.deepEqual(await ticket.said(), ["Please help.", "I was faster"]);
+  await one.getByRole("button", { name: "Send reply" }).click();
+  await one.locator(".message.agent", { hasText: "Begun at the desk" }).waitFor();
+  assert.deepEqual(await ticket.said(), ["Please help.", "I was faster", "Begun at the desk"]);
+  await one.reload();
+  assert.equal(await reply(one).inputValue(), "");
+  await one.context().close();
+  await other.context().close();
+});
+
+test("an answer whose arrival nobody heard of is not sent twice", async () => {
+  const ticket = await submit("Once");
+  const page = await as(who("agent"));
+  await page.goto(at(`acme/inbox/${ticket.id}`));
+  await reply(page).fill("Only once");
+  // It arrives, and its answer is lost on the way.
+  await page.route("**/inbox/*", async (route) => {
+    if (route.request().method() !== "POST" || !route.request().postData().includes("action=reply")) return route.continue();
+    await route.fetch({ maxRedirects: 0 });
+    await route.abort();
+  });
+  await page.getByRole("button", { name: "Send reply" }).click();
+  await page.getByText("Not sent: no connection").waitFor();
+  await page.unroute("**/inbox/*");
+  await page.getByRole("button", { name: "Send again" }).click();
+  await page.getByText("Sent.", { exact: true }).waitFor();
+  assert.deepEqual(await ticket.said(), ["Please help.", "Only once"]);
+  await page.context().close();
+});

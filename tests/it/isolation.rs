@@ -258,6 +258,8 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
                   values ('{org}', '{id}', '{ticket}', 'cli', 'priority', 'Normal', 'Urgent');
                 insert into vicket.ticket_seen (org_id, site_id, ticket_id, user_id, read_to, seen_at)
                   select '{org}', '{id}', '{ticket}', m.user_id, now(), now() from vicket.members m where m.org_id = '{org}';
+                insert into vicket.ticket_drafts (org_id, site_id, ticket_id, user_id, kind, body)
+                  select '{org}', '{id}', '{ticket}', m.user_id, 'reply', 'We are' from vicket.members m where m.org_id = '{org}';
                 commit"
             ))
             .await;

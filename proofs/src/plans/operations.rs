@@ -26,8 +26,10 @@ use vicket::{
         tickets::{
             self,
             agent::{self, Change},
+            drafts,
             inbox::{self, Assignee, Filter},
             public::{NewTicket, Submission},
+            seen,
             thread::{self, NEWEST},
         },
     },
@@ -275,8 +277,19 @@ impl Agent<'_> {
         self.listed("inbox, a common word", None, &Filter { search: Some("about"), ..Filter::default() }).await?;
         self.run("whether news came", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
         self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await?;
+        self.run("look at a ticket", Access::Write, async |tx| {
+            seen::seen(tx, ticket, true).await?;
+            let newest = agent::whole(tx, ticket, NEWEST).await?.thread.messages.last().map(|message| message.id);
+            seen::read_to(tx, ticket, newest.unwrap_or_default()).await?;
+            seen::viewers(tx, &[ticket]).await
+        })
+        .await?;
         self.run("answer", Access::Write, async |tx| {
-            agent::answer(tx, answered, &MessageBody::known("Like this."), false).await
+            let body = MessageBody::known("Like this.");
+            let key = Submission { key: Sha256Digest::of(Uuid::new_v4().as_bytes()), request: Sha256Digest::of(b"x") };
+            let seen = agent::whole(tx, answered, NEWEST).await?.thread.messages.last().map(|message| message.id);
+            drafts::keep(tx, answered, drafts::Kind::Reply, &body).await?;
+            agent::answer(tx, answered, &agent::NewAnswer { body: &body, internal: false, key: Some(key), seen }).await
         })
         .await?;
         let pending = Change { status: Some("pending"), ..Change::default() };

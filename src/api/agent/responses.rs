@@ -36,7 +36,8 @@ impl Responses for Agents {
             404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
             409 => {
                 "The state forbids it: `slug_taken`, `name_taken`, `email_taken`, `last_owner`, `key_exists`, \
-                 `staged_key_exists`, `no_active_key`, `rotation_conflict`, `edit_conflict`, `ticket_closed` or `ticket_full`."
+                 `staged_key_exists`, `no_active_key`, `rotation_conflict`, `edit_conflict`, `ticket_closed`, \
+                 `ticket_full`, `conversation_moved` or `idempotency_conflict`."
             }
             413 => {
                 "`body_too_large`: the body is over 1 MiB; with files over 25 MiB, or one of them over 10 MiB. `quota_exceeded`: the \

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::{attachments::Attachment, statuses::Category, tags::Tag};
 use crate::{
     auth::caller::Org,
+    db::OrgTx,
     domain::{
+        keys::Sha256Digest,
         permissions::{Permission, TicketDelete, TicketRead, TicketWrite},
         problem::Problem,
         text::{AssigneeName, Checked, MESSAGE_LENGTH, Text},
@@ -20,6 +22,7 @@ use crate::{
     http::{
         answers::{self, Page},
         failure::Failure,
+        headers::IdempotencyKey,
         paging::Paging,
         text::{Input, Nullable},
     },
@@ -28,6 +31,7 @@ use crate::{
         paging::PageRequest,
         tickets::{
             agent::{self, Whole},
+            drafts,
             inbox::{self, Assignee, Filter},
             seen, thread,
         },
@@ -109,6 +113,8 @@ struct TicketHead {
     last_activity_at: OffsetDateTime,
     /// It is open, and what the customer said last has no answer yet. Notes are none.
     waiting: bool,
+    /// The caller has typed something for it and not sent it: `GET /v1/orgs/{org}/tickets/{id}/drafts/reply`, or `note`.
+    draft: bool,
     /// Something was said that the caller has not read, as `PUT /v1/orgs/{org}/tickets/{id}/seen` says.
     unread: bool,
     /// The other members who have it open now.
@@ -163,6 +169,7 @@ impl From<inbox::Ticket> for TicketHead {
             assignee: Nullable(assignee),
             last_activity_at: row.last_activity_at,
             waiting: row.waiting,
+            draft: row.draft,
             unread: row.unread,
             viewers: row.viewers.into_iter().map(Into::into).collect(),
         }
@@ -429,6 +436,7 @@ fn example() -> inbox::Ticket {
         snippet: Some("Thank you for telling us. Could you look into the spam folder?".to_owned()),
         waiting: false,
         unread: true,
+        draft: false,
         viewers: vec![seen::Viewer {
             ticket_id: EXAMPLE_ID,
             user_id: other(5),
@@ -484,11 +492,83 @@ struct NewMessageBody {
     body: Input<Text<MESSAGE_LENGTH>>,
     /// A note that the customer never sees; an answer when absent.
     internal: Option<Input<bool>>,
+    /// The id of the newest message that its writer had before them. When the customer or another member said something since,
+    /// an answer is refused: `conversation_moved`. Without it an answer is sent whatever was said.
+    seen: Option<Uuid>,
 }
 
 impl Example for NewMessageBody {
     fn example() -> Self {
-        Self { body: Input::of(Text::known("It is on its way.")), internal: Some(Input::of(false)) }
+        Self {
+            body: Input::of(Text::known("It is on its way.")),
+            internal: Some(Input::of(false)),
+            seen: Some(other(4)),
+        }
+    }
+}
+
+/// What is to become of a draft.
+#[derive(Enum, Clone, Copy)]
+#[oai(rename = "TicketDraftKind", rename_all = "snake_case")]
+enum DraftKind {
+    /// An answer to the customer.
+    Reply,
+    /// A note that the customer never sees.
+    Note,
+}
+
+impl From<DraftKind> for drafts::Kind {
+    fn from(kind: DraftKind) -> Self {
+        match kind {
+            DraftKind::Reply => Self::Reply,
+            DraftKind::Note => Self::Note,
+        }
+    }
+}
+
+/// A text that the caller has typed for a ticket and not sent.
+#[derive(Object)]
+#[oai(rename = "TicketDraft", example)]
+struct Draft {
+    /// What is to become of it.
+    kind: DraftKind,
+    /// The text, as far as it was typed.
+    body: String,
+    /// When it was kept.
+    updated_at: OffsetDateTime,
+}
+
+impl From<drafts::Draft> for Draft {
+    fn from(row: drafts::Draft) -> Self {
+        let kind = match row.kind {
+            drafts::Kind::Reply => DraftKind::Reply,
+            drafts::Kind::Note => DraftKind::Note,
+        };
+        Self { kind, body: row.body, updated_at: row.updated_at }
+    }
+}
+
+impl Example for Draft {
+    fn example() -> Self {
+        Self {
+            kind: DraftKind::Reply,
+            body: "Thank you for telling us. Could you".to_owned(),
+            updated_at: datetime!(2026-02-01 16:04 UTC),
+        }
+    }
+}
+
+/// A draft to keep.
+#[derive(Object)]
+#[oai(rename = "NewTicketDraft", deny_unknown_fields, example)]
+struct DraftBody {
+    /// The text, as far as it was typed.
+    body: Input<Text<MESSAGE_LENGTH>>,
+}
+
+impl Example for DraftBody {
+    fn example() -> Self {
+        Self { body: Input::of(Text::known("Thank you for telling us. Could you")) }
     }
 }
 
@@ -666,15 +746,19 @@ impl TicketsApi {
     /// Answer a ticket
     ///
     /// Or note something that its customer never sees. A closed ticket takes notes only: `ticket_closed`. One that has 1,000
-    /// messages, notes included, or 4 MiB of text takes nothing: `ticket_full`.
+    /// messages, notes included, or 4 MiB of text takes nothing: `ticket_full`. What the caller had typed of it is forgotten. With
+    /// an `Idempotency-Key` a repeat of the same request by the same caller within 24 hours answers the same message.
     #[oai(path = "/tickets/:id/messages", method = "post", operation_id = "answerTicket")]
     async fn answer(
         &self,
         org: Org<TicketWrite>,
         /// The ticket's id.
         id: Path<Uuid>,
+        /// Makes a repeat safe: any text of the client's, unique to this answer.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: IdempotencyKey,
         body: Json<NewMessageBody>,
-    ) -> Result<answers::Created<Message>, Failure<409>> {
+    ) -> Result<answers::Created<Message>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let text = checked.take("body", body.0.body);
         let internal = checked.take_optional("internal", body.0.internal);
@@ -682,7 +766,76 @@ impl TicketsApi {
             return Err(checked.problem().into());
         };
         let internal = internal.unwrap_or_default();
-        let message = org.run(async |tx| agent::answer(tx, id.0, &text, internal).await).await?;
-        Ok(answers::Created(Message::of(message, &[])))
+        let flag: &[u8] = if internal { b"note" } else { b"reply" };
+        let request = Sha256Digest::of_parts(&[flag, text.as_bytes()]);
+        let answer = agent::NewAnswer { body: &text, internal, key: idempotency_key.of(request), seen: body.0.seen };
+        let (message, files) = org
+            .run(async |tx| {
+                let message = agent::answer(tx, id.0, &answer).await?;
+                // A repeat may find files that came after the first time.
+                let files = store::attachments::of_messages(tx, id.0, &[message.id]).await?;
+                Ok((message, files))
+            })
+            .await?;
+        Ok(answers::Created(Message::of(message, &files)))
+    }
+
+    /// Read a draft
+    ///
+    /// What the caller has typed for a ticket and not sent; nobody else reads it. Without one `not_found`.
+    #[oai(path = "/tickets/:id/drafts/:kind", method = "get", operation_id = "getTicketDraft")]
+    async fn draft(
+        &self,
+        org: Org<TicketWrite>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        /// What is to become of it.
+        kind: Path<DraftKind>,
+    ) -> Result<answers::Ok<Draft>, Failure> {
+        let kind = drafts::Kind::from(kind.0);
+        let all = org.run(async |tx| drafts::of_ticket(tx, id.0).await).await?;
+        let found = all.into_iter().find(|draft| draft.kind == kind).ok_or_else(Problem::not_found)?;
+        Ok(answers::Ok(found.into()))
+    }
+
+    /// Keep a draft
+    ///
+    /// In place of the one that was kept before. It goes when an answer, or a note, is sent, and with the ticket.
+    #[oai(path = "/tickets/:id/drafts/:kind", method = "put", operation_id = "keepTicketDraft")]
+    async fn keep_draft(
+        &self,
+        org: Org<TicketWrite>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        /// What is to become of it.
+        kind: Path<DraftKind>,
+        body: Json<DraftBody>,
+    ) -> Result<answers::Ok<Draft>, Failure> {
+        let mut checked = Checked::default();
+        let Some(text) = checked.take("body", body.0.body) else {
+            return Err(checked.problem().into());
+        };
+        let draft = org.run(async |tx| drafts::keep(tx, id.0, kind.0.into(), &text).await).await?;
+        Ok(answers::Ok(draft.into()))
+    }
+
+    /// Forget a draft
+    ///
+    /// Without one `not_found`.
+    #[oai(path = "/tickets/:id/drafts/:kind", method = "delete", operation_id = "forgetTicketDraft")]
+    async fn forget_draft(
+        &self,
+        org: Org<TicketWrite>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        /// What is to become of it.
+        kind: Path<DraftKind>,
+    ) -> Result<answers::NoContent, Failure> {
+        let work = async |tx: &mut OrgTx| match drafts::drop(tx, id.0, kind.0.into()).await? {
+            true => Ok(()),
+            false => Err(Problem::not_found()),
+        };
+        org.run(work).await?;
+        Ok(answers::NoContent)
     }
 }

@@ -18,6 +18,8 @@ const locked = new Set()
 function keep(old, now) {
   if (old.nodeType !== 1 || now.nodeType !== 1) return
   if (old.matches('textarea[data-draft]') && now.matches('textarea') && before === after) return false
+  // What stands for the text that is being written: the same as long as the text is, unless it was refused.
+  if (old.matches('[data-held]') && before === after && old.form?.querySelector('textarea').value) return false
   if (locked.has(old) || (news && old.matches('.filters'))) return false
   if (old.matches('time') && old.getAttribute('datetime') === now.getAttribute('datetime')) return false
   if (old === document.activeElement && old.matches('select, input') && old.id === now.id) return false
@@ -109,9 +111,22 @@ addEventListener('input', ({ target }) => {
   if (!target.matches('textarea[data-draft]')) return
   typedAt = Date.now()
   tellIfNew()
-  if (target.value) localStorage.setItem(nameOf(target), target.value)
-  else localStorage.removeItem(nameOf(target))
+  localStorage.setItem(nameOf(target), target.value)
+  const draft = { name: nameOf(target), address: location.pathname, kind: target.dataset.draft, text: target.value }
+  clearTimeout(timers[draft.name])
+  timers[draft.name] = setTimeout(() => save(draft), 800)
 })
+// The server keeps it for every device; this browser does as long as the server has not said so.
+const timers = {}
+let saving = Promise.resolve()
+function save({ name, address, kind, text }) {
+  saving = (async () => {
+    const token = document.querySelector('[name=form_token]').value
+    const body = new URLSearchParams({ form_token: token, action: 'draft', kind, body: text })
+    const answer = await fetch(address, { method: 'POST', body, redirect: 'manual' }).catch(() => undefined)
+    if (answer?.status === 204 && localStorage.getItem(name) === text) localStorage.removeItem(name)
+  })()
+}
 
 // --- who is here ------------------------------------------------------------------------------------------------------
 
@@ -199,6 +214,9 @@ function lock(job, is) {
 async function send(job, leaving = false) {
   lock(job, true)
   if (job.text && !leaving) say('Sending…', { stays: true })
+  // Else what was sent would be kept once more.
+  clearTimeout(timers[job.name])
+  if (!leaving) await saving
   let answer
   try {
     answer = await fetch(job.address, { method: 'POST', body: job.body, keepalive: leaving })
@@ -222,6 +240,7 @@ async function send(job, leaving = false) {
       return send(job)
     }
   }
+  if (answer.status === 409) for (const held of job.form.querySelectorAll('[data-held]')) held.remove()
   if (answer.ok && job.name) {
     localStorage.removeItem(job.name)
     if (job.text.isConnected && shown(document) === job.ticket) job.text.value = ''

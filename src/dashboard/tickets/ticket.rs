@@ -20,6 +20,7 @@ use crate::{
     },
     db::OrgTx,
     domain::{
+        keys::Sha256Digest,
         permissions::Permission,
         problem::{Code, Problem},
         text::MessageBody,
@@ -30,8 +31,10 @@ use crate::{
         paging::PageRequest,
         statuses::Category,
         tickets::{
-            agent::{Answer, Change, Event, Message, Whole},
+            agent::{Answer, Change, Event, Message, NewAnswer, Whole},
+            drafts,
             inbox::Ticket,
+            public::Submission,
             thread::{self, NEWEST, Thread},
         },
     },
@@ -71,6 +74,8 @@ struct TicketPage<'a> {
     form: &'a Form,
     /// What follows the path of the inbox and of a ticket, that the list stays as it is.
     suffix: String,
+    /// What makes it safe to send what is written here a second time.
+    key: Uuid,
 }
 
 impl TicketPage<'_> {
@@ -122,13 +127,16 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: thread::LIMIT, cursor: context.query.filled("cursor") };
-    let (shell, (whole, list, choices, replies)) = context
+    let (shell, (whole, drafts, list, choices, replies)) = context
         .read(Permission::TicketRead, async |tx| {
             let whole = store::tickets::agent::whole(tx, id, page_request).await?;
             let list = List::read(tx, &context.query, Some(id)).await?;
-            Ok((whole, list, Choices::read(tx).await?, store::saved_replies::choices(tx).await?))
+            let drafts = drafts::of_ticket(tx, id).await?;
+            Ok((whole, drafts, list, Choices::read(tx).await?, store::saved_replies::choices(tx).await?))
         })
         .await?;
+    let typed: Vec<(&str, String)> = drafts.into_iter().map(|draft| (draft.kind.as_str(), draft.body)).collect();
+    let form = form.with_defaults(Form::of(&typed));
     let Whole { ticket, thread: Thread { messages, files, next }, events, answers } = whole;
     let mut timeline: Vec<Entry> = messages.into_iter().map(Entry::Said).collect();
     timeline.extend(events.into_iter().map(Entry::Changed));
@@ -144,10 +152,11 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
         files,
         answers,
         replies,
-        form,
+        form: &form,
         suffix: suffix(&context.query),
+        key: Uuid::new_v4(),
     };
-    form_page(&page, form)
+    form_page(&page, &form)
 }
 
 #[handler]
@@ -155,6 +164,7 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
     let permission = match context.form.get("action") {
         "insert" => return insert(&context, id).await,
         "seen" => return seen(&context, id).await,
+        "draft" => return draft(&context, id).await,
         "assign" => Permission::TicketAssign,
         "delete" => Permission::TicketDelete,
         _ => Permission::TicketWrite,
@@ -179,7 +189,7 @@ async fn seen(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
             }
         })
         .await?;
-    Ok(Response::builder().status(StatusCode::NO_CONTENT).finish())
+    Ok(no_content())
 }
 
 /// The page once more, with a saved reply after what was typed. Nothing is sent.
@@ -203,18 +213,59 @@ async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
     show_with(context, id, &form).await
 }
 
+/// Adds what was written to the conversation, once: a page has a key, and what is sent from it again, because nobody heard that it
+/// had arrived, adds nothing. Whoever answers has read what is there.
+async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str) -> Result<(), Problem> {
+    let body = form.take_one::<MessageBody>(kind)?;
+    let request = Sha256Digest::of_parts(&[kind.as_bytes(), body.as_str().as_bytes()]);
+    let key = form.filled("key").map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request });
+    let seen = form.filled("seen").map(str::parse).transpose().map_err(|_| Problem::not_found())?;
+    let answer = NewAnswer { body: &body, internal: kind == "note", key, seen };
+    let added = store::tickets::agent::answer(tx, id, &answer).await.map_err(|problem| match problem.code {
+        Code::ConversationMoved => {
+            let detail = format!("{} Yours is not sent yet: look, and send it again if it still fits.", problem.detail);
+            Problem { detail: detail.into(), ..problem }
+        }
+        Code::IdempotencyConflict => {
+            let detail = "What you sent before had arrived: it is in the conversation. Send again to add this, too.";
+            Problem { detail: detail.into(), ..problem }
+        }
+        _ => problem,
+    })?;
+    store::tickets::seen::read_to(tx, id, added.id).await
+}
+
+/// Keeps what is typed and not sent, for whoever types it, on whatever device.
+async fn draft(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
+    let kind = if context.form.get("kind") == "note" { drafts::Kind::Note } else { drafts::Kind::Reply };
+    context
+        .write(Permission::TicketWrite, async |tx| {
+            if context.form.filled("body").is_none() {
+                return drafts::drop(tx, id, kind).await.map(|_| ());
+            }
+            let body = context.form.take_one::<MessageBody>("body")?;
+            drafts::keep(tx, id, kind, &body).await.map(|_| ())
+        })
+        .await?;
+    Ok(no_content())
+}
+
+fn no_content() -> Response {
+    Response::builder().status(StatusCode::NO_CONTENT).finish()
+}
+
 async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Problem> {
     let change = match form.get("action") {
         "note" => {
-            let body = form.take_one::<MessageBody>("note")?;
-            return store::tickets::agent::answer(tx, id, &body, true).await.map(|_| "noted");
+            add(tx, id, form, "note").await?;
+            return Ok("noted");
         }
-        how @ ("reply" | "reply_resolve") => {
-            let body = form.take_one::<MessageBody>("reply")?;
-            store::tickets::agent::answer(tx, id, &body, false).await?;
-            if how == "reply" {
-                return Ok("sent");
-            }
+        "reply" => {
+            add(tx, id, form, "reply").await?;
+            return Ok("sent");
+        }
+        "reply_resolve" => {
+            add(tx, id, form, "reply").await?;
             let resolved = Change { status: Some("resolved"), ..Change::default() };
             return store::tickets::agent::change(tx, id, &resolved).await.map(|_| "resolved");
         }

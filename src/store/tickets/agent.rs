@@ -12,11 +12,13 @@ use super::{
         mails::{self, Delivery},
         paging::{self, Keyset, PageRequest},
     },
+    drafts,
     inbox::{self, Ticket},
+    public::Submission,
     thread::{self, NEWEST, ROOM, Said, Thread, newest},
 };
 use crate::{
-    db::OrgTx,
+    db::{Credential, OrgTx},
     domain::{
         problem::{Code, Problem},
         text::MessageBody,
@@ -221,19 +223,45 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
     whole(tx, id, NEWEST).await
 }
 
-/// Answers a ticket, or notes something that its customer never sees.
+/// What an agent says.
+#[derive(Debug)]
+pub struct NewAnswer<'a> {
+    pub body: &'a MessageBody,
+    /// A note that the customer never sees.
+    pub internal: bool,
+    /// What makes a repeat safe.
+    pub key: Option<Submission>,
+    /// The newest message that its writer had before them; `None` to send it whatever was said meanwhile.
+    pub seen: Option<Uuid>,
+}
+
+/// Answers a ticket, or notes something that its customer never sees; what its writer had typed of it is forgotten. A repeat with
+/// the same key is answered by the message of then.
 ///
 /// # Errors
-/// `404 not_found`; `409 ticket_closed` for an answer to a closed one; `409 ticket_full`.
-pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, internal: bool) -> Result<Message, Problem> {
-    let message: Option<Message> = sqlx::query_as(
-        "insert into vicket.ticket_messages (site_id, ticket_id, author, body, internal)
-        select t.site_id, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
+/// `404 not_found`; `409 conversation_moved` for an answer to a conversation that went on; `409 ticket_closed` for an answer to a
+/// closed one; `409 ticket_full`; `409 idempotency_conflict`; `422 unprocessable` for a message that is not one of the ticket.
+pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, new: &NewAnswer<'_>) -> Result<Message, Problem> {
+    let mut id = Uuid::new_v4();
+    if let Some(key) = new.key {
+        let claim = claim(tx, ticket_id, key).await?;
+        if claim.repeated {
+            return message(tx, ticket_id, claim.message_id).await;
+        }
+        id = claim.message_id;
+    }
+    if let Some(seen) = new.seen.filter(|_| !new.internal) {
+        unmoved(tx, ticket_id, seen).await?;
+    }
+    let added: Option<Message> = sqlx::query_as(
+        "insert into vicket.ticket_messages (site_id, id, ticket_id, author, body, internal)
+        select t.site_id, $4, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
         returning id, author, author_id, author_name, body, internal, created_at",
     )
     .bind(ticket_id)
-    .bind(body.as_str())
-    .bind(internal)
+    .bind(new.body.as_str())
+    .bind(new.internal)
+    .bind(id)
     .fetch_optional(tx.connection())
     .await
     .map_err(|error| match super::super::constraint(&error) {
@@ -243,9 +271,97 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, body: &MessageBody, interna
         }
         _ => error.into(),
     })?;
-    let mut message = message.ok_or_else(Problem::not_found)?;
-    deliver(tx, std::slice::from_mut(&mut message)).await?;
-    Ok(message)
+    let mut added = added.ok_or_else(Problem::not_found)?;
+    // What a program says is not what its creator has typed.
+    if tx.actor().is_some_and(|actor| matches!(actor.credential, Credential::Session(_))) {
+        drafts::drop(tx, ticket_id, if new.internal { drafts::Kind::Note } else { drafts::Kind::Reply }).await?;
+    }
+    deliver(tx, std::slice::from_mut(&mut added)).await?;
+    Ok(added)
+}
+
+struct Claim {
+    repeated: bool,
+    message_id: Uuid,
+}
+
+/// Claims an idempotency key: of whoever answers, and of this ticket.
+async fn claim(tx: &mut OrgTx, ticket_id: Uuid, key: Submission) -> Result<Claim, Problem> {
+    let (verdict, message_id): (String, Option<Uuid>) =
+        sqlx::query_as("select verdict, message_id from ctx.claim_answer($1, $2, $3)")
+            .bind(ticket_id)
+            .bind(key.key.as_bytes().as_slice())
+            .bind(key.request.as_bytes().as_slice())
+            .fetch_one(tx.connection())
+            .await?;
+    match (verdict.as_str(), message_id) {
+        ("no_ticket", _) => Err(Problem::not_found()),
+        ("new" | "repeat", Some(message_id)) => Ok(Claim { repeated: verdict == "repeat", message_id }),
+        _ => Err(Problem::new(
+            Code::IdempotencyConflict,
+            "This Idempotency-Key was used for a different request in the last 24 hours. Use a new one.",
+        )),
+    }
+}
+
+/// A message of a ticket.
+async fn message(tx: &mut OrgTx, ticket_id: Uuid, id: Uuid) -> Result<Message, Problem> {
+    let mut found: Message = sqlx::query_as(
+        "select m.id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at
+        from vicket.tickets t
+        join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id and m.id = $2
+        where t.id = $1",
+    )
+    .bind(ticket_id)
+    .bind(id)
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Problem::not_found)?;
+    deliver(tx, std::slice::from_mut(&mut found)).await?;
+    Ok(found)
+}
+
+/// Refuses an answer to a conversation that went on after `seen`: the customer said something, or another member did. Whoever
+/// writes to the ticket waits from here on.
+async fn unmoved(tx: &mut OrgTx, ticket_id: Uuid, seen: Uuid) -> Result<(), Problem> {
+    sqlx::query("select from vicket.tickets t where t.id = $1 for no key update")
+        .bind(ticket_id)
+        .execute(tx.connection())
+        .await?;
+    let later: Option<(bool, Option<String>, Option<String>)> = sqlx::query_as(
+        "select l.id is not null, l.author, l.author_name
+        from vicket.tickets t
+        join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id and m.id = $2
+        left join lateral (
+          select l.id, l.author, l.author_name
+          from vicket.ticket_messages l
+          where l.org_id = t.org_id and l.ticket_id = t.id and (l.created_at, l.id) > (m.created_at, m.id) and not l.internal
+            and (l.author = 'customer' or l.author_id is distinct from (select ctx.actor_user_id()))
+          order by l.created_at desc, l.id desc
+          limit 1
+        ) l on true
+        where t.id = $1",
+    )
+    .bind(ticket_id)
+    .bind(seen)
+    .fetch_optional(tx.connection())
+    .await?;
+    match later {
+        Some((false, ..)) => Ok(()),
+        Some((true, author, name)) => {
+            let detail = match (author.as_deref(), name) {
+                (Some("agent"), Some(name)) => format!("{name} answered while you wrote."),
+                (Some("agent"), None) => "Somebody answered while you wrote.".to_owned(),
+                (_, Some(name)) => format!("{name} wrote while you did."),
+                _ => "The customer wrote while you did.".to_owned(),
+            };
+            Err(Problem::new(Code::ConversationMoved, detail))
+        }
+        None => {
+            inbox::ticket(tx, ticket_id).await?.ok_or_else(Problem::not_found)?;
+            Err(Problem::unprocessable("seen", "the ticket has no such message"))
+        }
+    }
 }
 
 /// Deletes a ticket with its conversation.

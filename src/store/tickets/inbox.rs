@@ -49,6 +49,8 @@ pub struct Ticket {
     pub waiting: bool,
     /// Something was said that whoever asks has not read.
     pub unread: bool,
+    /// Whoever asks has typed something for it and not sent it.
+    pub draft: bool,
     /// The other members who have it open now.
     #[sqlx(skip)]
     pub viewers: Vec<Viewer>,
@@ -85,7 +87,12 @@ macro_rules! tickets {
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at, t.last_activity_at, said.snippet,
               t.unanswered and t.status = 'open' as waiting,
-              t.last_activity_at > coalesce(seen.read_to, '-infinity') as unread
+              t.last_activity_at > coalesce(seen.read_to, '-infinity') as unread,
+              exists (
+                select from vicket.ticket_drafts d
+                where d.org_id = t.org_id and d.site_id = t.site_id and d.ticket_id = t.id
+                  and d.user_id = (select ctx.actor_user_id())
+              ) as draft
             from ",
             $from,
             " t

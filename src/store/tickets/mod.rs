@@ -1,6 +1,7 @@
 //! Tickets: as their customers see them, and as agents do.
 
 pub mod agent;
+pub mod drafts;
 pub mod inbox;
 pub mod public;
 pub mod seen;

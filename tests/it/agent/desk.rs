@@ -8,7 +8,7 @@ use super::{
     People,
     tickets::{reply, submit},
 };
-use crate::harness::{Options, Person, Running, World};
+use crate::harness::{Answer, Options, Person, Running, World};
 
 const TICKETS: &str = "/v1/orgs/acme/tickets";
 
@@ -66,7 +66,7 @@ async fn what_was_said_last_is_on_top_waits_and_is_unread_until_it_is_read_or_an
     // A program that answers has not read it for its creator.
     let (_, key) = server.machine_key(&people.admin, &["ticket:write", "ticket:read"]).await;
     let robot = server.request(Method::POST, &messages).bearer_auth(&key).json(&json!({ "body": "Beep." }));
-    crate::harness::Answer::of(robot).await.ok(201);
+    Answer::of(robot).await.ok(201);
     assert_eq!(flags(&top(&people.admin).await), (false, true, "Beep."));
     reply(&server, &world.site_a, &token, "Thank you, but no.").await.ok(201);
     assert_eq!(flags(&top(&people.agent).await), (true, true, "Thank you, but no."));
@@ -134,4 +134,124 @@ async fn who_is_at_a_ticket_is_seen_by_others_who_may_see_it_and_written_by_nobo
         format!("insert into vicket.ticket_seen (site_id, ticket_id) values ('{}', '{elsewhere}')", world.site_b.id);
     assert_eq!(rows(&people.agent, &insert).await, Err(Some("42501".to_owned())));
     assert_eq!(rows(&people.admin, &insert).await, Ok(1));
+}
+
+#[tokio::test]
+async fn what_is_typed_is_kept_for_its_writer_alone_until_it_is_sent() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let (id, _) = submit(&server, &world.site_a, "Help").await;
+    let draft = |kind: &str| format!("{TICKETS}/{id}/drafts/{kind}");
+    let reply = draft("reply");
+    server.get_as(&people.agent, &reply).await.refused(404, "not_found");
+    let kept = server.put_as(&people.agent, &reply, json!({ "body": "It is" })).await.ok(200).json();
+    assert_eq!((&kept["kind"], &kept["body"]), (&json!("reply"), &json!("It is")));
+    server.put_as(&people.agent, &reply, json!({ "body": "It is on" })).await.ok(200);
+    server.put_as(&people.agent, &draft("note"), json!({ "body": "Ask" })).await.ok(200);
+    assert_eq!(server.get_as(&people.agent, &reply).await.ok(200).json()["body"], "It is on");
+    for (body, code) in [(json!({ "body": "" }), 400), (json!({ "body": "x".repeat(20_001) }), 400)] {
+        server.put_as(&people.agent, &reply, body).await.refused(code, "invalid_request");
+    }
+    server.put_as(&people.agent, &draft("letter"), json!({ "body": "x" })).await.refused(404, "not_found");
+    server.put_as(&people.viewer, &reply, json!({ "body": "x" })).await.refused(403, "permission_required");
+    server.put_as(&people.rival, &reply, json!({ "body": "x" })).await.refused(404, "not_found");
+    // Who else may answer it neither sees it nor forgets it, in SQL either.
+    server.get_as(&people.admin, &reply).await.refused(404, "not_found");
+    server.delete_as(&people.admin, &reply).await.refused(404, "not_found");
+    let gate = world.agent_gate();
+    for (person, rows) in [(&people.agent, 2_i64), (&people.admin, 0), (&people.viewer, 0)] {
+        let mut tx = world.agent(&gate, person, "acme").await;
+        let read: i64 = sqlx::query_scalar("select count(*) from vicket.ticket_drafts")
+            .fetch_one(tx.connection())
+            .await
+            .expect("granted");
+        let update = sqlx::query("update vicket.ticket_drafts set updated_at = now()").execute(tx.connection()).await;
+        assert_eq!((read, update.expect("granted").rows_affected()), (rows, rows.unsigned_abs()), "{}", person.email);
+    }
+    let flag = async |person| inbox(&server, person, "").await[0]["draft"].clone();
+    assert_eq!((flag(&people.agent).await, flag(&people.admin).await), (json!(true), json!(false)));
+
+    // What is sent is no draft any more; a program sends nothing that somebody typed.
+    let messages = format!("{TICKETS}/{id}/messages");
+    let (_, key) = server.machine_key(&people.admin, &["ticket:write"]).await;
+    server.put_as(&people.admin, &reply, json!({ "body": "Mine" })).await.ok(200);
+    let robot = server.request(Method::POST, &messages).bearer_auth(&key).json(&json!({ "body": "Beep." }));
+    Answer::of(robot).await.ok(201);
+    server.get_as(&people.admin, &reply).await.ok(200);
+    server.post_as(&people.agent, &messages, json!({ "body": "It is on its way." })).await.ok(201);
+    server.get_as(&people.agent, &reply).await.refused(404, "not_found");
+    server.get_as(&people.agent, &draft("note")).await.ok(200);
+    server.delete_as(&people.agent, &draft("note")).await.ok(204);
+    server.delete_as(&people.agent, &draft("note")).await.refused(404, "not_found");
+    // Who leaves takes theirs along.
+    world.arrange(&format!("delete from vicket.members where user_id = '{}'", people.admin.id)).await;
+    assert_eq!(world.look::<i64>("select count(*) from vicket.ticket_drafts").await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_is_added_once_and_not_to_a_conversation_that_went_on() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let (id, token) = submit(&server, &world.site_a, "Help").await;
+    let (other, _) = submit(&server, &world.site_a, "Other").await;
+    let send = async |person: &Person, ticket: &str, key: &str, body: Value| {
+        let request = server
+            .request(Method::POST, &format!("{TICKETS}/{ticket}/messages"))
+            .header("cookie", &person.cookie)
+            .header("sec-fetch-site", "same-origin")
+            .header("Idempotency-Key", key)
+            .json(&body);
+        Answer::of(request).await
+    };
+    let body = json!({ "body": "It is on its way." });
+    let (one, two) =
+        tokio::join!(send(&people.agent, &id, "k1", body.clone()), send(&people.agent, &id, "k1", body.clone()));
+    let first = one.ok(201).json();
+    assert_eq!(first, two.ok(201).json());
+    assert_eq!(first, send(&people.agent, &id, "k1", body.clone()).await.ok(201).json());
+    let note = json!({ "body": "It is on its way.", "internal": true });
+    send(&people.agent, &id, "k1", note).await.refused(409, "idempotency_conflict");
+    send(&people.agent, &id, "k1", json!({ "body": "x" })).await.refused(409, "idempotency_conflict");
+    // A key is of one member and of one ticket; what failed has used none.
+    assert_ne!(send(&people.admin, &id, "k1", body.clone()).await.ok(201).json()["id"], first["id"]);
+    assert_ne!(send(&people.agent, &other, "k1", body.clone()).await.ok(201).json()["id"], first["id"]);
+    send(&people.rival, &id, "k1", body.clone()).await.refused(404, "not_found");
+    send(&people.viewer, &id, "k1", body.clone()).await.refused(403, "permission_required");
+    server.patch_as(&people.agent, &format!("{TICKETS}/{other}"), json!({ "status": "closed" })).await.ok(200);
+    send(&people.agent, &other, "k2", body.clone()).await.refused(409, "ticket_closed");
+    server.patch_as(&people.agent, &format!("{TICKETS}/{other}"), json!({ "status": "open" })).await.ok(200);
+    send(&people.agent, &other, "k2", body.clone()).await.ok(201);
+    assert_eq!(world.look::<i64>("select count(*) from vicket.ticket_messages where author = 'agent'").await, 4);
+    // A day later it is another answer's.
+    world.arrange("update vicket.submissions set created_at = created_at - interval '25 hours'").await;
+    assert_ne!(send(&people.agent, &id, "k1", body).await.ok(201).json()["id"], first["id"]);
+
+    // Who answers says what they had read.
+    let newest = async || {
+        let whole = server.get_as(&people.agent, &format!("{TICKETS}/{id}")).await.ok(200).json();
+        whole["messages"].as_array().and_then(|all| all.last()).expect("a message")["id"].clone()
+    };
+    let messages = format!("{TICKETS}/{id}/messages");
+    let before = newest().await;
+    let answer = json!({ "body": "Again.", "seen": before });
+    server.post_as(&people.admin, &messages, json!({ "body": "A note.", "internal": true })).await.ok(201);
+    server.post_as(&people.agent, &messages, answer.clone()).await.ok(201);
+    server.post_as(&people.agent, &messages, answer.clone()).await.ok(201);
+    server.post_as(&people.admin, &messages, json!({ "body": "Another." })).await.ok(201);
+    let moved = server.post_as(&people.agent, &messages, answer.clone()).await;
+    assert_eq!(moved.refused(409, "conversation_moved").json()["detail"], "A admin of acme answered while you wrote.");
+    let note = json!({ "body": "Hm.", "seen": before, "internal": true });
+    server.post_as(&people.agent, &messages, note).await.ok(201);
+    server.post_as(&people.agent, &messages, json!({ "body": "Again.", "seen": newest().await })).await.ok(201);
+    let before = newest().await;
+    reply(&server, &world.site_a, &token, "Any news?").await.ok(201);
+    let moved = server.post_as(&people.agent, &messages, json!({ "body": "Soon.", "seen": before })).await;
+    let detail = moved.refused(409, "conversation_moved").json()["detail"].clone();
+    assert!(detail.as_str().is_some_and(|text| text.ends_with(" wrote while you did.")), "{detail}");
+    server.post_as(&people.agent, &messages, json!({ "body": "Soon." })).await.ok(201);
+    let strange = json!({ "body": "x", "seen": people.agent.id });
+    let refused = server.post_as(&people.agent, &messages, strange).await;
+    assert_eq!(refused.refused(422, "unprocessable").fields(), ["seen"]);
 }

@@ -47,8 +47,14 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
         "vicket_widget thread, older messages: filter ticket_messages",
         "vicket_widget one file: filter ticket_messages",
         "vicket_widget reply: context Result, context sites, context tickets",
+        "vicket_agent inbox: pages",
+        "vicket_agent inbox, next page: pages",
+        "vicket_agent inbox of a site: pages",
+        "vicket_agent inbox, open: pages",
+        "vicket_agent inbox, by number: pages",
         "vicket_agent articles: scan articles",
         "vicket_agent teams: context teams",
+        "vicket_agent inbox of a team: pages",
     ];
     assert_eq!(seen, expected, "{}", plans.text());
     let judged = plans.judge().expect_err("faults");
