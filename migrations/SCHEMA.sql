@@ -5523,6 +5523,7 @@ create table vicket.inbound_mails (
   automatic boolean not null default false,
   quoted_from integer,
   reopened boolean not null default false,
+  html text,
   constraint inbound_mails_pkey primary key (org_id, id),
   constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
   constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id) references
@@ -5536,6 +5537,7 @@ create table vicket.inbound_mails (
   constraint inbound_mails_envelope_length check (char_length(recipient) <= 320 and char_length(mail_from) <= 320 and
     char_length(client) <= 64 and char_length(helo) <= 255),
   constraint inbound_mails_held_on_ticket check (state <> 'held' or ticket_id is not null),
+  constraint inbound_mails_html_size check (octet_length(html) <= 4194304),
   constraint inbound_mails_raw_size check (octet_length(raw) <= 26214400),
   constraint inbound_mails_state_known check (state = any (array['received', 'filed', 'held', 'rejected', 'ignored',
     'failed']))
@@ -5564,6 +5566,7 @@ comment on column vicket.inbound_mails.verified is 'Whether that it is from ther
 comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.';
 comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
 comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
+comment on column vicket.inbound_mails.html is 'As it looked, sanitised; NULL where it was text. Personal data.';
 
 create index inbound_mails_ended on vicket.inbound_mails (received_at) where (state = any (array['ignored'::text,
   'rejected'::text]));
@@ -5635,13 +5638,13 @@ comment on policy definer_delete on vicket.inbound_mails is
   'worker.forget_mail, of any org; admin.forget_mail, of one.';
 
 grant select (org_id, site_id, id, received_at, state, reason, ticket_id, message_id, author, author_name, subject,
-  verified, automatic, quoted_from) on vicket.inbound_mails to vicket_agent;
+  verified, automatic, quoted_from, html) on vicket.inbound_mails to vicket_agent;
 grant insert (address_id, recipient, mail_from, client, helo, message_digest, content_digest,
   raw) on vicket.inbound_mails to vicket_mail;
 grant select (org_id, site_id, id, recipient, mail_from, received_at, state, ticket_id, author, author_name,
   subject) on vicket.inbound_mails to vicket_operator;
 grant select, update (raw, state, reason, accepted, ticket_id, message_id, author, author_name, subject, verified,
-  automatic, quoted_from, reopened), delete on vicket.inbound_mails to vicket_definer;
+  automatic, quoted_from, reopened, html), delete on vicket.inbound_mails to vicket_definer;
 
 create function vicket.inbound_gone() returns trigger
   language plpgsql security definer
@@ -8290,30 +8293,6 @@ grant execute on function
   worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
   to vicket_worker;
 
-create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
-  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
-  p_quoted_from integer) returns void
-  language plpgsql security definer
-  set search_path = pg_catalog, pg_temp
-as $$
-begin
-  update vicket.inbound_mails i
-    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
-      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
-      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from
-    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
-  -- Who looks at the inbox sees that something happened.
-  update vicket.tickets t
-    set updated_at = now()
-    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
-end $$;
-alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) owner to
-  vicket_definer;
-comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) is
-  'What became of a mail. Definer: the worker reads no table.';
-grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) to
-  vicket_worker;
-
 create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
@@ -8548,6 +8527,31 @@ alter function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) owner to v
 comment on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) is
   'Says how far a mailbox was read. Definer: the worker reads no table.';
 grant execute on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) to vicket_worker;
+
+create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
+  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
+  p_quoted_from integer, p_html text) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
+      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
+      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from,
+      html = p_html
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+  -- Who looks at the inbox sees that something happened.
+  update vicket.tickets t
+    set updated_at = now()
+    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
+end $$;
+alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text) owner to
+  vicket_definer;
+comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text) is
+  'What became of a mail. Definer: the worker reads no table.';
+grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text) to
+  vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

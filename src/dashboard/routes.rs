@@ -32,9 +32,10 @@ use crate::{
     telemetry::{meters::Template, request::note},
 };
 
-/// Scripts and styles are files of ours, forms go to us, nothing is inline, and nobody frames a page.
+/// Scripts and styles are files of ours, forms go to us, nothing is inline, and nobody else frames a page. A frame says for itself what it
+/// may.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 fn pages() -> Route {
     Route::new()
@@ -47,6 +48,7 @@ fn pages() -> Route {
         .at("/dashboard/:org", shows(stats::show))
         .at("/dashboard/:org/inbox", shows(tickets::list::list))
         .at("/dashboard/:org/inbox/:id", shows_and_takes(tickets::ticket::show, tickets::ticket::update))
+        .at("/dashboard/:org/inbox/:id/mail/:message", shows(tickets::mail::show))
         .at("/dashboard/:org/events", shows(tickets::events::listen))
         .at("/dashboard/:org/replies", shows_and_takes(saved_replies::list, saved_replies::create))
         .at("/dashboard/:org/replies/:id", shows_and_takes(saved_replies::show, saved_replies::update))
@@ -154,7 +156,7 @@ impl Endpoint for Dashboard {
             (header::REFERRER_POLICY, "same-origin"),
         ];
         for (name, value) in usual {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
         Ok(response)
     }

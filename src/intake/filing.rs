@@ -185,6 +185,7 @@ impl Clerk {
             text.as_ref().map(|text| line(text, most)).filter(|text| !text.is_empty())
         };
         let (name, subject) = (cut(&parsed.author_name, NAME), cut(&parsed.subject, 1000));
+        let html = parsed.html.as_ref().map(|html| inbound::with_pictures(html, &parsed.attachments));
         let mut note = Note {
             state: &mail.state,
             reason: None,
@@ -195,6 +196,7 @@ impl Clerk {
             verified: parsed.verified,
             automatic: parsed.automatic,
             quoted_from: text.quoted_from,
+            html: html.as_deref(),
         };
         match fate {
             Fate::Held { ticket, reason } => {

@@ -202,6 +202,8 @@ pub struct Note<'a> {
     pub verified: bool,
     pub automatic: bool,
     pub quoted_from: Option<i32>,
+    /// As it looked, sanitised.
+    pub html: Option<&'a str>,
 }
 
 /// Writes what is known of a mail; one that was filed or rejected stays that.
@@ -209,7 +211,7 @@ pub struct Note<'a> {
 /// # Errors
 /// `5xx` only.
 pub async fn note(worker: &Worker, task: &Task, site_id: Uuid, note: &Note<'_>) -> Result<(), Problem> {
-    let query = sqlx::query("select worker.note_mail($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")
+    let query = sqlx::query("select worker.note_mail($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
         .bind(task.org_id)
         .bind(site_id)
         .bind(task.subject_id)
@@ -221,7 +223,8 @@ pub async fn note(worker: &Worker, task: &Task, site_id: Uuid, note: &Note<'_>) 
         .bind(note.subject)
         .bind(note.verified)
         .bind(note.automatic)
-        .bind(note.quoted_from);
+        .bind(note.quoted_from)
+        .bind(note.html);
     worker.execute(query).await
 }
 
@@ -267,6 +270,8 @@ pub struct OfMessage {
     pub verified: bool,
     pub automatic: bool,
     pub quoted_from: Option<i32>,
+    /// Whether there is HTML to show.
+    pub has_html: bool,
 }
 
 /// The mail of these messages, as far as they came by mail.
@@ -274,9 +279,34 @@ pub struct OfMessage {
 /// # Errors
 /// `5xx` only.
 pub async fn of_messages(tx: &mut OrgTx, messages: &[Uuid]) -> Result<Vec<OfMessage>, Problem> {
-    let sql = "select i.message_id, i.author, i.verified, i.automatic, i.quoted_from from vicket.inbound_mails i
+    let sql = "select i.message_id, i.author, i.verified, i.automatic, i.quoted_from, i.html is not null as has_html
+        from vicket.inbound_mails i
         where i.message_id = any($1)";
     Ok(sqlx::query_as(sql).bind(messages).fetch_all(tx.connection()).await?)
+}
+
+/// A message of a ticket as it looked in the mail that it came by: sanitised HTML.
+///
+/// # Errors
+/// `404 not_found` without such a message, or where it was text.
+pub async fn html(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Result<String, Problem> {
+    let sql =
+        "select i.html from vicket.inbound_mails i where i.ticket_id = $1 and i.message_id = $2 and i.html is not null";
+    let found = sqlx::query_scalar(sql).bind(ticket_id).bind(message_id).fetch_optional(tx.connection()).await?;
+    found.ok_or_else(Problem::not_found)
+}
+
+/// The mail of a ticket that waits for a person, the newest first: as much as there is room for.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn held_of_ticket(tx: &mut OrgTx, ticket_id: Uuid) -> Result<Vec<Held>, Problem> {
+    let sql = "select i.id, i.ticket_id, i.author, i.subject, i.reason, i.received_at as at
+        from vicket.inbound_mails i
+        where i.ticket_id = $1 and i.state = 'held'
+        order by i.received_at desc, i.id desc
+        limit 10";
+    Ok(sqlx::query_as(sql).bind(ticket_id).fetch_all(tx.connection()).await?)
 }
 
 /// A mail that waits for a person.
@@ -325,6 +355,16 @@ pub async fn decide(tx: &mut OrgTx, site_id: Uuid, id: Uuid, accept: bool) -> Re
     let query = sqlx::query_scalar("select ctx.decide_mail($1, $2, $3)").bind(site_id).bind(id).bind(accept);
     let decided: i64 = query.fetch_one(tx.connection()).await?;
     if decided > 0 { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// As [`decide`], of mail that waits at a ticket.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn decide_of_ticket(tx: &mut OrgTx, ticket_id: Uuid, id: Uuid, accept: bool) -> Result<(), Problem> {
+    let sql = "select i.site_id from vicket.inbound_mails i where i.ticket_id = $1 and i.id = $2 and i.state = 'held'";
+    let site: Option<Uuid> = sqlx::query_scalar(sql).bind(ticket_id).bind(id).fetch_optional(tx.connection()).await?;
+    decide(tx, site.ok_or_else(Problem::not_found)?, id, accept).await
 }
 
 /// How mail comes in to a site.

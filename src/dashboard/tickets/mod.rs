@@ -2,5 +2,6 @@
 
 pub mod events;
 pub mod list;
+pub mod mail;
 pub mod ticket;
 pub mod words;

@@ -28,6 +28,7 @@ use crate::{
     store::{
         self,
         attachments::Attachment,
+        inbound_mails::Held,
         paging::PageRequest,
         statuses::Category,
         tickets::{
@@ -68,6 +69,8 @@ struct TicketPage<'a> {
     /// Whether later messages are on another page.
     is_past: bool,
     files: Vec<Attachment>,
+    /// Mail that waits for a person.
+    held: Vec<Held>,
     answers: Vec<Answer>,
     /// Ids and names of the saved replies.
     replies: Vec<(Uuid, String)>,
@@ -101,6 +104,11 @@ impl TicketPage<'_> {
         self.ticket.name.as_deref().unwrap_or(&self.ticket.email)
     }
 
+    /// Where a message is as it looked in the mail that it came by.
+    fn mail_of(&self, message: &Message) -> String {
+        format!("/dashboard/{}/inbox/{}/mail/{}", self.shell.org, self.ticket.id, message.id)
+    }
+
     /// The newest message that the page shows.
     fn newest(&self) -> String {
         let said = |entry: &Entry| match entry {
@@ -127,12 +135,16 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: thread::LIMIT, cursor: context.query.filled("cursor") };
-    let (shell, (whole, drafts, list, choices, replies)) = context
+    let (shell, (whole, drafts, held, list, choices, replies)) = context
         .read(Permission::TicketRead, async |tx| {
             let whole = store::tickets::agent::whole(tx, id, page_request).await?;
             let list = List::read(tx, &context.query, Some(id)).await?;
             let drafts = drafts::of_ticket(tx, id).await?;
-            Ok((whole, drafts, list, Choices::read(tx).await?, store::saved_replies::choices(tx).await?))
+            let held = match page_request.cursor {
+                None => store::inbound_mails::held_of_ticket(tx, id).await?,
+                Some(_) => Vec::new(),
+            };
+            Ok((whole, drafts, held, list, Choices::read(tx).await?, store::saved_replies::choices(tx).await?))
         })
         .await?;
     let typed: Vec<(&str, String)> = drafts.into_iter().map(|draft| (draft.kind.as_str(), draft.body)).collect();
@@ -150,6 +162,7 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
         earlier: next.map(|next| page_of_thread(&context.query, &next)),
         is_past: page_request.cursor.is_some(),
         files,
+        held,
         answers,
         replies,
         form: &form,
@@ -167,13 +180,20 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
         "draft" => return draft(&context, id).await,
         "assign" => Permission::TicketAssign,
         "delete" => Permission::TicketDelete,
+        "accept_mail" | "reject_mail" => Permission::MailEdit,
         _ => Permission::TicketWrite,
     };
     let suffix = suffix(&context.query);
+    let accepts = context.form.get("action") == "accept_mail";
     let done = if suffix.is_empty() { "?done=".to_owned() } else { format!("{suffix}&done=") };
     match context.write(permission, async |tx| apply(tx, id, &context.form).await).await {
         Ok("deleted") => Ok(context.redirect(&format!("inbox{done}deleted"))),
-        Ok(how) => Ok(context.redirect(&format!("inbox/{id}{done}{how}"))),
+        Ok(how) => {
+            if let Some(intake) = context.app.intake.as_ref().filter(|_| accepts) {
+                intake.received.notify_one();
+            }
+            Ok(context.redirect(&format!("inbox/{id}{done}{how}")))
+        }
         Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,
     }
 }
@@ -268,6 +288,11 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
             add(tx, id, form, "reply").await?;
             let resolved = Change { status: Some("resolved"), ..Change::default() };
             return store::tickets::agent::change(tx, id, &resolved).await.map(|_| "resolved");
+        }
+        how @ ("accept_mail" | "reject_mail") => {
+            let accept = how == "accept_mail";
+            store::inbound_mails::decide_of_ticket(tx, id, form.id("mail")?, accept).await?;
+            return Ok(if accept { "accepted" } else { "rejected" });
         }
         "delete" => {
             form.confirmed()?;

@@ -30,6 +30,7 @@ use crate::{
 pub use author::{Connection, Trust};
 pub use automatic::{Bounce, Recipient};
 pub use envelope::Envelope;
+pub use html::with_pictures;
 pub use parts::MAX_MESSAGE_BYTES;
 
 /// The longest subject that is passed on, characters.

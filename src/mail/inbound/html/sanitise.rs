@@ -1,5 +1,6 @@
-//! HTML that is harmless to show: no script, style or form, nothing that is loaded from elsewhere. Pictures that came with the
-//! message keep their `cid:`, for who shows it to say where they are.
+//! HTML that is harmless to show: no script, style or form. Pictures that came with the message keep their `cid:`, for who shows
+//! it to say where they are, and pictures of other servers their `https:`: to load one tells its server that somebody reads, so
+//! who shows it loads them only when asked.
 
 use std::{borrow::Cow, collections::HashSet, sync::LazyLock};
 
@@ -34,10 +35,13 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .url_relative(UrlRelative::Deny)
         .link_rel(Some("noopener noreferrer nofollow"))
         .attribute_filter(|element, attribute, value| {
-            // A scheme that goes nowhere in a link, and the only one that a picture may have.
+            // A scheme that goes nowhere in a link.
             let own = value.trim_start().get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("cid:"));
             match (element, attribute) {
-                ("img", "src") => own.then_some(Cow::Borrowed(value)),
+                ("img", "src") => {
+                    let elsewhere = value.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+                    (own || elsewhere).then_some(Cow::Borrowed(value))
+                }
                 (_, "href" | "cite" | "src") => (!own).then_some(Cow::Borrowed(value)),
                 _ => Some(Cow::Borrowed(value)),
             }
@@ -109,10 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_runs_and_nothing_is_loaded() {
+    fn nothing_runs_and_nothing_but_pictures_is_loaded() {
         for (html, clean) in [
             ("<p onclick=x>a<script>b</script><style>c</style></p>", "<p>a</p>"),
-            ("<img src=\"https://example.com/pixel.gif\" alt=a>", "<img alt=\"a\">"),
+            (
+                "<img src=\"https://example.com/pixel.gif\" alt=a>",
+                "<img src=\"https://example.com/pixel.gif\" alt=\"a\">",
+            ),
+            ("<img src=\"http://example.com/pixel.gif\"><img src=\"tel:1\">", "<img><img>"),
             ("<img src=\"cid:logo@x\" srcset=\"https://example.com/a 2x\">", "<img src=\"cid:logo@x\">"),
             ("<img src=\" CID:logo@x\">", "<img src=\" CID:logo@x\">"),
             ("<img src=\"data:image/png;base64,AA\">", "<img>"),
