@@ -222,7 +222,7 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
     let change = match form.get("action") {
         kind @ ("reply" | "note") => {
             let body = form.take_one::<MessageBody>(kind)?;
-            let answer = NewAnswer { body: &body, internal: kind == "note", key: None, seen: None };
+            let answer = NewAnswer { body: &body, internal: kind == "note", key: None, status: None, seen: None };
             store::tickets::agent::answer(tx, id, &answer).await?;
             return Ok(if kind == "note" { "noted" } else { "sent" });
         }
