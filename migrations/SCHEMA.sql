@@ -1176,6 +1176,8 @@ create table vicket.orgs (
   created_at timestamptz not null default now(),
   deleted_at timestamptz,
   file_quota_mib integer not null default 10240,
+  answer_sets_pending boolean not null default true,
+  answer_assigns boolean not null default true,
   constraint orgs_pkey primary key (id),
   constraint orgs_file_quota_range check (file_quota_mib >= 0 and file_quota_mib <= 10000000),
   constraint orgs_name_length check (char_length(name) >= 1 and char_length(name) <= 200 and name ~ '\S'),
@@ -1190,6 +1192,8 @@ comment on column vicket.orgs.name is 'No personal data.';
 comment on column vicket.orgs.deleted_at is
   'Set when an org that is too large to go at once was deleted: nobody is a member any more.';
 comment on column vicket.orgs.file_quota_mib is 'How much all its files may be, MiB. Set by who runs the server.';
+comment on column vicket.orgs.answer_sets_pending is 'Whether an open ticket that is answered becomes pending.';
+comment on column vicket.orgs.answer_assigns is 'Whether a ticket of nobody becomes that of the member who answers it.';
 
 create unique index orgs_slug_hash on vicket.orgs (slug_hash) where (deleted_at is null);
 create unique index orgs_slug_unique on vicket.orgs (slug) where (deleted_at is null);
@@ -1217,7 +1221,7 @@ create policy agent_update on vicket.orgs
   for update to vicket_agent
   using (id = (select ctx.org_id()) and (select ctx.may('org:edit')))
   with check (id = (select ctx.org_id()) and (select ctx.may('org:edit')));
-comment on policy agent_update on vicket.orgs is 'org:edit. The name only.';
+comment on policy agent_update on vicket.orgs is 'org:edit. The name, and what follows an answer.';
 
 create policy operator_all on vicket.orgs
   for all to vicket_operator
@@ -1255,7 +1259,8 @@ create policy definer_delete_marked on vicket.orgs
 comment on policy definer_delete_marked on vicket.orgs is 'worker.run_job ends what ctx.remove began.';
 
 grant select (id, name) on vicket.orgs to vicket_widget;
-grant select (id, slug, name, created_at, file_quota_mib), update (name) on vicket.orgs to vicket_agent;
+grant select (id, slug, name, created_at, file_quota_mib, answer_sets_pending, answer_assigns), update (name,
+  answer_sets_pending, answer_assigns) on vicket.orgs to vicket_agent;
 grant select, update (name, file_quota_mib) on vicket.orgs to vicket_operator;
 grant select (id, slug, slug_hash, name, created_at, deleted_at, file_quota_mib), insert (id, slug, name),
   update (deleted_at), delete on vicket.orgs to vicket_definer;
@@ -1410,7 +1415,7 @@ comment on function vicket.serialize_org_writes() is
 grant execute on function vicket.serialize_org_writes() to vicket_owner;
 
 create trigger audited after insert or update on vicket.orgs
-  for each row execute function vicket.audited('org', 'slug', 'slug name');
+  for each row execute function vicket.audited('org', 'slug', 'slug name answer_sets_pending answer_assigns');
 create trigger audited_end before delete on vicket.orgs
   for each row execute function vicket.audited('org', 'slug', 'slug name');
 create trigger content_changed after update of name on vicket.orgs
@@ -3354,6 +3359,8 @@ create function vicket.ticket_guarded() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
 as $$
+declare
+  given text;
 begin
   -- Neither a customer's reply nor an administration command acts for a member.
   if not ctx.needs_actor() then
@@ -3369,6 +3376,22 @@ begin
     and not (ctx.may('ticket:write') or ctx.may('status:edit') or ctx.may('priority:edit'))
   then
     raise exception 'ticket:write is needed' using errcode = 'insufficient_privilege';
+  end if;
+  if new.assignee_id is not null and new.assignee_id is distinct from old.assignee_id then
+    given := (select m.role from vicket.members m where m.org_id = new.org_id and m.user_id = new.assignee_id);
+    if given is not null and not 'ticket:write' = any (ctx.permissions_of(given)) then
+      raise exception 'they only read tickets' using errcode = 'check_violation', constraint = 'tickets_assignee_writes';
+    end if;
+    if given not in ('owner', 'admin')
+      and exists (select from vicket.team_members m where m.org_id = new.org_id and m.user_id = new.assignee_id)
+      and not exists (
+        select from vicket.team_members m
+        join vicket.team_sites s on s.org_id = m.org_id and s.team_id = m.team_id
+        where m.org_id = new.org_id and m.user_id = new.assignee_id and s.site_id = new.site_id
+      )
+    then
+      raise exception 'their teams do not see it' using errcode = 'check_violation', constraint = 'tickets_assignee_sees';
+    end if;
   end if;
   new.updated_at := now();
   return new;
@@ -3848,7 +3871,7 @@ begin
     return null;
   end if;
   update vicket.tickets t
-    set status = case when t.status = 'resolved' and not quiet then 'open' else t.status end, updated_at = now(),
+    set status = case when t.status in ('resolved', 'pending') and not quiet then 'open' else t.status end, updated_at = now(),
       message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body),
       last_activity_at = clock_timestamp(), unanswered = t.unanswered or not quiet
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and (t.status <> 'closed' or quiet);
@@ -3859,8 +3882,8 @@ begin
 end $$;
 alter function vicket.customer_replied() owner to vicket_definer;
 comment on function vicket.customer_replied() is
-  'Trigger: a reply reopens a resolved ticket; a closed one refuses it (constraint ticket_not_closed), a full one too '
-  '(ticket_full). Definer: no request may write there.';
+  'Trigger: a reply opens a resolved or a pending ticket; a closed one refuses it (constraint ticket_not_closed), a '
+  'full one too (ticket_full). Definer: no request may write there.';
 grant execute on function vicket.customer_replied() to vicket_owner;
 
 create function vicket.message_mailed() returns trigger

@@ -57,7 +57,7 @@ fn pages() -> Route {
         .at("/dashboard/:org/help/:kind/:id", shows_and_takes(help::show, help::update))
         .at("/dashboard/:org/templates", shows(templates::list))
         .at("/dashboard/:org/templates/:id", shows_and_takes(templates::show, templates::update))
-        .at("/dashboard/:org/workflow", shows(workflow::list))
+        .at("/dashboard/:org/workflow", shows_and_takes(workflow::list, workflow::set_answers))
         .at("/dashboard/:org/workflow/:kind/:id", shows_and_takes(workflow::show, workflow::update))
         .at("/dashboard/:org/sites", shows_and_takes(sites::list, sites::create))
         .at("/dashboard/:org/sites/:site", shows_and_takes(sites::show, sites::update))

@@ -80,6 +80,42 @@ pub async fn set_file_quota(tx: &mut OrgTx, mib: u32) -> Result<(), Problem> {
     super::one_row(set.execute(tx.connection()).await?.rows_affected())
 }
 
+/// What follows an answer in an org.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct AnswerSettings {
+    /// An open ticket becomes pending.
+    pub sets_pending: bool,
+    /// A ticket of nobody becomes that of the member who answers.
+    pub assigns: bool,
+}
+
+/// What follows an answer in the org of this transaction.
+///
+/// # Errors
+/// `404 not_found` when it went away meanwhile.
+pub async fn answer_settings(tx: &mut OrgTx) -> Result<AnswerSettings, Problem> {
+    let sql = "select o.answer_sets_pending as sets_pending, o.answer_assigns as assigns from vicket.orgs o";
+    sqlx::query_as(sql).fetch_optional(tx.connection()).await?.ok_or_else(Problem::not_found)
+}
+
+/// Says what follows an answer; what is `None` stays.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn set_answer_settings(
+    tx: &mut OrgTx,
+    sets_pending: Option<bool>,
+    assigns: Option<bool>,
+) -> Result<(), Problem> {
+    let set = sqlx::query(
+        "update vicket.orgs
+        set answer_sets_pending = coalesce($1, answer_sets_pending), answer_assigns = coalesce($2, answer_assigns)",
+    )
+    .bind(sets_pending)
+    .bind(assigns);
+    super::one_row(set.execute(tx.connection()).await?.rows_affected())
+}
+
 /// Gives the org of this transaction another name.
 ///
 /// # Errors

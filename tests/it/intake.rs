@@ -4,6 +4,7 @@
 mod client;
 mod gate;
 mod killed;
+mod looks;
 
 use std::{
     sync::Arc,

@@ -284,12 +284,17 @@ impl Agent<'_> {
             seen::viewers(tx, &[ticket]).await
         })
         .await?;
+        self.run("who may be given it", Access::Read, async |tx| {
+            agent::assignees(tx, ticket, PageRequest { limit: 20, cursor: None }).await
+        })
+        .await?;
         self.run("answer", Access::Write, async |tx| {
             let body = MessageBody::known("Like this.");
             let key = Submission { key: Sha256Digest::of(Uuid::new_v4().as_bytes()), request: Sha256Digest::of(b"x") };
             let seen = agent::whole(tx, answered, NEWEST).await?.thread.messages.last().map(|message| message.id);
             drafts::keep(tx, answered, drafts::Kind::Reply, &body).await?;
-            agent::answer(tx, answered, &agent::NewAnswer { body: &body, internal: false, key: Some(key), seen }).await
+            let answer = agent::NewAnswer { body: &body, internal: false, key: Some(key), status: None, seen };
+            agent::answer(tx, answered, &answer).await
         })
         .await?;
         let pending = Change { status: Some("pending"), ..Change::default() };

@@ -9,6 +9,7 @@ use crate::{
     db::OrgTx,
     domain::{
         permissions::{AnyMember, OrgDelete, OrgEdit},
+        problem::Problem,
         text::{Checked, NAME_LENGTH, Text},
     },
     http::{
@@ -20,7 +21,7 @@ use crate::{
     store::{
         self,
         members::{self, Membership},
-        orgs::FileQuota,
+        orgs::{AnswerSettings, FileQuota},
     },
 };
 
@@ -77,6 +78,10 @@ pub(super) struct OrgBody {
     role: Role,
     /// What the caller may do there now.
     permissions: Vec<String>,
+    /// An open ticket that is answered becomes pending; absent in a list of orgs.
+    answer_sets_pending: Option<bool>,
+    /// A ticket of nobody becomes that of the member who answers it, if they may assign; absent in a list of orgs.
+    answer_assigns: Option<bool>,
     /// What it keeps; absent in a list of orgs.
     files: Option<OrgFiles>,
 }
@@ -91,9 +96,10 @@ struct OrgFiles {
 }
 
 impl OrgBody {
-    fn with(row: Membership, files: FileQuota) -> Self {
+    fn with((row, files, answers): (Membership, FileQuota, AnswerSettings)) -> Self {
         let files = OrgFiles { bytes: files.bytes, quota_mib: files.quota_mib.cast_unsigned() };
-        Self { files: Some(files), ..row.into() }
+        let (answer_sets_pending, answer_assigns) = (Some(answers.sets_pending), Some(answers.assigns));
+        Self { files: Some(files), answer_sets_pending, answer_assigns, ..row.into() }
     }
 }
 
@@ -105,6 +111,8 @@ impl From<Membership> for OrgBody {
             created_at: row.created_at,
             role: row.role.into(),
             permissions: row.permissions,
+            answer_sets_pending: None,
+            answer_assigns: None,
             files: None,
         }
     }
@@ -118,6 +126,8 @@ impl Example for OrgBody {
             created_at: datetime!(2026-01-05 08:00 UTC),
             role: Role::Agent,
             permissions: ["article:read", "article:write", "ticket:read", "ticket:write"].map(str::to_owned).to_vec(),
+            answer_sets_pending: Some(true),
+            answer_assigns: Some(true),
             files: Some(OrgFiles { bytes: 48_211, quota_mib: 10_240 }),
         }
     }
@@ -129,12 +139,26 @@ impl Example for OrgBody {
 struct OrgChange {
     /// Its new name.
     name: Option<Input<Text<NAME_LENGTH>>>,
+    /// Whether an open ticket that is answered becomes pending.
+    answer_sets_pending: Option<Input<bool>>,
+    /// Whether a ticket of nobody becomes that of the member who answers it.
+    answer_assigns: Option<Input<bool>>,
 }
 
 impl Example for OrgChange {
     fn example() -> Self {
-        Self { name: Some(Input::of(Text::known("Acme Inc."))) }
+        Self {
+            name: Some(Input::of(Text::known("Acme Inc."))),
+            answer_sets_pending: Some(Input::of(false)),
+            answer_assigns: None,
+        }
     }
+}
+
+/// The org, and what only whoever asks for it alone is told.
+async fn whole(tx: &mut OrgTx) -> Result<(Membership, FileQuota, AnswerSettings), Problem> {
+    let row = store::members::own_org(tx).await?;
+    Ok((row, store::orgs::file_quota(tx).await?, store::orgs::answer_settings(tx).await?))
 }
 
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Orgs")]
@@ -153,17 +177,15 @@ impl OrgsApi {
 impl OrgApi {
     /// Read an org
     ///
-    /// The org, with the caller's role and permissions in it, and what it keeps of files.
+    /// The org, with the caller's role and permissions in it, what follows an answer, and what it keeps of files.
     #[oai(path = "/", method = "get", operation_id = "getOrg")]
     async fn org(&self, org: Org<AnyMember>) -> Result<answers::Ok<OrgBody>, Failure> {
-        let work = async |tx: &mut OrgTx| Ok((store::members::own_org(tx).await?, store::orgs::file_quota(tx).await?));
-        let (row, files) = org.run(work).await?;
-        Ok(answers::Ok(OrgBody::with(row, files)))
+        Ok(answers::Ok(OrgBody::with(org.run(whole).await?)))
     }
 
     /// Change an org
     ///
-    /// Its name; a slug never changes.
+    /// Its name, and what follows an answer; a slug never changes.
     #[oai(path = "/", method = "patch", operation_id = "updateOrg")]
     async fn update(
         &self,
@@ -172,16 +194,21 @@ impl OrgApi {
     ) -> Result<answers::Ok<OrgBody>, Failure<409, 422>> {
         let mut checked = Checked::default();
         let name = checked.take_optional("name", body.0.name);
+        let sets_pending = checked.take_optional("answer_sets_pending", body.0.answer_sets_pending);
+        let assigns = checked.take_optional("answer_assigns", body.0.answer_assigns);
         checked.done()?;
-        let (row, files) = org
+        let changed = org
             .run(async |tx| {
                 if let Some(name) = &name {
                     store::orgs::rename(tx, name).await?;
                 }
-                Ok((store::members::own_org(tx).await?, store::orgs::file_quota(tx).await?))
+                if sets_pending.is_some() || assigns.is_some() {
+                    store::orgs::set_answer_settings(tx, sets_pending, assigns).await?;
+                }
+                whole(tx).await
             })
             .await?;
-        Ok(answers::Ok(OrgBody::with(row, files)))
+        Ok(answers::Ok(OrgBody::with(changed)))
     }
 
     /// Delete an org

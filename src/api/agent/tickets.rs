@@ -78,6 +78,30 @@ struct TicketAssignee {
     email: String,
 }
 
+/// A member who may be given a ticket.
+#[derive(Object)]
+#[oai(rename = "TicketCandidate", example)]
+struct Candidate {
+    /// Their user id.
+    id: Uuid,
+    /// Their e-mail address.
+    email: String,
+    /// Their name.
+    name: String,
+}
+
+impl From<agent::Candidate> for Candidate {
+    fn from(agent::Candidate { id, email, name }: agent::Candidate) -> Self {
+        Self { id, email, name }
+    }
+}
+
+impl Example for Candidate {
+    fn example() -> Self {
+        Self { id: other(3), email: "agnes@acme.com".to_owned(), name: "Agnes Agent".to_owned() }
+    }
+}
+
 /// Who submitted a ticket.
 #[derive(Object)]
 struct Customer {
@@ -474,7 +498,8 @@ struct TicketChangeBody {
     status: Option<Input<Text<60>>>,
     /// How urgent it is: the name of a priority, or its id.
     priority: Option<Input<Text<60>>>,
-    /// The user id of who takes care of it; `null` for nobody. Needs `ticket:assign`.
+    /// The user id of who takes care of it, one who may be given it (`listTicketAssignees`); `null` for nobody. Needs
+    /// `ticket:assign`.
     assignee: MaybeUndefined<Uuid>,
 }
 
@@ -492,6 +517,9 @@ struct NewMessageBody {
     body: Input<Text<MESSAGE_LENGTH>>,
     /// A note that the customer never sees; an answer when absent.
     internal: Option<Input<bool>>,
+    /// Where the ticket stands after it: the name of a status, its id, or a category. Without it an open ticket that is answered
+    /// becomes pending, if the org says so.
+    status: Option<Input<Text<60>>>,
     /// The id of the newest message that its writer had before them. When the customer or another member said something since,
     /// an answer is refused: `conversation_moved`. Without it an answer is sent whatever was said.
     seen: Option<Uuid>,
@@ -502,6 +530,7 @@ impl Example for NewMessageBody {
         Self {
             body: Input::of(Text::known("It is on its way.")),
             internal: Some(Input::of(false)),
+            status: None,
             seen: Some(other(4)),
         }
     }
@@ -729,6 +758,21 @@ impl TicketsApi {
         Ok(answers::Ok(ticket.into()))
     }
 
+    /// List who may be given a ticket
+    ///
+    /// Members who may answer it and see its site, by e-mail.
+    #[oai(path = "/tickets/:id/assignees", method = "get", operation_id = "listTicketAssignees")]
+    async fn assignees(
+        &self,
+        org: Org<TicketRead>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        paging: Paging<600>,
+    ) -> Result<answers::Ok<Page<Candidate>>, Failure> {
+        let page = org.run(async |tx| agent::assignees(tx, id.0, paging.request()).await).await?;
+        Ok(answers::Ok(Page::of(page, Candidate::from)))
+    }
+
     /// Delete a ticket
     ///
     /// With its conversation; its customer's token opens nothing any more.
@@ -747,7 +791,8 @@ impl TicketsApi {
     ///
     /// Or note something that its customer never sees. A closed ticket takes notes only: `ticket_closed`. One that has 1,000
     /// messages, notes included, or 4 MiB of text takes nothing: `ticket_full`. What the caller had typed of it is forgotten. With
-    /// an `Idempotency-Key` a repeat of the same request by the same caller within 24 hours answers the same message.
+    /// an `Idempotency-Key` a repeat of the same request by the same caller within 24 hours answers the same message. The org says
+    /// whether an answer sets the ticket pending, and assigns one of nobody to the member who answers (`updateOrg`).
     #[oai(path = "/tickets/:id/messages", method = "post", operation_id = "answerTicket")]
     async fn answer(
         &self,
@@ -762,13 +807,15 @@ impl TicketsApi {
         let mut checked = Checked::default();
         let text = checked.take("body", body.0.body);
         let internal = checked.take_optional("internal", body.0.internal);
+        let status = checked.take_optional("status", body.0.status);
         let (Some(text), true) = (text, checked.is_empty()) else {
             return Err(checked.problem().into());
         };
         let internal = internal.unwrap_or_default();
         let flag: &[u8] = if internal { b"note" } else { b"reply" };
-        let request = Sha256Digest::of_parts(&[flag, text.as_bytes()]);
-        let answer = agent::NewAnswer { body: &text, internal, key: idempotency_key.of(request), seen: body.0.seen };
+        let after = status.as_ref().map_or(&b""[..], |status| status.as_bytes());
+        let key = idempotency_key.of(Sha256Digest::of_parts(&[flag, text.as_bytes(), after]));
+        let answer = agent::NewAnswer { body: &text, internal, key, status: status.as_deref(), seen: body.0.seen };
         let (message, files) = org
             .run(async |tx| {
                 let message = agent::answer(tx, id.0, &answer).await?;

@@ -809,7 +809,7 @@
     ('trigger', 'vicket.members', 'member_guarded', '8a12530c91d8c4ce33c401078b2be75b'),
     ('trigger', 'vicket.members', 'member_leaves', 'f91b26a14dc55659d9e49e4f01e0dc02'),
     ('trigger', 'vicket.members', 'serialize_org_writes', '37e12af01a05355ea86311e29555b1d9'),
-    ('trigger', 'vicket.orgs', 'audited', '89249ec71032b638f1b26b1c5ce866ff'),
+    ('trigger', 'vicket.orgs', 'audited', '0d7d8761ea323ce859e7f49a8c642a5a'),
     ('trigger', 'vicket.orgs', 'audited_end', '8fec50f1c2bfd47910b0c458d805db7a'),
     ('trigger', 'vicket.orgs', 'content_changed', 'd5aac56d42fc50caf7429633c88ae13a'),
     ('trigger', 'vicket.orgs', 'org_gone', '9051b330131f0d7af1065aef892bd69a'),

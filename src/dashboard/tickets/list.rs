@@ -28,7 +28,7 @@ use crate::{
 /// Tickets of a page.
 const PAGE: u32 = 40;
 /// Members, statuses and priorities to choose from.
-const CHOICES: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
+pub const CHOICES: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
 /// What an address says of which tickets are listed. A ticket's own has it, too: the list beside it stays as it was.
 const FILTERS: [&str; 5] = ["q", "status", "priority", "assignee", "site"];
 

@@ -14,8 +14,8 @@ use crate::{
         },
         saved_replies::{Places, filled},
         tickets::{
-            list::{Choices, List, page_of_thread, suffix},
-            words::{colour, delivered, describe, folded, initials, may_work, of, presence, rendered, size, unproven},
+            list::{CHOICES, Choices, List, page_of_thread, suffix},
+            words::{colour, delivered, describe, folded, initials, of, presence, rendered, size, unproven},
         },
     },
     db::OrgTx,
@@ -32,7 +32,7 @@ use crate::{
         paging::PageRequest,
         statuses::Category,
         tickets::{
-            agent::{Answer, Change, Event, Message, NewAnswer, Whole},
+            agent::{Answer, Candidate, Change, Event, Message, NewAnswer, Whole},
             drafts,
             inbox::Ticket,
             public::Submission,
@@ -62,6 +62,8 @@ struct TicketPage<'a> {
     shell: Shell,
     list: List,
     choices: Choices,
+    /// Who may be given it.
+    assignees: Vec<Candidate>,
     ticket: Ticket,
     timeline: Vec<Entry>,
     /// The query of the page with earlier messages.
@@ -85,6 +87,10 @@ impl TicketPage<'_> {
     /// Whether it is this member's.
     fn has(&self, member: &Uuid) -> bool {
         self.ticket.assignee_id == Some(*member)
+    }
+
+    fn may_have_it(&self, member: &Uuid) -> bool {
+        self.assignees.iter().any(|one| one.id == *member)
     }
 
     fn may_write(&self) -> bool {
@@ -135,7 +141,7 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: thread::LIMIT, cursor: context.query.filled("cursor") };
-    let (shell, (whole, drafts, held, list, choices, replies)) = context
+    let (shell, (whole, drafts, held, list, choices, assignees, replies)) = context
         .read(Permission::TicketRead, async |tx| {
             let whole = store::tickets::agent::whole(tx, id, page_request).await?;
             let list = List::read(tx, &context.query, Some(id)).await?;
@@ -144,7 +150,9 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
                 None => store::inbound_mails::held_of_ticket(tx, id).await?,
                 Some(_) => Vec::new(),
             };
-            Ok((whole, drafts, held, list, Choices::read(tx).await?, store::saved_replies::choices(tx).await?))
+            let (assignees, _) = store::tickets::agent::assignees(tx, id, CHOICES).await?;
+            let replies = store::saved_replies::choices(tx).await?;
+            Ok((whole, drafts, held, list, Choices::read(tx).await?, assignees, replies))
         })
         .await?;
     let typed: Vec<(&str, String)> = drafts.into_iter().map(|draft| (draft.kind.as_str(), draft.body)).collect();
@@ -157,6 +165,7 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
         shell,
         list,
         choices,
+        assignees,
         ticket,
         timeline,
         earlier: next.map(|next| page_of_thread(&context.query, &next)),
@@ -235,12 +244,12 @@ async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
 
 /// Adds what was written to the conversation, once: a page has a key, and what is sent from it again, because nobody heard that it
 /// had arrived, adds nothing. Whoever answers has read what is there.
-async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str) -> Result<(), Problem> {
+async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str, status: Option<&str>) -> Result<(), Problem> {
     let body = form.take_one::<MessageBody>(kind)?;
     let request = Sha256Digest::of_parts(&[kind.as_bytes(), body.as_str().as_bytes()]);
     let key = form.filled("key").map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request });
     let seen = form.filled("seen").map(str::parse).transpose().map_err(|_| Problem::not_found())?;
-    let answer = NewAnswer { body: &body, internal: kind == "note", key, seen };
+    let answer = NewAnswer { body: &body, internal: kind == "note", key, status, seen };
     let added = store::tickets::agent::answer(tx, id, &answer).await.map_err(|problem| match problem.code {
         Code::ConversationMoved => {
             let detail = format!("{} Yours is not sent yet: look, and send it again if it still fits.", problem.detail);
@@ -276,19 +285,9 @@ fn no_content() -> Response {
 
 async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Problem> {
     let change = match form.get("action") {
-        "note" => {
-            add(tx, id, form, "note").await?;
-            return Ok("noted");
-        }
-        "reply" => {
-            add(tx, id, form, "reply").await?;
-            return Ok("sent");
-        }
-        "reply_resolve" => {
-            add(tx, id, form, "reply").await?;
-            let resolved = Change { status: Some("resolved"), ..Change::default() };
-            return store::tickets::agent::change(tx, id, &resolved).await.map(|_| "resolved");
-        }
+        "note" => return add(tx, id, form, "note", None).await.map(|()| "noted"),
+        "reply" => return add(tx, id, form, "reply", None).await.map(|()| "sent"),
+        "reply_resolve" => return add(tx, id, form, "reply", Some("resolved")).await.map(|()| "resolved"),
         how @ ("accept_mail" | "reject_mail") => {
             let accept = how == "accept_mail";
             store::inbound_mails::decide_of_ticket(tx, id, form.id("mail")?, accept).await?;

@@ -7,18 +7,12 @@ use crate::{
         attachments::Attachment,
         inbound_mails::OfMessage,
         mails::Delivery,
-        members::{Member, Role},
         tickets::{
             agent::{Event, Message},
             seen::Viewer,
         },
     },
 };
-
-/// Whether a ticket may be given to them: a viewer cannot work on it.
-pub fn may_work(member: &Member) -> bool {
-    member.role != Role::Viewer
-}
 
 /// Whether a file came with a message.
 pub fn of(file: &Attachment, message: &Message) -> bool {

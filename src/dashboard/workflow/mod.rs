@@ -19,7 +19,7 @@ use crate::{
     },
     db::OrgTx,
     domain::{permissions::Permission, problem::Problem},
-    store::{self, order::List, paging::PageRequest},
+    store::{self, order::List, orgs::AnswerSettings, paging::PageRequest},
 };
 
 const PAGE: u32 = 100;
@@ -100,22 +100,33 @@ impl Kind {
 struct ListPage {
     shell: Shell,
     lists: [(Kind, Vec<Entry>, Option<String>); 2],
+    answers: AnswerSettings,
 }
 
 #[handler]
 pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     let of = |kind: Kind| PageRequest { limit: PAGE, cursor: context.query.filled(kind.path()) };
-    let (shell, (statuses, priorities)) = context
+    let (shell, (statuses, priorities, answers)) = context
         .read(Permission::StatusRead, async |tx| {
             let statuses = store::statuses::page(tx, of(Kind::Statuses)).await?;
-            Ok((statuses, store::priorities::page(tx, of(Kind::Priorities)).await?))
+            let priorities = store::priorities::page(tx, of(Kind::Priorities)).await?;
+            Ok((statuses, priorities, store::orgs::answer_settings(tx).await?))
         })
         .await?;
     let lists = [
         (Kind::Statuses, statuses.0.into_iter().map(Entry::from).collect(), statuses.1),
         (Kind::Priorities, priorities.0.into_iter().map(Entry::from).collect(), priorities.1),
     ];
-    html(&ListPage { shell, lists })
+    html(&ListPage { shell, lists, answers })
+}
+
+/// Says what follows an answer.
+#[handler]
+pub async fn set_answers(context: OrgContext) -> Result<Response, Problem> {
+    let ticked = |name| Some(context.form.holds(name, "yes"));
+    let (pending, assigns) = (ticked("sets_pending"), ticked("assigns"));
+    context.write(Permission::OrgEdit, async |tx| store::orgs::set_answer_settings(tx, pending, assigns).await).await?;
+    Ok(context.redirect("workflow?done=saved"))
 }
 
 #[derive(askama::Template)]

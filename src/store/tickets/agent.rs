@@ -20,6 +20,7 @@ use super::{
 use crate::{
     db::{Credential, OrgTx},
     domain::{
+        permissions::Permission,
         problem::{Code, Problem},
         text::MessageBody,
     },
@@ -165,25 +166,76 @@ pub struct Change<'a> {
     pub assignee: Option<Option<Uuid>>,
 }
 
+/// The status that somebody names: by its category, its name, or its id.
+async fn status_of(tx: &mut OrgTx, name: &str) -> Result<Uuid, Problem> {
+    let found = sqlx::query_scalar(
+        "select id from vicket.statuses
+        where deleted_at is null and (id::text = $1 or lower(name) = lower($1) or category = $1)
+        order by id::text = $1 desc, lower(name) = lower($1) desc, is_default desc, position, id
+        limit 1",
+    )
+    .bind(name)
+    .fetch_optional(tx.connection())
+    .await?;
+    found.ok_or_else(|| Problem::unprocessable("status", "the org has no such status"))
+}
+
+/// Somebody who may be given a ticket.
+#[derive(Debug, FromRow)]
+pub struct Candidate {
+    pub id: Uuid,
+    pub email: String,
+    pub name: String,
+}
+
+/// Who may be given this ticket, by e-mail: who may answer it and sees its site, as the trigger `ticket_guarded` has it.
+///
+/// # Errors
+/// `404 not_found`; `400 invalid_cursor`.
+pub async fn assignees(
+    tx: &mut OrgTx,
+    id: Uuid,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<Candidate>, Option<String>), Problem> {
+    let site: Option<Uuid> = sqlx::query_scalar("select t.site_id from vicket.tickets t where t.id = $1")
+        .bind(id)
+        .fetch_optional(tx.connection())
+        .await?;
+    let rows: Vec<Candidate> = sqlx::query_as(
+        "select m.user_id as id, p.email, p.name
+        from vicket.members m
+        join ctx.people() p on p.user_id = m.user_id
+        where ($1::text is null or p.email > $1)
+          and m.role = any (array(
+            select r.role from unnest(array['owner', 'admin', 'agent', 'viewer']) r (role)
+            where 'ticket:write' = any (ctx.permissions_of(r.role))
+          ))
+          and (m.role in ('owner', 'admin')
+            or not exists (select from vicket.team_members t where t.user_id = m.user_id)
+            or exists (
+              select from vicket.team_members t
+              join vicket.team_sites s on s.org_id = t.org_id and s.team_id = t.team_id
+              where t.user_id = m.user_id and s.site_id = $3
+            ))
+        order by p.email
+        limit $2",
+    )
+    .bind(page_request.after_text(b'm')?)
+    .bind(page_request.fetch())
+    .bind(site.ok_or_else(Problem::not_found)?)
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(page_request.into_page(rows, |one| paging::write_text(b'm', &one.email)))
+}
+
 /// Changes a ticket.
 ///
 /// # Errors
-/// `404 not_found`; `422 unprocessable` for a status, a priority or a member that is not there.
+/// `404 not_found`; `422 unprocessable` for a status, a priority or a member that is not there, or a member who may not be given it.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Whole, Problem> {
     let status: Option<Uuid> = match change.status {
         None => None,
-        Some(name) => {
-            let found = sqlx::query_scalar(
-                "select id from vicket.statuses
-                where deleted_at is null and (id::text = $1 or lower(name) = lower($1) or category = $1)
-                order by id::text = $1 desc, lower(name) = lower($1) desc, is_default desc, position, id
-                limit 1",
-            )
-            .bind(name)
-            .fetch_optional(tx.connection())
-            .await?;
-            Some(found.ok_or_else(|| Problem::unprocessable("status", "the org has no such status"))?)
-        }
+        Some(name) => Some(status_of(tx, name).await?),
     };
     let priority: Option<Uuid> = match change.priority {
         None => None,
@@ -215,9 +267,13 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
     .execute(tx.connection())
     .await
     .map_err(|error| {
-        Problem::on_constraint(error, "tickets_assignee_fkey", || {
-            Problem::unprocessable("assignee", "the org has no such member")
-        })
+        let reason = match super::super::constraint(&error) {
+            "tickets_assignee_fkey" => "the org has no such member",
+            "tickets_assignee_writes" => "they only read tickets: a viewer takes care of none",
+            "tickets_assignee_sees" => "they do not see this ticket: none of their teams has its site",
+            _ => return error.into(),
+        };
+        Problem::unprocessable("assignee", reason)
     })?;
     super::super::one_row(changed.rows_affected())?;
     whole(tx, id, NEWEST).await
@@ -231,12 +287,15 @@ pub struct NewAnswer<'a> {
     pub internal: bool,
     /// What makes a repeat safe.
     pub key: Option<Submission>,
+    /// Where the ticket stands after it: a category, the name of a status, or its id. `None` for what the org says.
+    pub status: Option<&'a str>,
     /// The newest message that its writer had before them; `None` to send it whatever was said meanwhile.
     pub seen: Option<Uuid>,
 }
 
-/// Answers a ticket, or notes something that its customer never sees; what its writer had typed of it is forgotten. A repeat with
-/// the same key is answered by the message of then.
+/// Answers a ticket, or notes something that its customer never sees; what its writer had typed of it is forgotten. An answer sets
+/// the ticket pending and assigns it, as the org says and as far as its writer may. A repeat with the same key is answered by the
+/// message of then, and does nothing else.
 ///
 /// # Errors
 /// `404 not_found`; `409 conversation_moved` for an answer to a conversation that went on; `409 ticket_closed` for an answer to a
@@ -276,8 +335,50 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, new: &NewAnswer<'_>) -> Res
     if tx.actor().is_some_and(|actor| matches!(actor.credential, Credential::Session(_))) {
         drafts::drop(tx, ticket_id, if new.internal { drafts::Kind::Note } else { drafts::Kind::Reply }).await?;
     }
+    follow(tx, ticket_id, new).await?;
     deliver(tx, std::slice::from_mut(&mut added)).await?;
     Ok(added)
+}
+
+/// What follows an answer, in one change of the ticket: where it stands, and whose it is. Whose, only of a member; a program is
+/// nobody's colleague.
+async fn follow(tx: &mut OrgTx, ticket_id: Uuid, new: &NewAnswer<'_>) -> Result<(), Problem> {
+    let status = match new.status {
+        Some(name) => Some(status_of(tx, name).await?),
+        None => None,
+    };
+    if new.internal && status.is_none() {
+        return Ok(());
+    }
+    let assigns = !new.internal
+        && tx.actor().is_some_and(|actor| {
+            matches!(actor.credential, Credential::Session(_)) && actor.may(Permission::TicketAssign)
+        });
+    sqlx::query(
+        "update vicket.tickets t set
+          status_id = coalesce(
+            $2,
+            case when o.answer_sets_pending and t.status = 'open' and not $4 then (
+              select s.id from vicket.statuses s
+              where s.deleted_at is null and s.category = 'pending'
+              order by s.is_default desc, s.position, s.id
+              limit 1
+            ) end,
+            t.status_id),
+          assignee_id = case
+            when o.answer_assigns and $3 then coalesce(t.assignee_id, (select ctx.actor_user_id())) else t.assignee_id end
+        from vicket.orgs o
+        where o.id = t.org_id and t.id = $1
+          and ($2 <> t.status_id or o.answer_sets_pending and t.status = 'open' and not $4
+            or o.answer_assigns and $3 and t.assignee_id is null)",
+    )
+    .bind(ticket_id)
+    .bind(status)
+    .bind(assigns)
+    .bind(new.internal)
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 struct Claim {

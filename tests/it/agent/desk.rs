@@ -255,3 +255,109 @@ async fn an_answer_is_added_once_and_not_to_a_conversation_that_went_on() {
     let refused = server.post_as(&people.agent, &messages, strange).await;
     assert_eq!(refused.refused(422, "unprocessable").fields(), ["seen"]);
 }
+
+#[tokio::test]
+async fn an_answer_sets_pending_and_assigns_as_the_org_says_and_a_reply_opens_again() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let state = async |id: &str| {
+        let whole = server.get_as(&people.viewer, &format!("{TICKETS}/{id}")).await.ok(200).json();
+        let kinds: Vec<String> = whole["events"]
+            .as_array()
+            .expect("events")
+            .iter()
+            .map(|event| event["kind"].as_str().expect("a kind").to_owned())
+            .collect();
+        (whole["status"]["category"].clone(), whole["assignee"]["id"].clone(), kinds.join(" "))
+    };
+    let answer = async |person: &Person, id: &str, body: Value| {
+        server.post_as(person, &format!("{TICKETS}/{id}/messages"), body).await
+    };
+    let (agent, admin) = (json!(people.agent.id), json!(people.admin.id));
+    let (id, token) = submit(&server, &world.site_a, "Help").await;
+    answer(&people.admin, &id, json!({ "body": "A note.", "internal": true })).await.ok(201);
+    assert_eq!(state(&id).await, (json!("open"), Value::Null, String::new()));
+    answer(&people.agent, &id, json!({ "body": "Like this." })).await.ok(201);
+    assert_eq!(state(&id).await, (json!("pending"), agent.clone(), "status assignee".to_owned()));
+    reply(&server, &world.site_a, &token, "And now?").await.ok(201);
+    assert_eq!(state(&id).await.0, "open");
+    // Whose it is stays; where it stands may be said along.
+    answer(&people.admin, &id, json!({ "body": "Done.", "status": "resolved" })).await.ok(201);
+    assert_eq!(state(&id).await, (json!("resolved"), agent.clone(), "status assignee status status".to_owned()));
+    answer(&people.admin, &id, json!({ "body": "By the way." })).await.ok(201);
+    assert_eq!(state(&id).await.0, "resolved");
+    let refused = answer(&people.admin, &id, json!({ "body": "x", "status": "lost" })).await;
+    assert_eq!(refused.refused(422, "unprocessable").fields(), ["status"]);
+
+    // A program is assigned nothing.
+    let (id, _) = submit(&server, &world.site_a, "Robot").await;
+    let (_, key) = server.machine_key(&people.admin, &["ticket:read", "ticket:write", "ticket:assign"]).await;
+    let robot = server.request(Method::POST, &format!("{TICKETS}/{id}/messages")).bearer_auth(&key);
+    Answer::of(robot.json(&json!({ "body": "Beep." }))).await.ok(201);
+    assert_eq!(state(&id).await, (json!("pending"), Value::Null, "status".to_owned()));
+
+    // As the org says.
+    let org = "/v1/orgs/acme";
+    let both = |row: &Value| (row["answer_sets_pending"].clone(), row["answer_assigns"].clone());
+    assert_eq!(both(&server.get_as(&people.viewer, org).await.ok(200).json()), (json!(true), json!(true)));
+    server.patch_as(&people.agent, org, json!({ "answer_assigns": false })).await.refused(403, "permission_required");
+    let changed = server.patch_as(&people.admin, org, json!({ "answer_sets_pending": false })).await.ok(200).json();
+    assert_eq!(both(&changed), (json!(false), json!(true)));
+    let log = server.get_as(&people.admin, "/v1/orgs/acme/audit-log?limit=1").await.ok(200).json();
+    assert_eq!(log["data"][0]["after"], json!({ "answer_sets_pending": false }));
+    let (id, _) = submit(&server, &world.site_a, "Open").await;
+    answer(&people.admin, &id, json!({ "body": "Hm." })).await.ok(201);
+    assert_eq!(state(&id).await, (json!("open"), admin, "assignee".to_owned()));
+    server.patch_as(&people.admin, org, json!({ "answer_assigns": false })).await.ok(200);
+    let (id, _) = submit(&server, &world.site_a, "Nobody's").await;
+    answer(&people.admin, &id, json!({ "body": "Hm." })).await.ok(201);
+    assert_eq!(state(&id).await, (json!("open"), Value::Null, String::new()));
+}
+
+#[tokio::test]
+async fn a_ticket_is_given_to_nobody_who_does_not_see_it_or_only_reads() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let (id, _) = submit(&server, &world.site_a, "Help").await;
+    let (elsewhere, _) = submit(&server, &world.site_b, "Elsewhere").await;
+    let team = json!({ "name": "A", "members": [people.agent.id, people.admin.id], "sites": ["site-a"] });
+    server.post_as(&people.admin, "/v1/orgs/acme/teams", team).await.ok(201);
+    let candidates = async |id: &str| {
+        let page = server.get_as(&people.viewer, &format!("{TICKETS}/{id}/assignees")).await.ok(200).json();
+        page["data"].as_array().expect("a list").iter().map(|one| one["id"].clone()).collect::<Vec<_>>()
+    };
+    let id_of = |person: &Person| json!(person.id);
+    let (agent, admin, owner) = (id_of(&people.agent), id_of(&people.admin), id_of(&people.owner));
+    assert_eq!(candidates(&id).await, [admin.clone(), agent.clone(), owner.clone()]);
+    assert_eq!(candidates(&elsewhere).await, [admin.clone(), owner]);
+    server.get_as(&people.rival, &format!("{TICKETS}/{id}/assignees")).await.refused(404, "not_found");
+    let theirs = format!("/v1/orgs/globex/tickets/{id}/assignees");
+    server.get_as(&people.rival, &theirs).await.refused(404, "not_found");
+    for (ticket, person, reason) in [
+        (&elsewhere, &people.agent, Some("they do not see this ticket: none of their teams has its site")),
+        (&id, &people.viewer, Some("they only read tickets: a viewer takes care of none")),
+        (&id, &people.rival, Some("the org has no such member")),
+        (&id, &people.agent, None),
+        (&elsewhere, &people.admin, None),
+    ] {
+        let change = json!({ "assignee": person.id });
+        let changed = server.patch_as(&people.owner, &format!("{TICKETS}/{ticket}"), change).await;
+        match reason {
+            None => assert_eq!(changed.ok(200).json()["assignee"]["id"], id_of(person)),
+            Some(reason) => {
+                let problem = changed.refused(422, "unprocessable").json();
+                assert_eq!(problem["errors"], json!([{ "field": "assignee", "message": reason }]));
+            }
+        }
+    }
+    // Whose it was before their teams changed, theirs it stays.
+    let sites = json!({ "sites": ["site-b"] });
+    let teams = server.get_as(&people.admin, "/v1/orgs/acme/teams").await.ok(200).json();
+    let of = format!("/v1/orgs/acme/teams/{}", teams["data"][0]["id"].as_str().expect("an id"));
+    server.patch_as(&people.admin, &of, sites).await.ok(200);
+    let path = format!("{TICKETS}/{id}");
+    let kept = server.patch_as(&people.owner, &path, json!({ "status": "pending" })).await.ok(200).json();
+    assert_eq!(kept["assignee"]["id"], agent);
+}

@@ -68,7 +68,7 @@ async fn a_ticket_is_answered_noted_assigned_and_moved_and_its_timeline_says_so(
     let taken = server.patch_as(&people.agent, &path, json!({ "assignee": null })).await.ok(200).json();
     assert_eq!((&taken["assignee"], &taken["priority"]["name"]), (&Value::Null, &json!("Urgent")));
     let told: Vec<_> = taken["events"].as_array().expect("events").iter().map(|event| event["kind"].clone()).collect();
-    assert_eq!(told, ["status", "priority", "assignee", "assignee"]);
+    assert_eq!(told, ["status", "assignee", "priority", "assignee"], "the answer set pending and assigned");
     let first = &taken["events"][0];
     assert_eq!((&first["actor"], &first["before"]), (&json!(people.agent.email), &json!("Open")));
     assert_eq!(taken["messages"].as_array().map(Vec::len), Some(3));
