@@ -18,7 +18,7 @@ fn is_sound(what: &str, read: &Parsed) {
     assert!(read.quoted_from.is_none_or(|at| at <= read.text.chars().count()), "{what}");
     let html = read.html.as_deref().unwrap_or_default().to_lowercase();
     for harmful in
-        ["<script", "<style", "<form", "<iframe", "<input", "<svg", "src=\"http", "src=\"data", "javascript:"]
+        ["<script", "<style", "<form", "<iframe", "<input", "<svg", "src=\"http:", "src=\"data", "javascript:"]
     {
         assert!(!html.contains(harmful), "{what}: {harmful}: {html}");
     }
