@@ -121,7 +121,7 @@ for (const [name, options] of [["desktop", {}], ["phone", PHONE], ["dark", { col
     }
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "hidden" });
-    assert.equal(await launcher(page).getAttribute("aria-expanded"), "false");
+    await page.locator("#launch[aria-expanded=false]").waitFor();
     assert.ok(await launcher(page).evaluate((button) => button.getRootNode().activeElement === button), "focus is back on the button");
     const heard = await page.evaluate(() => globalThis.heard);
     const names = heard.map(([event]) => event);
