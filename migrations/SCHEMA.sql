@@ -58,6 +58,8 @@ alter type auth.read_faq owner to vicket_owner;
 create type auth.read_form as (entry auth.site_entry, part text, parent_id uuid, id uuid, label text, description text,
   type text, required boolean, "position" integer);
 alter type auth.read_form owner to vicket_owner;
+create type auth.read_word as (entry auth.site_entry, word text);
+alter type auth.read_word owner to vicket_owner;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of ctx
@@ -929,6 +931,65 @@ comment on function ctx.claim_answer(uuid,bytea,bytea) is
   'Claims the Idempotency-Key of an answer: new, repeat (with the id of then), conflict or no_ticket. Definer: no '
   'request may read digests.';
 grant execute on function ctx.claim_answer(uuid,bytea,bytea) to vicket_agent;
+
+create function ctx.dictionary(p_language text) returns regconfig
+  language sql immutable parallel safe strict
+as $$
+  select case p_language
+    when 'de' then 'pg_catalog.german'
+    when 'fr' then 'pg_catalog.french'
+    when 'es' then 'pg_catalog.spanish'
+    else 'pg_catalog.english'
+  end::regconfig
+$$;
+alter function ctx.dictionary(text) owner to vicket_owner;
+comment on function ctx.dictionary(text) is 'The dictionary of a language of vicket.sites.';
+grant execute on function ctx.dictionary(text) to vicket_widget, vicket_definer;
+
+create function ctx.words_of_help(p_languages text[], p_title text, p_excerpt text, p_text text) returns tsvector
+  language plpgsql stable parallel safe
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  words tsvector := '';
+  dictionary regconfig;
+begin
+  foreach dictionary in array array(select distinct ctx.dictionary(l.code) from unnest(p_languages) as l (code)) loop
+    words := words || setweight(to_tsvector(dictionary, p_title), 'A') || setweight(to_tsvector(dictionary, p_excerpt), 'B')
+      || setweight(to_tsvector(dictionary, p_text), 'C');
+  end loop;
+  return words || to_tsvector('pg_catalog.simple', concat_ws(' ', p_title, p_excerpt, p_text));
+exception when program_limit_exceeded then
+  return ctx.words_of_help(p_languages, p_title, p_excerpt, left(p_text, char_length(p_text) / 2));
+end $$;
+alter function ctx.words_of_help(text[],text,text,text) owner to vicket_owner;
+comment on function ctx.words_of_help(text[],text,text,text) is
+  'The words of an article or FAQ, in these languages and as they are written.';
+grant execute on function ctx.words_of_help(text[],text,text,text) to vicket_definer;
+
+create function ctx.sought_in_help(p_language text, p_words text) returns tsquery
+  language plpgsql stable parallel safe strict
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  dictionary constant regconfig := ctx.dictionary(p_language);
+  sought constant tsquery := websearch_to_tsquery(dictionary, p_words);
+  last_word constant text := lower(substring(p_words from '(?:^|\s)([[:alpha:]][[:alnum:]]+)$'));
+  stem tsquery;
+begin
+  if last_word is null or p_words ~ '"' then
+    return sought;
+  end if;
+  stem := plainto_tsquery(dictionary, last_word);
+  if numnode(stem) <> 1 then
+    return sought;
+  end if;
+  return replace(sought::text, stem::text, format('(%s | %L:*)', stem, last_word))::tsquery;
+end $$;
+alter function ctx.sought_in_help(text,text) owner to vicket_owner;
+comment on function ctx.sought_in_help(text,text) is
+  'The query that somebody typed; its last word stands for all that begin so.';
+grant execute on function ctx.sought_in_help(text,text) to vicket_widget;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
@@ -2026,7 +2087,7 @@ create policy definer_delete_marked on vicket.sites
   using (deleted_at is not null and session_user = 'vicket_worker'::name);
 comment on policy definer_delete_marked on vicket.sites is 'worker.run_job ends what ctx.remove began.';
 
-grant select (org_id, id, slug, name, prefix, network_upload_mib_per_day) on vicket.sites to vicket_widget;
+grant select (org_id, id, slug, name, prefix, network_upload_mib_per_day, language) on vicket.sites to vicket_widget;
 grant select (org_id, id, slug, name, prefix, reads_per_minute, writes_per_minute, network_reads_per_minute,
   network_writes_per_minute, created_at, updated_at, file_quota_mib, network_upload_mib_per_day, support_url, language,
   mail_from_name, mail_from_address), insert (slug, name, prefix), update (name, prefix, reads_per_minute,
@@ -2039,6 +2100,25 @@ grant select (org_id, id, slug, name, prefix, content_version, views_version, re
   network_reads_per_minute, network_writes_per_minute, last_number, created_at, deleted_at, file_quota_mib, support_url,
   language, mail_from_name, mail_from_address), update (content_version, views_version, last_number, deleted_at),
   delete on vicket.sites to vicket_definer;
+
+create function vicket.site_language_changed() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_op = 'UPDATE' and new.language = old.language then
+    return null;
+  end if;
+  update vicket.articles a set words = null where a.org_id = new.org_id and (a.site_id is null or a.site_id = new.id);
+  update vicket.faqs f set words = null where f.org_id = new.org_id and (f.site_id is null or f.site_id = new.id);
+  perform from vicket.sites s where s.org_id = new.org_id order by s.id for no key update;
+  update vicket.sites s set content_version = s.content_version + 1 where s.org_id = new.org_id;
+  return null;
+end $$;
+alter function vicket.site_language_changed() owner to vicket_definer;
+comment on function vicket.site_language_changed() is
+  'Trigger: what the readers of a site search has words of its language. Definer: no request may write there.';
+grant execute on function vicket.site_language_changed() to vicket_owner;
 
 create function vicket.site_addressed() returns trigger
   language plpgsql security definer
@@ -2099,6 +2179,8 @@ create trigger audited after insert or delete or update of slug, name, prefix, r
   deleted_at on vicket.sites
   for each row execute function vicket.audited('site', 'slug',
     'slug name prefix reads_per_minute writes_per_minute network_reads_per_minute network_writes_per_minute support_url language mail_from_name mail_from_address');
+create trigger language_changed after insert or update of language on vicket.sites
+  for each row execute function vicket.site_language_changed();
 create trigger serialize_org_writes before insert or delete or update of slug, name, prefix, reads_per_minute,
   writes_per_minute, network_reads_per_minute, network_writes_per_minute, support_url, language, mail_from_name,
   mail_from_address, updated_at on vicket.sites
@@ -2421,6 +2503,7 @@ create table vicket.articles (
   search tsvector not null generated always as ((setweight(to_tsvector('english'::regconfig, title), 'A'::"char") ||
     setweight(to_tsvector('english'::regconfig, excerpt), 'B'::"char")) || setweight(to_tsvector('english'::regconfig,
     body_markdown), 'C'::"char")) stored,
+  words tsvector,
   constraint articles_pkey primary key (org_id, id),
   constraint articles_slug_unique unique nulls not distinct (org_id, site_id, slug),
   constraint articles_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
@@ -2430,7 +2513,8 @@ create table vicket.articles (
   constraint articles_published_body check (status <> 'published' or body_markdown ~ '\S'),
   constraint articles_slug_shape check (slug ~ '^[a-z0-9]([a-z0-9-]{0,118}[a-z0-9])?$'),
   constraint articles_status_known check (status = any (array['draft', 'published', 'archived'])),
-  constraint articles_title_length check (char_length(title) >= 1 and char_length(title) <= 200)
+  constraint articles_title_length check (char_length(title) >= 1 and char_length(title) <= 200),
+  constraint articles_words_known check (words is not null)
 ) with (fillfactor=80);
 alter table vicket.articles owner to vicket_owner;
 comment on table vicket.articles is 'Help articles. site_id NULL: for all sites of the org.';
@@ -2448,6 +2532,9 @@ comment on column vicket.articles.created_by is 'Who wrote it first, as ctx.acto
 comment on column vicket.articles.updated_by is 'Who changed it last; set by trigger, with updated_at. Personal data.';
 comment on column vicket.articles.search is
   'Full-text document: title, excerpt, body, in that order of weight. No personal data.';
+comment on column vicket.articles.words is
+  'Words of title, excerpt and text (A, B, C) in the languages of its readers, and as they are written (D). No '
+  'personal data.';
 
 create index articles_made on vicket.articles (org_id, created_at desc, id desc);
 create index articles_made_in_site on vicket.articles (org_id, site_id, created_at desc, id desc);
@@ -2521,6 +2608,13 @@ create policy definer_update on vicket.articles
 comment on policy definer_update on vicket.articles is
   'worker.add_views (the two counts are the only columns granted); ctx.remove_large locks what goes with a site.';
 
+create policy definer_update_words on vicket.articles
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))))
+  with check (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))));
+comment on policy definer_update_words on vicket.articles is
+  'vicket.site_language_changed, of whoever may change the site.';
+
 create policy definer_delete on vicket.articles
   for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and ((select ctx.may('article:write')) or (select ctx.may('site:delete'))));
@@ -2532,14 +2626,14 @@ create policy definer_delete_marked on vicket.articles
 comment on policy definer_delete_marked on vicket.articles is 'worker.run_job, of a site that is marked.';
 
 grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_html, status, view_count, popularity,
-  published_at, updated_at, search) on vicket.articles to vicket_widget;
+  published_at, updated_at, search, words) on vicket.articles to vicket_widget;
 grant select (org_id, site_id, id, slug, title, excerpt, body_markdown, body_html, status, view_count, published_at,
   created_at, created_by, updated_at, updated_by, search), insert (site_id, slug, title, excerpt, body_markdown,
   body_html), update (slug, title, excerpt, body_markdown, body_html, status) on vicket.articles to vicket_agent;
 grant select, insert (site_id, slug, title, excerpt, body_markdown, body_html, status, published_at), update (slug,
   title, excerpt, body_markdown, body_html, status, published_at, created_by, updated_at,
   updated_by) on vicket.articles to vicket_operator;
-grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity),
+grant select (org_id, site_id, id, view_count, popularity), update (view_count, popularity, words),
   delete on vicket.articles to vicket_definer;
 
 create function vicket.content_guarded() returns trigger
@@ -2571,6 +2665,29 @@ begin
 end $$;
 alter function vicket.content_guarded() owner to vicket_owner;
 
+create function vicket.help_written() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  languages constant text[] := array(
+    select distinct s.language
+    from vicket.sites s
+    where s.org_id = new.org_id and (new.site_id is null or s.id = new.site_id) and s.deleted_at is null
+  );
+begin
+  if tg_table_name = 'articles' then
+    new.words := ctx.words_of_help(languages, new.title, new.excerpt, new.body_markdown);
+  else
+    new.words := ctx.words_of_help(languages, new.question, '', new.answer_markdown);
+  end if;
+  return new;
+end $$;
+alter function vicket.help_written() owner to vicket_definer;
+comment on function vicket.help_written() is
+  'Trigger: the words of an article or FAQ. Definer: no request may write there.';
+grant execute on function vicket.help_written() to vicket_owner;
+
 create function vicket.article_published() returns trigger
   language plpgsql
   set search_path = pg_catalog, pg_temp
@@ -2590,6 +2707,8 @@ create trigger content_changed after insert or delete or update of slug, title, 
 create trigger content_guarded before update of slug, title, excerpt, body_markdown, body_html, status on
   vicket.articles
   for each row execute function vicket.content_guarded('slug title excerpt body_markdown body_html');
+create trigger help_written before insert or update of title, excerpt, body_markdown, words on vicket.articles
+  for each row execute function vicket.help_written();
 create trigger published before update of status on vicket.articles
   for each row when (new.status = 'published') execute function vicket.article_published();
 create trigger serialize_org_writes before insert or delete or update of slug, title, excerpt, body_markdown, body_html,
@@ -2611,13 +2730,15 @@ create table vicket.faqs (
   created_by text not null default ctx.actor_name(),
   updated_at timestamptz not null default now(),
   updated_by text not null default ctx.actor_name(),
+  words tsvector,
   constraint faqs_pkey primary key (org_id, id),
   constraint faqs_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
   constraint faqs_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
   constraint faqs_answer_length check (char_length(answer_markdown) <= 20000),
   constraint faqs_published_answer check (status <> 'published' or answer_markdown ~ '\S'),
   constraint faqs_question_length check (char_length(question) >= 1 and char_length(question) <= 500),
-  constraint faqs_status_known check (status = any (array['draft', 'published', 'archived']))
+  constraint faqs_status_known check (status = any (array['draft', 'published', 'archived'])),
+  constraint faqs_words_known check (words is not null)
 );
 alter table vicket.faqs owner to vicket_owner;
 comment on table vicket.faqs is 'Frequently asked questions. site_id NULL: for all sites of the org.';
@@ -2627,6 +2748,8 @@ comment on column vicket.faqs.answer_html is 'No personal data.';
 comment on column vicket.faqs.status is 'No personal data.';
 comment on column vicket.faqs.created_by is 'Personal data.';
 comment on column vicket.faqs.updated_by is 'Personal data.';
+comment on column vicket.faqs.words is
+  'Words of question and answer (A, C) in the languages of its readers, and as they are written (D). No personal data.';
 
 create index faqs_in_order on vicket.faqs (org_id, site_id, "position", id);
 create statistics vicket.faqs_tenant (ndistinct, dependencies) on org_id, site_id from vicket.faqs;
@@ -2679,19 +2802,26 @@ create policy definer_select on vicket.faqs
   for select to vicket_definer
   using (org_id = (select ctx.org_id()));
 
+create policy definer_update_words on vicket.faqs
+  for update to vicket_definer
+  using (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))))
+  with check (org_id = (select ctx.org_id()) and ((select ctx.may('site:edit')) or (select ctx.may('site:create'))));
+comment on policy definer_update_words on vicket.faqs is
+  'vicket.site_language_changed, of whoever may change the site.';
+
 create policy definer_delete on vicket.faqs
   for delete to vicket_definer
   using (org_id = (select ctx.org_id()) and (select ctx.may('article:write')));
 comment on policy definer_delete on vicket.faqs is 'ctx.remove.';
 
-grant select (org_id, site_id, id, question, answer_markdown, answer_html, "position",
-  status) on vicket.faqs to vicket_widget;
+grant select (org_id, site_id, id, question, answer_markdown, answer_html, "position", status,
+  words) on vicket.faqs to vicket_widget;
 grant select, insert (site_id, question, answer_markdown, answer_html, "position"), update (question, answer_markdown,
   answer_html, "position", status) on vicket.faqs to vicket_agent;
 grant select, insert (site_id, question, answer_markdown, answer_html, "position", status), update (question,
   answer_markdown, answer_html, "position", status, created_by, updated_at,
   updated_by) on vicket.faqs to vicket_operator;
-grant select (org_id, id), delete on vicket.faqs to vicket_definer;
+grant select (org_id, site_id, id), update (words), delete on vicket.faqs to vicket_definer;
 
 create trigger audited after insert or delete or update of question, answer_markdown, answer_html, "position", status on
   vicket.faqs
@@ -2700,6 +2830,8 @@ create trigger content_changed after insert or delete or update on vicket.faqs
   for each row execute function vicket.content_changed();
 create trigger content_guarded before update on vicket.faqs
   for each row execute function vicket.content_guarded('question answer_markdown answer_html position');
+create trigger help_written before insert or update of question, answer_markdown, words on vicket.faqs
+  for each row execute function vicket.help_written();
 create trigger serialize_org_writes before insert or delete or update on vicket.faqs
   for each statement execute function vicket.serialize_org_writes();
 
@@ -7237,6 +7369,105 @@ begin
 end $$;
 alter function auth.read_forms(bytea,bytea) owner to vicket_owner;
 grant execute on function auth.read_forms(bytea,bytea) to vicket_gate_widget;
+
+create function auth.search_articles(p_key_hash bytea, p_origin_hash bytea, p_order text, p_key bigint, p_id uuid,
+  p_most bigint, p_search text) returns setof auth.read_article
+  language plpgsql
+as $$
+declare
+  answer auth.read_article;
+  sought tsquery;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  sought := (select ctx.sought_in_help(s.language, p_search) from vicket.sites s where s.id = (select ctx.site_id()));
+  return query
+    select answer.entry, p.id, p.slug, p.title, p.excerpt, p.view_count, p.published_at, p.updated_at, p.key,
+      null::text, null::text
+    from (
+      select a.id, a.slug, a.title, a.excerpt, a.view_count, a.published_at, a.updated_at,
+        -- A rank is a float4; scaled to a bigint it sorts the same way and survives a cursor.
+        case p_order
+          when 'newest' then (extract(epoch from a.published_at) * 1000000)::bigint
+          when 'popular' then a.popularity
+          else (ts_rank(a.words, sought) * 1000000000)::bigint
+        end as key
+      from (
+        select own.id, own.slug, own.title, own.excerpt, own.view_count, own.popularity, own.published_at, own.updated_at,
+            own.words
+          from vicket.articles own where own.site_id = (select ctx.site_id())
+        union all
+        select shared.id, shared.slug, shared.title, shared.excerpt, shared.view_count, shared.popularity,
+            shared.published_at, shared.updated_at, shared.words
+          from vicket.articles shared
+          where shared.site_id is null and not exists (
+            select from vicket.articles own where own.slug = shared.slug and own.site_id = (select ctx.site_id())
+          )
+      ) a
+      where a.words @@ sought
+    ) p
+    where p_key is null or (p.key, p.id) < (p_key, p_id)
+    order by p.key desc, p.id desc
+    limit p_most;
+end $$;
+alter function auth.search_articles(bytea,bytea,text,bigint,uuid,bigint,text) owner to vicket_owner;
+grant execute on function auth.search_articles(bytea,bytea,text,bigint,uuid,bigint,text) to vicket_gate_widget;
+
+create function auth.search_faqs(p_key_hash bytea, p_origin_hash bytea, p_most bigint,
+  p_search text) returns setof auth.read_faq
+  language plpgsql
+as $$
+declare
+  answer auth.read_faq;
+  sought tsquery;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  sought := (select ctx.sought_in_help(s.language, p_search) from vicket.sites s where s.id = (select ctx.site_id()));
+  return query
+    select answer.entry, f.id, f.question, f.answer_markdown, f.answer_html, f.position
+    from vicket.faqs f
+    where f.words @@ sought
+    order by ts_rank(f.words, sought) desc, f.position, f.id
+    limit p_most;
+end $$;
+alter function auth.search_faqs(bytea,bytea,bigint,text) owner to vicket_owner;
+grant execute on function auth.search_faqs(bytea,bytea,bigint,text) to vicket_gate_widget;
+
+create function auth.read_words(p_key_hash bytea, p_origin_hash bytea, p_documents bigint,
+  p_most bigint) returns setof auth.read_word
+  language plpgsql
+as $$
+declare
+  answer auth.read_word;
+begin
+  answer.entry := auth.enter_reading(p_key_hash, p_origin_hash);
+  return next answer;
+  if (answer.entry).verdict <> 'entered' then return; end if;
+  answer.entry := null;
+  return query
+    select answer.entry, w.word
+    from (
+      (select a.words from vicket.articles a where a.site_id = (select ctx.site_id())
+        order by a.published_at desc, a.id desc limit p_documents)
+      union all
+      (select a.words from vicket.articles a where a.site_id is null
+        order by a.published_at desc, a.id desc limit p_documents)
+      union all
+      (select f.words from vicket.faqs f order by f.position, f.id limit p_documents)
+    ) d
+    cross join lateral unnest(tsvector_to_array(ts_filter(d.words, '{d}'))) as w (word)
+    where w.word ~ '^[[:alpha:]]{4,40}$'
+    group by w.word
+    order by count(*) desc, w.word
+    limit p_most;
+end $$;
+alter function auth.read_words(bytea,bytea,bigint,bigint) owner to vicket_owner;
+grant execute on function auth.read_words(bytea,bytea,bigint,bigint) to vicket_gate_widget;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker

@@ -46,6 +46,13 @@ pub enum Command {
     },
     /// Write a support page and a typed client for it, which are yours to change
     Scaffold(ScaffoldArgs),
+    /// Print the tag that puts the launcher into a page: as it is now, and pinned to this version by its hash
+    Widget {
+        /// Where the server is, e.g. https://support.example.com
+        url: String,
+        /// The site's publishable key
+        key: String,
+    },
     /// Administer orgs
     Org {
         #[command(flatten)]

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use vicket::{
     cli::{self, Command, Surface},
-    commands, dev, scaffold,
+    commands, dev,
+    pages::widget,
+    scaffold,
 };
 
 #[tokio::main]
@@ -25,6 +27,10 @@ async fn main() -> ExitCode {
             document.map(|document| print!("{document}"))
         }
         Command::Scaffold(args) => scaffold::run(&args),
+        Command::Widget { url, key } => {
+            println!("{}\n{}", widget::tag(&url, &key, false), widget::tag(&url, &key, true));
+            Ok(())
+        }
         Command::Org { admin, command } => commands::org::run(&admin, command).await,
         Command::Site { admin, command } => commands::site::run(&admin, command).await,
         Command::Key { admin, command } => commands::key::run(&admin, command).await,

@@ -1,6 +1,7 @@
 //! Files for people: the form that accepts an invitation, style and script of the dashboard.
 
 pub mod sent_mail;
+pub mod widget;
 
 use crate::response_cache::CachedResponse;
 

@@ -33,7 +33,10 @@ use crate::{
         headers::IfNoneMatch,
         request::{client_network, peer, unambiguous},
     },
-    pages::{self, sent_mail},
+    pages::{
+        self, sent_mail,
+        widget::{self, Asked, Widget},
+    },
     readiness::{Reason, Watch},
     response_cache::CachedResponse,
     state::App,
@@ -82,6 +85,7 @@ pub struct Root {
     agent: Documented,
     dashboard: dashboard::Dashboard,
     files: Vec<pages::File>,
+    widget: Widget,
     ready: Arc<Watch>,
     /// Of all routes.
     words: Arc<HashSet<String>>,
@@ -105,7 +109,8 @@ impl Root {
         for path in BESIDE {
             words.extend(path.split('/').map(str::to_owned));
         }
-        Self { app, support, agent, dashboard, files: pages::files(), ready, words: Arc::new(words) }
+        let (files, widget) = (pages::files(), Widget::new());
+        Self { app, support, agent, dashboard, files, widget, ready, words: Arc::new(words) }
     }
 
     /// What tells whether the server can serve.
@@ -139,6 +144,9 @@ impl Root {
             note(|seen| seen.template = Some(Template::of(sent_mail::TEMPLATE)));
             return sent_mail::show(dir, name).await.unwrap_or_else(|problem| failure::response(&problem));
         }
+        if let Some(asked) = self.widget.asked(path) {
+            return self.launcher(&request, asked);
+        }
         let file = self.files.iter().find(|file| file.path == path);
         if file.is_none() && surface == DASHBOARD {
             return self.dashboard.get_response(request).await;
@@ -147,8 +155,7 @@ impl Root {
         let Some(known) = known else { return failure::response(&Problem::not_found()) };
         note(|seen| seen.template = Some(Template::of(known)));
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let problem = Problem::new(Code::MethodNotAllowed, "This path takes GET, HEAD.");
-            return failure::response(&Problem { allow: Some("GET, HEAD".to_owned()), ..problem });
+            return failure::response(&not_to_be_written());
         }
         if let Some(file) = file {
             return page(&file.answer, file.content_type, file.policy, request.headers());
@@ -162,6 +169,25 @@ impl Root {
             "/openapi/agent.json" => page(&self.agent.document, JSON, NO_CONTENT_POLICY, request.headers()),
             _ => Response::builder().status(StatusCode::FOUND).header(header::LOCATION, "/docs/support").finish(),
         }
+    }
+
+    /// The script for pages of any origin. It says nothing of anybody, so any page may read it, as its `integrity` demands.
+    fn launcher(&self, request: &Request, asked: Asked) -> Response {
+        note(|seen| seen.template = Some(Template::of(widget::ALIAS)));
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return failure::response(&not_to_be_written());
+        }
+        let cached = match asked {
+            Asked::Version => "public, max-age=31536000, immutable",
+            Asked::Any => "public, max-age=3600, stale-while-revalidate=86400",
+        };
+        let answer = Response::builder()
+            .header(header::CACHE_CONTROL, cached)
+            .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
+            .header("cross-origin-resource-policy", "cross-origin");
+        let page = &self.widget.answer;
+        let known = IfNoneMatch::of(request.headers()).matches(&page.etag);
+        kept(answer, "text/javascript; charset=utf-8", page.shown(), known)
     }
 
     /// Whether it goes on serving, the database can be reached through all three logins, is the primary, has the schema that this program needs, and isolation
@@ -193,6 +219,11 @@ fn unready(reasons: &[Reason]) -> Response {
     failure::response_with(&problem, "reasons", reasons.iter().map(|reason| reason.as_str()).collect())
 }
 
+fn not_to_be_written() -> Problem {
+    let problem = Problem::new(Code::MethodNotAllowed, "This path takes GET, HEAD.");
+    Problem { allow: Some("GET, HEAD".to_owned()), ..problem }
+}
+
 fn text(body: &'static str) -> Response {
     Response::builder().content_type("text/plain; charset=utf-8").header(header::CACHE_CONTROL, "no-store").body(body)
 }
@@ -217,6 +248,9 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// The surface that a path is of.
 fn surface(path: &str) -> &'static str {
+    if widget::is_path(path) {
+        return "none";
+    }
     let roots = [("/support/v1", SUPPORT), ("/v1", AGENT), ("/dashboard", DASHBOARD), (inbound::ROOT, MAIL)];
     let of = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     roots.into_iter().find(|(root, _)| of(root)).map_or("none", |(_, surface)| surface)

@@ -9,12 +9,16 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use crate::cli::{Framework, ScaffoldArgs};
+use crate::{
+    cli::{Framework, ScaffoldArgs},
+    pages::widget,
+};
 
 const CLIENT_JS: &str = include_str!("scaffold/kit/js/support-client.js");
 const ELEMENT_JS: &str = include_str!("scaffold/kit/js/vicket-support.js");
 const PLAIN_PAGE: &str = include_str!("scaffold/kit/plain/index.html");
 const STYLE: &str = include_str!("scaffold/kit/support.css");
+const LAUNCHER_PAGE: &str = include_str!("scaffold/kit/plain/launcher.html");
 
 /// A file of the kit: its name and its text.
 type File = (&'static str, &'static str);
@@ -55,8 +59,10 @@ pub fn page(server: &str, key: &str) -> Vec<Page> {
         &format!("publishable-key=\"{key}\""),
         1,
     );
+    let shop = LAUNCHER_PAGE.replacen("<!-- launcher -->", &widget::tag(server, key, true), 1);
     let script = "text/javascript; charset=utf-8";
     vec![
+        ("/launcher", "text/html; charset=utf-8", shop),
         ("/", "text/html; charset=utf-8", html),
         ("/support.css", "text/css; charset=utf-8", STYLE.to_owned()),
         ("/support-client.js", script, CLIENT_JS.to_owned()),
@@ -345,6 +351,7 @@ mod tests {
     #[test]
     fn the_page_carries_server_and_key() {
         let pages = page("http://localhost:9", "pk_example");
-        assert!(pages[0].2.contains(r#"server="http://localhost:9" publishable-key="pk_example""#));
+        let support = pages.iter().find(|(path, ..)| *path == "/").expect("the page");
+        assert!(support.2.contains(r#"server="http://localhost:9" publishable-key="pk_example""#));
     }
 }

@@ -5,9 +5,11 @@
 //! at shutdown. A batch that could not be written stays and is tried again. Memory is bounded: past a bound, further
 //! news of that kind are dropped until the next batch.
 
+mod searches;
+
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{BuildHasher as _, Hash, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -26,6 +28,7 @@ use crate::{
         usage::{KeyOrigins, MissedSearches, Refusals, SiteRef},
     },
 };
+use searches::{SETTLES_AFTER, Typing};
 
 /// How long news stay in memory at the most.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -44,6 +47,7 @@ const SEARCH_LENGTH: usize = 100;
 #[derive(Default)]
 struct Pending {
     views: HashMap<(Uuid, Uuid), i64>,
+    typing: Typing,
     missed: MissedSearches,
     keys: HashMap<(SiteRef, Uuid), OffsetDateTime>,
     key_origins: KeyOrigins,
@@ -56,6 +60,7 @@ struct Pending {
 #[derive(Default)]
 pub struct UsageBuffer {
     pending: Mutex<Pending>,
+    searchers: RandomState,
     /// Batches that could not be written since the start.
     failures: AtomicU64,
 }
@@ -72,12 +77,18 @@ impl UsageBuffer {
         self.lock().views.get(&(org_id, article_id)).copied().unwrap_or_default()
     }
 
-    /// A search found nothing. How it was written makes no difference: neither capitals nor white space.
-    pub fn search_missed(&self, site: SiteRef, search: &str) {
+    /// Somebody searched, and found something or nothing. How it was written makes no difference: neither capitals nor white
+    /// space. What they go on typing from there is one search, which counts when it has settled.
+    pub fn searched(&self, site: SiteRef, searcher: impl Hash, search: &str, found: bool) {
         let words: Vec<&str> = search.split_whitespace().collect();
         let search: String = words.join(" ").to_lowercase().chars().take(SEARCH_LENGTH).collect();
-        if !search.is_empty() {
-            add_missed(&mut self.lock().missed, site, (OffsetDateTime::now_utc().date(), search), 1);
+        if search.is_empty() {
+            return;
+        }
+        let searcher = self.searchers.hash_one(searcher);
+        let mut pending = self.lock();
+        if let Some(settled) = pending.typing.searched(site, searcher, search, found) {
+            add_missed(&mut pending.missed, site, (OffsetDateTime::now_utc().date(), settled), 1);
         }
     }
 
@@ -115,8 +126,8 @@ impl UsageBuffer {
 
     /// How many things wait to be written: articles, keys, sites, sessions.
     pub fn backlog(&self) -> usize {
-        let Pending { views, missed, keys, key_origins, origins, sessions, machine_keys } = &*self.lock();
-        let of_sites = missed.len() + origins.len() + key_origins.len();
+        let Pending { views, typing, missed, keys, key_origins, origins, sessions, machine_keys } = &*self.lock();
+        let of_sites = typing.len() + missed.len() + origins.len() + key_origins.len();
         views.len() + keys.len() + sessions.len() + machine_keys.len() + of_sites
     }
 
@@ -130,8 +141,19 @@ impl UsageBuffer {
     /// # Errors
     /// The first of the errors that kept something from being written.
     pub async fn flush(&self, worker: &Worker) -> Result<(), Problem> {
-        let Pending { views, missed, keys, key_origins, origins, sessions, machine_keys } =
-            std::mem::take(&mut *self.lock());
+        self.flush_settled(worker, Duration::ZERO).await
+    }
+
+    /// As [`Self::flush`], but for searches that somebody may still be typing on, as nothing followed for less than this.
+    async fn flush_settled(&self, worker: &Worker, after: Duration) -> Result<(), Problem> {
+        let Pending { views, typing: _, missed, keys, key_origins, origins, sessions, machine_keys } = {
+            let mut pending = self.lock();
+            for (site, search) in pending.typing.settled(after) {
+                add_missed(&mut pending.missed, site, (OffsetDateTime::now_utc().date(), search), 1);
+            }
+            let typing = std::mem::take(&mut pending.typing);
+            std::mem::replace(&mut *pending, Pending { typing, ..Pending::default() })
+        };
         let mut outcome = Ok(());
         if !views.is_empty()
             && let Err(problem) = store::usage::add_views(worker, &views).await
@@ -250,7 +272,8 @@ pub async fn run(usage: Arc<UsageBuffer>, worker: Arc<Worker>, mut stop: tokio::
     let mut failing = false;
     loop {
         let stopping = tokio::time::timeout(FLUSH_EVERY, stop.wait_for(|stop| *stop)).await.is_ok();
-        let mut flushed = usage.flush(&worker).await;
+        let after = if stopping { Duration::ZERO } else { SETTLES_AFTER };
+        let mut flushed = usage.flush_settled(&worker, after).await;
         if stopping && flushed.is_err() {
             // There is no next round, and what failed may have been a connection that died with an earlier PostgreSQL.
             flushed = usage.flush(&worker).await;
@@ -315,15 +338,12 @@ mod tests {
         let usage = UsageBuffer::default();
         let site = site();
         for search in ["Reset  password ", "reset password", "  ", "RESET\tPASSWORD"] {
-            usage.search_missed(site, search);
+            usage.searched(site, 1, search, false);
         }
-        let pending = usage.lock().missed.remove(&site).expect("of the site");
-        assert_eq!(
-            pending.into_iter().map(|((_, text), times)| (text, times)).collect::<Vec<_>>(),
-            [("reset password".to_owned(), 3)]
-        );
-        for n in 0..2 * MAX_SEARCHES_PER_SITE {
-            usage.search_missed(site, &format!("{n}{}", "ü".repeat(1000)));
+        let settled = usage.lock().typing.settled(Duration::ZERO);
+        assert_eq!(settled, vec![(site, "reset password".to_owned()); 3]);
+        for n in 0..3 * MAX_SEARCHES_PER_SITE {
+            usage.searched(site, 1, &format!("{n:05}{}", "ü".repeat(1000)), false);
         }
         let kept = &usage.lock().missed[&site];
         assert_eq!(kept.len(), MAX_SEARCHES_PER_SITE);

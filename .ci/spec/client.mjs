@@ -1,6 +1,8 @@
 // Writes what is generated of the front-end kit in src/scaffold/kit: support-api.ts, the types of openapi/support.v1.json;
-// and in js/ the modules as browsers run them without a build.
+// and in js/ the modules as browsers run them without a build. And src/pages/widget/widget.js: the launcher with the element
+// and the client in one file, as the server serves it.
 import { readFile, writeFile, mkdir } from "node:fs/promises";
+import { build } from "esbuild";
 import openapiTS, { astToString } from "openapi-typescript";
 import ts from "typescript";
 
@@ -45,3 +47,17 @@ for (const name of ["support-client", "vicket-support"]) {
   const { outputText } = ts.transpileModule(source, { compilerOptions: options });
   await writeFile(new URL(`js/${name}.js`, kit), outputText);
 }
+
+// Where bundlers put a page's environment there is nothing here: the script has its attributes.
+const environment = { "import.meta": "{}", process: "undefined" };
+await build({
+  entryPoints: [new URL("vicket-widget.ts", kit).pathname],
+  outfile: new URL("src/pages/widget/widget.js", root).pathname,
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  charset: "utf8",
+  define: environment,
+  logLevel: "warning",
+});

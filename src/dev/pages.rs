@@ -80,7 +80,7 @@ fn url(listener: Option<&TcpListener>) -> Option<String> {
 /// As strict as a page with the element can be: it is what the guide recommends.
 fn policy(api: &str) -> String {
     format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {api}; img-src https: data:; base-uri 'none'; \
+        "default-src 'none'; script-src 'self' {api}; style-src 'self'; connect-src {api}; img-src https: data:; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'"
     )
 }

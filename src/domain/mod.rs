@@ -9,4 +9,5 @@ pub mod problem;
 pub mod references;
 pub mod request_id;
 pub mod slugs;
+pub mod spelling;
 pub mod text;

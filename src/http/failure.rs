@@ -60,7 +60,7 @@ impl Example for ProblemBody {
 }
 
 impl ProblemBody {
-    fn new(problem: &Problem, request_id: &str) -> Self {
+    pub fn new(problem: &Problem, request_id: &str) -> Self {
         let errors: Vec<InputError> = problem
             .errors
             .iter()

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
+use super::examples;
 use crate::domain::problem::Code;
 
 type Object = Map<String, Value>;
@@ -20,6 +21,10 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 
 /// Header names whose usual spelling is not each word with a capital.
 const HEADER_SPELLINGS: [&str; 4] = ["ETag", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"];
+
+/// The ticket's token, which poem-openapi takes for a parameter like any other.
+const TICKET: &str = "X-Vicket-Ticket";
+const TICKET_SCHEME: &str = "TicketToken";
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -44,6 +49,19 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
     for operation in operations_mut(&mut document) {
         finish_operation(operation, &schemes);
     }
+    say_tickets(&mut document);
+    let schemas = document["components"]["schemas"].clone();
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (_, operation) in
+            item.as_object_mut().into_iter().flatten().filter(|(key, _)| METHODS.contains(&key.as_str()))
+        {
+            operation.as_object_mut().map_or(Ok(()), |operation| examples::add(path, operation, &schemas))?;
+        }
+    }
+    let of_codes = examples::of_codes(&document);
+    if !of_codes.is_empty() {
+        document["components"]["examples"] = of_codes.into();
+    }
     close_request_schemas(&mut document);
     list_codes(&mut document);
     let types = schema_types(&document);
@@ -52,6 +70,25 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)
+}
+
+/// The token of a ticket is a credential: it is named beside the key that it is sent with, and stands in no list of parameters.
+fn say_tickets(document: &mut Value) {
+    let mut described = None;
+    for operation in operations_mut(document) {
+        let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { continue };
+        let Some(place) = parameters.iter().position(|parameter| parameter["name"] == TICKET) else { continue };
+        described = Some(parameters.remove(place)["description"].take());
+        for requirement in operation["security"].as_array_mut().into_iter().flatten() {
+            requirement[TICKET_SCHEME] = json!([]);
+        }
+    }
+    if described.is_some() {
+        let description = "A ticket's token: `tk_` and 43 characters, from the answer to its submission or from the link that its \
+                           customer has. It reads and answers that one ticket, and goes beside the key.";
+        document["components"]["securitySchemes"][TICKET_SCHEME] =
+            json!({ "type": "apiKey", "description": description, "name": TICKET, "in": "header" });
+    }
 }
 
 /// Every code that a problem may have. Not an `enum`: a client must bear a code that a later version brings.

@@ -9,6 +9,7 @@ pub mod audit_log;
 pub mod dkim_keys;
 pub mod erasure;
 pub mod faqs;
+pub mod help_words;
 pub mod inbound_mails;
 pub mod jobs;
 pub mod limit_windows;

@@ -46,6 +46,9 @@ test("a customer reads and searches", async () => {
   await picture(page, "support-article");
   await page.goBack();
   await heading(page, /Acme App/).waitFor();
+  // What was searched for is still there, and a FAQ is found by the beginning of a word of it.
+  assert.equal(await page.getByText("Can I change my plan later?").count(), 0);
+  await page.getByLabel("Search the help center").fill("change my pla");
   await page.getByText("Can I change my plan later?").click();
   await page.getByText("at any time").waitFor();
   assert.deepEqual(page.said, []);

@@ -6,8 +6,12 @@ mod tables;
 
 use std::{collections::BTreeSet, path::Path};
 
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use vicket::audit::{self, lints, matrix, schema};
+use vicket::{
+    audit::{self, lints, matrix, schema},
+    http::openapi,
+};
 
 use crate::{
     harness::{DEPLOY, World, connect, url},
@@ -43,6 +47,59 @@ fn the_committed_tables_of_operations_are_those_of_the_documents() {
     let agent = tables::agent(&vicket::api::agent::document().expect("a complete document"));
     let text = tables::put(&text, "support operations", &support);
     compare(file, &tables::put(&text, "agent operations", &agent), "just docs");
+}
+
+/// Whoever reads a document sees of each error its own code, of each parameter and each body of files what one looks like, and
+/// of each credential how it is sent.
+#[test]
+fn each_error_parameter_and_body_has_an_example() {
+    let documents = [vicket::api::support::document(), vicket::api::agent::document()];
+    let mut tokens = 0;
+    for document in documents {
+        let document: Value = serde_json::from_str(&document.expect("a complete document")).expect("JSON");
+        let schemas = &document["components"]["schemas"];
+        let mut codes = BTreeSet::new();
+        for (path, method, operation) in openapi::operations(&document) {
+            let call = format!("{method} {path}");
+            for (status, response) in operation["responses"].as_object().expect("answers") {
+                let Some(problem) = response["content"].get("application/problem+json") else { continue };
+                let examples = problem["examples"].as_object().unwrap_or_else(|| panic!("{call} {status}: no example"));
+                assert!(!examples.is_empty(), "{call} {status}");
+                for (code, example) in examples {
+                    let pointer = example["$ref"].as_str().and_then(|at| at.strip_prefix('#')).expect("a reference");
+                    let value = &document.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}"))["value"];
+                    assert_eq!(
+                        (&value["code"], &value["status"]),
+                        (&json!(code), &json!(status.parse::<u16>().unwrap()))
+                    );
+                    assert!(
+                        response["description"].as_str().expect("text").contains(&format!("`{code}`")),
+                        "{call} {code}"
+                    );
+                    codes.insert(code.clone());
+                }
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                assert!(!parameter["example"].is_null(), "{call}: no example of {}", parameter["name"]);
+                assert_ne!(parameter["name"], "X-Vicket-Ticket", "{call}: a credential is no parameter");
+            }
+            let bodies = operation["requestBody"]["content"].as_object();
+            for (media_type, body) in bodies.into_iter().flatten() {
+                let named = body["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next());
+                let of_schema = named.map(|name| &schemas[name]["example"]);
+                let has = !body["example"].is_null() || of_schema.is_some_and(|example| !example.is_null());
+                assert!(has, "{call}: no example of {media_type}");
+            }
+            let security = operation["security"].as_array().expect("said of each");
+            tokens +=
+                security.iter().filter(|all| all["PublishableKey"].is_array() && all["TicketToken"].is_array()).count();
+            for name in security.iter().flat_map(|all| all.as_object().expect("an object").keys()) {
+                assert!(document["components"]["securitySchemes"][name].is_object(), "{call}: {name}");
+            }
+        }
+        assert!(codes.len() > 12, "{codes:?}");
+    }
+    assert_eq!(tokens, 4, "what a ticket's token opens");
 }
 
 /// A connection as who deploys, which is all that the two files need.

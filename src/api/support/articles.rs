@@ -11,7 +11,11 @@ use poem_openapi::{
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{reading::serve, tags::Tag};
+use super::{
+    reading::serve,
+    search::{self, Found},
+    tags::Tag,
+};
 use crate::{
     auth::site_key::SiteKey,
     domain::{problem::Problem, text::Text},
@@ -55,6 +59,8 @@ struct ArticlePage {
     data: Vec<ArticleSummary>,
     /// Pass it as `cursor` for the next page; `null` on the last one.
     next_cursor: Nullable<String>,
+    /// What was searched for in place of `q`, which found nothing: a word that differs from it in one letter. Else `null`.
+    searched_for: Nullable<String>,
 }
 
 /// An article to read.
@@ -134,7 +140,7 @@ impl Example for ArticlePage {
             published_at: datetime!(2026-01-15 09:30 UTC),
             updated_at: datetime!(2026-02-01 16:05 UTC),
         };
-        Self { data: vec![article], next_cursor: Nullable(None) }
+        Self { data: vec![article], next_cursor: Nullable(None), searched_for: Nullable(None) }
     }
 }
 
@@ -160,8 +166,9 @@ impl ArticlesApi {
     /// List or search articles
     ///
     /// The published articles of the site, and of its org for all sites. With `q` a full-text search in the syntax of
-    /// web search engines (`"exact phrase"`, `-not`, `or`), best match first unless `sort` says otherwise. A site's own
-    /// article hides one for all sites with the same slug.
+    /// web search engines (`"exact phrase"`, `-not`, `or`), by the dictionary of the site's language, best match first unless
+    /// `sort` says otherwise. The last word may be the beginning of one, and where nothing is found, one letter of a word may be
+    /// wrong. A site's own article hides one for all sites with the same slug.
     #[oai(path = "/help/articles", method = "get", operation_id = "listArticles")]
     #[expect(clippy::too_many_arguments, reason = "one a parameter of the call")]
     async fn articles(
@@ -182,34 +189,35 @@ impl ArticlesApi {
         if_none_match: IfNoneMatch,
         method: Method,
     ) -> Result<Cached<ArticlePage>, Failure> {
-        let search = q.0.map(crate::domain::text::Text::into_string);
+        let sought = q.0.map(crate::domain::text::Text::into_string);
         let cursor = cursor.0.map(crate::domain::text::Text::into_string);
-        let order = match (sort.0, &search) {
+        let order = match (sort.0, &sought) {
             (Some(Sort::Popular), _) => Order::Popular,
             (None, Some(_)) => Order::Relevant,
             (Some(Sort::Newest) | None, _) => Order::Newest,
         };
         let limit = limit.0.unwrap_or(20);
         // Debug quotes both texts: no two questions are written alike, whatever a caller puts into them.
-        let question = format!("articles {order:?} {limit} {cursor:?} {search:?}");
+        let question = format!("articles {order:?} {limit} {cursor:?} {sought:?}");
         let site = SiteRef { org_id: key.entry().org_id, site_id: key.entry().site_id };
         let answer = serve(&app, &key, question, ViewCounts::Exact, async |published| {
-            let wanted = Wanted {
-                page_request: PageRequest { limit, cursor: cursor.as_deref() },
-                order,
-                search: search.as_deref(),
+            let page_request = PageRequest { limit, cursor: cursor.as_deref() };
+            let wanted = Wanted { page_request, order, search: sought.as_deref() };
+            let Found { rows, next, searched_for } = search::articles(&app, published, &wanted).await?;
+            // Whether a search found nothing at all, for whoever writes the help center.
+            let missed = match &sought {
+                Some(sought) if rows.is_empty() => search::faqs(&app, published, sought).await?.is_empty(),
+                _ => rows.is_empty(),
             };
-            let (rows, next) = store::articles::public::page(published, &wanted).await?;
-            let is_empty = rows.is_empty();
             let data = rows.into_iter().map(ArticleSummary::from).collect();
-            let mut page = Cached::representation(&ArticlePage { data, next_cursor: Nullable(next) });
-            page.is_empty = is_empty;
+            let (next_cursor, searched_for) = (Nullable(next), Nullable(searched_for));
+            let mut page = Cached::representation(&ArticlePage { data, next_cursor, searched_for });
+            page.is_empty = missed;
             Ok(page)
         })
         .await?;
-        // What whoever writes the help center should know of.
-        if let (true, None, Some(search), true) = (method == Method::GET, &cursor, &search, answer.is_empty) {
-            app.usage.search_missed(site, search);
+        if let (true, None, Some(sought)) = (method == Method::GET, &cursor, &sought) {
+            app.usage.searched(site, key.network(), sought, !answer.is_empty);
         }
         Ok(Cached::of(&answer, &if_none_match))
     }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{Object, OpenApi, types::Example};
+use poem_openapi::{Object, OpenApi, param::Query, types::Example};
 use uuid::Uuid;
 
-use super::{reading::serve, tags::Tag};
+use super::{reading::serve, search, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
+    domain::text::Text,
     http::{answers::Cached, failure::Failure, headers::IfNoneMatch, text::Nullable},
     response_cache::ViewCounts,
     state::App,
@@ -71,18 +72,26 @@ impl Example for FaqList {
 impl FaqsApi {
     /// List FAQs
     ///
-    /// The published FAQs of the site, and of its org for all sites, in the order that people chose.
+    /// The published FAQs of the site, and of its org for all sites, in the order that people chose. With `q` those that a
+    /// search finds, in the syntax of the search of articles, best match first.
     #[oai(path = "/help/faqs", method = "get", operation_id = "listFaqs")]
     async fn faqs(
         &self,
         key: SiteKey,
         app: Data<&Arc<App>>,
+        /// What to search for.
+        q: Query<Option<Text<200>>>,
         /// The `ETag` of an earlier answer: 304 when nothing changed.
         #[oai(name = "If-None-Match")]
         if_none_match: IfNoneMatch,
     ) -> Result<Cached<FaqList>, Failure> {
-        let answer = serve(&app, &key, "faqs".to_owned(), ViewCounts::Own, async |published| {
-            let rows = store::faqs::public::all(published).await?;
+        let sought = q.0.map(crate::domain::text::Text::into_string);
+        let question = format!("faqs {sought:?}");
+        let answer = serve(&app, &key, question, ViewCounts::Own, async |published| {
+            let rows = match &sought {
+                Some(sought) => search::faqs(&app, published, sought).await?,
+                None => store::faqs::public::all(published).await?,
+            };
             let data = rows.into_iter().map(Faq::from).collect();
             Ok(Cached::representation(&FaqList { data, next_cursor: Nullable(None) }))
         })

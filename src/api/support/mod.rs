@@ -6,6 +6,7 @@ mod faqs;
 pub mod key_check;
 mod reading;
 mod responses;
+mod search;
 mod site;
 mod surface;
 mod tags;

@@ -16,7 +16,10 @@ use uuid::Uuid;
 
 use super::reading;
 use crate::{
-    auth::site_key::{Admitted, Presented, presented_ticket},
+    auth::{
+        csrf::{self, RequestOrigin},
+        site_key::{Admitted, Presented, presented_ticket},
+    },
     db::{Access, Entry, EntryRequest, Verdict},
     domain::{
         keys::{Sha256Digest, TicketToken},
@@ -306,7 +309,7 @@ impl Caller {
         let origin = match (origins.next(), origins.next()) {
             // Browsers send one. Of several, none is the page's.
             (Some(_), Some(_)) => Some(HeaderValue::from_static("null")),
-            (origin, _) => origin.cloned(),
+            (origin, _) => origin.cloned().filter(|_| !from_own_page(request, app)),
         };
         Self {
             key: Presented::read(headers),
@@ -327,6 +330,19 @@ impl Caller {
             && self.origin.is_some()
             && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
     }
+}
+
+/// Whether a browser says that a page of this very server sent the request: the documentation, where calls are tried out. That is
+/// no other origin. Where nobody said how the server is reached, only this machine's own names are believed, as any page could
+/// have its name lead here.
+fn from_own_page(request: &Request, app: &App) -> bool {
+    let headers = request.headers();
+    let own = csrf::public_url(app.public_url.as_deref(), request.uri(), headers);
+    let name = own.split("://").nth(1).unwrap_or_default();
+    let name = name.rsplit_once(':').map_or(name, |(name, _)| name);
+    headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin")
+        && RequestOrigin::of(headers, &own) == RequestOrigin::Own
+        && (app.public_url.is_some() || matches!(name, "localhost" | "127.0.0.1" | "[::1]"))
 }
 
 fn decorate(caller: &Caller, outcome: Outcome) -> Response {

@@ -10,8 +10,8 @@ use crate::audit::sql;
 /// Where the functions that the same roles may execute go on.
 const INDENT: usize = 2;
 
-const READING: &str = "Functions of vicket_definer, with its rights, by schema, `|` by who may execute them: why, and how the SHA-256 of
-    each body begins. search_path is pg_catalog, pg_temp and PUBLIC may not execute one, unless it says so. Bodies: SCHEMA.sql.";
+const READING: &str = "Functions with vicket_definer's rights, by schema, `|` by who may execute them: why (`not`: no request may), how each
+    body's SHA-256 begins. search_path: pg_catalog, pg_temp, PUBLIC executes none, unless said. Bodies: SCHEMA.sql.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]
@@ -72,8 +72,12 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     }
     for (schema, groups) in schemas {
         let said = |(who, reasons): (String, BTreeMap<String, Vec<String>>)| {
+            let said = |reason: &str| match reason.strip_prefix("no request may ") {
+                Some(what) => format!("not {what}"),
+                None => reason.to_owned(),
+            };
             let reasons: Vec<String> =
-                reasons.iter().map(|(reason, members)| format!("{reason}: {}", members.join(" "))).collect();
+                reasons.iter().map(|(reason, members)| format!("{}: {}", said(reason), members.join(" "))).collect();
             format!("{who}: {}", reasons.join("; "))
         };
         let text = format!("{schema}, {}", groups.into_iter().map(said).collect::<Vec<_>>().join(" | "));

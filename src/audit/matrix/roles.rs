@@ -66,10 +66,8 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
             None => lines.push((line, vec![role(&one.name)])),
         }
     }
-    for (line, names) in lines {
-        let line = format!("{}: {line}", names.join(", "));
-        out += &format!("{}\n", sql::flow(&line.split(' ').collect::<Vec<_>>(), INDENT));
-    }
+    let lines: Vec<String> = lines.into_iter().map(|(line, names)| format!("{}: {line}", names.join(", "))).collect();
+    out += &format!("{}\n", sql::flow(&lines.join(" | ").split(' ').collect::<Vec<_>>(), INDENT));
     let rows: Vec<(String, String, String, String)> =
         sqlx::query_as(AssertSqlSafe(format!("{prelude}\n{SCHEMAS}"))).fetch_all(&mut *connection).await?;
     let mut schemas: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -115,7 +113,18 @@ impl Role {
         };
         let roles = member_of.iter().map(|of| role(of)).collect::<Vec<_>>().join(", ");
         let becomes = if roles.is_empty() { roles } else { format!(", may become {roles}") };
-        let settings = if settings.is_empty() { String::new() } else { format!("; {}", settings.join(" ")) };
+        // Its timeouts are called by their first words.
+        let short = |setting: &String| match setting.split_once("_timeout=") {
+            Some((name, value)) => format!("{}={value}", name.trim_end_matches("_in_transaction_session")),
+            None => setting.clone(),
+        };
+        let (timeouts, others): (Vec<String>, Vec<String>) =
+            settings.into_iter().partition(|setting| setting.contains("_timeout="));
+        let mut said: Vec<String> = others;
+        if !timeouts.is_empty() {
+            said.push(format!("timeouts {}", timeouts.iter().map(short).collect::<Vec<_>>().join(" ")));
+        }
+        let settings = if said.is_empty() { String::new() } else { format!("; {}", said.join(" ")) };
         format!("{faults}{kind}{becomes}{settings}")
     }
 }

@@ -42,6 +42,8 @@ export interface components {
       data: components["schemas"]["ArticleSummary"][];
       /** @description Pass it as `cursor` for the next page; `null` on the last one. */
       next_cursor: string | null;
+      /** @description What was searched for in place of `q`, which found nothing: a word that differs from it in one letter. Else `null`. */
+      searched_for: string | null;
     };
     /** @description An article in a list. */
     ArticleSummary: {
@@ -486,6 +488,11 @@ export interface components {
       q?: string;
       /** @description The order; `newest` when absent, best match first when absent with `q`. */
       sort?: components["schemas"]["Sort"];
+    };
+    /** @description The query of `listFaqs`. */
+    ListFaqsQuery: {
+      /** @description What to search for. */
+      q?: string;
     };
     /** @description The query of `getTicketThread`. */
     GetTicketThreadQuery: {

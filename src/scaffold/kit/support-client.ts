@@ -17,6 +17,7 @@ export type ArticlePage = Schemas["ArticlePage"];
 export type ArticleQuery = Schemas["ListArticlesQuery"];
 export type Article = Schemas["Article"];
 export type Faq = Schemas["Faq"];
+export type FaqQuery = Schemas["ListFaqsQuery"];
 export type Template = Schemas["Template"];
 export type Question = Schemas["Question"];
 export type NewTicket = Schemas["NewTicket"];
@@ -196,9 +197,9 @@ class Client {
     return this.#call("GET", `help/articles/${encodeURIComponent(slug)}`, { options });
   }
 
-  /** Every frequently asked question, in order. */
-  async faqs(options?: CallOptions): Promise<Faq[]> {
-    return (await this.#call<Schemas["FaqList"]>("GET", "help/faqs", { options })).data;
+  /** Every frequently asked question, in order; `q` searches them. */
+  async faqs(query?: FaqQuery, options?: CallOptions): Promise<Faq[]> {
+    return (await this.#call<Schemas["FaqList"]>("GET", "help/faqs", { query, options })).data;
   }
 
   /** The ticket forms of the site. */

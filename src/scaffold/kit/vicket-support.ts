@@ -10,11 +10,15 @@
 // Colours, font and corners are CSS variables: see STYLE below. Everything that a customer or an agent wrote is inserted as
 // text; only the HTML of articles and FAQs, which the server sanitised, is inserted as HTML.
 //
+// Events, which bubble up to the document: `vicket:ready`, `vicket:ticket-submitted`, `vicket:reply-sent`,
+// `vicket:article-viewed`, `vicket:search`, `vicket:error`. Methods: `show("article", slug)`, `prefill({ email })`.
+// `remembers` keeps the tickets that are written here in this browser, and lists them.
+//
 // A ticket's link holds its token in the part after `#`, which browsers send to nobody: no server's log and no Referer
 // has it. Whoever has the link reads and answers the ticket.
 
 import { createClient, SupportError } from "./support-client.js";
-import type { ArticlePage, ArticleSummary, Attachment, Message, NewTicket, Question, Site, SupportClient, Template, Thread } from "./support-client.js";
+import type { ArticlePage, ArticleSummary, Attachment, Faq, Message, NewTicket, Question, Site, SupportClient, Template, Thread } from "./support-client.js";
 
 const STYLE = `
 :host {
@@ -124,8 +128,36 @@ const language = () => document.documentElement.lang || undefined;
 const day = (time: string) => new Date(time).toLocaleDateString(language(), { dateStyle: "medium" });
 const moment = (time: string) => new Date(time).toLocaleString(language(), { dateStyle: "medium", timeStyle: "short" });
 const STATUS = { open: "Open", pending: "Waiting for you", resolved: "Solved", closed: "Closed" } as const;
+const WAITING = 1_500;
 const ROUTE = "#vicket-";
 const QUERY = "vicket";
+
+/** What the events of the element say, as `detail`. None has a ticket's token. */
+export interface SupportEvents {
+  "vicket:ready": object;
+  "vicket:ticket-submitted": { id: string; reference: string; subject: string };
+  "vicket:reply-sent": { reference: string };
+  "vicket:article-viewed": { slug: string; title: string };
+  "vicket:search": { q: string; found: number };
+  "vicket:error": { code: string; message: string };
+}
+
+/** What a ticket's form begins with. */
+export interface Prefill {
+  email?: string;
+  name?: string;
+  subject?: string;
+  message?: string;
+}
+
+/** A ticket that was written in this browser; `seen` is the last message that was shown of it. */
+export interface Remembered {
+  token: string;
+  reference: string;
+  subject: string;
+  seen?: string | undefined;
+  unread?: boolean | undefined;
+}
 
 declare global {
   interface HTMLElementTagNameMap {
@@ -139,6 +171,29 @@ const Base = typeof HTMLElement === "undefined" ? (class {} as typeof HTMLElemen
 export class VicketSupport extends Base {
   static observedAttributes = ["server", "publishable-key", "next-key", "routing"];
 
+  /** The tickets that were written in this browser, the newest first. */
+  static remembered(key: string): Remembered[] {
+    try {
+      return JSON.parse(localStorage.getItem(place(key)) ?? "[]") as Remembered[];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Asks which of the last five have an answer that was not shown yet; how many those are. */
+  static async look(client: SupportClient, key: string): Promise<number> {
+    for (const { token } of VicketSupport.remembered(key).slice(0, 5)) {
+      const thread = await client.thread(token, { limit: 1 }).catch((error: unknown) => (error as SupportError).code === "not_found" ? null : undefined);
+      const last = thread?.messages.at(-1);
+      const all = VicketSupport.remembered(key);
+      const ticket = all.find((known) => known.token === token);
+      if (ticket && last) ticket.unread = last.author === "agent" && last.id !== ticket.seen;
+      // One that is gone is forgotten.
+      store(key, thread === null ? all.filter((known) => known.token !== token) : all);
+    }
+    return VicketSupport.remembered(key).filter(({ unread }) => unread).length;
+  }
+
   #client: SupportClient | undefined;
   #view = h("div");
   #status = h("span");
@@ -149,6 +204,8 @@ export class VicketSupport extends Base {
   /** The form of a new ticket, as somebody began to fill it in; and what they searched for. */
   #draft: Child[] | undefined;
   #query = "";
+  #prefilled: Prefill = {};
+  #ready = false;
 
   connectedCallback(): void {
     if (!this.shadowRoot) {
@@ -172,6 +229,34 @@ export class VicketSupport extends Base {
       this.#leaving.abort();
       this.#shown = undefined;
     });
+  }
+
+  /** Shows the start, the form of a new ticket, an article by its slug, or a ticket by its token. */
+  show(what: "home" | "new" | "article" | "ticket", which?: string): void {
+    this.#go(which === undefined ? what : `${what}=${which}`);
+  }
+
+  /** Fills in what the form of a new ticket begins with. What somebody wrote there stays. */
+  prefill(values: Prefill): void {
+    this.#prefilled = { ...this.#prefilled, ...values };
+    const inputs = (this.#draft ?? []).find((child): child is HTMLFormElement => child instanceof HTMLFormElement);
+    if (inputs) fill(inputs, values);
+  }
+
+  #emit<Name extends keyof SupportEvents>(name: Name, detail: SupportEvents[Name]): void {
+    this.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
+  }
+
+  /** Keeps a ticket in this browser, where the page wants that; `seen` is the last message that is shown. */
+  #remember(token: string, thread: { reference: string; subject: string }, seen?: string): void {
+    if (!this.hasAttribute("remembers")) return;
+    const key = this.#key;
+    const others = VicketSupport.remembered(key).filter((known) => known.token !== token);
+    store(key, [{ token, reference: thread.reference, subject: thread.subject, seen }, ...others].slice(0, 20));
+  }
+
+  get #key(): string {
+    return this.getAttribute("publishable-key") ?? "";
   }
 
   attributeChangedCallback(): void {
@@ -276,6 +361,8 @@ export class VicketSupport extends Base {
     if (signal.aborted) return;
     this.#say("");
     this.#draw(content, moved);
+    if (!this.#ready) this.#emit("vicket:ready", {});
+    this.#ready = true;
   }
 
   #draw(content: Child[], focus: boolean): void {
@@ -297,6 +384,7 @@ export class VicketSupport extends Base {
     const here = /^(localhost|127\.0\.0\.1|\[::1\])$/.test(location.hostname);
     const hint = known ? `${error.code}: ${error.hint}` : String(error);
     const message = known ? error.message : "Something went wrong on this page.";
+    this.#emit("vicket:error", { code: known ? error.code : "unknown", message });
     return [
       h("p", { class: "error", role: "alert" }, message),
       ...(here && !(known && error.errors.length) ? [h("p", { class: "card developer" }, `For the developer, on localhost only. ${hint}`)] : []),
@@ -309,7 +397,7 @@ export class VicketSupport extends Base {
     const [site, first, faqs] = await Promise.all([
       this.#support.site({ signal }),
       this.#support.articles(this.#query ? { q: this.#query } : {}, { signal }),
-      this.#support.faqs({ signal }),
+      this.#support.faqs(this.#query ? { q: this.#query } : {}, { signal }),
     ]);
     const found = h("ul", { class: "plain" });
     const nothing = h("p", { class: "muted" });
@@ -320,6 +408,14 @@ export class VicketSupport extends Base {
     let current = signal;
     let searching: AbortController | undefined;
     let adding = false;
+    let waiting: ReturnType<typeof setTimeout> | undefined;
+    const questions = h("section", { "aria-label": "Frequently asked questions" });
+    const showFaqs = (faqs: Faq[]) => {
+      const cards = faqs.map((faq) => h("details", { class: "card", dir: "auto" }, h("summary", {}, faq.question), prose(faq.answer_html)));
+      questions.replaceChildren(h("h2", {}, "Frequently asked questions"), ...cards);
+      questions.hidden = faqs.length === 0;
+    };
+    showFaqs(faqs);
 
     const show = (page: ArticlePage, added: boolean) => {
       const items = page.data.map((article) => h("li", {}, this.#card(article)));
@@ -327,8 +423,8 @@ export class VicketSupport extends Base {
       else found.replaceChildren(...items);
       cursor = page.next_cursor;
       more.hidden = cursor === null;
-      heading.textContent = this.#query ? `Articles about “${this.#query}”` : "Articles";
-      nothing.textContent = this.#query ? "Nothing found. Try other words, or write to us." : "There are no articles yet.";
+      heading.textContent = this.#query ? `Articles about “${page.searched_for ?? this.#query}”` : "Articles";
+      nothing.textContent = this.#query && !questions.hidden ? "No articles, but a question that was asked before." : this.#query ? "Nothing found. Try other words, or write to us." : "There are no articles yet.";
       nothing.hidden = found.childElementCount > 0;
     };
     const ask = async (cursor: string | null): Promise<ArticlePage | undefined> => {
@@ -360,11 +456,15 @@ export class VicketSupport extends Base {
       current = AbortSignal.any([signal, searching.signal]);
       this.#query = text;
       this.#say("Searching…");
-      const page = await ask(null);
+      const [page, answers] = await Promise.all([ask(null), this.#support.faqs(text ? { q: text } : {}, { signal: current }).catch(() => undefined)]);
       if (!page) return;
+      if (answers) showFaqs(answers);
       show(page, false);
-      const count = `${page.data.length}${page.next_cursor ? " or more" : ""} found.`;
-      this.#say(page.data.length ? (text ? count : "") : "Nothing found.");
+      const found = page.data.length + (text && answers ? answers.length : 0);
+      this.#say(found ? (text ? `${found}${page.next_cursor ? " or more" : ""} found.` : "") : "Nothing found.");
+      // Of what is typed bit by bit, the last.
+      clearTimeout(waiting);
+      if (text) waiting = setTimeout(() => this.#emit("vicket:search", { q: text, found }), WAITING);
     };
     show(first, false);
 
@@ -383,20 +483,31 @@ export class VicketSupport extends Base {
       h("h1", { tabindex: -1 }, `How can we help you with ${site.name}?`),
       h("form", { role: "search", submit }, h("label", { for: "q" }, "Search the help center"), input),
       h("section", { "aria-label": "Articles" }, heading, found, nothing, problems, more),
-      faqs.length > 0 &&
-        h(
-          "section",
-          { "aria-label": "Frequently asked questions" },
-          h("h2", {}, "Frequently asked questions"),
-          ...faqs.map((faq) => h("details", { class: "card" }, h("summary", {}, faq.question), prose(faq.answer_html))),
-        ),
+      questions,
+      this.#tickets(),
       h("h2", {}, "Still stuck?"),
       h("p", {}, this.#link("new", {}, "Write to us")),
     ];
   }
 
+  /** The tickets that were written in this browser. */
+  #tickets(): Child {
+    const known = this.hasAttribute("remembers") ? VicketSupport.remembered(this.#key) : [];
+    if (known.length === 0) return null;
+    const item = ({ token, reference, subject, unread }: Remembered) =>
+      h("li", {}, this.#link(`ticket=${token}`, { class: "card" }, h("strong", {}, subject), " ", h("span", { class: "muted" }, `${reference}${unread ? " · New answer" : ""}`)));
+    const section = h("section", { "aria-label": "Your tickets" }, h("h2", {}, "Your tickets"), h("ul", { class: "plain" }, ...known.map(item)));
+    const forget = () => {
+      store(this.#key, []);
+      section.remove();
+    };
+    section.append(h("button", { type: "button", class: "quiet", click: forget }, "Forget them in this browser"));
+    return section;
+  }
+
   async #article(slug: string, signal: AbortSignal): Promise<Child[]> {
     const article = await this.#support.article(slug, { signal });
+    this.#emit("vicket:article-viewed", { slug: article.slug, title: article.title });
     return [
       this.#back(),
       h("article", {}, h("h1", { tabindex: -1 }, article.title), h("p", { class: "muted" }, `Updated ${day(article.updated_at)}`), prose(article.body_html)),
@@ -428,6 +539,7 @@ export class VicketSupport extends Base {
     );
     const draft = `new:${site.slug}`;
     restore(form, draft, () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
+    fill(form, this.#prefilled);
     this.#sends(form, "Send", async () => {
       const ticket: NewTicket = { email: value(form, "email"), subject: value(form, "subject"), message: value(form, "message") };
       const name = value(form, "name").trim();
@@ -447,6 +559,8 @@ export class VicketSupport extends Base {
       this.#shown = route;
       this.#draft = undefined;
       keep(draft, null);
+      this.#remember(made.token, made, made.message_id);
+      this.#emit("vicket:ticket-submitted", { id: made.id, reference: made.reference, subject: made.subject });
       this.#say("");
       this.#draw(
         [
@@ -472,6 +586,7 @@ export class VicketSupport extends Base {
     const status = h("span", {}, STATUS[thread.status]);
     const { elements, show } = this.#messages(token);
     show(thread);
+    this.#remember(token, thread, thread.messages.at(-1)?.id);
     const closed = thread.status === "closed";
     return [
       this.#back(),
@@ -540,6 +655,8 @@ export class VicketSupport extends Base {
       unsent.replaceChildren(...(await this.#attach(token, message.id, form)));
       const now = await this.#support.thread(token).catch(() => ({ ...thread, messages: [...thread.messages, message] }));
       show(now);
+      this.#remember(token, now, now.messages.at(-1)?.id);
+      this.#emit("vicket:reply-sent", { reference: now.reference });
       status.textContent = STATUS[now.status];
       solved.hidden = now.status !== "resolved";
       // What was written meanwhile is the next reply.
@@ -628,6 +745,25 @@ export class VicketSupport extends Base {
           button.textContent = label;
         });
     });
+  }
+}
+
+const place = (key: string) => `vicket:tickets:${key.slice(-8)}`;
+
+function store(key: string, tickets: Remembered[]): void {
+  try {
+    if (tickets.length) localStorage.setItem(place(key), JSON.stringify(tickets));
+    else localStorage.removeItem(place(key));
+  } catch {
+    // A page that may keep nothing.
+  }
+}
+
+/** Fills the empty inputs of a form by their names. */
+function fill(form: HTMLFormElement, values: Prefill): void {
+  for (const [name, value] of Object.entries(values)) {
+    const input = form.querySelector<HTMLInputElement>(`[id="${CSS.escape(name)}"]`);
+    if (input && !input.value && typeof value === "string") input.value = value;
   }
 }
 

@@ -62,12 +62,12 @@ pub enum Order {
 pub struct Wanted<'a> {
     pub page_request: PageRequest<'a>,
     pub order: Order,
-    /// Full-text search, in the syntax that web search engines use.
+    /// Full-text search, in the syntax that web search engines use; the last word may be the beginning of one.
     pub search: Option<&'a str>,
 }
 
 impl Order {
-    /// As `auth.read_articles` has it.
+    /// As `auth.read_articles` and `auth.search_articles` have it.
     fn word(self) -> &'static str {
         match self {
             Self::Newest => "newest",
@@ -85,6 +85,9 @@ impl Order {
 const PAGE: &str =
     "select (r.entry).*, r.id, r.slug, r.title, r.excerpt, r.view_count, r.published_at, r.updated_at, r.rank
     from auth.read_articles($1, $2, $3, $4, $5, $6, $7) r";
+const FOUND: &str =
+    "select (r.entry).*, r.id, r.slug, r.title, r.excerpt, r.view_count, r.published_at, r.updated_at, r.rank
+    from auth.search_articles($1, $2, $3, $4, $5, $6, $7) r";
 const BY_SLUG: &str =
     "select (r.entry).*, r.id, r.slug, r.title, r.excerpt, r.view_count, r.published_at, r.updated_at,
       r.body_markdown, r.body_html
@@ -107,7 +110,8 @@ pub async fn page(
             .bind(wanted.page_request.fetch())
             .bind(wanted.search.map(str::to_owned))
     };
-    let rows: Vec<Summary> = published.rows(PAGE, bind).await?;
+    let call = if wanted.search.is_some() { FOUND } else { PAGE };
+    let rows: Vec<Summary> = published.rows(call, bind).await?;
     Ok(wanted.page_request.into_page(rows, |last| paging::write(tag, last.place(wanted.order))))
 }
 

@@ -26,3 +26,13 @@ pub async fn all(published: &mut Published<'_>) -> Result<Vec<Faq>, Problem> {
         from auth.read_faqs($1, $2, $3) r";
     published.rows(sql, |call| call.bind(MAX_FAQS)).await
 }
+
+/// The published FAQs that a search finds, the best match first.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn found(published: &mut Published<'_>, search: &str) -> Result<Vec<Faq>, Problem> {
+    let sql = "select (r.entry).*, r.id, r.question, r.answer_markdown, r.answer_html, r.position
+        from auth.search_faqs($1, $2, $3, $4) r";
+    published.rows(sql, |call| call.bind(MAX_FAQS).bind(search.to_owned())).await
+}

@@ -36,7 +36,8 @@ pub fn support(document: &str) -> String {
         let parameters = operation["parameters"].as_array().map_or(&[][..], Vec::as_slice);
         let takes = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
         let keyed = operation["security"][0]["PublishableKey"].is_array();
-        let credential = match (keyed, takes("X-Vicket-Ticket")) {
+        let of_ticket = operation["security"][0]["TicketToken"].is_array();
+        let credential = match (keyed, of_ticket) {
             (true, false) => "key",
             (true, true) => "key and ticket token",
             _ => "none",
@@ -46,8 +47,8 @@ pub fn support(document: &str) -> String {
         let codes = [
             ("`invalid_cursor`", takes("cursor")),
             ("`not_found`", errors.contains(&"404")),
-            ("`ticket_closed`", conflict && takes("X-Vicket-Ticket")),
-            ("`ticket_full`", conflict && takes("X-Vicket-Ticket") && !takes("message_id")),
+            ("`ticket_closed`", conflict && of_ticket),
+            ("`ticket_full`", conflict && of_ticket && !takes("message_id")),
             ("`idempotency_conflict`", conflict && takes("Idempotency-Key")),
             ("`body_too_large`", errors.contains(&"413")),
             ("`unsupported_media_type`", errors.contains(&"415")),

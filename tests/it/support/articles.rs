@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Options, Running, Site, World};
+use crate::harness::{Answer, Options, Running, Site, World, faq};
 
 const LIST: &str = "/support/v1/help/articles";
 
@@ -235,6 +235,91 @@ async fn search_finds_published_words_with_the_operators_of_search_engines() {
         assert!(found.iter().all(|slug| both.contains(&slug.as_str())), "{q} found {found:?}");
     }
     assert!(world.look::<i64>("select count(*) from vicket.articles").await > 0);
+}
+
+#[tokio::test]
+async fn a_search_takes_beginnings_of_words_one_wrong_letter_and_the_sites_language() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
+    let (key, site) = (&world.site_a.key, Some(world.site_a.id));
+    world.publish("acme", site, "exporting", "Exporting your data", "Press the green button twice.").await;
+    world.publish("acme", site, "more-exports", "Further exports", "Of invoices.").await;
+    world.publish("acme", Some(world.site_b.id), "zebras", "Zebras of B", "Zebras.").await;
+    let mut tx = world.org("acme").await;
+    faq(&mut tx, site, "Which invoices may I download?", true).await;
+    faq(&mut tx, site, "Is there a hidden draft?", false).await;
+    faq(&mut tx, Some(world.site_b.id), "How do zebras sleep?", true).await;
+    tx.commit().await.expect("commit");
+    let search = async |path: &str, q: &str| {
+        let asked = server.request(Method::GET, path).query(&[("q", q)]).header("X-Vicket-Key", key);
+        Answer::of(asked).await
+    };
+    let both = ["exporting", "more-exports"];
+    let cases: [(&str, &[&str], Option<&str>); 14] = [
+        ("ex", &both, None),
+        ("exp", &both, None),
+        ("expor", &both, None),
+        ("exporti", &["exporting"], None),
+        ("data expor", &["exporting"], None),
+        ("exp data", &[], None),
+        ("\"exp\"", &[], None),
+        ("green -exp", &["exporting"], None),
+        ("exportin data", &["exporting"], Some("exporting data")),
+        ("datta", &["exporting"], Some("data")),
+        ("daat", &["exporting"], Some("data")),
+        ("grean buttn", &["exporting"], Some("green button")),
+        ("graan", &[], None),
+        // A word that another site has, and one of a draft.
+        ("zebas", &[], None),
+    ];
+    for (q, expected, searched_for) in cases {
+        let found = search(LIST, q).await;
+        let mut slugs = found.each("slug");
+        slugs.sort();
+        assert_eq!(slugs, expected, "{q}");
+        assert_eq!(found.json()["searched_for"].as_str(), searched_for, "{q}");
+    }
+    // The pages of a corrected search go on with what it was corrected to.
+    let slugs: Vec<String> = pages(&server, key, "q=xports&limit=1").await.concat();
+    assert_eq!(slugs.len(), 2, "{slugs:?}");
+
+    let faqs = "/support/v1/help/faqs";
+    for (q, expected) in
+        [("invoi", 1), ("downloading", 1), ("invioce", 1), ("invoices hidden", 0), ("zebras", 0), ("hidden", 0)]
+    {
+        assert_eq!(search(faqs, q).await.each("id").len(), expected, "{q}");
+    }
+
+    // By the dictionary of the site's language, what was written before included.
+    world.publish("acme", site, "rechnungen", "Rechnungen", "Die Rechnungen stehen in den Einstellungen.").await;
+    let german = ["Rechnung", "einstellung"];
+    for q in german {
+        assert_eq!(search(LIST, &format!("{q} stehend")).await.each("slug"), [""; 0], "{q}");
+    }
+    let admin = world.person("acme", "admin").await;
+    let change = serde_json::json!({ "language": "de" });
+    let path = format!("/v1/orgs/acme/sites/{}", world.site_a.slug);
+    server.patch_as(&admin, &path, change).await.ok(200);
+    for q in german {
+        assert_eq!(search(LIST, &format!("{q} stehend")).await.each("slug"), ["rechnungen"], "{q}");
+    }
+    let words = "select count(*) from vicket.articles where words is null";
+    assert_eq!(world.look::<i64>(words).await, 0);
+}
+
+#[tokio::test]
+async fn of_what_is_typed_bit_by_bit_only_the_last_is_a_search_without_result() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Options::default() }).await;
+    let (key, mut tx) = (&world.site_a.key, world.org("acme").await);
+    faq(&mut tx, None, "Which invoices may I download?", true).await;
+    tx.commit().await.expect("commit");
+    for q in ["pri", "pric", "pricin", "pricing", "invoi", "xxinvoi", "sso", "sso"] {
+        server.get(key, &format!("{LIST}?q={q}")).await.ok(200);
+    }
+    server.app.usage.flush(&server.app.worker).await.expect("written");
+    let found = "select string_agg(search || ' ' || times, ',' order by search) from vicket.missed_searches";
+    assert_eq!(world.look::<String>(found).await, "pricing 1,sso 2,xxinvoi 1");
 }
 
 #[tokio::test]

@@ -120,9 +120,9 @@ class Client {
     article(slug, options) {
         return this.#call("GET", `help/articles/${encodeURIComponent(slug)}`, { options });
     }
-    /** Every frequently asked question, in order. */
-    async faqs(options) {
-        return (await this.#call("GET", "help/faqs", { options })).data;
+    /** Every frequently asked question, in order; `q` searches them. */
+    async faqs(query, options) {
+        return (await this.#call("GET", "help/faqs", { query, options })).data;
     }
     /** The ticket forms of the site. */
     async templates(options) {
