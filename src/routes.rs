@@ -102,7 +102,7 @@ impl Root {
         for path in BESIDE {
             words.extend(path.split('/').map(str::to_owned));
         }
-        let (files, widget) = (pages::files(), Widget::new());
+        let (files, widget) = (pages::files(), Widget::default());
         Self { app, support, agent, dashboard, files, widget, ready, words: Arc::new(words) }
     }
 
