@@ -1,5 +1,6 @@
 //! Files for people: the form that accepts an invitation, style and script of the dashboard.
 
+pub mod docs;
 pub mod sent_mail;
 pub mod widget;
 

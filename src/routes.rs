@@ -13,7 +13,6 @@ use poem::{
     endpoint::BoxEndpoint,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
-use poem_openapi::OpenApiService;
 use uuid::Uuid;
 
 use crate::{
@@ -34,7 +33,7 @@ use crate::{
         request::{client_network, peer, unambiguous},
     },
     pages::{
-        self, sent_mail,
+        self, docs, sent_mail,
         widget::{self, Asked, Widget},
     },
     readiness::{Reason, Watch},
@@ -72,12 +71,6 @@ struct Documented {
     document: LazyLock<CachedResponse>,
 }
 
-/// A document in the page of Swagger UI, which the framework makes of a document of its own.
-fn docs(document: &str) -> CachedResponse {
-    let empty = OpenApiService::new((), "", "");
-    CachedResponse::new(empty.swagger_ui_html().replacen(&empty.spec(), document, 1).into_bytes())
-}
-
 /// Everything that the server serves.
 pub struct Root {
     app: Arc<App>,
@@ -96,12 +89,12 @@ impl Root {
         let mut words = HashSet::new();
         let support = Documented {
             endpoint: support::endpoint(Arc::clone(&app), &mut words).boxed(),
-            docs: LazyLock::new(|| docs(support::COMMITTED)),
+            docs: LazyLock::new(|| docs::page(support::COMMITTED)),
             document: LazyLock::new(|| CachedResponse::new(support::COMMITTED.into())),
         };
         let agent = Documented {
             endpoint: agent::endpoint(Arc::clone(&app), &mut words).boxed(),
-            docs: LazyLock::new(|| docs(agent::COMMITTED)),
+            docs: LazyLock::new(|| docs::page(agent::COMMITTED)),
             document: LazyLock::new(|| CachedResponse::new(agent::COMMITTED.into())),
         };
         let dashboard = dashboard::Dashboard::new(Arc::clone(&app));
@@ -109,7 +102,7 @@ impl Root {
         for path in BESIDE {
             words.extend(path.split('/').map(str::to_owned));
         }
-        let (files, widget) = (pages::files(), Widget::new());
+        let (files, widget) = (pages::files(), Widget::default());
         Self { app, support, agent, dashboard, files, widget, ready, words: Arc::new(words) }
     }
 

@@ -14,6 +14,10 @@ use crate::domain::problem::{Code, FieldError, Problem};
 const PROBLEM: &str = "application/problem+json";
 const FILES: &str = "multipart/form-data";
 const EXAMPLES: &str = "#/components/examples/";
+/// Examples that are only looked at: the page of the documentation sends none of them.
+pub const CURSOR: &str = "cAAAAAAAAACAfJ5meXQlQN6US-B_wfkK5w";
+pub const ENTITY_TAG: &str = "\"5f2d9c1be0a7483d9f6c1b2a3d4e5f60\"";
+pub const IDEMPOTENCY_KEY: &str = "9b2f0c3e-5a77-4c1d-8a53-0f6d7b1c2e44";
 const ID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
 /// Adds examples to the operation of this path.
@@ -139,15 +143,15 @@ fn parameter_example(parameter: &Value, schemas: &Value) -> Option<Value> {
         "site" => json!("acme-app"),
         "slug" => json!("getting-started"),
         "limit" => json!(20),
-        "cursor" => json!("cAAAAAAAAACAfJ5meXQlQN6US-B_wfkK5w"),
+        "cursor" => json!(CURSOR),
         "q" => json!("export"),
         "priority" => json!("Normal"),
         "status" if parameter["schema"]["type"] == "string" => json!("Open"),
         "assignee" => json!("me"),
         "actor" => json!("ada@example.com"),
         "selector" => json!("vicket1"),
-        "If-None-Match" => json!("\"5f2d9c1be0a7483d9f6c1b2a3d4e5f60\""),
-        "Idempotency-Key" => json!("9b2f0c3e-5a77-4c1d-8a53-0f6d7b1c2e44"),
+        "If-None-Match" => json!(ENTITY_TAG),
+        "Idempotency-Key" => json!(IDEMPOTENCY_KEY),
         _ if parameter["schema"]["format"] == "uuid" => json!(ID),
         _ => {
             let of = |schema: &Value| schema["enum"].get(0).cloned();

@@ -5,7 +5,7 @@ pub mod answers;
 pub mod described;
 pub mod download;
 pub mod encodings;
-mod examples;
+pub mod examples;
 pub mod failure;
 pub mod headers;
 pub mod openapi;

@@ -26,11 +26,13 @@ pub struct Widget {
     versioned: String,
 }
 
-impl Widget {
-    pub fn new() -> Self {
+impl Default for Widget {
+    fn default() -> Self {
         Self { answer: CachedResponse::new(SCRIPT.into()), versioned: path() }
     }
+}
 
+impl Widget {
     /// Which of its paths this is.
     pub fn asked(&self, path: &str) -> Option<Asked> {
         if path == self.versioned {
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_versioned_path_is_that_of_the_text_and_others_are_answered_with_what_there_is() {
-        let widget = Widget::new();
+        let widget = Widget::default();
         assert_eq!(widget.asked(&path()), Some(Asked::Version));
         assert_eq!(widget.asked(ALIAS), Some(Asked::Any));
         assert_eq!(widget.asked("/v1/widget-0123456789ab.js"), Some(Asked::Any));

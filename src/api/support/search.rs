@@ -68,14 +68,13 @@ pub(super) async fn faqs(app: &App, published: &mut Published<'_>, search: &str)
 /// version of its content.
 async fn corrected(app: &App, published: &mut Published<'_>, search: &str) -> Result<Option<String>, Problem> {
     let place = |published: &Published<'_>| CacheKey::new(published.entry(), "words".to_owned(), ViewCounts::Own);
-    let kept = match app.cache.find(&place(published)) {
-        Some(kept) => kept,
-        None => {
-            let words = store::help_words::all(published).await?;
-            let kept = CachedResponse::new(words.join("\n").into_bytes());
-            app.cache.keep(place(published), &kept);
-            kept
-        }
+    let kept = if let Some(kept) = app.cache.find(&place(published)) {
+        kept
+    } else {
+        let words = store::help_words::all(published).await?;
+        let kept = CachedResponse::new(words.join("\n").into_bytes());
+        app.cache.keep(place(published), &kept);
+        kept
     };
     let words = kept.shown().body();
     let words: Vec<&str> = std::str::from_utf8(&words).unwrap_or_default().lines().collect();
