@@ -2,6 +2,7 @@
 //
 // 100,000 tickets with their conversations, a year of them, in one org. Bytes are bounded: a page with its style and script, as
 // sent to a browser that comes for the first time. Times are printed, for a judgement that knows the machine and the build.
+import { request } from "node:http";
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import pg from "pg";
@@ -65,7 +66,19 @@ async function get(path, headers = {}) {
   const answer = await fetch(`${server.dev.base_url}${path}`, { headers: { Cookie: cookie, ...headers }, redirect: "manual" });
   const text = await answer.text();
   assert.equal(answer.status, 200, `${path}: ${answer.status}`);
-  return { text, bytes: Buffer.byteLength(text), ms: performance.now() - began };
+  return { text, ms: performance.now() - began };
+}
+
+/** Bytes as they are sent to a browser. */
+async function sent(path) {
+  return new Promise((resolve, reject) => {
+    const headers = { Cookie: cookie, "Accept-Encoding": "gzip", "Sec-Fetch-Site": "same-origin" };
+    request(`${server.dev.base_url}${path}`, { headers }, (answer) => {
+      let bytes = 0;
+      answer.on("data", (part) => (bytes += part.length));
+      answer.on("end", () => resolve(bytes));
+    }).on("error", reject).end();
+  });
 }
 
 test("each page is small and quick at 100,000 tickets", { timeout: 600_000 }, async () => {
@@ -76,7 +89,6 @@ test("each page is small and quick at 100,000 tickets", { timeout: 600_000 }, as
     `${org}/templates`, (await get(`${org}/templates`)).text.match(/[^"]+\/templates\/[0-9a-f-]{36}/)[0], `${org}/templates/new`, `${org}/workflow`,
     `${org}/sites`, `${org}/sites/acme-app`, `${org}/sites/acme-app/key`, `${org}/members`, `${org}/teams`, `${org}/machine-keys`, `${org}/audit`,
   ];
-  const style = (await get("/dashboard/assets/dashboard.css")).bytes + (await get("/dashboard/assets/dashboard.js")).bytes;
   const table = [];
   for (const path of pages) {
     const times = [];
@@ -86,9 +98,11 @@ test("each page is small and quick at 100,000 tickets", { timeout: 600_000 }, as
       times.push(page.ms);
     }
     times.sort((a, b) => a - b);
-    const sent = page.bytes + style;
-    assert.ok(sent <= MOST_BYTES, `${path}: ${sent} bytes`);
-    table.push({ page: path.replace(server.ticket, "ID"), "KB sent": +(sent / 1024).toFixed(1), "median ms": +times[REQUESTS / 2].toFixed(1), "slowest ms": +times.at(-1).toFixed(1) });
+    const parts = [path, ...[...page.text.matchAll(/(?:src|href)="(\/dashboard\/assets\/[^"]+)"/g)].map(([, asset]) => asset)];
+    let whole = 0;
+    for (const part of parts) whole += await sent(part);
+    assert.ok(whole <= MOST_BYTES, `${path}: ${whole} bytes`);
+    table.push({ page: path.replace(server.ticket, "ID"), "KB sent": +(whole / 1024).toFixed(1), "median ms": +times[REQUESTS / 2].toFixed(1), "slowest ms": +times.at(-1).toFixed(1) });
   }
   console.table(table);
   const slow = table.filter((row) => row["slowest ms"] > MOST_MS).map((row) => row.page);
