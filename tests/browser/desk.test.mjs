@@ -245,3 +245,29 @@ test("an answer whose arrival nobody heard of is not sent twice", async () => {
   assert.deepEqual(await ticket.said(), ["Please help.", "Only once"]);
   await page.context().close();
 });
+
+test("files are chosen, dropped and pasted, and go with the message", async () => {
+  const ticket = await submit("Files");
+  const page = await as(who("agent"));
+  await page.goto(at(`acme/inbox/${ticket.id}`));
+  await page.locator("#reply-files").setInputFiles([{ name: "invoice.txt", mimeType: "text/plain", buffer: Buffer.from("12 EUR") }]);
+  await page.evaluate(() => {
+    const give = (kind, name) => {
+      const data = new DataTransfer();
+      data.items.add(new File(["text"], name, { type: "text/plain" }));
+      const event = kind === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+      document.getElementById("reply").dispatchEvent(event);
+    };
+    give("drop", "dropped.txt");
+    give("paste", "pasted.txt");
+  });
+  await page.getByText("invoice.txt, dropped.txt, pasted.txt").waitFor();
+  await accessible(page, "files");
+  await picture(page, "dashboard-files");
+  await reply(page).fill("Here they are");
+  await page.getByRole("button", { name: "Send reply" }).click();
+  const sent = page.locator(".message.agent", { hasText: "Here they are" });
+  for (const name of ["invoice.txt", "dropped.txt", "pasted.txt"]) await sent.getByRole("link", { name }).waitFor();
+  assert.equal(await page.locator("#reply-files").evaluate((input) => input.files.length), 0);
+  await page.context().close();
+});

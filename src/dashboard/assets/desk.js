@@ -20,6 +20,7 @@ function keep(old, now) {
   if (old.matches('textarea[data-draft]') && now.matches('textarea') && before === after) return false
   // What stands for the text that is being written: the same as long as the text is, unless it was refused.
   if (old.matches('[data-held]') && before === after && old.form?.querySelector('textarea').value) return false
+  if (before === after && old.matches('.files')) return false
   if (locked.has(old) || (news && old.matches('.filters'))) return false
   if (old.matches('time') && old.getAttribute('datetime') === now.getAttribute('datetime')) return false
   if (old === document.activeElement && old.matches('select, input') && old.id === now.id) return false
@@ -103,6 +104,7 @@ function ready() {
     if (text.value && text.dataset.draft === 'note' && !field('reply')?.value) text.closest('details').open = true
   }
   for (const time of all('time[datetime]')) localise(time)
+  for (const files of all('.files')) files.hidden = false
   const single = document.getElementById('single-keys')
   if (single) single.checked = localStorage.getItem('vicket-keys') !== 'off'
   tellIfNew()
@@ -127,6 +129,68 @@ function save({ name, address, kind, text }) {
     if (answer?.status === 204 && localStorage.getItem(name) === text) localStorage.removeItem(name)
   })()
 }
+
+// --- files ------------------------------------------------------------------------------------------------------------
+
+// They are chosen, dropped on a text or pasted into it, and are sent once its message is there.
+const MAX_FILE = 10 * 1024 * 1024
+const filesOf = (form) => form.querySelector('.files input')
+function attach(form, files) {
+  const input = filesOf(form)
+  const large = files.filter(({ size }) => size > MAX_FILE)
+  if (large.length) say(`Too large: ${large.map(({ name }) => name).join(', ')}. A file may have 10 MiB.`, { bad: true })
+  const all = new DataTransfer()
+  for (const file of [...(input === document.activeElement ? [] : input.files), ...files]) if (file.size <= MAX_FILE && all.items.length < 10) all.items.add(file)
+  input.files = all.files
+  list(form)
+}
+function list(form) {
+  const input = filesOf(form)
+  const names = [...input.files].map(({ name }) => name)
+  const text = form.querySelector('.files span')
+  text.replaceChildren(names.join(', '))
+  if (!names.length) return
+  const clear = Object.assign(document.createElement('button'), { type: 'button', className: 'quiet', textContent: 'Remove' })
+  clear.addEventListener('click', () => {
+    input.value = ''
+    list(form)
+  })
+  text.append(' ', clear)
+}
+addEventListener('change', ({ target }) => {
+  if (!target.matches('.files input')) return
+  const large = [...target.files].some(({ size }) => size > MAX_FILE)
+  if (large || target.files.length > 10) attach(target.form, [...target.files])
+  else list(target.form)
+})
+addEventListener('paste', (event) => {
+  const files = [...(event.clipboardData?.files ?? [])]
+  if (!files.length || !event.target.matches('textarea[data-draft]')) return
+  event.preventDefault()
+  attach(event.target.form, files)
+})
+for (const kind of ['dragover', 'dragleave', 'drop']) {
+  addEventListener(kind, (event) => {
+    const text = event.target.closest?.('textarea[data-draft]')
+    if (!text || !event.dataTransfer.types.includes('Files')) return
+    text.classList.toggle('dropping', kind === 'dragover')
+    if (kind === 'dragleave') return
+    event.preventDefault()
+    if (kind === 'drop') attach(text.form, [...event.dataTransfer.files])
+  })
+}
+async function upload(files, ticket, message) {
+  const body = new FormData()
+  for (const file of files) body.append('file', file, file.name)
+  const org = location.pathname.split('/')[2]
+  const answer = await fetch(`/v1/orgs/${org}/tickets/${ticket}/messages/${message}/attachments`, { method: 'POST', body }).catch(() => undefined)
+  if (answer?.ok) return refresh()
+  const why = answer ? (await answer.json().catch(() => ({}))).detail ?? answer.status : 'no connection'
+  say(`The message was sent, its files were not: ${why}`, { bad: true, label: 'Try again', act: () => upload(files, ticket, message) })
+}
+addEventListener('beforeunload', (event) => {
+  if (all('.files input').some(({ files }) => files.length)) event.preventDefault()
+})
 
 // --- who is here ------------------------------------------------------------------------------------------------------
 
@@ -177,6 +241,8 @@ addEventListener('submit', (event) => {
   flush()
   const job = { form, button, address: here(), ticket: shown(document), body: bodyOf(form, button), text: form.querySelector('textarea[data-draft]') }
   if (job.text) job.name = nameOf(job.text)
+  job.files = job.text ? [...filesOf(form).files] : []
+  if (job.files.length) job.body.set('files', 'yes')
   if (button && 'hold' in button.dataset && job.text.value.trim()) hold(job)
   else send(job)
 })
@@ -243,7 +309,13 @@ async function send(job, leaving = false) {
   if (answer.status === 409) for (const held of job.form.querySelectorAll('[data-held]')) held.remove()
   if (answer.ok && job.name) {
     localStorage.removeItem(job.name)
-    if (job.text.isConnected && shown(document) === job.ticket) job.text.value = ''
+    if (job.text.isConnected && shown(document) === job.ticket) {
+      job.text.value = ''
+      filesOf(job.form).value = ''
+      list(job.form)
+    }
+    const message = new URL(answer.url).searchParams.get('message')
+    if (job.files.length && message) upload(job.files, job.ticket, message)
   }
   const done = fresh.querySelector('.notice')
   if (shown(document) !== job.ticket) {
@@ -264,7 +336,7 @@ async function send(job, leaving = false) {
 // An address without what was just done.
 function tidy(address) {
   const url = new URL(address)
-  url.searchParams.delete('done')
+  for (const name of ['done', 'message']) url.searchParams.delete(name)
   return url.pathname + url.search
 }
 async function freshToken() {

@@ -196,12 +196,15 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
     let accepts = context.form.get("action") == "accept_mail";
     let done = if suffix.is_empty() { "?done=".to_owned() } else { format!("{suffix}&done=") };
     match context.write(permission, async |tx| apply(tx, id, &context.form).await).await {
-        Ok("deleted") => Ok(context.redirect(&format!("inbox{done}deleted"))),
-        Ok(how) => {
+        Ok(("deleted", _)) => Ok(context.redirect(&format!("inbox{done}deleted"))),
+        Ok((how, message)) => {
             if let Some(intake) = context.app.intake.as_ref().filter(|_| accepts) {
                 intake.received.notify_one();
             }
-            Ok(context.redirect(&format!("inbox/{id}{done}{how}")))
+            // Whoever has files to add to it asks for its id.
+            let files = message.filter(|_| context.form.holds("files", "yes"));
+            let of = files.map_or_else(String::new, |message| format!("&message={message}"));
+            Ok(context.redirect(&format!("inbox/{id}{done}{how}{of}")))
         }
         Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,
     }
@@ -244,7 +247,7 @@ async fn insert(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
 
 /// Adds what was written to the conversation, once: a page has a key, and what is sent from it again, because nobody heard that it
 /// had arrived, adds nothing. Whoever answers has read what is there.
-async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str, status: Option<&str>) -> Result<(), Problem> {
+async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str, status: Option<&str>) -> Result<Uuid, Problem> {
     let body = form.take_one::<MessageBody>(kind)?;
     let request = Sha256Digest::of_parts(&[kind.as_bytes(), body.as_str().as_bytes()]);
     let key = form.filled("key").map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request });
@@ -261,7 +264,8 @@ async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str, status: Option<&
         }
         _ => problem,
     })?;
-    store::tickets::seen::read_to(tx, id, added.id).await
+    store::tickets::seen::read_to(tx, id, added.id).await?;
+    Ok(added.id)
 }
 
 /// Keeps what is typed and not sent, for whoever types it, on whatever device.
@@ -283,19 +287,23 @@ fn no_content() -> Response {
     Response::builder().status(StatusCode::NO_CONTENT).finish()
 }
 
-async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Problem> {
+/// What was done, as its page says, and which message was added.
+async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<(&'static str, Option<Uuid>), Problem> {
     let change = match form.get("action") {
-        "note" => return add(tx, id, form, "note", None).await.map(|()| "noted"),
-        "reply" => return add(tx, id, form, "reply", None).await.map(|()| "sent"),
-        "reply_resolve" => return add(tx, id, form, "reply", Some("resolved")).await.map(|()| "resolved"),
+        "note" => return add(tx, id, form, "note", None).await.map(|message| ("noted", Some(message))),
+        "reply" => return add(tx, id, form, "reply", None).await.map(|message| ("sent", Some(message))),
+        "reply_resolve" => {
+            let message = add(tx, id, form, "reply", Some("resolved")).await?;
+            return Ok(("resolved", Some(message)));
+        }
         how @ ("accept_mail" | "reject_mail") => {
             let accept = how == "accept_mail";
             store::inbound_mails::decide_of_ticket(tx, id, form.id("mail")?, accept).await?;
-            return Ok(if accept { "accepted" } else { "rejected" });
+            return Ok((if accept { "accepted" } else { "rejected" }, None));
         }
         "delete" => {
             form.confirmed()?;
-            return store::tickets::agent::delete(tx, id).await.map(|()| "deleted");
+            return store::tickets::agent::delete(tx, id).await.map(|()| ("deleted", None));
         }
         "status" => Change { status: Some(form.get("status")), ..Change::default() },
         "priority" => Change { priority: Some(form.get("priority")), ..Change::default() },
@@ -311,5 +319,5 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<&'static str, Pr
         }
         _ => return Err(Form::unknown_action()),
     };
-    store::tickets::agent::change(tx, id, &change).await.map(|_| "saved")
+    store::tickets::agent::change(tx, id, &change).await.map(|_| ("saved", None))
 }
