@@ -613,7 +613,7 @@ mod tests {
         let mut document = finish(|_| ()).unwrap();
         let expected = json!({
             "name": "slug", "in": "path", "description": "Which.", "required": true,
-            "schema": {"type": "string"},
+            "schema": {"type": "string"}, "example": "getting-started",
         });
         assert_eq!(operation(&mut document)["parameters"][0], expected);
     }
