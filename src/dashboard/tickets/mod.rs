@@ -84,6 +84,7 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
             id => id.parse().map_or(Assignee::Nobody, Assignee::User),
         }),
         search: query.filled("q"),
+        ..Filter::default()
     };
     let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor") };
     let (shell, ((tickets, next), statuses, priorities, members, sites)) = context
