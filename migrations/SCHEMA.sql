@@ -932,6 +932,19 @@ comment on function ctx.claim_answer(uuid,bytea,bytea) is
   'request may read digests.';
 grant execute on function ctx.claim_answer(uuid,bytea,bytea) to vicket_agent;
 
+create function ctx.remove_view(p_id uuid) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.saved_views v where v.org_id = ctx.org_id() and v.id = p_id;
+  return found;
+end $$;
+alter function ctx.remove_view(uuid) owner to vicket_definer;
+comment on function ctx.remove_view(uuid) is
+  'Deletes a view; says whether there was one. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove_view(uuid) to vicket_agent;
+
 create function ctx.dictionary(p_language text) returns regconfig
   language sql immutable parallel safe strict
 as $$
@@ -3275,6 +3288,8 @@ create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
 create index tickets_number on vicket.tickets (org_id, number);
 create index tickets_priority on vicket.tickets (org_id, priority_id);
 create index tickets_status on vicket.tickets (org_id, status_id);
+create index tickets_unresolved on vicket.tickets (org_id, last_activity_at desc, id desc) where (status <> all
+  (array['resolved'::text, 'closed'::text]));
 create index tickets_words on vicket.tickets using gin (ctx.words_of_org(org_id, search)) with (fastupdate=off);
 create statistics vicket.tickets_tenant (ndistinct, dependencies) on org_id, site_id from vicket.tickets;
 
@@ -6231,6 +6246,11 @@ create policy definer_select on vicket.ticket_seen
   using (org_id = (select ctx.org_id()));
 comment on policy definer_select on vicket.ticket_seen is 'agent_answered: whoever answers has read it.';
 
+create policy definer_select_news on vicket.ticket_seen
+  for select to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_select_news on vicket.ticket_seen is 'worker.news_of_orgs.';
+
 create policy definer_insert on vicket.ticket_seen
   for insert to vicket_definer
   with check (org_id = (select ctx.org_id()));
@@ -6244,8 +6264,8 @@ comment on policy definer_update on vicket.ticket_seen is 'agent_answered: whoev
 
 grant select (org_id, site_id, ticket_id, user_id, read_to, seen_at, typing_at, changed_at), insert (site_id, ticket_id,
   read_to, seen_at, typing_at), update (read_to, seen_at, typing_at, changed_at) on vicket.ticket_seen to vicket_agent;
-grant select (org_id, site_id, ticket_id, user_id, read_to), insert (org_id, site_id, ticket_id, user_id, read_to),
-  update (read_to) on vicket.ticket_seen to vicket_definer;
+grant select (org_id, site_id, ticket_id, user_id, read_to, changed_at), insert (org_id, site_id, ticket_id, user_id,
+  read_to), update (read_to) on vicket.ticket_seen to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.ticket_drafts
@@ -6337,6 +6357,99 @@ grant select (org_id, site_id, ticket_id, user_id, kind, body, updated_at), inse
   update (body, updated_at) on vicket.ticket_drafts to vicket_agent;
 grant select on vicket.ticket_drafts to vicket_operator;
 grant select (org_id, site_id, ticket_id, user_id, kind), delete on vicket.ticket_drafts to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.saved_views
+create table vicket.saved_views (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null default ctx.actor_user_id(),
+  shared boolean not null default false,
+  owner_id uuid generated always as (case when (not shared) then user_id else null::uuid end) stored,
+  name text not null,
+  filter jsonb not null,
+  "position" integer not null default 0,
+  constraint saved_views_pkey primary key (org_id, id),
+  constraint saved_views_name_unique unique nulls not distinct (org_id, owner_id, name),
+  constraint saved_views_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint saved_views_owner_fkey foreign key (org_id, owner_id) references vicket.members(org_id, user_id) on delete
+    cascade,
+  constraint saved_views_filter_shape check (jsonb_typeof(filter) = 'object' and octet_length((filter)::text) <= 4000),
+  constraint saved_views_name_length check (char_length(name) >= 1 and char_length(name) <= 100 and name ~ '\S')
+);
+alter table vicket.saved_views owner to vicket_owner;
+comment on table vicket.saved_views is 'Filters of the inbox by name.';
+comment on column vicket.saved_views.user_id is 'Who made it.';
+comment on column vicket.saved_views.owner_id is 'Whose it is, with whom it goes; NULL for the team''s.';
+comment on column vicket.saved_views.name is 'No personal data.';
+comment on column vicket.saved_views.filter is
+  'What it shows: site, status, priority, assignee, q, waiting, unread, unresolved. Words of q may name somebody. '
+  'Personal data.';
+comment on column vicket.saved_views."position" is 'In the list; then by name.';
+
+alter table vicket.saved_views enable row level security;
+alter table vicket.saved_views force row level security;
+
+create policy agent_select on vicket.saved_views
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.is_member())
+    and (shared or user_id = (select ctx.actor_user_id()))
+  );
+comment on policy agent_select on vicket.saved_views is 'One''s own, and the team''s.';
+
+create policy agent_insert on vicket.saved_views
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and user_id = (select ctx.actor_user_id())
+    and (select ctx.may('ticket:read'))
+    and (not shared or (select ctx.may('view:share')))
+  );
+comment on policy agent_insert on vicket.saved_views is 'One''s own; the team''s by view:share.';
+
+create policy agent_update on vicket.saved_views
+  for update to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:read'))
+    and (shared or user_id = (select ctx.actor_user_id()))
+    and (not shared or (select ctx.may('view:share')))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:read'))
+    and (shared or user_id = (select ctx.actor_user_id()))
+    and (not shared or (select ctx.may('view:share')))
+  );
+comment on policy agent_update on vicket.saved_views is 'One''s own; the team''s by view:share.';
+
+create policy definer_select on vicket.saved_views
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.saved_views is 'ctx.remove_view.';
+
+create policy definer_delete on vicket.saved_views
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:read'))
+    and (shared or user_id = (select ctx.actor_user_id()))
+    and (not shared or (select ctx.may('view:share')))
+  );
+comment on policy definer_delete on vicket.saved_views is 'ctx.remove_view: one''s own; the team''s by view:share.';
+
+grant select (org_id, id, user_id, shared, name, filter, "position"), insert (shared, name, filter, "position"),
+  update (name, filter, "position") on vicket.saved_views to vicket_agent;
+grant select (org_id, id), delete on vicket.saved_views to vicket_definer;
+
+create trigger audited after insert or update on vicket.saved_views
+  for each row when (new.shared) execute function vicket.audited('saved_view', 'id', 'name position');
+create trigger audited_end after delete on vicket.saved_views
+  for each row when (old.shared) execute function vicket.audited('saved_view', 'id', 'name position');
+create trigger serialize_org_writes before insert or delete or update on vicket.saved_views
+  for each statement execute function vicket.serialize_org_writes();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -8781,6 +8894,35 @@ alter function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) owner to v
 comment on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) is
   'Says how far a mailbox was read. Definer: the worker reads no table.';
 grant execute on function worker.move_mailbox(bytea,uuid,bigint,bigint,interval) to vicket_worker;
+
+create function worker.news_of_orgs(p_org_ids uuid[]) returns table(org_id uuid, marks bigint[])
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  since constant timestamptz := clock_timestamp() - interval '10 seconds';
+begin
+  return query
+    select o.org_id, array(
+      (select hashtextextended(t.id::text || t.updated_at, 0)
+        from vicket.tickets t
+        where t.org_id = o.org_id and t.updated_at > since
+        order by t.updated_at desc
+        limit 200)
+      union all
+      (select hashtextextended(s.ticket_id::text || s.user_id || s.changed_at, 0)
+        from vicket.ticket_seen s
+        where s.org_id = o.org_id and s.changed_at > since
+        order by s.changed_at desc
+        limit 200)
+    )
+    from unnest((select p_org_ids)) o (org_id);
+end $$;
+alter function worker.news_of_orgs(uuid[]) owner to vicket_definer;
+comment on function worker.news_of_orgs(uuid[]) is
+  'What changed lately, as marks, in each org. Definer: the worker reads no table.';
+grant execute on function worker.news_of_orgs(uuid[]) to vicket_worker;
 
 create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
   p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,

@@ -9,7 +9,7 @@
 //! * `telemetry`: what is seen of the request in progress, and what is counted. Ids and figures, no values.
 //! * `db`: pools, leases, the message that enters a tenant. The only way in.
 //! * `store`: every SQL statement, a noun a file or folder. It takes checked types and a `SiteTx` or `OrgTx`, and owns the rules.
-//! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`, `mail`: what the process
+//! * `limits`, `usage`, `response_cache`, `single_flight`, `memory_budget`, `passwords`, `objects`, `jobs`, `news`, `mail`: what the process
 //!   has besides a request; `state` holds one of each.
 //! * `mail`: what comes in, read; the tokens by which it finds its thread.
 //! * `intake`: mail that comes in, taken and filed.
@@ -64,6 +64,7 @@ pub mod memory_budget;
 pub mod metrics;
 pub mod migrate;
 pub mod migrations;
+pub mod news;
 pub mod objects;
 pub mod pages;
 pub mod passwords;

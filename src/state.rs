@@ -20,6 +20,7 @@ use crate::{
     mail::{doctor::Doctor, outbound::Outgoing},
     master_secret::MasterSecret,
     memory_budget::MemoryBudget,
+    news::News,
     objects::Objects,
     passwords::Hasher,
     response_cache::{CacheKey, CachedResponse, ResponseCache},
@@ -37,6 +38,8 @@ pub struct App {
     /// Of mail that comes in, where this server takes any.
     pub mail_gate: Option<MailGate>,
     pub usage: Arc<UsageBuffer>,
+    /// Who waits for news of which org.
+    pub news: Arc<News>,
     pub limits: Limits,
     /// Sessions and machine keys that were good lately, by themselves and with an org, and networks that an account logged in
     /// from: they are counted as themselves before

@@ -31,6 +31,8 @@ const NAMES: &[(&str, &[&str])] = &[
     ("operates", &["(select ctx.operates())"]),
     ("marked", &["deleted_at is not null"]),
     ("unmarked", &["deleted_at is null"]),
+    ("share?", &["not shared or (select ctx.may('view:share'))"]),
+    ("own?", &["shared or user_id = (select ctx.actor_user_id())"]),
     ("own", &["user_id = (select ctx.actor_user_id())"]),
     ("team", &["(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))"]),
 ];

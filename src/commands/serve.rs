@@ -47,6 +47,7 @@ use crate::{
     master_secret::MasterSecret,
     memory_budget::MemoryBudget,
     metrics::{self, Metrics},
+    news,
     objects::{self, Objects, Place},
     passwords::Hasher,
     readiness::{self, Reason},
@@ -277,6 +278,7 @@ pub fn build(settings: Settings) -> anyhow::Result<Arc<App>> {
         )),
         mail_gate,
         usage: Arc::new(UsageBuffer::default()),
+        news: Arc::default(),
         limits: settings.limits,
         known_callers: Cache::new(KNOWN_CALLERS),
         cache: ResponseCache::new(settings.tuning.answer_cache_mib),
@@ -406,6 +408,7 @@ pub async fn serve(
     }
     let counting = tokio::spawn(usage::run(Arc::clone(&app.usage), Arc::clone(&app.worker), stopping.clone()));
     let working = tokio::spawn(jobs::run(Arc::clone(&app.worker), Arc::clone(&app.meters), stopping.clone()));
+    let watching = tokio::spawn(news::run(Arc::clone(&app.news), Arc::clone(&app.worker), stopping.clone()));
     // Until the last request is answered.
     let sharing = app.limits.share().map(|sharing| tokio::spawn(sharing.run(Arc::clone(&app.worker))));
     let cleaning = app
@@ -433,6 +436,7 @@ pub async fn serve(
     let _ = stopped.send(true);
     counting.await.context("the counting task ended badly")?;
     working.await.context("the task that runs jobs ended badly")?;
+    watching.await.context("the task that looks for news ended badly")?;
     if let Some(mailing) = mailing {
         mailing.await.context("the task that sends mail ended badly")?;
     }

@@ -46,7 +46,7 @@ fn pages() -> Route {
         .at("/dashboard/login/password", shows_and_takes(password_resets::choose, password_resets::change))
         .at("/dashboard/logout", takes(sessions::log_out))
         .at("/dashboard/:org", shows(stats::show))
-        .at("/dashboard/:org/inbox", shows(tickets::list::list))
+        .at("/dashboard/:org/inbox", shows_and_takes(tickets::list::inbox, tickets::list::update))
         .at("/dashboard/:org/inbox/:id", shows_and_takes(tickets::ticket::show, tickets::ticket::update))
         .at("/dashboard/:org/inbox/:id/mail/:message", shows(tickets::mail::show))
         .at("/dashboard/:org/events", shows(tickets::events::listen))

@@ -89,6 +89,7 @@ permissions! {
     TicketDelete = "ticket:delete",
     TicketRead = "ticket:read",
     TicketWrite = "ticket:write",
+    ViewShare = "view:share",
 }
 
 #[cfg(test)]

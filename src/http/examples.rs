@@ -92,6 +92,9 @@ fn conflicts(path: &str, operation: &str) -> Vec<Code> {
     if is("/messages") {
         codes.push(Code::TicketClosed);
         codes.extend((!is("/attachments")).then_some(Code::TicketFull));
+        if path.starts_with("/v1/") && !is("/attachments") {
+            codes.extend([Code::ConversationMoved, Code::IdempotencyConflict]);
+        }
     }
     if is("/members") {
         codes.extend([Code::EmailTaken, Code::LastOwner]);
@@ -101,7 +104,7 @@ fn conflicts(path: &str, operation: &str) -> Vec<Code> {
     } else if is("/articles") || operation == "createSite" || operation == "updateSite" {
         codes.push(Code::SlugTaken);
     }
-    if ["/statuses", "/priorities", "/teams", "/templates", "/saved-replies", "/machine-keys"]
+    if ["/statuses", "/priorities", "/teams", "/templates", "/saved-replies", "/machine-keys", "/views"]
         .iter()
         .any(|part| is(part))
     {
@@ -128,6 +131,7 @@ fn problem(code: Code) -> Option<Value> {
             ("The site of this key does not list the page's origin. Ask GET /support/v1/key/check why.", vec![])
         }
         Code::NotFound => ("There is nothing here, or nothing that these credentials may see.", vec![]),
+        Code::ConversationMoved => ("Agnes Agent answered while you wrote.", vec![]),
         Code::RateLimited => ("The client's network sent too much. Try again in 12 seconds.", vec![]),
         code => (code.title(), vec![]),
     };
@@ -153,6 +157,7 @@ fn parameter_example(parameter: &Value, schemas: &Value) -> Option<Value> {
         "If-None-Match" => json!(ENTITY_TAG),
         "Idempotency-Key" => json!(IDEMPOTENCY_KEY),
         _ if parameter["schema"]["format"] == "uuid" => json!(ID),
+        _ if parameter["schema"]["type"] == "boolean" => json!(true),
         _ => {
             let of = |schema: &Value| schema["enum"].get(0).cloned();
             let schema = &parameter["schema"];

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     // Every statement.
     &["store"],
     // What the process has besides a request.
-    &["codings", "limits", "objects", "passwords", "usage", "jobs", "mail"],
+    &["codings", "limits", "objects", "passwords", "usage", "jobs", "news", "mail"],
     &["memory_budget", "response_cache", "single_flight"],
     // Mail that comes in.
     &["intake"],

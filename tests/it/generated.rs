@@ -313,7 +313,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         ),
         ("alter role vicket_agent bypassrls", "agent: **bypassrls** no login"),
         ("alter role vicket_gate_agent inherit", "gate_agent: a login that **inherits**"),
-        ("grant vicket_agent to vicket_gate_widget", "gate_widget: a login, may become agent, widget;"),
+        ("grant vicket_agent to vicket_gate_widget", "agent, widget; enable_bitmapscan=off"),
     ] {
         // Whatever line it goes on in.
         let new = changed(&mut connection, &before, sql).await.replace("\n  ", " ");

@@ -199,6 +199,8 @@ async fn populated() -> Populated {
         .arrange(
             "insert into vicket.teams (org_id, name) select id, 'Team' from vicket.orgs;
             insert into vicket.saved_replies (org_id, name, body, updated_by) select id, 'Hello', 'Hi', 'cli' from vicket.orgs;
+            insert into vicket.saved_views (org_id, user_id, shared, name, filter) select org_id, user_id, true, 'All', '{}' from vicket.members;
+            insert into vicket.saved_views (org_id, user_id, name, filter) select org_id, user_id, 'Mine', '{}' from vicket.members;
             insert into vicket.team_members (org_id, team_id, user_id)
               select t.org_id, t.id, m.user_id from vicket.teams t join vicket.members m on m.org_id = t.org_id;
             insert into vicket.team_sites (org_id, team_id, site_id)

@@ -20,9 +20,10 @@ use vicket::{
             self,
             public::{Order, Wanted},
         },
-        attachments, audit_log, faqs, members,
+        attachments, audit_log, faqs, members, news,
         paging::{self, Keyset, PageRequest},
-        priorities, publishing, saved_replies, site_keys, site_origins, sites, stats, statuses, teams, templates,
+        priorities, publishing, saved_replies, saved_views, site_keys, site_origins, sites, stats, statuses, teams,
+        templates,
         tickets::{
             self,
             agent::{self, Change},
@@ -275,8 +276,15 @@ impl Agent<'_> {
         self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
         self.listed("inbox, a common word", None, &Filter { search: Some("about"), ..Filter::default() }).await?;
-        self.run("whether news came", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
+        self.run("whether news came", Access::Read, async |tx| news::mine(tx).await).await?;
         self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await?;
+        let waiting = Filter { waiting: true, ..Filter::default() };
+        self.listed("inbox, waiting", None, &waiting).await?;
+        self.run("views", Access::Read, async |tx| {
+            let views = saved_views::list(tx).await?;
+            saved_views::counts(tx, &views).await
+        })
+        .await?;
         self.run("look at a ticket", Access::Write, async |tx| {
             seen::seen(tx, ticket, true).await?;
             let newest = agent::whole(tx, ticket, NEWEST).await?.thread.messages.last().map(|message| message.id);
@@ -341,7 +349,7 @@ impl Agent<'_> {
 
     async fn team(&mut self, ticket: Uuid) -> anyhow::Result<()> {
         self.listed("inbox of a team", None, &Filter::default()).await?;
-        self.run("whether news came, in a team", Access::Read, async |tx| inbox::latest_change(tx).await).await?;
+        self.run("whether news came, in a team", Access::Read, async |tx| news::mine(tx).await).await?;
         self.run("one ticket, in a team", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await
     }
 }

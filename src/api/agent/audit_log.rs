@@ -51,6 +51,8 @@ pub(super) enum ObjectKind {
     Priority,
     /// A saved reply.
     SavedReply,
+    /// A view of the team.
+    SavedView,
     /// A team.
     Team,
     /// Who is in a team.
@@ -86,6 +88,7 @@ impl ObjectKind {
             Self::Status => "status",
             Self::Priority => "priority",
             Self::SavedReply => "saved_reply",
+            Self::SavedView => "saved_view",
             Self::Team => "team",
             Self::TeamMember => "team_member",
             Self::TeamSite => "team_site",

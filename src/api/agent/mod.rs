@@ -14,6 +14,7 @@ mod publishing;
 mod responses;
 mod retention;
 mod saved_replies;
+mod saved_views;
 mod site_keys;
 mod sites;
 mod statuses;
@@ -58,7 +59,7 @@ fn apis() -> impl OpenApi {
         attachments::AttachmentsApi,
         statuses::StatusesApi,
         priorities::PrioritiesApi,
-        saved_replies::SavedRepliesApi,
+        (saved_replies::SavedRepliesApi, saved_views::SavedViewsApi),
         templates::TemplatesApi,
         teams::TeamsApi,
         (machine_keys::MachineKeysApi, mail::MailApi),

@@ -664,12 +664,21 @@ impl TicketsApi {
         /// order"`, `-without`, `this or that`. A reference, `APP-21` or `app-21`, finds its ticket too, and `21` those of that
         /// number; `#21` finds nothing else. The references of a prefix that was changed are none.
         q: Query<Option<Text<200>>>,
+        /// Only those whose customer waits for an answer.
+        waiting: Query<Option<bool>>,
+        /// Only those that the caller has not read.
+        unread: Query<Option<bool>>,
+        /// Only those that are neither resolved nor closed.
+        unresolved: Query<Option<bool>>,
     ) -> Result<answers::Ok<Page<TicketSummary>>, Failure<422>> {
         let filter = Filter {
             site: site.0.as_deref(),
             status: status.0.as_deref(),
             priority: priority.0.as_deref(),
             assignee: of.0.as_ref().map(assignee),
+            waiting: waiting.0.unwrap_or_default(),
+            unread: unread.0.unwrap_or_default(),
+            unresolved: unresolved.0.unwrap_or_default(),
             search: q.0.as_deref(),
         };
         let page = org.run(async |tx| inbox::page(tx, paging.request(), &filter).await).await?;
@@ -878,9 +887,8 @@ impl TicketsApi {
         /// What is to become of it.
         kind: Path<DraftKind>,
     ) -> Result<answers::NoContent, Failure> {
-        let work = async |tx: &mut OrgTx| match drafts::drop(tx, id.0, kind.0.into()).await? {
-            true => Ok(()),
-            false => Err(Problem::not_found()),
+        let work = async |tx: &mut OrgTx| {
+            if drafts::drop(tx, id.0, kind.0.into()).await? { Ok(()) } else { Err(Problem::not_found()) }
         };
         org.run(work).await?;
         Ok(answers::NoContent)

@@ -57,7 +57,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     functions
         .sort_by_cached_key(|function| (function.schema.clone(), function.name.clone(), function.arguments.clone()));
     let (definers, invokers): (Vec<_>, Vec<_>) = functions.iter().partition(|function| function.definer);
-    let mut out = format!("\n{}\n", sql::paragraph(READING));
+    let mut out = format!("{}\n", sql::paragraph(READING));
     let overloaded = |of: &Function| {
         functions.iter().filter(|other| (&other.schema, &other.name) == (&of.schema, &of.name)).count() > 1
     };

@@ -56,7 +56,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let mut roles: Vec<Role> =
         sqlx::query_as(AssertSqlSafe(format!("{prelude}\n{ROLES}"))).fetch_all(&mut *connection).await?;
     roles.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut out = format!("\n{}\n", sql::paragraph(READING));
+    let mut out = format!("{}\n", sql::paragraph(READING));
     // Those that are alike share a line.
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for one in &roles {
@@ -66,8 +66,8 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
             None => lines.push((line, vec![role(&one.name)])),
         }
     }
-    let lines: Vec<String> = lines.into_iter().map(|(line, names)| format!("{}: {line}", names.join(", "))).collect();
-    out += &format!("{}\n", sql::flow(&lines.join(" | ").split(' ').collect::<Vec<_>>(), INDENT));
+    let said: Vec<String> = lines.iter().map(|(line, names)| format!("{}: {line}", names.join(", "))).collect();
+    out += &format!("{}\n", sql::flow(&said.join(" | ").split(' ').collect::<Vec<_>>(), INDENT));
     let rows: Vec<(String, String, String, String)> =
         sqlx::query_as(AssertSqlSafe(format!("{prelude}\n{SCHEMAS}"))).fetch_all(&mut *connection).await?;
     let mut schemas: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -8,17 +8,18 @@ use crate::{
         frame::{
             form::Form,
             org_context::{OrgContext, Shell},
-            page::html,
+            page::form_page,
         },
         tickets::words::{colour, initials, presence},
     },
     db::OrgTx,
-    domain::{permissions::Permission, problem::Problem},
+    domain::{permissions::Permission, problem::Problem, text::ViewName},
     store::{
         self,
         members::Member,
         paging::PageRequest,
         priorities::Priority,
+        saved_views::{self, ViewFilter},
         sites::Site,
         statuses::{Category, Status},
         tickets::inbox::{Assignee, Filter, Ticket},
@@ -30,7 +31,7 @@ const PAGE: u32 = 40;
 /// Members, statuses and priorities to choose from.
 pub const CHOICES: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
 /// What an address says of which tickets are listed. A ticket's own has it, too: the list beside it stays as it was.
-const FILTERS: [&str; 5] = ["q", "status", "priority", "assignee", "site"];
+const FILTERS: [&str; 8] = ["q", "status", "priority", "assignee", "site", "waiting", "unread", "unresolved"];
 
 /// What tickets have, and who can have them.
 pub struct Choices {
@@ -65,11 +66,72 @@ impl Choices {
     }
 }
 
+/// The view of what customers wait for.
+const WAITING: &str = "Waiting for us";
+
+/// A count, where more are not counted.
+pub fn shown(count: &i32) -> String {
+    if *count < saved_views::MOST { count.to_string() } else { format!("{}+", saved_views::MOST - 1) }
+}
+
+/// A filter of the list by name, with how many tickets are behind it.
+pub struct View {
+    /// Of one that was saved.
+    pub id: Option<Uuid>,
+    pub name: String,
+    pub query: String,
+    /// `None` of one that is searched for words.
+    pub count: Option<i32>,
+    pub is_current: bool,
+}
+
+impl View {
+    /// Those that there always are, then those of the team and of whoever looks.
+    async fn all(tx: &mut OrgTx, query: &Form) -> Result<Vec<Self>, Problem> {
+        let saved = saved_views::list(tx).await?;
+        let counts = saved_views::counts(tx, &saved).await?;
+        let now = query.kept(&FILTERS);
+        let of = |id, name: &str, pairs: &[(&str, &str)], count| {
+            let given: Vec<(&str, String)> = pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+            let query = Form::of(&given).kept(&FILTERS);
+            Self { id, name: name.to_owned(), is_current: query == now, query, count }
+        };
+        let always = [
+            ("Mine", &[("status", "any"), ("assignee", "me"), ("unresolved", "yes")][..], counts.mine),
+            ("Unassigned", &[("status", "any"), ("assignee", "none"), ("unresolved", "yes")], counts.unassigned),
+            (WAITING, &[("status", "any"), ("waiting", "yes")], counts.waiting),
+            ("Unread", &[("status", "any"), ("unread", "yes"), ("unresolved", "yes")], counts.unread),
+        ];
+        let mut views: Vec<Self> =
+            always.into_iter().map(|(name, pairs, count)| of(None, name, pairs, Some(count))).collect();
+        for (view, count) in saved.iter().zip(counts.views) {
+            let filter = &view.filter;
+            let flag = |is: bool| if is { "yes" } else { "" };
+            let text = |of: &Option<String>| of.clone().unwrap_or_default();
+            let (q, priority, assignee, site) =
+                (text(&filter.q), text(&filter.priority), text(&filter.assignee), text(&filter.site));
+            let pairs = [
+                ("q", q.as_str()),
+                ("status", filter.status.as_deref().unwrap_or("any")),
+                ("priority", &priority),
+                ("assignee", &assignee),
+                ("site", &site),
+                ("waiting", flag(filter.waiting)),
+                ("unread", flag(filter.unread)),
+                ("unresolved", flag(filter.unresolved)),
+            ];
+            views.push(of(Some(view.id), &view.name, &pairs, count));
+        }
+        Ok(views)
+    }
+}
+
 /// Tickets to choose from.
 pub struct List {
     pub tickets: Vec<Ticket>,
     /// The query of the next page.
     pub next: Option<String>,
+    pub views: Vec<View>,
     pub sites: Vec<Site>,
     pub query: Form,
     /// The one that is open.
@@ -87,12 +149,29 @@ impl List {
                 "me" => Assignee::Me,
                 id => id.parse().map_or(Assignee::Nobody, Assignee::User),
             }),
+            waiting: query.holds("waiting", "yes"),
+            unread: query.holds("unread", "yes"),
+            unresolved: query.holds("unresolved", "yes"),
             search: query.filled("q"),
         };
         let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor").filter(|_| open.is_none()) };
         let (tickets, next) = store::tickets::inbox::page(tx, page_request, &filter).await?;
         let next = next.map(|next| query.next_page(&FILTERS, &next));
-        Ok(Self { tickets, next, sites: store::sites::list(tx).await?, query: query.clone(), open })
+        let views = View::all(tx, query).await?;
+        Ok(Self { tickets, next, views, sites: store::sites::list(tx).await?, query: query.clone(), open })
+    }
+
+    /// How many tickets wait for an answer, for the title: `(3) `; empty for none.
+    pub fn waiting(&self) -> String {
+        match self.views.iter().find(|view| view.name == WAITING).and_then(|view| view.count) {
+            Some(count) if count > 0 => format!("({}) ", shown(&count)),
+            _ => String::new(),
+        }
+    }
+
+    /// The saved view that is shown.
+    pub fn current(&self) -> Option<&View> {
+        self.views.iter().find(|view| view.is_current && view.id.is_some())
     }
 
     pub fn is_open(&self, ticket: &Uuid) -> bool {
@@ -145,18 +224,65 @@ fn is_category(name: &str) -> bool {
 
 #[derive(askama::Template)]
 #[template(path = "tickets/inbox.html")]
-struct InboxPage {
+struct InboxPage<'a> {
     shell: Shell,
     list: List,
     choices: Choices,
+    form: &'a Form,
 }
 
 #[handler]
-pub async fn list(context: OrgContext) -> Result<Response, Problem> {
+pub async fn inbox(context: OrgContext) -> Result<Response, Problem> {
+    list_with(&context, &Form::default()).await
+}
+
+async fn list_with(context: &OrgContext, form: &Form) -> Result<Response, Problem> {
     let (shell, (list, choices)) = context
         .read(Permission::TicketRead, async |tx| {
             Ok((List::read(tx, &context.query, None).await?, Choices::read(tx).await?))
         })
         .await?;
-    html(&InboxPage { shell, list, choices })
+    form_page(&InboxPage { shell, list, choices, form }, form)
+}
+
+/// Saves the filters of the page as a view, or deletes one.
+#[handler]
+pub async fn update(context: OrgContext) -> Result<Response, Problem> {
+    let form = &context.form;
+    let done = context
+        .write(Permission::TicketRead, async |tx| match form.get("action") {
+            "save_view" => {
+                let name = form.take_one::<ViewName>("view_name")?;
+                let shared = form.holds("shared", "yes");
+                saved_views::create(tx, &name, &filter_of(&context.query), shared, 0).await.map(|_| "saved")
+            }
+            "delete_view" => saved_views::delete(tx, form.id("view")?).await.map(|_| "deleted"),
+            _ => Err(Form::unknown_action()),
+        })
+        .await;
+    match done {
+        Ok("deleted") => Ok(context.redirect("inbox?done=deleted")),
+        Ok(done) => {
+            let kept = suffix(&context.query);
+            let and = if kept.is_empty() { "?" } else { "&" };
+            Ok(context.redirect(&format!("inbox{kept}{and}done={done}")))
+        }
+        Err(problem) => list_with(&context, &form.with_problem(problem)?).await,
+    }
+}
+
+/// The filters of a query, as a view keeps them.
+fn filter_of(query: &Form) -> ViewFilter {
+    let text = |name| query.filled(name).map(str::to_owned);
+    let flag = |name| query.holds(name, "yes");
+    ViewFilter {
+        site: text("site"),
+        status: Some(status(query)).filter(|status| *status != "any").map(str::to_owned),
+        priority: text("priority"),
+        assignee: text("assignee"),
+        q: text("q"),
+        waiting: flag("waiting"),
+        unread: flag("unread"),
+        unresolved: flag("unresolved"),
+    }
 }

@@ -75,6 +75,12 @@ pub struct Filter<'a> {
     /// The name of a priority.
     pub priority: Option<&'a str>,
     pub assignee: Option<Assignee>,
+    /// Only those whose customer waits for an answer.
+    pub waiting: bool,
+    /// Only those that whoever asks has not read.
+    pub unread: bool,
+    /// Only those that are neither resolved nor closed.
+    pub unresolved: bool,
     /// Words of subject, address, name or conversation, the last of which may lack its end; or a reference or a number, as
     /// [`Sought`] reads it.
     pub search: Option<&'a str>,
@@ -114,7 +120,7 @@ macro_rules! tickets {
     };
 }
 
-/// The `$most` tickets of which something was said last, after `$1`, `$2`, as the filter `$3` to `$7` has them, and as `$found`
+/// The `$most` tickets of which something was said last, after `$1`, `$2`, as the filter `$3` to `$7` and `$10` to `$12` has them, and as `$found`
 /// says.
 macro_rules! newest {
     ($found:literal, $most:literal) => {
@@ -132,6 +138,13 @@ macro_rules! newest {
                   or i.priority_id in (select f.id from vicket.priorities f where lower(f.name) = lower($5)))
                 and ($6::uuid is null or i.assignee_id = $6)
                 and (not $7 or i.assignee_id is null)
+                and (not $10 or i.unanswered and i.status = 'open')
+                and (not $11 or i.last_activity_at > coalesce((
+                  select s.read_to from vicket.ticket_seen s
+                  where s.org_id = i.org_id and s.site_id = i.site_id and s.ticket_id = i.id
+                    and s.user_id = (select ctx.actor_user_id())
+                ), '-infinity'))
+                and (not $12 or i.status <> all (array['resolved', 'closed']))
                 and (",
             $found,
             ")
@@ -153,16 +166,20 @@ macro_rules! page {
 /// All tickets, or those of the number `$9`.
 const ALL: &str = page!(newest!("$9::bigint is null or i.number = $9", "$8"));
 
-/// Those of `$11`, or of the number `$9`, of the site that `$10` names if it names one.
+/// As [`ALL`], of those that are neither resolved nor closed, which have an index of their own.
+const UNRESOLVED: &str =
+    page!(newest!("($9::bigint is null or i.number = $9) and i.status <> all (array['resolved', 'closed'])", "$8"));
+
+/// Those of `$14`, or of the number `$9`, of the site that `$13` names if it names one.
 const FOUND: &str = page!(newest!(
-    "i.id = any ($11 || array(
+    "i.id = any ($14 || array(
       select n.id from vicket.tickets n
-      where n.number = $9 and ($10::text is null or n.site_id = (select f.id from vicket.sites f where f.prefix = $10))
+      where n.number = $9 and ($13::text is null or n.site_id = (select f.id from vicket.sites f where f.prefix = $13))
     ))",
     "$8"
 ));
 
-/// Of the newest 2,000, as many as are read in the time of a page, those that have the words `$11`, or the number.
+/// Of the newest 2,000, as many as are read in the time of a page, those that have the words `$14`, or the number.
 const AMONG_NEWEST: &str = page!(concat!(
     "(
       select i.* from ",
@@ -170,21 +187,21 @@ const AMONG_NEWEST: &str = page!(concat!(
     " i
       left join lateral (
         select true as so from vicket.ticket_messages m
-        where m.org_id = i.org_id and m.ticket_id = i.id and m.search @@ (select ctx.sought($11))
+        where m.org_id = i.org_id and m.ticket_id = i.id and m.search @@ (select ctx.sought($14))
         limit 1
       ) said on true
       where said.so
-        or i.search @@ (select ctx.sought($11))
-        or i.number = $9 and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))
+        or i.search @@ (select ctx.sought($14))
+        or i.number = $9 and ($13::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $13))
       order by i.last_activity_at desc, i.id desc
       limit $8)"
 ));
 
 /// As [`AMONG_NEWEST`], of all. All messages are read once, not those of each ticket.
 const AMONG_ALL: &str = page!(newest!(
-    "i.search @@ (select ctx.sought($11))
-    or i.id in (select m.ticket_id from vicket.ticket_messages m where m.search @@ (select ctx.sought($11)))
-    or i.number = $9 and ($10::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $10))",
+    "i.search @@ (select ctx.sought($14))
+    or i.id in (select m.ticket_id from vicket.ticket_messages m where m.search @@ (select ctx.sought($14)))
+    or i.number = $9 and ($13::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $13))",
     "$8"
 ));
 
@@ -229,6 +246,9 @@ pub async fn page(
             .bind(filter.assignee == Some(Assignee::Nobody))
             .bind(page_request.fetch())
             .bind(number)
+            .bind(filter.waiting)
+            .bind(filter.unread)
+            .bind(filter.unresolved)
     };
     let rows = if let Some(words) = words {
         let named = |sql| filtered(sql).bind(prefix.as_ref().map(Prefix::as_str));
@@ -244,6 +264,8 @@ pub async fn page(
                 named(AMONG_ALL).bind(words).fetch_all(tx.connection()).await?
             }
         }
+    } else if filter.unresolved || filter.waiting {
+        filtered(UNRESOLVED).fetch_all(tx.connection()).await?
     } else {
         filtered(ALL).fetch_all(tx.connection()).await?
     };
@@ -276,16 +298,4 @@ async fn view(tx: &mut OrgTx, tickets: &mut [Ticket]) -> Result<(), Problem> {
         ticket.viewers = viewers.iter().filter(|viewer| viewer.ticket_id == ticket.id).cloned().collect();
     }
     Ok(())
-}
-
-/// When a ticket that whoever asks may see was last changed, in microseconds since 1970; `None` without any.
-///
-/// # Errors
-/// `5xx` only.
-pub async fn latest_change(tx: &mut OrgTx) -> Result<Option<i64>, Problem> {
-    let latest: Option<OffsetDateTime> =
-        sqlx::query_scalar("select t.updated_at from vicket.tickets t order by t.updated_at desc limit 1")
-            .fetch_optional(tx.connection())
-            .await?;
-    Ok(latest.map(paging::micros))
 }

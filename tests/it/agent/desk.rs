@@ -362,3 +362,109 @@ async fn a_ticket_is_given_to_nobody_who_does_not_see_it_or_only_reads() {
     let kept = server.patch_as(&people.owner, &path, json!({ "status": "pending" })).await.ok(200).json();
     assert_eq!(kept["assignee"]["id"], agent);
 }
+
+#[tokio::test]
+async fn views_are_ones_own_or_the_teams_and_say_how_many_tickets_are_behind_them() {
+    let world = World::new().await;
+    let server = world.serve_with(Options { limits: false, ..Default::default() }).await;
+    let people = People::of(&world).await;
+    let views = "/v1/orgs/acme/views";
+    let mut ids = Vec::new();
+    for (n, site) in [&world.site_a, &world.site_a, &world.site_b, &world.site_b].into_iter().enumerate() {
+        ids.push(submit(&server, site, &format!("Lot {n}")).await.0);
+    }
+    let change = async |n: usize, change: Value| {
+        server.patch_as(&people.admin, &format!("{TICKETS}/{}", ids[n]), change).await.ok(200);
+    };
+    change(0, json!({ "assignee": people.agent.id, "priority": "Urgent" })).await;
+    change(1, json!({ "assignee": people.agent.id, "status": "resolved" })).await;
+    change(2, json!({ "priority": "Urgent" })).await;
+    server.post_as(&people.admin, &format!("{TICKETS}/{}/messages", ids[3]), json!({ "body": "Hm." })).await.ok(201);
+
+    let save = async |person: &Person, body: Value| server.post_as(person, views, body).await;
+    let urgent = json!({ "name": "Urgent", "filter": { "priority": "urgent" }, "shared": true });
+    save(&people.agent, urgent.clone()).await.refused(403, "permission_required");
+    let shared = save(&people.admin, urgent.clone()).await.ok(201).json();
+    save(&people.admin, urgent).await.refused(409, "name_taken");
+    let of = |filter: Value| json!({ "name": filter.to_string(), "filter": filter });
+    let mut expected = vec![("Urgent".to_owned(), json!(2))];
+    for (filter, count) in [
+        (json!({}), json!(3)),
+        (json!({ "assignee": "me" }), json!(1)),
+        (json!({ "assignee": "none", "site": "site-b" }), json!(1)),
+        (json!({ "assignee": people.admin.id }), json!(1)),
+        (json!({ "q": "Lot" }), Value::Null),
+        (json!({ "site": "gone" }), json!(0)),
+        (json!({ "status": "Pending" }), json!(1)),
+        (json!({ "status": "open", "waiting": true }), json!(2)),
+        (json!({ "unread": true, "waiting": true }), json!(1)),
+    ] {
+        save(&people.agent, of(filter.clone())).await.ok(201);
+        expected.push((filter.to_string(), count));
+    }
+    expected[1..].sort_by(|one, other| one.0.cmp(&other.0));
+    let whole = server.get_as(&people.agent, &format!("{TICKETS}/{}", ids[0])).await.ok(200).json();
+    let seen = json!({ "read_to": whole["messages"][0]["id"] });
+    server.put_as(&people.agent, &format!("{TICKETS}/{}/seen", ids[0]), seen).await.ok(200);
+    for filter in [json!({ "assignee": "you" }), json!({ "color": "red" }), json!({ "site": 1 })] {
+        save(&people.agent, json!({ "name": "x", "filter": filter })).await.refused(400, "invalid_request");
+    }
+
+    let listed = server.get_as(&people.agent, views).await.ok(200).json();
+    let rows = listed["data"].as_array().expect("views").iter();
+    let rows: Vec<(String, Value)> =
+        rows.map(|row| (row["name"].as_str().expect("a name").to_owned(), row["count"].clone())).collect();
+    assert_eq!(rows, expected);
+    let built_in = ["mine", "unassigned", "waiting", "unread"].map(|name| listed[name].as_i64().expect("a count"));
+    assert_eq!(built_in, [1, 1, 2, 2]);
+    // Each is what the list shows.
+    for (query, count) in [
+        ("assignee=me&unresolved=true", 1),
+        ("assignee=none&unresolved=true", 1),
+        ("waiting=true", 2),
+        ("unread=true&unresolved=true", 2),
+        ("unread=true", 3),
+        ("q=lot&waiting=true", 2),
+    ] {
+        assert_eq!(inbox(&server, &people.agent, query).await.len(), count, "{query}");
+    }
+
+    // The team's are changed by who may share, one's own by oneself.
+    let path = |view: &Value| format!("{views}/{}", view["id"].as_str().expect("an id"));
+    let renamed = json!({ "name": "Burning", "position": 3 });
+    server.patch_as(&people.agent, &path(&shared), renamed.clone()).await.refused(403, "permission_required");
+    server.delete_as(&people.agent, &path(&shared)).await.refused(403, "permission_required");
+    let changed = server.patch_as(&people.owner, &path(&shared), renamed).await.ok(200).json();
+    assert_eq!((&changed["name"], &changed["filter"]["priority"]), (&json!("Burning"), &json!("urgent")));
+    let own = listed["data"][1].clone();
+    server.patch_as(&people.owner, &path(&own), json!({ "name": "x" })).await.refused(404, "not_found");
+    server.delete_as(&people.owner, &path(&own)).await.refused(404, "not_found");
+    server.patch_as(&people.agent, &path(&own), json!({ "name": "x" })).await.ok(200);
+    server.delete_as(&people.agent, &path(&own)).await.ok(204);
+    server.delete_as(&people.owner, &path(&shared)).await.ok(204);
+    server.get_as(&people.rival, views).await.refused(404, "not_found");
+    assert_eq!(server.get_as(&people.viewer, views).await.ok(200).json()["data"], json!([]));
+    let log = server.get_as(&people.admin, "/v1/orgs/acme/audit-log?limit=100").await.ok(200).json();
+    let of_views =
+        log["data"].as_array().expect("entries").iter().filter(|entry| entry["object"]["kind"] == "saved_view");
+    assert_eq!(of_views.count(), 3, "of the team's, and of nobody else's");
+    // In SQL nobody reaches another's, or makes one theirs.
+    let gate = world.agent_gate();
+    for (person, sql, rows) in [
+        (&people.agent, "update vicket.saved_views set position = 1".to_owned(), Ok(8)),
+        (&people.admin, "update vicket.saved_views set position = 1".to_owned(), Ok(0)),
+        (
+            &people.admin,
+            format!(
+                "insert into vicket.saved_views (user_id, name, filter) values ('{}', 'x', '{{}}')",
+                people.agent.id
+            ),
+            Err(Some("42501".to_owned())),
+        ),
+    ] {
+        let mut tx = world.agent(&gate, person, "acme").await;
+        let done = sqlx::query(AssertSqlSafe(sql)).execute(tx.connection()).await.map(|done| done.rows_affected());
+        let done = done.map_err(|error| error.as_database_error().and_then(|error| error.code().map(String::from)));
+        assert_eq!(done, rows, "{}", person.email);
+    }
+}

@@ -39,6 +39,7 @@ pub const MATRIX: &[(&str, [bool; 4])] = &[
     ("ticket:delete", [true, true, false, false]),
     ("ticket:read", [true, true, true, true]),
     ("ticket:write", [true, true, true, false]),
+    ("view:share", [true, true, false, false]),
 ];
 
 fn has(role: &str, permission: &str) -> bool {
@@ -49,6 +50,7 @@ fn has(role: &str, permission: &str) -> bool {
 /// Statements that need a permission each, and nothing else that an owner has not. What is in braces is of this world.
 const STATEMENTS: &[(&str, &str)] = &[
     ("org:edit", "update vicket.orgs set name = 'x'"),
+    ("view:share", "insert into vicket.saved_views (shared, name, filter) values (true, 'x', '{}')"),
     ("org:delete", "select 1 where ctx.remove_large('orgs', ctx.org_id())"),
     (
         "member:invite",
