@@ -186,7 +186,7 @@ impl Example for NewSavedView {
         Self {
             name: Input::of(Text::known("On fire")),
             filter: Some(filter),
-            shared: Some(Input::of(true)),
+            shared: Some(Input::of(false)),
             position: None,
         }
     }

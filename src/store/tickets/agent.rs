@@ -206,10 +206,7 @@ pub async fn assignees(
         from vicket.members m
         join ctx.people() p on p.user_id = m.user_id
         where ($1::text is null or p.email > $1)
-          and m.role = any (array(
-            select r.role from unnest(array['owner', 'admin', 'agent', 'viewer']) r (role)
-            where 'ticket:write' = any (ctx.permissions_of(r.role))
-          ))
+          and m.role <> 'viewer'
           and (m.role in ('owner', 'admin')
             or not exists (select from vicket.team_members t where t.user_id = m.user_id)
             or exists (

@@ -52,6 +52,7 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
         "vicket_agent inbox of a site: pages",
         "vicket_agent inbox, open: pages",
         "vicket_agent inbox, by number: pages",
+        "vicket_agent inbox, waiting: pages",
         "vicket_agent articles: scan articles",
         "vicket_agent teams: context teams",
         "vicket_agent inbox of a team: pages",
