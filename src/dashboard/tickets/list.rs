@@ -70,8 +70,8 @@ impl Choices {
 const WAITING: &str = "Waiting for us";
 
 /// A count, where more are not counted.
-pub fn shown(count: &i32) -> String {
-    if *count < saved_views::MOST { count.to_string() } else { format!("{}+", saved_views::MOST - 1) }
+fn shown(count: i32) -> String {
+    if count < saved_views::MOST { count.to_string() } else { format!("{}+", saved_views::MOST - 1) }
 }
 
 /// A filter of the list by name, with how many tickets are behind it.
@@ -86,6 +86,11 @@ pub struct View {
 }
 
 impl View {
+    /// How many tickets it has, as the menu says it; empty of one that is searched for words.
+    pub fn counted(&self) -> String {
+        self.count.map_or_else(String::new, shown)
+    }
+
     /// Those that there always are, then those of the team and of whoever looks.
     async fn all(tx: &mut OrgTx, query: &Form) -> Result<Vec<Self>, Problem> {
         let saved = saved_views::list(tx).await?;
@@ -164,7 +169,7 @@ impl List {
     /// How many tickets wait for an answer, for the title: `(3) `; empty for none.
     pub fn waiting(&self) -> String {
         match self.views.iter().find(|view| view.name == WAITING).and_then(|view| view.count) {
-            Some(count) if count > 0 => format!("({}) ", shown(&count)),
+            Some(count) if count > 0 => format!("({}) ", shown(count)),
             _ => String::new(),
         }
     }
@@ -256,7 +261,7 @@ pub async fn update(context: OrgContext) -> Result<Response, Problem> {
                 let shared = form.holds("shared", "yes");
                 saved_views::create(tx, &name, &filter_of(&context.query), shared, 0).await.map(|_| "saved")
             }
-            "delete_view" => saved_views::delete(tx, form.id("view")?).await.map(|_| "deleted"),
+            "delete_view" => saved_views::delete(tx, form.id("view")?).await.map(|()| "deleted"),
             _ => Err(Form::unknown_action()),
         })
         .await;
