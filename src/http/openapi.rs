@@ -568,18 +568,19 @@ mod tests {
         let document = finish(|document| {
             operation(document)["responses"]["200"]["content"] = json!({
                 "application/json; charset=utf-8": {},
-                "application/problem+json; charset=utf-8": {},
                 "text/plain; charset=utf-8": {},
+            });
+            operation(document)["responses"]["404"] = json!({
+                "description": "`not_found`",
+                "content": { "application/problem+json; charset=utf-8": {} },
             });
         });
         let mut document = document.unwrap();
-        let content = operation(&mut document)["responses"]["200"]["content"].clone();
-        let expected = json!({
-            "application/json": {},
-            "application/problem+json": {},
-            "text/plain; charset=utf-8": {},
-        });
-        assert_eq!(content, expected);
+        let responses = &operation(&mut document)["responses"];
+        let expected = json!({ "application/json": {}, "text/plain; charset=utf-8": {} });
+        assert_eq!(responses["200"]["content"], expected);
+        let types = |content: &Value| content.as_object().map(|types| types.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(types(&responses["404"]["content"]), Some(vec!["application/problem+json".to_owned()]));
     }
 
     #[test]

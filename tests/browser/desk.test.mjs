@@ -271,3 +271,28 @@ test("files are chosen, dropped and pasted, and go with the message", async () =
   assert.equal(await page.locator("#reply-files").evaluate((input) => input.files.length), 0);
   await page.context().close();
 });
+
+test("what is filtered is saved as a view, which the menu counts", async () => {
+  await submit("For the view");
+  const page = await as(who("admin"), { viewport: { width: 1440, height: 900 } });
+  await page.goto(at("acme/inbox"));
+  const menu = page.getByRole("navigation", { name: "Main" });
+  await menu.getByRole("link", { name: /^Waiting for us \d+/ }).click();
+  await page.waitForURL(/waiting=yes/);
+  assert.match(await page.title(), /^\(\d+\) Inbox/);
+  await page.getByRole("checkbox", { name: "Unread" }).check();
+  await page.getByRole("button", { name: "Filter" }).click();
+  await page.waitForURL(/unread=yes/);
+  await page.getByText("Save as a view").click();
+  await page.getByLabel("Name", { exact: true }).fill("New and waiting");
+  await page.getByRole("button", { name: "Save view" }).click();
+  const view = menu.getByRole("link", { name: /^New and waiting \d+/ });
+  await view.waitFor();
+  assert.equal(await view.getAttribute("aria-current"), "true");
+  await accessible(page, "views");
+  await picture(page, "dashboard-views");
+  await page.getByRole("button", { name: "Delete the view New and waiting" }).click();
+  await page.getByText("Deleted.").waitFor();
+  assert.equal(await view.count(), 0);
+  await page.context().close();
+});
