@@ -2122,6 +2122,13 @@ begin
   if tg_op = 'UPDATE' and new.language = old.language then
     return null;
   end if;
+  -- What is for all sites has the words of this language already, and a new site has nothing of its own.
+  if tg_op = 'INSERT' and exists (
+    select from vicket.sites s
+    where s.org_id = new.org_id and s.id <> new.id and s.language = new.language and s.deleted_at is null
+  ) then
+    return null;
+  end if;
   update vicket.articles a set words = null where a.org_id = new.org_id and (a.site_id is null or a.site_id = new.id);
   update vicket.faqs f set words = null where f.org_id = new.org_id and (f.site_id is null or f.site_id = new.id);
   perform from vicket.sites s where s.org_id = new.org_id order by s.id for no key update;

@@ -293,7 +293,7 @@ async fn each_format_says_the_same_and_escapes_what_it_must() {
     }
     assert!(page.contains("widget_select") && page.contains("view-owner-rights"));
     let markdown = format::write(&report, Format::Markdown).expect("written");
-    assert!(markdown.contains("| vicket.articles | yes | yes | 10 | S--- |") && markdown.contains("view-owner-rights"));
+    assert!(markdown.contains("| vicket.articles | yes | yes | 11 | S--- |") && markdown.contains("view-owner-rights"));
 }
 
 #[tokio::test]

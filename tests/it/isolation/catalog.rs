@@ -157,7 +157,7 @@ const DEFINERS: &[&str] = &[
     "worker.mail_waiting()",
     "worker.move_mailbox(bytea,uuid,bigint,bigint,interval)",
     "worker.news_of_orgs(uuid[])",
-    "worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer)",
+    "worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text)",
     "worker.objects_due(integer)",
     "worker.objects_removed(text[])",
     "worker.open_account_mails(integer,interval,bytea[])",
