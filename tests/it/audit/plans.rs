@@ -37,10 +37,10 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
     assert!(plans.rows >= 50_000 && plans.operations.len() >= 30, "{} rows", plans.rows);
     let seen = faults(&plans);
     let expected = [
-        "vicket_widget the site: filter articles, scan articles",
-        "vicket_widget articles, newest: filter articles, scan articles",
-        "vicket_widget articles, newest, next page: filter articles, scan articles",
-        "vicket_widget articles, popular: filter articles, scan articles",
+        "vicket_widget the site: filter articles, pages, scan articles",
+        "vicket_widget articles, newest: filter articles, pages, scan articles",
+        "vicket_widget articles, newest, next page: filter articles, pages, scan articles",
+        "vicket_widget articles, popular: filter articles, pages, scan articles",
         "vicket_widget articles, searched: filter articles, scan articles",
         "vicket_widget one article: filter articles, scan articles",
         "vicket_widget thread: context Result, context sites, context tickets, filter ticket_messages",

@@ -598,7 +598,7 @@ async fn a_reply_reopens_a_resolved_ticket_and_is_refused_by_a_closed_one() {
     let (id, token) = (text(&made["id"]).parse().expect("a UUID"), text(&made["token"]));
     let body = json!({"body": "One more thing."});
     let mut messages = 1;
-    for (before, after) in [("open", "open"), ("pending", "pending"), ("resolved", "open")] {
+    for (before, after) in [("open", "open"), ("pending", "open"), ("resolved", "open")] {
         let set = async |tx: &mut vicket::db::OrgTx| content::set_ticket_status(tx, site.id, id, before).await;
         world.administer("acme", set).await.expect("set");
         assert_eq!(thread(&server, site, &token).await.ok(200).json()["status"], before);
