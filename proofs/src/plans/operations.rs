@@ -299,7 +299,9 @@ impl Agent<'_> {
         self.run("answer", Access::Write, async |tx| {
             let body = MessageBody::known("Like this.");
             let key = Submission { key: Sha256Digest::of(Uuid::new_v4().as_bytes()), request: Sha256Digest::of(b"x") };
-            let seen = agent::whole(tx, answered, NEWEST).await?.thread.messages.last().map(|message| message.id);
+            let newest =
+                "select id from vicket.ticket_messages where ticket_id = $1 order by created_at desc, id desc limit 1";
+            let seen = sqlx::query_scalar(newest).bind(answered).fetch_optional(tx.connection()).await?;
             drafts::keep(tx, answered, drafts::Kind::Reply, &body).await?;
             let answer = agent::NewAnswer { body: &body, internal: false, key: Some(key), status: None, seen };
             agent::answer(tx, answered, &answer).await
