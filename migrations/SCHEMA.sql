@@ -8667,6 +8667,30 @@ grant execute on function
   worker.file_mail(uuid,uuid,uuid,uuid,uuid,text,text,text,text,boolean,boolean,text[],text[],bytea[],text[],bigint[])
   to vicket_worker;
 
+create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
+  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
+  p_quoted_from integer) returns void
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.inbound_mails i
+    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
+      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
+      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from
+    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+  -- Who looks at the inbox sees that something happened.
+  update vicket.tickets t
+    set updated_at = now()
+    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
+end $$;
+alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) owner to
+  vicket_definer;
+comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) is
+  'What became of a mail. Definer: the worker reads no table.';
+grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer) to
+  vicket_worker;
+
 create function worker.fail_inbound(p_org_id uuid, p_id uuid, p_reason text) returns void
   language plpgsql security definer
   set search_path = pg_catalog, pg_temp
@@ -8931,30 +8955,16 @@ comment on function worker.news_of_orgs(uuid[]) is
   'What changed lately, as marks, in each org. Definer: the worker reads no table.';
 grant execute on function worker.news_of_orgs(uuid[]) to vicket_worker;
 
-create function worker.note_mail(p_org_id uuid, p_site_id uuid, p_id uuid, p_state text, p_reason text,
-  p_ticket_id uuid, p_author text, p_author_name text, p_subject text, p_verified boolean, p_automatic boolean,
-  p_quoted_from integer, p_html text) returns void
-  language plpgsql security definer
+create function worker.keep_mail_html(p_org_id uuid, p_site_id uuid, p_id uuid, p_html text) returns void
+  language sql security definer
   set search_path = pg_catalog, pg_temp
 as $$
-begin
-  update vicket.inbound_mails i
-    set state = case when i.state in ('filed', 'rejected') then i.state else p_state end, reason = left(p_reason, 1000),
-      ticket_id = coalesce(i.ticket_id, p_ticket_id), author = p_author, author_name = p_author_name, subject = p_subject,
-      verified = p_verified, automatic = p_automatic, quoted_from = p_quoted_from,
-      html = p_html
-    where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
-  -- Who looks at the inbox sees that something happened.
-  update vicket.tickets t
-    set updated_at = now()
-    where p_state = 'held' and t.org_id = p_org_id and t.site_id = p_site_id and t.id = p_ticket_id;
-end $$;
-alter function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text) owner to
-  vicket_definer;
-comment on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text) is
-  'What became of a mail. Definer: the worker reads no table.';
-grant execute on function worker.note_mail(uuid,uuid,uuid,text,text,uuid,text,text,text,boolean,boolean,integer,text) to
-  vicket_worker;
+  update vicket.inbound_mails i set html = p_html where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id
+$$;
+alter function worker.keep_mail_html(uuid,uuid,uuid,text) owner to vicket_definer;
+comment on function worker.keep_mail_html(uuid,uuid,uuid,text) is
+  'How a mail looked. Definer: the worker reads no table.';
+grant execute on function worker.keep_mail_html(uuid,uuid,uuid,text) to vicket_worker;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin

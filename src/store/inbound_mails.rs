@@ -211,7 +211,7 @@ pub struct Note<'a> {
 /// # Errors
 /// `5xx` only.
 pub async fn note(worker: &Worker, task: &Task, site_id: Uuid, note: &Note<'_>) -> Result<(), Problem> {
-    let query = sqlx::query("select worker.note_mail($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)")
+    let query = sqlx::query("select worker.note_mail($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)")
         .bind(task.org_id)
         .bind(site_id)
         .bind(task.subject_id)
@@ -223,9 +223,11 @@ pub async fn note(worker: &Worker, task: &Task, site_id: Uuid, note: &Note<'_>) 
         .bind(note.subject)
         .bind(note.verified)
         .bind(note.automatic)
-        .bind(note.quoted_from)
-        .bind(note.html);
-    worker.execute(query).await
+        .bind(note.quoted_from);
+    worker.execute(query).await?;
+    let Some(html) = note.html else { return Ok(()) };
+    let query = sqlx::query("select worker.keep_mail_html($1, $2, $3, $4)");
+    worker.execute(query.bind(task.org_id).bind(site_id).bind(task.subject_id).bind(html)).await
 }
 
 /// Nothing could be made of a mail; it stays as it came.

@@ -313,6 +313,7 @@ export interface components {
         | "last_owner"
         | "idempotency_conflict"
         | "ticket_closed"
+        | "conversation_moved"
         | "ticket_full"
         | "body_too_large"
         | "quota_exceeded"
