@@ -25,13 +25,13 @@ pub async fn mine(tx: &mut OrgTx) -> Result<(Uuid, Vec<i64>), Problem> {
         "select (select ctx.org_id()), array(
           (select hashtextextended(t.id::text || t.updated_at, 0)
             from vicket.tickets t
-            where t.updated_at > clock_timestamp() - interval '10 seconds'
+            where t.updated_at > now() - interval '10 seconds'
             order by t.updated_at desc
             limit 200)
           union all
           (select hashtextextended(s.ticket_id::text || s.user_id || s.changed_at, 0)
             from vicket.ticket_seen s
-            where s.changed_at > clock_timestamp() - interval '10 seconds'
+            where s.changed_at > now() - interval '10 seconds'
             order by s.changed_at desc
             limit 200)
         )",

@@ -2,6 +2,7 @@
 //! that they may see: policies say so.
 
 use sqlx::FromRow;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{db::OrgTx, domain::problem::Problem};
@@ -43,42 +44,31 @@ pub async fn seen(tx: &mut OrgTx, ticket_id: Uuid, typing: bool) -> Result<(), P
 /// # Errors
 /// `404 not_found`; `422 unprocessable` for a message that is not one of the ticket.
 pub async fn read_to(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Result<(), Problem> {
-    let done = sqlx::query(
-        "insert into vicket.ticket_seen as s (site_id, ticket_id, read_to)
-        select t.site_id, t.id, case
-            when exists (
-              select from vicket.ticket_messages l
-              where l.ticket_id = t.id and (l.created_at, l.id) > (m.created_at, m.id)
-            )
-            then m.created_at else t.last_activity_at end
-        from vicket.tickets t
-        join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id and m.id = $2
-        where t.id = $1
-        on conflict (org_id, site_id, ticket_id, user_id) do update
-          set read_to = excluded.read_to, changed_at = clock_timestamp()
-          where s.read_to is null or s.read_to < excluded.read_to",
-    )
-    .bind(ticket_id)
-    .bind(message_id)
-    .execute(tx.connection())
-    .await?;
-    if done.rows_affected() > 0 {
-        return Ok(());
-    }
-    // Nothing was to be changed, or there is nothing.
-    let found: Option<bool> = sqlx::query_scalar(
-        "select exists (select from vicket.ticket_messages m where m.ticket_id = t.id and m.id = $2)
+    let row: Option<(Option<OffsetDateTime>, Option<Uuid>, OffsetDateTime)> = sqlx::query_as(
+        "select
+          (select m.created_at from vicket.ticket_messages m where m.ticket_id = t.id and m.id = $2),
+          (select l.id from vicket.ticket_messages l where l.ticket_id = t.id order by l.created_at desc, l.id desc limit 1),
+          t.last_activity_at
         from vicket.tickets t where t.id = $1",
     )
     .bind(ticket_id)
     .bind(message_id)
     .fetch_optional(tx.connection())
     .await?;
-    match found {
-        Some(true) => Ok(()),
-        Some(false) => Err(Problem::unprocessable("read_to", "the ticket has no such message")),
-        None => Err(Problem::not_found()),
-    }
+    let (said_at, newest, last_activity_at) = row.ok_or_else(Problem::not_found)?;
+    let said_at = said_at.ok_or_else(|| Problem::unprocessable("read_to", "the ticket has no such message"))?;
+    sqlx::query(
+        "insert into vicket.ticket_seen as s (site_id, ticket_id, read_to)
+        select t.site_id, t.id, $2 from vicket.tickets t where t.id = $1
+        on conflict (org_id, site_id, ticket_id, user_id) do update
+          set read_to = excluded.read_to, changed_at = clock_timestamp()
+          where s.read_to is null or s.read_to < excluded.read_to",
+    )
+    .bind(ticket_id)
+    .bind(if newest == Some(message_id) { last_activity_at } else { said_at })
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// The other members who have one of these tickets open, by name.
