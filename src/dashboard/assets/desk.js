@@ -135,12 +135,12 @@ function save({ name, address, kind, text }) {
 // They are chosen, dropped on a text or pasted into it, and are sent once its message is there.
 const MAX_FILE = 10 * 1024 * 1024
 const filesOf = (form) => form.querySelector('.files input')
-function attach(form, files) {
+function attach(form, files, before = [...filesOf(form).files]) {
   const input = filesOf(form)
   const large = files.filter(({ size }) => size > MAX_FILE)
   if (large.length) say(`Too large: ${large.map(({ name }) => name).join(', ')}. A file may have 10 MiB.`, { bad: true })
   const all = new DataTransfer()
-  for (const file of [...(input === document.activeElement ? [] : input.files), ...files]) if (file.size <= MAX_FILE && all.items.length < 10) all.items.add(file)
+  for (const file of [...before, ...files]) if (file.size <= MAX_FILE && all.items.length < 10) all.items.add(file)
   input.files = all.files
   list(form)
 }
@@ -160,7 +160,7 @@ function list(form) {
 addEventListener('change', ({ target }) => {
   if (!target.matches('.files input')) return
   const large = [...target.files].some(({ size }) => size > MAX_FILE)
-  if (large || target.files.length > 10) attach(target.form, [...target.files])
+  if (large || target.files.length > 10) attach(target.form, [...target.files], [])
   else list(target.form)
 })
 addEventListener('paste', (event) => {
@@ -250,6 +250,9 @@ addEventListener('submit', (event) => {
 function hold(job) {
   held = job
   lock(job, true)
+  // The server is to have it before the page may go away, and drops it when the answer arrives: this browser keeps no second one.
+  clearTimeout(timers[job.name])
+  save({ name: job.name, address: location.pathname, kind: job.text.dataset.draft, text: job.text.value })
   job.timer = setTimeout(flush, UNDO)
   say('Sending…', { label: 'Undo', act: () => undo(job), stays: true })
 }

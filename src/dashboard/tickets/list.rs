@@ -78,6 +78,8 @@ fn shown(count: i32) -> String {
 pub struct View {
     /// Of one that was saved.
     pub id: Option<Uuid>,
+    /// The team's.
+    pub shared: bool,
     pub name: String,
     pub query: String,
     /// `None` of one that is searched for words.
@@ -96,10 +98,10 @@ impl View {
         let saved = saved_views::list(tx).await?;
         let counts = saved_views::counts(tx, &saved).await?;
         let now = query.kept(&FILTERS);
-        let of = |id, name: &str, pairs: &[(&str, &str)], count| {
+        let of = |id, shared, name: &str, pairs: &[(&str, &str)], count| {
             let given: Vec<(&str, String)> = pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
             let query = Form::of(&given).kept(&FILTERS);
-            Self { id, name: name.to_owned(), is_current: query == now, query, count }
+            Self { id, shared, name: name.to_owned(), is_current: query == now, query, count }
         };
         let always = [
             ("Mine", &[("status", "any"), ("assignee", "me"), ("unresolved", "yes")][..], counts.mine),
@@ -108,7 +110,7 @@ impl View {
             ("Unread", &[("status", "any"), ("unread", "yes"), ("unresolved", "yes")], counts.unread),
         ];
         let mut views: Vec<Self> =
-            always.into_iter().map(|(name, pairs, count)| of(None, name, pairs, Some(count))).collect();
+            always.into_iter().map(|(name, pairs, count)| of(None, false, name, pairs, Some(count))).collect();
         for (view, count) in saved.iter().zip(counts.views) {
             let filter = &view.filter;
             let flag = |is: bool| if is { "yes" } else { "" };
@@ -125,7 +127,7 @@ impl View {
                 ("unread", flag(filter.unread)),
                 ("unresolved", flag(filter.unresolved)),
             ];
-            views.push(of(Some(view.id), &view.name, &pairs, count));
+            views.push(of(Some(view.id), view.shared, &view.name, &pairs, count));
         }
         Ok(views)
     }
@@ -259,6 +261,9 @@ pub async fn update(context: OrgContext) -> Result<Response, Problem> {
             "save_view" => {
                 let name = form.take_one::<ViewName>("view_name")?;
                 let shared = form.holds("shared", "yes");
+                if shared && !tx.actor().is_some_and(|actor| actor.may(Permission::ViewShare)) {
+                    return Err(Problem::permission_required(Permission::ViewShare));
+                }
                 saved_views::create(tx, &name, &filter_of(&context.query), shared, 0).await.map(|_| "saved")
             }
             "delete_view" => saved_views::delete(tx, form.id("view")?).await.map(|()| "deleted"),

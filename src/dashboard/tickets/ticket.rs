@@ -115,8 +115,11 @@ impl TicketPage<'_> {
         format!("/dashboard/{}/inbox/{}/mail/{}", self.shell.org, self.ticket.id, message.id)
     }
 
-    /// The newest message that the page shows.
+    /// The newest message, where the page shows it: who answers beside earlier ones has not said that they saw the last.
     fn newest(&self) -> String {
+        if self.is_past {
+            return String::new();
+        }
         let said = |entry: &Entry| match entry {
             Entry::Said(message) => Some(message.id),
             Entry::Changed(_) => None,
@@ -209,6 +212,7 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
         Err(problem) => show_with(&context, id, &context.form.with_problem(problem)?).await,
     }
 }
+
 /// Says that the ticket is open before them, whether they write, and up to which message they have read.
 async fn seen(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
     let form = &context.form;

@@ -49,6 +49,19 @@ async fn a_ticket_shows_its_newest_messages_and_a_link_to_earlier_ones() {
     let sent = running.send(&agent, &earlier, &[("action", "reply"), ("reply", "Like this.")]).await;
     assert_eq!(sent.ok(303).header("location"), Some(format!("{path}?done=sent").as_str()));
     running.page(&agent, &format!("{path}?cursor=x")).await.ok(400);
+    // What a page of earlier messages has before its reader is not the newest: it claims nothing, and can be answered from.
+    let seen = |page: &str| page.split_once("name=\"seen\" value=\"").map(|(_, rest)| rest.starts_with('"'));
+    assert_eq!(seen(&shown(&running, &agent, &earlier).await), Some(true));
+    assert_eq!(seen(&shown(&running, &agent, &path).await), Some(false));
+
+    // The team's views are for who may share them.
+    let inbox = "/dashboard/acme/inbox?status=any&unread=yes";
+    let save = [("action", "save_view"), ("view_name", "Ours"), ("shared", "yes")];
+    let refused = running.send(&agent, inbox, &save).await;
+    assert!(refused.ok(403).text.contains("view:share"), "{}", refused.text);
+    running.send(&world.person("acme", "admin").await, inbox, &save).await.ok(303);
+    let page = running.page(&agent, inbox).await.text;
+    assert!(page.contains(">Ours ") && !page.contains("delete_view"), "{page}");
 
     world.converse(&id, 938, "'more'").await;
     let refused = running.send(&agent, &path, &[("action", "note"), ("note", "Too much.")]).await;
