@@ -10,8 +10,10 @@ grant update (html) on vicket.inbound_mails to vicket_definer;
 grant create on schema worker to vicket_definer;
 set local role vicket_definer;
 create function worker.keep_mail_html(p_org_id uuid, p_site_id uuid, p_id uuid, p_html text) returns void
-  language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-  update vicket.inbound_mails i set html = p_html where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id
+  language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update vicket.inbound_mails i set html = p_html where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+end
 $$;
 comment on function worker.keep_mail_html is 'How a mail looked. Definer: the worker reads no table.';
 grant execute on function worker.keep_mail_html to vicket_worker;

@@ -8956,10 +8956,12 @@ comment on function worker.news_of_orgs(uuid[]) is
 grant execute on function worker.news_of_orgs(uuid[]) to vicket_worker;
 
 create function worker.keep_mail_html(p_org_id uuid, p_site_id uuid, p_id uuid, p_html text) returns void
-  language sql security definer
+  language plpgsql security definer
   set search_path = pg_catalog, pg_temp
 as $$
-  update vicket.inbound_mails i set html = p_html where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id
+begin
+  update vicket.inbound_mails i set html = p_html where i.org_id = p_org_id and i.site_id = p_site_id and i.id = p_id;
+end
 $$;
 alter function worker.keep_mail_html(uuid,uuid,uuid,text) owner to vicket_definer;
 comment on function worker.keep_mail_html(uuid,uuid,uuid,text) is
