@@ -51,7 +51,7 @@ impl Desk {
                 assert_eq!(last, uid);
                 return;
             }
-            assert!(since.elapsed() < Duration::from_secs(60), "it was read up to {last}, not {uid}");
+            assert!(since.elapsed() < Duration::from_mins(1), "it was read up to {last}, not {uid}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
