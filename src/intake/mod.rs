@@ -20,7 +20,8 @@ use crate::{
         problem::Problem,
         text::{CheckedText as _, EmailAddress},
     },
-    mail::{dns::Dns, reply::Replies},
+    mail::{dns::Dns, outbound::signing, reply::Replies},
+    store::dkim_keys::DkimKey,
 };
 
 /// What mail that comes in is judged by.
@@ -30,7 +31,7 @@ pub struct Intake {
     pub dns: Option<Arc<Dns>>,
     /// Servers whose Authentication-Results are believed.
     pub authserv_ids: Vec<String>,
-    /// Domains at which sites may have an address of their own.
+    /// Domains at which any site may have an address of its own; at others, one whose key DNS holds.
     pub domains: Vec<String>,
     /// Addresses that mail of this server is from: what comes from there is answered by nobody.
     pub own: Vec<String>,
@@ -49,24 +50,36 @@ impl Intake {
         self.replies.as_deref().and_then(Replies::domain)
     }
 
-    /// Whether a site may have this address for its own.
-    fn may_be_own(&self, address: &str) -> bool {
+    /// Whether a site that has these keys may have this address for its own: its domain is listed, or DNS proves it.
+    async fn may_be_own(&self, address: &str, keys: &[DkimKey]) -> bool {
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
-            && !self.reply_domain().is_some_and(|reply| reply.eq_ignore_ascii_case(domain))
+        if self.reply_domain().is_some_and(|reply| reply.eq_ignore_ascii_case(domain)) {
+            return false;
+        }
+        if self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain)) {
+            return true;
+        }
+        match &self.dns {
+            Some(dns) => signing::proves(dns, address, keys).await,
+            None => false,
+        }
     }
 
-    /// What is wrong with an address that a site is to have for its own, if anything.
+    /// What is wrong with an address that a site with these keys is to have for its own, if anything. It may ask DNS: to be
+    /// called outside of a transaction, which would wait for it.
     ///
     /// # Errors
     /// `422 unprocessable`, of the field `address`.
-    pub fn check_own(intake: Option<&Self>, address: &str) -> Result<(), Problem> {
+    pub async fn check_own(intake: Option<&Self>, address: &str, keys: &[DkimKey]) -> Result<(), Problem> {
         let refused = |why: &str| Err(Problem::unprocessable("address", why));
         if EmailAddress::parse(address.to_owned()).is_err() {
             return refused("must be an e-mail address");
         }
-        if !intake.is_some_and(|intake| intake.may_be_own(address)) {
-            return refused("must be at a domain whose mail comes to this server, as who runs it says");
+        let Some(intake) = intake else { return refused("cannot be taken: this server takes no mail in") };
+        if !intake.may_be_own(address, keys).await {
+            return refused(
+                "must be at a domain whose DNS holds a key of this website (Signing, DKIM), or that who runs this server lists",
+            );
         }
         Ok(())
     }

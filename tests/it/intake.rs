@@ -2,6 +2,7 @@
 //! server sent as the mail that is answered.
 
 mod client;
+mod domains;
 mod gate;
 mod killed;
 mod looks;

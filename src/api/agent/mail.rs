@@ -75,13 +75,6 @@ impl Known {
     }
 }
 
-async fn change_address(tx: &mut OrgTx, app: &App, site: Uuid, address: Option<&str>) -> Result<(), Problem> {
-    if let Some(address) = address {
-        Intake::check_own(app.intake.as_deref(), address)?;
-    }
-    inbound_mails::set_address(tx, site, address).await
-}
-
 /// What the address of a site becomes.
 #[derive(Object)]
 #[oai(deny_unknown_fields, example)]
@@ -513,8 +506,8 @@ impl MailApi {
 
     /// Change the address of a site
     ///
-    /// Mail to it makes tickets, beside mail to the address that the site has below the server's reply domain. Its domain is one
-    /// that whoever runs the server lists, and whose mail comes to it.
+    /// Mail to it makes tickets, beside mail to the address that the site has below the server's reply domain. The DNS of its
+    /// domain holds a key of this site when it is set (`createSigningKey`), or whoever runs the server lists the domain. The mail is led here by who has the domain.
     #[oai(path = "/sites/:site/mail", method = "patch", operation_id = "updateSiteMail")]
     async fn set_address(
         &self,
@@ -525,9 +518,13 @@ impl MailApi {
         body: Json<SiteMailChange>,
     ) -> Result<answers::Ok<SiteMail>, Failure<409, 422>> {
         let address = body.0.address.0.map(|address| address.trim().to_owned());
+        if let Some(address) = &address {
+            let keys = of_site(&org, &site, async |tx, site| store::dkim_keys::of_site(tx, site).await).await?;
+            Intake::check_own(app.intake.as_deref(), address, &keys).await?;
+        }
         let work = async |tx: &mut OrgTx| {
             let id = store::sites::by_slug(tx, &site).await?.id;
-            change_address(tx, &app, id, address.as_deref()).await?;
+            inbound_mails::set_address(tx, id, address.as_deref()).await?;
             site_mail(tx, &site).await
         };
         Ok(answers::Ok(org.run(work).await?.shown(&app).await))

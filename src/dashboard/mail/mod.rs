@@ -115,6 +115,13 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
             Err(problem) => show_with(&context, &site, &form.with_problem(problem)?).await,
         };
     }
+    let address = form.filled("address").map(|address| address.trim().to_owned());
+    if form.get("action") == "address"
+        && let Some(address) = &address
+        && let Err(problem) = check_address(&context, &site, address).await
+    {
+        return show_with(&context, &site, &form.with_problem(problem)?).await;
+    }
     let needed = if form.get("action") == "settings" { Permission::SiteEdit } else { Permission::MailEdit };
     let done = context
         .write(needed, async |tx| {
@@ -144,8 +151,7 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
                 }
                 "address" => {
                     let site = id(tx).await?;
-                    let address = form.filled("address").map(str::trim).map(str::to_owned);
-                    change_address(&context, tx, site, address.as_deref()).await.map(|()| "saved")
+                    inbound_mails::set_address(tx, site, address.as_deref()).await.map(|()| "saved")
                 }
                 _ => Err(Form::unknown_action()),
             }
@@ -160,17 +166,14 @@ pub async fn update(context: OrgContext, Path(path::Site { site }): Path<path::S
     }
 }
 
-/// Only at a domain that whoever runs the server lists.
-async fn change_address(
-    context: &OrgContext,
-    tx: &mut OrgTx,
-    site: Uuid,
-    address: Option<&str>,
-) -> Result<(), Problem> {
-    if let Some(address) = address {
-        Intake::check_own(context.app.intake.as_deref(), address)?;
-    }
-    inbound_mails::set_address(tx, site, address).await
+/// Outside of a transaction, which would wait for DNS.
+async fn check_address(context: &OrgContext, slug: &str, address: &str) -> Result<(), Problem> {
+    let work = async |tx: &mut OrgTx| {
+        let site = store::sites::by_slug(tx, slug).await?;
+        store::dkim_keys::of_site(tx, site.id).await
+    };
+    let (_, keys) = context.read(Permission::MailEdit, work).await?;
+    Intake::check_own(context.app.intake.as_deref(), address, &keys).await
 }
 
 /// Outside of a transaction, which would wait for it.

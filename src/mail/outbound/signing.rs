@@ -60,6 +60,19 @@ pub async fn make(
     Ok((key, sealed))
 }
 
+/// Whether DNS proves the domain of an address: it holds one of these keys, which are those of the address's site.
+pub async fn proves(dns: &Dns, address: &str, keys: &[DkimKey]) -> bool {
+    let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let source = dns.source();
+    for key in keys.iter().filter(|key| key.domain.eq_ignore_ascii_case(domain)) {
+        let texts = source.texts(&format!("{}._domainkey.{}", key.selector, key.domain)).await;
+        if texts.is_ok_and(|texts| texts.iter().any(|text| dkim::holds(text, &key.public_key))) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Signs mail of sites.
 pub struct Signing {
     secret: Arc<MasterSecret>,
@@ -95,15 +108,7 @@ impl Signing {
 
     /// Whether DNS proves the domain of an address, by one of these keys of its site.
     pub async fn proves(&self, address: &str, keys: &[DkimKey]) -> bool {
-        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let source = self.dns.source();
-        for key in keys.iter().filter(|key| key.domain.eq_ignore_ascii_case(domain)) {
-            let texts = source.texts(&format!("{}._domainkey.{}", key.selector, key.domain)).await;
-            if texts.is_ok_and(|texts| texts.iter().any(|text| dkim::holds(text, &key.public_key))) {
-                return true;
-            }
-        }
-        false
+        proves(&self.dns, address, keys).await
     }
 
     /// By which of these keys, the newest first, a mail is signed; `None` when no domain's DNS holds one.
