@@ -1,5 +1,6 @@
 //! Background work in batches: what was deleted or moved and is too much for one request, and what is not kept any longer.
-//! Each batch is a transaction of its own, so a process that is killed loses nothing, and several processes share what waits.
+//! Each batch is a transaction of its own, so a process that is killed loses nothing, and several processes share what waits. One
+//! that fails is put off, longer each time, and holds up nobody else's.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,10 +27,15 @@ pub async fn run(worker: Arc<Worker>, meters: Arc<Meters>, mut stop: watch::Rece
     while tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await.is_err() {
         wait = LOOK_EVERY;
         match batch(&worker, &meters, most).await {
-            Ok(false) => most = MAX_ROWS,
-            Ok(true) => {
+            Ok(Turn::Nothing) => most = MAX_ROWS,
+            Ok(Turn::Done) => {
                 wait = PAUSE;
                 most = (most * 2).min(MAX_ROWS);
+            }
+            Ok(Turn::Failed) => {
+                wait = PAUSE;
+                most = (most / 4).max(1);
+                meters.job_failures.inc();
             }
             Err(problem) => {
                 most = (most / 4).max(1);
@@ -40,11 +46,23 @@ pub async fn run(worker: Arc<Worker>, meters: Arc<Meters>, mut stop: watch::Rece
     }
 }
 
-/// A batch of a job, or where there is none, of what is not kept any longer; whether there was one.
-async fn batch(worker: &Worker, meters: &Meters, most: i32) -> Result<bool, Problem> {
-    if let Some(store::jobs::Batch { org_id, kind, subject_id, total, done, ended }) =
+/// What a look for work came to.
+enum Turn {
+    Nothing,
+    Done,
+    /// It is put off.
+    Failed,
+}
+
+/// A batch of a job, or where there is none, of what is not kept any longer.
+async fn batch(worker: &Worker, meters: &Meters, most: i32) -> Result<Turn, Problem> {
+    if let Some(store::jobs::Batch { org_id, kind, subject_id, total, done, ended, error }) =
         store::jobs::run(worker, most).await?
     {
+        if let Some(error) = error {
+            tracing::warn!(%org_id, kind, %subject_id, error, "a batch of a job failed; it is put off");
+            return Ok(Turn::Failed);
+        }
         let left = meters.job_rows_left.get_or_create_owned(&JobKind { kind: kind.clone() });
         left.set(if ended { 0 } else { (total - done).max(0) });
         if ended {
@@ -52,15 +70,19 @@ async fn batch(worker: &Worker, meters: &Meters, most: i32) -> Result<bool, Prob
         } else {
             tracing::debug!(%org_id, kind, %subject_id, done, total, "a batch of a job is done");
         }
-        return Ok(true);
+        return Ok(Turn::Done);
     }
-    let Some(store::retention::Batch { org_id, site_id, what, removed, ended }) =
+    let Some(store::retention::Batch { org_id, site_id, what, removed, ended, error }) =
         store::retention::run(worker, most).await?
     else {
-        return Ok(false);
+        return Ok(Turn::Nothing);
     };
+    if let Some(error) = error {
+        tracing::warn!(%org_id, ?site_id, what, error, "what is not kept any longer could not be removed; it is put off");
+        return Ok(Turn::Failed);
+    }
     if !ended {
         tracing::info!(%org_id, ?site_id, what, removed, "removed what is not kept any longer");
     }
-    Ok(true)
+    Ok(Turn::Done)
 }

@@ -39,7 +39,15 @@ pub async fn run(admin: &AdminArgs, command: OrgCommand) -> anyhow::Result<()> {
             let mut tx = operator.begin().await.map_err(said)?;
             for job in store::jobs::list(&mut tx).await.map_err(said)? {
                 let progress = format!("{} of {}", job.done, job.total);
-                println!("{}\t{}\t{progress}\t{}\t{}", job.org, job.kind, job.actor, when(job.created_at));
+                let fails = job.last_error.map_or_else(String::new, |error| {
+                    format!(
+                        "\tfailed {} times, tried again {}: {}",
+                        job.attempts,
+                        when(job.run_at),
+                        error.escape_debug()
+                    )
+                });
+                println!("{}\t{}\t{progress}\t{}\t{}{fails}", job.org, job.kind, job.actor, when(job.created_at));
             }
         }
     }

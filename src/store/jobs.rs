@@ -21,6 +21,8 @@ pub struct Batch {
     pub done: i64,
     /// The job is done, and gone.
     pub ended: bool,
+    /// Why nothing was done; then the job is put off, longer each time.
+    pub error: Option<String>,
 }
 
 /// Does a batch of at most `most` rows of the job that waited longest; `None` when none waits.
@@ -28,10 +30,10 @@ pub struct Batch {
 /// # Errors
 /// `5xx` only; then nothing was done.
 pub async fn run(worker: &Worker, most: i32) -> Result<Option<Batch>, Problem> {
-    worker.row(sqlx::query_as("select * from worker.run_job($1)").bind(most)).await
+    worker.row(sqlx::query_as("select * from worker.run_job_batch($1)").bind(most)).await
 }
 
-/// A job under way.
+/// A job under way, or what of retention fails.
 #[derive(Debug, FromRow)]
 pub struct Job {
     /// The org's slug.
@@ -43,6 +45,12 @@ pub struct Job {
     pub total: i64,
     pub done: i64,
     pub created_at: OffsetDateTime,
+    /// Batches that failed since one did not.
+    pub attempts: i32,
+    /// When it is due.
+    pub run_at: OffsetDateTime,
+    /// Why the last one failed.
+    pub last_error: Option<String>,
 }
 
 /// The jobs of all orgs, for the administration commands, the oldest first.
@@ -50,5 +58,5 @@ pub struct Job {
 /// # Errors
 /// `5xx` only.
 pub async fn list(tx: &mut OrgTx) -> Result<Vec<Job>, Problem> {
-    Ok(sqlx::query_as("select * from admin.jobs()").fetch_all(tx.connection()).await?)
+    Ok(sqlx::query_as("select * from admin.list_jobs()").fetch_all(tx.connection()).await?)
 }

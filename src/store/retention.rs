@@ -196,6 +196,8 @@ pub struct Batch {
     pub removed: i64,
     /// Nothing is left that has to go.
     pub ended: bool,
+    /// Why nothing was done; then it is put off, longer each time.
+    pub error: Option<String>,
 }
 
 /// Lets go at most `most` rows of the site or org that waited longest; `None` when none waits.
@@ -203,5 +205,5 @@ pub struct Batch {
 /// # Errors
 /// `5xx` only; then nothing was done.
 pub async fn run(worker: &Worker, most: i32) -> Result<Option<Batch>, Problem> {
-    worker.row(sqlx::query_as("select * from worker.retain($1)").bind(most)).await
+    worker.row(sqlx::query_as("select * from worker.run_retention_batch($1)").bind(most)).await
 }

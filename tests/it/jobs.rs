@@ -12,7 +12,10 @@ use vicket::{
     store,
 };
 
-use crate::harness::{Answer, Person, Running, Site, World, connect, ticket};
+use crate::{
+    harness::{Answer, DEPLOY, Person, Running, Site, World, connect, ticket},
+    processes::vicket,
+};
 
 /// More than is done at once.
 const MANY: i64 = 1_200;
@@ -261,4 +264,77 @@ async fn a_sites_deletion_and_its_counters_do_not_wait_for_each_other_in_a_circl
         };
         tokio::join!(counted, deleted);
     }
+}
+
+fn jobs_shown(world: &World) -> String {
+    let output = vicket().env("VICKET_ADMIN_URL", world.url(DEPLOY)).args(["org", "jobs"]).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[tokio::test]
+async fn what_fails_of_one_org_is_put_off_and_holds_up_no_other() {
+    let world = World::new().await;
+    let (acme, globex) = (world.person("acme", "owner").await, world.person("globex", "owner").await);
+    many(&world, &world.site_a).await;
+    many(&world, &world.site_c).await;
+    let server = world.serve().await;
+    delete(&server, &acme, "/v1/orgs/acme/sites/site-a").await.ok(204);
+    delete(&server, &globex, "/v1/orgs/globex/sites/site-c").await.ok(204);
+    drop(server);
+    let (site_a, site_b) = (&world.site_a, &world.site_b);
+    let stuck = format!(
+        "create function public.stuck() returns trigger language plpgsql as $$ begin raise exception 'it is\nstuck'; end $$;
+         create trigger stuck before delete on vicket.tickets for each row
+           when (old.site_id in ('{}', '{}')) execute function public.stuck()",
+        site_a.id, site_b.id
+    );
+    world.arrange(&stuck).await;
+
+    let worker = worker(&world);
+    let run = async || store::jobs::run(&worker, 500).await.expect("a batch").expect("a job");
+    let first = run().await;
+    assert_eq!((first.org_id, first.error.as_deref(), first.ended), (site_a.org_id, Some("it is\nstuck"), false));
+    // Others go on meanwhile: theirs is at its end after few batches, however often the first was due again.
+    let mut of_globex = 0;
+    loop {
+        let batch = run().await;
+        assert_eq!(batch.error.is_some(), batch.org_id == site_a.org_id, "{batch:?}");
+        of_globex += i32::from(batch.error.is_none());
+        if batch.ended {
+            break;
+        }
+    }
+    assert!(of_globex >= 3, "{of_globex}");
+    let left = "select count(*) from vicket.tickets t where t.site_id = '";
+    assert_eq!(world.look::<i64>(&format!("{left}{}'", world.site_c.id)).await, 0);
+    assert_eq!(world.look::<i64>(&format!("{left}{}'", site_a.id)).await, MANY);
+
+    // Retention is no other: the site whose tickets stay is put off, and that of the next org has its turn.
+    many(&world, site_b).await;
+    world
+        .arrange(&format!(
+            "update vicket.tickets set updated_at = now() - interval '9 days' where site_id = '{0}';
+             insert into vicket.retention (org_id, site_id, open_days) values ('{1}', '{0}', 2);
+             insert into vicket.retention (org_id, audit_log_days) values ('{2}', 90);
+             update vicket.jobs set run_at = now() + interval '1 hour'",
+            site_b.id, site_b.org_id, world.site_c.org_id
+        ))
+        .await;
+    let keep = async || store::retention::run(&worker, 500).await.expect("a batch");
+    let turns = [keep().await.expect("a turn"), keep().await.expect("a turn")];
+    let failed: Vec<_> = turns.iter().filter(|turn| turn.error.is_some()).map(|turn| turn.site_id).collect();
+    assert_eq!(failed, [Some(site_b.id)], "{turns:?}");
+    assert!(turns.iter().any(|turn| turn.ended && turn.site_id.is_none()), "{turns:?}");
+
+    // It is seen, on a line each, and needs nobody's hand when it can go on.
+    let shown = jobs_shown(&world);
+    let lines: Vec<&str> = shown.lines().filter(|line| line.contains("failed ")).collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.ends_with("it is\\nstuck")), "{shown}");
+    world.arrange("drop function public.stuck cascade; update vicket.jobs set run_at = now(); update vicket.retention set run_at = now()").await;
+    while keep().await.is_some_and(|turn| turn.site_id.is_some()) {}
+    assert_eq!(world.look::<i64>(&format!("{left}{}'", site_b.id)).await, 0);
+    while !run().await.ended {}
+    assert_eq!(world.look::<i64>(&format!("{left}{}'", site_a.id)).await, 0);
+    assert_eq!(jobs_shown(&world), "");
 }
