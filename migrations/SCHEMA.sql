@@ -5763,6 +5763,8 @@ create index inbound_mails_ended on vicket.inbound_mails (received_at) where (st
 create index inbound_mails_failed on vicket.inbound_mails (org_id, site_id) where (state = 'failed'::text);
 create index inbound_mails_held on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
   'held'::text);
+create index inbound_mails_ignored on vicket.inbound_mails (org_id, site_id, received_at desc, id desc) where (state =
+  'ignored'::text);
 create index inbound_mails_kept on vicket.inbound_mails (org_id, site_id, received_at) where ((raw is not null) and
   (state <> 'received'::text));
 create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, received_at desc);

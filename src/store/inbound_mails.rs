@@ -302,7 +302,7 @@ pub async fn html(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Result<S
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn held_of_ticket(tx: &mut OrgTx, ticket_id: Uuid) -> Result<Vec<Held>, Problem> {
+pub async fn held_of_ticket(tx: &mut OrgTx, ticket_id: Uuid) -> Result<Vec<Unfiled>, Problem> {
     let sql = "select i.id, i.ticket_id, i.author, i.subject, i.reason, i.received_at as at
         from vicket.inbound_mails i
         where i.ticket_id = $1 and i.state = 'held'
@@ -311,15 +311,30 @@ pub async fn held_of_ticket(tx: &mut OrgTx, ticket_id: Uuid) -> Result<Vec<Held>
     Ok(sqlx::query_as(sql).bind(ticket_id).fetch_all(tx.connection()).await?)
 }
 
-/// A mail that waits for a person.
+/// A mail that is in no conversation: it waits for a person, or triggered nothing.
 #[derive(Debug, FromRow)]
-pub struct Held {
+pub struct Unfiled {
     pub id: Uuid,
     pub ticket_id: Option<Uuid>,
     pub author: Option<String>,
     pub subject: Option<String>,
     pub reason: Option<String>,
     pub at: OffsetDateTime,
+}
+
+/// A site's mail of a state, the newest first. The state is in the text: each has an index of its own.
+macro_rules! of_state {
+    ($state:literal) => {
+        concat!(
+            "select i.id, i.ticket_id, i.author, i.subject, i.reason, i.received_at as at
+            from vicket.inbound_mails i
+            where i.site_id = $1 and i.state = '",
+            $state,
+            "' and ($2::bigint is null or (i.received_at, i.id) < (timestamptz 'epoch' + $2 * interval '1 microsecond', $3))
+            order by i.received_at desc, i.id desc
+            limit $4"
+        )
+    };
 }
 
 /// A site's mail that is held, the newest first.
@@ -330,23 +345,38 @@ pub async fn held(
     tx: &mut OrgTx,
     site_id: Uuid,
     page_request: PageRequest<'_>,
-) -> Result<(Vec<Held>, Option<String>), Problem> {
-    let after = page_request.after(b'h')?;
-    let rows: Vec<Held> = sqlx::query_as(
-        "select i.id, i.ticket_id, i.author, i.subject, i.reason, i.received_at as at
-        from vicket.inbound_mails i
-        where i.site_id = $1 and i.state = 'held'
-          and ($2::bigint is null or (i.received_at, i.id) < (timestamptz 'epoch' + $2 * interval '1 microsecond', $3))
-        order by i.received_at desc, i.id desc
-        limit $4",
-    )
-    .bind(site_id)
-    .bind(after.map(|place| place.figure))
-    .bind(after.map(|place| place.id))
-    .bind(page_request.fetch())
-    .fetch_all(tx.connection())
-    .await?;
-    Ok(page_request.into_page(rows, |row| paging::write(b'h', Keyset { figure: paging::micros(row.at), id: row.id })))
+) -> Result<(Vec<Unfiled>, Option<String>), Problem> {
+    unfiled(tx, of_state!("held"), b'h', site_id, page_request).await
+}
+
+/// A site's mail that triggered nothing, of thirty days, the newest first.
+///
+/// # Errors
+/// `400 invalid_cursor`.
+pub async fn ignored(
+    tx: &mut OrgTx,
+    site_id: Uuid,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<Unfiled>, Option<String>), Problem> {
+    unfiled(tx, of_state!("ignored"), b'g', site_id, page_request).await
+}
+
+async fn unfiled(
+    tx: &mut OrgTx,
+    sql: &'static str,
+    list: u8,
+    site_id: Uuid,
+    page_request: PageRequest<'_>,
+) -> Result<(Vec<Unfiled>, Option<String>), Problem> {
+    let after = page_request.after(list)?;
+    let rows: Vec<Unfiled> = sqlx::query_as(sql)
+        .bind(site_id)
+        .bind(after.map(|place| place.figure))
+        .bind(after.map(|place| place.id))
+        .bind(page_request.fetch())
+        .fetch_all(tx.connection())
+        .await?;
+    Ok(page_request.into_page(rows, |row| paging::write(list, Keyset { figure: paging::micros(row.at), id: row.id })))
 }
 
 /// Decides on a mail that is held.

@@ -349,6 +349,21 @@ async fn what_a_machine_sent_is_kept_and_shown_and_triggers_nothing() {
     desk.read().await;
     let states = desk.states().await;
     assert!(states[1] == "filed" && states[2..].iter().all(|state| state.starts_with("ignored")), "{states:?}");
+    // It is listed, for who may read the site's mail.
+    let list = "/v1/orgs/acme/sites/site-a/mail/ignored?limit=1";
+    let shown = desk.call(Method::GET, "/sites/site-a/mail/ignored?limit=1", None).await.ok(200).json();
+    let rest = format!("/sites/site-a/mail/ignored?cursor={}", shown["next_cursor"].as_str().expect("a cursor"));
+    let rest = desk.call(Method::GET, &rest, None).await.ok(200).json();
+    let from = |page: &Value| page["data"][0]["from"].clone();
+    assert_eq!((from(&rest), rest["data"].as_array().map(Vec::len)), (json!("vicket@mail.example"), Some(1)));
+    assert!(shown["data"][0]["reason"].is_string(), "{shown}");
+    let page = desk.server.page(&desk.owner, "/dashboard/acme/sites/site-a/mail").await.text;
+    assert!(page.contains("Came by itself") && page.contains("vicket@mail.example</strong>: News"), "{page}");
+    for (org, role, code) in [("globex", "owner", "not_found"), ("acme", "agent", "permission_required")] {
+        let other = desk.world.person(org, role).await;
+        let status = if code == "permission_required" { 403 } else { 404 };
+        desk.server.call_as(&other, Method::GET, list, None).await.refused(status, code);
+    }
     // What a rule passes on is a person's, where the sender is proven: it reopens.
     let passed_on = message(&format!("{PROVEN}Auto-Submitted: auto-forwarded\n"), "It is back.");
     client.hand(ADA, &to, &passed_on).await;

@@ -363,6 +363,18 @@ async fn what_is_not_now_is_tried_again_and_what_was_given_up_can_be_sent_again(
         (&json!("updated"), &json!("dead_letter")),
         "{log}"
     );
+    // The button of the page does the same.
+    smtp.answer("ada@", "451 4.3.0 come back later");
+    answer(&server, &owner, &made, "Are you there?").await;
+    until(&world, "select exists (select from vicket.tasks where attempts >= 1)").await;
+    world.arrange("update vicket.tasks set attempts = 30").await;
+    until(&world, "select exists (select from vicket.tasks where dead_at is not null)").await;
+    smtp.answer("ada@", "250 ok");
+    let id: String = world.look("select id::text from vicket.tasks where dead_at is not null").await;
+    let (page, fields) = ("/dashboard/acme/sites/site-a/mail", [("action", "retry"), ("id", id.as_str())]);
+    assert_eq!(server.send(&owner, page, &fields).await.status, 303);
+    mails(&smtp, 3).await;
+    assert_eq!(server.send(&owner, page, &fields).await.status, 404);
     server.stop().await;
 }
 

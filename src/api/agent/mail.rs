@@ -107,9 +107,9 @@ struct HeldMail {
     at: OffsetDateTime,
 }
 
-impl From<inbound_mails::Held> for HeldMail {
-    fn from(row: inbound_mails::Held) -> Self {
-        let inbound_mails::Held { id, ticket_id, author, subject, reason, at } = row;
+impl From<inbound_mails::Unfiled> for HeldMail {
+    fn from(row: inbound_mails::Unfiled) -> Self {
+        let inbound_mails::Unfiled { id, ticket_id, author, subject, reason, at } = row;
         Self {
             id,
             ticket_id: Nullable(ticket_id),
@@ -129,6 +129,41 @@ impl Example for HeldMail {
             from: Nullable(Some("ada@example.net".to_owned())),
             subject: Nullable(Some("Re: Invoice".to_owned())),
             reason: Nullable(Some("it is not from whom this address was given to".to_owned())),
+            at: datetime!(2026-02-01 16:12 UTC),
+        }
+    }
+}
+
+/// A mail that came in and triggered nothing.
+#[derive(Object)]
+#[oai(example)]
+struct IgnoredMail {
+    /// Its id.
+    id: Uuid,
+    /// The address that it says it is from.
+    from: Nullable<String>,
+    /// Its subject.
+    subject: Nullable<String>,
+    /// Why it is ignored.
+    reason: Nullable<String>,
+    /// When it came; it is kept for thirty days.
+    at: OffsetDateTime,
+}
+
+impl From<inbound_mails::Unfiled> for IgnoredMail {
+    fn from(row: inbound_mails::Unfiled) -> Self {
+        let inbound_mails::Unfiled { id, ticket_id: _, author, subject, reason, at } = row;
+        Self { id, from: Nullable(author), subject: Nullable(subject), reason: Nullable(reason), at }
+    }
+}
+
+impl Example for IgnoredMail {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x7c1e_09a4_55d2_4b7f_8e13_9a40_c2d6_317b),
+            from: Nullable(Some("ada@example.net".to_owned())),
+            subject: Nullable(Some("Out of office: Invoice".to_owned())),
+            reason: Nullable(Some("it is automatic".to_owned())),
             at: datetime!(2026-02-01 16:12 UTC),
         }
     }
@@ -545,6 +580,23 @@ impl MailApi {
         let work = async |tx: &mut OrgTx, site| inbound_mails::held(tx, site, paging.request()).await;
         let page = of_site(&org, &site, work).await?;
         Ok(answers::Ok(Page::of(page, HeldMail::from)))
+    }
+
+    /// List mail that triggered nothing
+    ///
+    /// Automatic answers, notices and mail of this server's own addresses, of thirty days, the newest first. It is in no
+    /// conversation.
+    #[oai(path = "/sites/:site/mail/ignored", method = "get", operation_id = "listIgnoredMail")]
+    async fn ignored(
+        &self,
+        org: Org<MailRead>,
+        /// The site's slug.
+        site: Path<String>,
+        paging: Paging,
+    ) -> Result<answers::Ok<Page<IgnoredMail>>, Failure> {
+        let work = async |tx: &mut OrgTx, site| inbound_mails::ignored(tx, site, paging.request()).await;
+        let page = of_site(&org, &site, work).await?;
+        Ok(answers::Ok(Page::of(page, IgnoredMail::from)))
     }
 
     /// Accept a mail that is held

@@ -25,7 +25,7 @@ use crate::{
     store::{
         self,
         dkim_keys::DkimKey,
-        inbound_mails::{self, Held},
+        inbound_mails::{self, Unfiled},
         mails::{self, DeadLetter, Kind, OfSite, Suppression},
         paging::PageRequest,
         sites::{Language, Site, SiteChanges},
@@ -52,7 +52,9 @@ struct MailPage<'a> {
     incoming: inbound_mails::OfSite,
     /// Mail to it makes tickets; `None` where this server takes no mail in.
     address: Option<String>,
-    held: Vec<Held>,
+    held: Vec<Unfiled>,
+    /// Of thirty days.
+    ignored: Vec<Unfiled>,
     suppressions: Vec<Suppression>,
     dead: Vec<DeadLetter>,
     keys: Vec<DkimKey>,
@@ -74,10 +76,11 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         let (dead, _) = mails::dead_letters(tx, Some(site.id), SHOWN).await?;
         let incoming = inbound_mails::of_site(tx, site.id).await?;
         let (held, _) = inbound_mails::held(tx, site.id, SHOWN).await?;
+        let (ignored, _) = inbound_mails::ignored(tx, site.id, SHOWN).await?;
         let keys = store::dkim_keys::of_site(tx, site.id).await?;
-        Ok((site, of_site, (incoming, held), suppressions, dead, keys))
+        Ok((site, of_site, (incoming, held, ignored), suppressions, dead, keys))
     };
-    let (shell, (site, of_site, (incoming, held), suppressions, dead, keys)) =
+    let (shell, (site, of_site, (incoming, held, ignored), suppressions, dead, keys)) =
         context.read(Permission::MailRead, work).await?;
     let address = context.app.intake.as_ref().and_then(|intake| incoming.address(intake.reply_domain()));
     let from = match &context.app.mail {
@@ -101,8 +104,21 @@ async fn show_with(context: &OrgContext, slug: &str, form: &Form) -> Result<Resp
         ("address", incoming.own.clone().unwrap_or_default()),
     ]);
     let shown = form.with_defaults(saved);
-    let page =
-        MailPage { shell, site, of_site, from, incoming, address, held, suppressions, dead, keys, dns, form: &shown };
+    let page = MailPage {
+        shell,
+        site,
+        of_site,
+        from,
+        incoming,
+        address,
+        held,
+        ignored,
+        suppressions,
+        dead,
+        keys,
+        dns,
+        form: &shown,
+    };
     form_page(&page, form)
 }
 

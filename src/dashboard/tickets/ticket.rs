@@ -28,7 +28,7 @@ use crate::{
     store::{
         self,
         attachments::Attachment,
-        inbound_mails::Held,
+        inbound_mails::Unfiled,
         paging::PageRequest,
         statuses::Category,
         tickets::{
@@ -72,7 +72,7 @@ struct TicketPage<'a> {
     is_past: bool,
     files: Vec<Attachment>,
     /// Mail that waits for a person.
-    held: Vec<Held>,
+    held: Vec<Unfiled>,
     answers: Vec<Answer>,
     /// Ids and names of the saved replies.
     replies: Vec<(Uuid, String)>,
