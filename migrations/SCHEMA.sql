@@ -1564,6 +1564,7 @@ create table vicket.sessions (
   created_at timestamptz not null default now(),
   last_used_at timestamptz not null default now(),
   org_ids uuid[],
+  device text,
   constraint sessions_pkey primary key (id),
   constraint sessions_user_fkey foreign key (user_id) references vicket.users(id) on delete cascade,
   constraint sessions_hash_length check (octet_length(token_hash) = 32)
@@ -1573,6 +1574,8 @@ comment on table vicket.sessions is
   'Sessions of people, by the SHA-256 of their token: 14 days since the last use, 90 at most.';
 comment on column vicket.sessions.last_used_at is 'Written in batches by the worker, when a minute has passed.';
 comment on column vicket.sessions.org_ids is 'The orgs that it is good in; NULL for all of the person''s.';
+comment on column vicket.sessions.device is
+  'Browser, system and network at the log-in, as its mail says it; NULL of whoever joined. Personal data.';
 
 create index sessions_created on vicket.sessions (created_at);
 create unique index sessions_token on vicket.sessions (token_hash);
@@ -1604,7 +1607,8 @@ create policy definer_delete on vicket.sessions
   using (true);
 comment on policy definer_delete on vicket.sessions is 'Not narrowed: logging out, a new password, worker.purge.';
 
-grant select, insert (user_id, token_hash, org_ids), update (last_used_at), delete on vicket.sessions to vicket_definer;
+grant select, insert (user_id, token_hash, org_ids, device), update (last_used_at),
+  delete on vicket.sessions to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.members
@@ -7239,7 +7243,7 @@ begin
       return false;
     end if;
   end if;
-  insert into vicket.sessions (user_id, token_hash, org_ids) values (person.id, p_token_hash, within);
+  insert into vicket.sessions (user_id, token_hash, org_ids, device) values (person.id, p_token_hash, within, left(p_device, 200));
   if not person.whole or p_device_hash is null then
     return true;
   end if;
@@ -7603,6 +7607,62 @@ begin
 end $$;
 alter function auth.read_words(bytea,bytea,bigint,bigint) owner to vicket_owner;
 grant execute on function auth.read_words(bytea,bytea,bigint,bigint) to vicket_gate_widget;
+
+create function auth.my_sessions(p_token_hash bytea) returns table(id uuid, device text,
+  created_at timestamp with time zone, last_used_at timestamp with time zone, is_this boolean)
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  person constant uuid := ctx.session_user_id(p_token_hash);
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
+begin
+  return query
+    select s.id, s.device, s.created_at, s.last_used_at, s.token_hash = p_token_hash
+    from vicket.sessions s
+    where s.user_id = person and (within is null or s.org_ids <@ within)
+      and s.last_used_at > now() - interval '14 days' and s.created_at > now() - interval '90 days'
+    order by s.last_used_at desc, s.id
+    limit 200;
+end $$;
+alter function auth.my_sessions(bytea) owner to vicket_definer;
+comment on function auth.my_sessions(bytea) is
+  'Where whoever has this session is logged in. Definer: no request may read users.';
+grant execute on function auth.my_sessions(bytea) to vicket_gate_agent;
+
+create function auth.end_session(p_token_hash bytea, p_id uuid) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person constant uuid := ctx.session_user_id(p_token_hash);
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
+begin
+  delete from vicket.sessions s
+    where s.id = p_id and s.user_id = person and (within is null or s.org_ids <@ within);
+  return found;
+end $$;
+alter function auth.end_session(bytea,uuid) owner to vicket_definer;
+comment on function auth.end_session(bytea,uuid) is
+  'Ends one of one''s own sessions; says whether it did. Definer: no request may read users.';
+grant execute on function auth.end_session(bytea,uuid) to vicket_gate_agent;
+
+create function auth.rename_person(p_token_hash bytea, p_name text) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person constant uuid := ctx.session_user_id(p_token_hash);
+  within constant uuid[] := (select s.org_ids from vicket.sessions s where s.token_hash = p_token_hash);
+begin
+  update vicket.users u set name = p_name where u.id = person and within is null;
+  return found;
+end $$;
+alter function auth.rename_person(bytea,text) owner to vicket_definer;
+comment on function auth.rename_person(bytea,text) is
+  'Changes one''s own name, of a proven account; says whether it did. Definer: no request may read users.';
+grant execute on function auth.rename_person(bytea,text) to vicket_gate_agent;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker

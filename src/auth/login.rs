@@ -81,6 +81,28 @@ pub async fn reset_password(app: &App, visitor: &Visitor, token: &str, password:
     store::users::reset_password(&app.agents, token, &hash, visitor.language).await
 }
 
+/// Changes the password of the session's user, whose address this is, and ends their other sessions. The limits of logging in are
+/// asked before.
+///
+/// # Errors
+/// `401 login_failed` when the present one is wrong; `400 invalid_request` for the address as password.
+pub async fn change_password(
+    app: &App,
+    (token, email): (Sha256Digest, &str),
+    current: String,
+    new: NewPassword,
+) -> Result<(), Problem> {
+    // The salt stays: a password of some orgs has that of the account.
+    let salt = store::users::password_salt(&app.agents, email).await?;
+    let old = app.hasher.hash(Salt::stored(salt.clone()), current).await?;
+    let new = app.hasher.hash(Salt::stored(salt), new.of(email)?).await?;
+    if store::users::change_password(&app.agents, token, &old, &new).await? {
+        Ok(())
+    } else {
+        Err(store::users::wrong_password())
+    }
+}
+
 /// The cookie of a session. `Secure` also where the server speaks plain HTTP: browsers make an exception of localhost.
 pub fn cookie(app: &App, token: &SessionToken) -> String {
     let name = cookie_name(app);

@@ -9,6 +9,7 @@
 mod frame;
 mod routes;
 
+mod account;
 mod articles;
 mod audit_log;
 mod faqs;

@@ -15,7 +15,7 @@ use poem::{
 
 use crate::{
     dashboard::{
-        audit_log, first_run,
+        account, audit_log, first_run,
         frame::{
             page::{html, redirect},
             page_context::PageContext,
@@ -64,6 +64,7 @@ fn pages() -> Route {
         .at("/dashboard/:org/sites/:site/key", shows_and_takes(site_keys::show, site_keys::update))
         .at("/dashboard/:org/sites/:site/retention", shows_and_takes(retention::show, retention::update))
         .at("/dashboard/:org/sites/:site/mail", shows_and_takes(mail::show, mail::update))
+        .at("/dashboard/:org/account", shows_and_takes(account::show, account::update))
         .at("/dashboard/:org/notifications", shows_and_takes(notifications::show, notifications::update))
         .at("/dashboard/:org/members", shows_and_takes(members::list, members::update))
         .at("/dashboard/:org/teams", shows_and_takes(teams::list, teams::create))

@@ -130,6 +130,16 @@ impl AgentGate {
         lease.end(row).await
     }
 
+    /// As [`Self::ask`], of a function that returns any number of rows.
+    ///
+    /// # Errors
+    /// `5xx` only.
+    pub async fn ask_all(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, Problem> {
+        let mut lease = self.pool.begin("BEGIN").await?;
+        let rows = query.fetch_all(lease.connection()).await.map_err(Problem::from);
+        lease.end(rows).await
+    }
+
     /// The pool, for the start-up checks.
     pub fn pool(&self) -> &Pool {
         &self.pool

@@ -1,7 +1,9 @@
 //! How people come in: functions of the schema `auth`, which the agents' gate executes outside any org. What opens a
 //! door is a digest, or the hash of a password made with the stored salt: the stored hash itself is never read.
 
-use sqlx::Row as _;
+use sqlx::{FromRow, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     db::AgentGate,
@@ -59,6 +61,48 @@ pub async fn close_session(gate: &AgentGate, token: Sha256Digest) -> Result<(), 
 /// `5xx` only.
 pub async fn close_sessions(gate: &AgentGate, token: Sha256Digest) -> Result<(), Problem> {
     gate.ask(sqlx::query("select auth.close_session($1, true)").bind(bytes(token))).await.map(drop)
+}
+
+/// Where somebody is logged in.
+#[derive(Debug, FromRow)]
+pub struct Session {
+    pub id: Uuid,
+    /// Browser, system and network at the log-in; `None` of one who joined.
+    pub device: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub last_used_at: OffsetDateTime,
+    /// The one that asks.
+    pub is_this: bool,
+}
+
+/// The sessions of the one's user, the one that was used last first: 200 at the most.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn sessions(gate: &AgentGate, token: Sha256Digest) -> Result<Vec<Session>, Problem> {
+    let rows = gate.ask_all(sqlx::query("select * from auth.my_sessions($1)").bind(bytes(token))).await?;
+    Ok(rows.iter().map(Session::from_row).collect::<Result<_, _>>()?)
+}
+
+/// Ends one of the sessions of the one's user.
+///
+/// # Errors
+/// `404 not_found` when it is none of theirs.
+pub async fn end_session(gate: &AgentGate, token: Sha256Digest, id: Uuid) -> Result<(), Problem> {
+    let query = sqlx::query("select auth.end_session($1, $2)").bind(bytes(token)).bind(id);
+    if gate.ask(query).await?.try_get::<bool, _>(0)? { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// Changes the name of the session's user, as all their orgs see it.
+///
+/// # Errors
+/// `422 unprocessable` when their address is not proven.
+pub async fn rename(gate: &AgentGate, token: Sha256Digest, name: &PersonName) -> Result<(), Problem> {
+    let query = sqlx::query("select auth.rename_person($1, $2)").bind(bytes(token)).bind(name.as_str());
+    if gate.ask(query).await?.try_get::<bool, _>(0)? {
+        return Ok(());
+    }
+    Err(Problem::unprocessable("name", "cannot be changed before your address is proven"))
 }
 
 /// Changes the password of the session's user and ends their other sessions; `false` when the old one is wrong.

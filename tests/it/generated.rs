@@ -301,7 +301,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
         (
             "create or replace function ctx.org_by_key() returns uuid language plpgsql stable parallel safe security definer
                set search_path = pg_catalog, pg_temp as 'begin return null; end'",
-            "org_by_key ",
+            "ticket_id =",
         ),
         ("grant delete on vicket.odd to vicket_operator", "operator: S*IuD org"),
         ("drop policy five on vicket.odd", "operator: s*i none"),

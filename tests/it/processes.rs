@@ -1,6 +1,7 @@
 //! The program as a process: what it prints, how it ends, what it leaves.
 
 use std::{
+    io::Read as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -73,7 +74,13 @@ impl Dev {
         let child = self.0.as_mut().expect("running");
         while !matches!(reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await, Ok(answer) if answer.status() == 200)
         {
-            assert!(child.try_wait().expect("waited").is_none(), "it ended instead");
+            if child.try_wait().expect("waited").is_some() {
+                let mut said = String::new();
+                if let Some(mut stderr) = child.stderr.take() {
+                    let _ = stderr.read_to_string(&mut said);
+                }
+                panic!("it ended instead: {said}");
+            }
             assert!(since.elapsed() < Duration::from_secs(40), "not ready");
             tokio::time::sleep(Duration::from_millis(25)).await;
         }

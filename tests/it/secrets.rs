@@ -20,7 +20,7 @@ async fn after_a_whole_journey_no_secret_is_in_a_log_or_in_a_dump() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir =
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}", std::process::id())).join("secrets");
-    let (dev_port, port) = (free_port(), free_port());
+    let dev_port = free_port();
     let mut dev = Dev::start(&dir, dev_port, &[]);
     dev.is_ready(dev_port).await;
     let admin = dev_file(&dir)["databases"]["admin"].as_str().expect("a URL").to_owned();
@@ -36,6 +36,8 @@ async fn after_a_whole_journey_no_secret_is_in_a_log_or_in_a_dump() {
     let made = dev_file(&dir);
     let admin = made["databases"]["admin"].as_str().expect("a URL");
     let log = dir.join("serve.log");
+    // A port that was free long ago may be somebody's.
+    let port = free_port();
     let mut server = serve(&made, port, "trace", std::fs::File::create(&log).expect("a log").into());
     server.is_ready(port).await;
 

@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use poem::web::Data;
-use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::Example};
+use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
 use super::{orgs::OrgBody, tags::Tag};
@@ -15,7 +16,7 @@ use crate::{
     },
     db::{Access, Actor, Credential, OrgTx},
     domain::{
-        keys::SessionToken,
+        keys::{SessionToken, Sha256Digest},
         problem::Problem,
         request_id,
         text::{Checked, EMAIL_LENGTH, EmailAddress, MAX_PASSWORD_LENGTH, NAME_LENGTH, NewPassword, Prose, Text},
@@ -35,6 +36,69 @@ pub struct AuthApi;
 
 /// Orgs that `me` lists.
 const MAX_ORGS: u32 = 100;
+
+/// What is changed of oneself.
+#[derive(Object)]
+#[oai(deny_unknown_fields, example)]
+struct MeChange {
+    /// The name that others see.
+    name: Input<Text<NAME_LENGTH>>,
+}
+
+impl Example for MeChange {
+    fn example() -> Self {
+        Self { name: Input::of(Text::known("Agnes Agent")) }
+    }
+}
+
+/// Where the person is logged in.
+#[derive(Object)]
+#[oai(example)]
+struct Session {
+    /// Its id.
+    id: Uuid,
+    /// Browser, system and network at the log-in, as the request said them; `null` where the person joined by an invitation.
+    device: Nullable<String>,
+    /// When they logged in.
+    created_at: OffsetDateTime,
+    /// When it was used last, to a minute.
+    last_used_at: OffsetDateTime,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+impl From<store::users::Session> for Session {
+    fn from(row: store::users::Session) -> Self {
+        let store::users::Session { id, device, created_at, last_used_at, is_this } = row;
+        Self { id, device: Nullable(device), created_at, last_used_at, current: is_this }
+    }
+}
+
+impl Example for Session {
+    fn example() -> Self {
+        Self {
+            id: Uuid::from_u128(0x52e1_6b0c_9d34_4a7f_8c05_13f6_e2b8_9d71),
+            device: Nullable(Some("Firefox on Linux, 192.0.2.0/24".to_owned())),
+            created_at: datetime!(2026-02-01 08:30 UTC),
+            last_used_at: datetime!(2026-02-01 16:05 UTC),
+            current: true,
+        }
+    }
+}
+
+/// Where the person is logged in.
+#[derive(Object)]
+#[oai(example)]
+struct Sessions {
+    /// The one that was used last first; 200 at the most.
+    data: Vec<Session>,
+}
+
+impl Example for Sessions {
+    fn example() -> Self {
+        Self { data: vec![Session::example()] }
+    }
+}
 
 /// Who logs in.
 #[derive(Object)]
@@ -187,12 +251,17 @@ async fn limited(app: &App, info: &RequestInfo, account: &str) -> Result<(), Pro
     verdict
 }
 
-/// Who the session that was just opened belongs to.
-async fn opened(app: &App, network: Network, token: &SessionToken) -> Result<WithCookie<answers::Ok<Me>>, Problem> {
-    let caller = AgentCaller { network, credential: Credential::Session(token.digest()), org: None };
+/// Who has this session, in a transaction of its own.
+async fn me(app: &App, network: Network, token: Sha256Digest) -> Result<Me, Problem> {
+    let caller = AgentCaller { network, credential: Credential::Session(token), org: None };
     let mut tx = caller.enter(app, Access::Read, &mut Vec::new()).await?;
     let me = Me::of(&mut tx).await;
-    let me = tx.finish(me).await?;
+    tx.finish(me).await
+}
+
+/// Who the session that was just opened belongs to.
+async fn opened(app: &App, network: Network, token: &SessionToken) -> Result<WithCookie<answers::Ok<Me>>, Problem> {
+    let me = me(app, network, token.digest()).await?;
     Ok(WithCookie { answer: answers::Ok(me), cookie: login::cookie(app, token) })
 }
 
@@ -264,15 +333,9 @@ impl AuthApi {
             return Err(Problem::internal("a session without a person").into());
         };
         limited(&app, person.info(), &email).await?;
-        // The salt stays: a password of some orgs has that of the account.
-        let salt = store::users::password_salt(&app.agents, &email).await?;
-        let old = app.hasher.hash(Salt::stored(salt.clone()), current.into_string()).await?;
-        let new = app.hasher.hash(Salt::stored(salt), new.of(&email)?).await?;
-        if store::users::change_password(&app.agents, token, &old, &new).await? {
-            Ok(answers::NoContent)
-        } else {
-            Err(store::users::wrong_password().into())
-        }
+        Ok(login::change_password(&app, (token, &email), current.into_string(), new)
+            .await
+            .map(|()| answers::NoContent)?)
     }
 
     /// Accept an invitation
@@ -362,6 +425,47 @@ impl AuthApi {
         limited(&app, person.info(), &email).await?;
         store::users::ask_address_proof(&app.agents, token, person.info().visitor.language).await?;
         Ok(answers::Accepted)
+    }
+
+    /// List one's sessions
+    ///
+    /// Where the person is logged in. Whoever has not proven their address sees those of the orgs that the session is good in.
+    #[oai(path = "/sessions", method = "get", operation_id = "listSessions")]
+    async fn sessions(&self, person: Person, app: Data<&Arc<App>>) -> Result<answers::Ok<Sessions>, Failure> {
+        let sessions = store::users::sessions(&app.agents, person.token().await?).await?;
+        Ok(answers::Ok(Sessions { data: sessions.into_iter().map(Session::from).collect() }))
+    }
+
+    /// End a session
+    ///
+    /// One of one's own, this one too; it is good for nothing from now on.
+    #[oai(path = "/sessions/:id", method = "delete", operation_id = "endSession")]
+    async fn end_session(
+        &self,
+        person: Person,
+        app: Data<&Arc<App>>,
+        /// The session's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure<404>> {
+        store::users::end_session(&app.agents, person.token().await?, *id).await?;
+        Ok(answers::NoContent)
+    }
+
+    /// Change one's name
+    ///
+    /// In all one's orgs. It needs a proven address.
+    #[oai(path = "/me", method = "patch", operation_id = "updateMe")]
+    async fn rename(
+        &self,
+        person: Person,
+        app: Data<&Arc<App>>,
+        body: Json<MeChange>,
+    ) -> Result<answers::Ok<Me>, Failure<422>> {
+        let mut checked = Checked::default();
+        let name = checked.take("name", body.0.name).ok_or_else(|| checked.problem())?;
+        let token = person.token().await?;
+        store::users::rename(&app.agents, token, &name).await?;
+        Ok(answers::Ok(me(&app, person.info().network, token).await?))
     }
 
     /// Who is asking

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 
 use super::notes::role;
-use crate::audit::sql;
+use crate::{audit::sql, domain::keys::Sha256Digest};
 
 /// Where the functions that the same roles may execute go on.
 const INDENT: usize = 2;
 
-const READING: &str = "Functions with vicket_definer's rights, by schema, `|` by who may execute them: why (`not`: no request may), how each
-    body's SHA-256 begins. search_path: pg_catalog, pg_temp, PUBLIC executes none, unless said. Bodies: SCHEMA.sql.";
+const READING: &str = "Functions with vicket_definer's rights, by schema, `|` by who may execute them: why (`not`: no request may), and after
+    `=` how the SHA-256 of all their bodies begins. search_path: pg_catalog, pg_temp, PUBLIC executes none, unless said. Bodies: SCHEMA.sql.";
 
 /// What a function is, as far as isolation asks.
 #[derive(sqlx::FromRow)]
@@ -40,7 +40,7 @@ const FUNCTIONS: &str = "select n.nspname::text as schema, p.proname::text as na
     p.proleakproof as leakproof, l.lanname::text as language, coalesce(p.proconfig, '{}') as settings,
     p.provolatile = 'i' and coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)
       ~* 'current_setting|ctx\\.|auth\\.|vicket\\.|current_user|session_user|\\mexecute\\M' as frozen,
-    left(encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex'), 4) as digest,
+    encode(sha256(convert_to(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc), 'UTF8')), 'hex') as digest,
     obj_description(p.oid, 'pg_proc') as comment,
     array(select coalesce(r.rolname::text, 'PUBLIC') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
       left join pg_roles r on r.oid = a.grantee where a.grantee <> p.proowner) as grantees
@@ -62,22 +62,27 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         functions.iter().filter(|other| (&other.schema, &other.name) == (&of.schema, &of.name)).count() > 1
     };
     // Those of a schema that the same roles may execute stand together, and of them those with the same reason.
-    let mut schemas: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<String>>>> = BTreeMap::new();
+    let mut schemas: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<(String, &str)>>>> = BTreeMap::new();
     for function in definers {
         let arguments = if overloaded(function) { function.arguments() } else { String::new() };
-        let said = format!("{}{arguments}\u{a0}{}", function.name, function.digest);
+        let said = format!("{}{arguments}", function.name);
         let reason = function.reason().trim_end_matches('.').to_owned();
         let of_schema = schemas.entry(function.schema.clone()).or_default();
-        of_schema.entry(function.executors()).or_default().entry(reason).or_default().push(said);
+        of_schema
+            .entry(function.executors())
+            .or_default()
+            .entry(reason)
+            .or_default()
+            .push((said, function.digest.as_str()));
     }
     for (schema, groups) in schemas {
-        let said = |(who, reasons): (String, BTreeMap<String, Vec<String>>)| {
+        let said = |(who, reasons): (String, BTreeMap<String, Vec<(String, &str)>>)| {
             let said = |reason: &str| match reason.strip_prefix("no request may ") {
                 Some(what) => format!("not {what}"),
                 None => reason.to_owned(),
             };
             let reasons: Vec<String> =
-                reasons.iter().map(|(reason, members)| format!("{}: {}", said(reason), members.join(" "))).collect();
+                reasons.iter().map(|(reason, members)| format!("{}: {}", said(reason), named(members))).collect();
             format!("{who}: {}", reasons.join("; "))
         };
         let text = format!("{schema}, {}", groups.into_iter().map(said).collect::<Vec<_>>().join(" | "));
@@ -91,6 +96,13 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         }
     }
     Ok(out)
+}
+
+/// Names, and how the digest of their bodies begins: another body of any is another digest.
+fn named(members: &[(String, &str)]) -> String {
+    let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+    let parts: Vec<&[u8]> = members.iter().flat_map(|(name, body)| [name.as_bytes(), body.as_bytes()]).collect();
+    format!("{}\u{a0}={}", names.join(" "), &Sha256Digest::of_parts(&parts).to_hex()[..6])
 }
 
 impl Function {

@@ -188,6 +188,8 @@ fn notice(done: &str) -> &'static str {
         "sent" => "Sent.",
         "resolved" => "Sent and resolved.",
         "linked" => "A link is on its way to your address.",
+        "password" => "Your password is changed. You are logged out everywhere else.",
+        "ended" => "Logged out there.",
         "noted" => "Note added.",
         "published" => "Published. It is visible from the next request on.",
         "unpublished" => "Moved back to the drafts.",

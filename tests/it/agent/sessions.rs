@@ -1,5 +1,7 @@
 //! Logging in and out, sessions and their ends, passwords, invitations.
 
+mod account;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use vicket::passwords;
