@@ -5,6 +5,8 @@ mod chain;
 mod checkpoint;
 mod months;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -71,4 +73,25 @@ pub async fn page(
     .fetch_all(tx.connection())
     .await?;
     Ok(page_request.into_page(rows, |entry| paging::write(b'a', Keyset { figure: entry.seq, id: Uuid::nil() })))
+}
+
+/// What people call these ids, as far as whoever asks sees them; and the org's people, by their e-mail address.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn names(tx: &mut OrgTx, ids: &[Uuid]) -> Result<HashMap<String, String>, Problem> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select p.user_id::text, p.name from ctx.people() p
+        union all select p.email, p.name from ctx.people() p
+        union all select s.id::text, s.slug from vicket.sites s where s.id = any($1)
+        union all select s.id::text, s.name from vicket.statuses s where s.id = any($1)
+        union all select p.id::text, p.name from vicket.priorities p where p.id = any($1)
+        union all select t.id::text, t.name from vicket.teams t where t.id = any($1)
+        union all select t.id::text, t.name from vicket.templates t where t.id = any($1)
+        union all select a.id::text, a.title from vicket.articles a where a.id = any($1)",
+    )
+    .bind(ids)
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(rows.into_iter().collect())
 }

@@ -1,5 +1,7 @@
 //! The audit log: who changed what.
 
+mod words;
+
 use poem::{Response, handler};
 
 use crate::{
@@ -8,13 +10,12 @@ use crate::{
         org_context::{OrgContext, Shell},
         page::html,
     },
+    db::OrgTx,
     domain::{permissions::Permission, problem::Problem},
-    store::{
-        self,
-        audit_log::{Entry, Filter},
-        paging::PageRequest,
-    },
+    store::{self, audit_log::Filter, paging::PageRequest},
 };
+
+use words::Line;
 
 /// Entries of a page.
 const PAGE: u32 = 50;
@@ -23,7 +24,7 @@ const PAGE: u32 = 50;
 #[template(path = "audit_log/audit_log.html")]
 struct AuditLogPage<'a> {
     shell: Shell,
-    entries: Vec<Entry>,
+    lines: Vec<Line>,
     next: Option<String>,
     query: &'a Form,
 }
@@ -33,8 +34,13 @@ pub async fn list(context: OrgContext) -> Result<Response, Problem> {
     let query = &context.query;
     let filter = Filter { object_kind: query.filled("kind"), actor: query.filled("actor") };
     let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor") };
-    let (shell, (entries, next)) =
-        context.read(Permission::AuditRead, async |tx| store::audit_log::page(tx, page_request, &filter).await).await?;
+    let work = async |tx: &mut OrgTx| {
+        let (entries, next) = store::audit_log::page(tx, page_request, &filter).await?;
+        let names = store::audit_log::names(tx, &words::ids(&entries)).await?;
+        Ok((entries, next, names))
+    };
+    let (shell, (entries, next, names)) = context.read(Permission::AuditRead, work).await?;
+    let lines = entries.into_iter().map(|entry| Line::new(entry, &names)).collect();
     let next = next.map(|next| query.next_page(&["actor", "kind"], &next));
-    html(&AuditLogPage { shell, entries, next, query })
+    html(&AuditLogPage { shell, lines, next, query })
 }
