@@ -1,5 +1,7 @@
 //! Where content stands, articles and FAQs alike, and which of it a list shows.
 
+use crate::domain::problem::{Code, Problem};
+
 /// Where content stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -17,4 +19,9 @@ pub struct Filter<'a> {
     pub status: Option<Status>,
     /// Full-text search for articles, a part of the text for FAQs.
     pub search: Option<&'a str>,
+}
+
+/// `409 edit_conflict`: somebody else changed it since it was read.
+pub fn edited(what: &str) -> Problem {
+    Problem::new(Code::EditConflict, format!("Somebody changed the {what} meanwhile. Nothing was saved."))
 }

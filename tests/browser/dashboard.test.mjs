@@ -317,6 +317,17 @@ test("an article is written with a preview, published and taken back; FAQs are p
   const headers = { "X-Vicket-Key": server.site("acme-app").key };
   const read = async () => (await fetch(`${server.dev.base_url}/support/v1/help/articles/how-to-stage-a-key`, { headers })).status;
   assert.equal(await read(), 200);
+  // What is typed is asked about before a link takes it away.
+  const asked = [];
+  page.once("dialog", (dialog) => (asked.push(dialog.type()), dialog.dismiss()));
+  await page.getByLabel("Text, in Markdown").fill("Half a thought");
+  await page.getByRole("link", { name: "Help center" }).first().click({ noWaitAfter: true });
+  await page.waitForTimeout(300);
+  assert.deepEqual(asked, ["beforeunload"]);
+  assert.equal(await page.getByLabel("Text, in Markdown").inputValue(), "Half a thought");
+  await page.getByLabel("Text, in Markdown").fill("It is **bold**.");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await page.getByText("Saved.").waitFor();
   await page.getByRole("button", { name: "Back to drafts" }).click();
   await page.getByText("Moved back").waitFor();
   assert.equal(await read(), 404);

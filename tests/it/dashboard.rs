@@ -416,3 +416,42 @@ async fn a_path_that_can_name_nothing_is_not_there_and_slashes_too_many_do_no_ha
     let head = Answer::of(head).await;
     assert!(head.status == 200 && head.text.is_empty() && head.header("content-security-policy").is_some());
 }
+
+#[tokio::test]
+async fn an_article_or_faq_that_another_changed_is_saved_over_only_knowingly() {
+    let world = World::new().await;
+    let server = world.serve().await;
+    let owner = world.person("acme", "owner").await;
+    let other = world.person("acme", "admin").await;
+    for kind in ["articles", "faqs"] {
+        let new = format!("/dashboard/acme/help/{kind}/new");
+        let fields = [("action", "save"), ("title", "How to begin"), ("body", "First.")];
+        let made = server.send(&owner, &new, &fields).await;
+        let path = made.header("location").expect("a page").split('?').next().expect("a path").to_owned();
+        let version = |page: &str| {
+            let (_, rest) = page.split_once("name=\"version\" value=\"").expect("a version");
+            rest.split_once('"').expect("its end").0.to_owned()
+        };
+        let read = version(&server.page(&owner, &path).await.ok(200).text);
+        let save = async |person, version: &str, body: &str| {
+            let slug = if kind == "faqs" { "" } else { "how-to-begin" };
+            let fields =
+                [("action", "save"), ("title", "How to begin"), ("slug", slug), ("body", body), ("version", version)];
+            server.send(person, &path, &fields).await
+        };
+        assert_eq!(save(&other, &read, "Second.").await.status, 303, "{kind}");
+        let told = save(&owner, &read, "Third.").await;
+        assert!(told.status == 409 && told.text.contains("Somebody changed this since"), "{kind}: {}", told.text);
+        // Nothing that was typed is lost, and what the other wrote neither.
+        assert!(told.text.contains("Third.") && !told.text.contains(&read), "{kind}: {}", told.text);
+        assert!(server.page(&owner, &path).await.text.contains("Second."), "{kind}");
+        assert_eq!(save(&owner, "yesterday", "Third.").await.status, 400, "{kind}");
+        // Knowing it, they may; and what is wrong otherwise leaves them as far as they were.
+        let now = version(&told.text);
+        let fields = [("action", "save"), ("title", " "), ("body", "Third."), ("version", &now)];
+        let refused = server.send(&owner, &path, &fields).await;
+        assert_eq!((refused.status, version(&refused.text)), (400, now.clone()), "{kind}");
+        assert_eq!(save(&owner, &now, "Third.").await.status, 303, "{kind}");
+        assert!(server.page(&other, &path).await.text.contains("Third."), "{kind}");
+    }
+}

@@ -275,7 +275,8 @@ impl ArticlesApi {
         let body_markdown = checked.take_optional("body_markdown", body.0.body_markdown);
         let slug = checked.take_optional("slug", body.0.slug);
         checked.done()?;
-        let change = Change { title: title.as_ref(), body_markdown: body_markdown.as_ref(), slug: slug.as_ref() };
+        let change =
+            Change { title: title.as_ref(), body_markdown: body_markdown.as_ref(), slug: slug.as_ref(), seen: None };
         let article = org.run(async |tx| agent::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(article.into()))
     }

@@ -220,7 +220,8 @@ impl FaqsApi {
         let answer_markdown = checked.take_optional("answer_markdown", body.0.answer_markdown);
         let position = checked.take_optional("position", body.0.position);
         checked.done()?;
-        let change = Change { question: question.as_ref(), answer_markdown: answer_markdown.as_ref(), position };
+        let change =
+            Change { question: question.as_ref(), answer_markdown: answer_markdown.as_ref(), position, seen: None };
         let faq = org.run(async |tx| agent::change(tx, id.0, &change).await).await?;
         Ok(answers::Ok(faq.into()))
     }

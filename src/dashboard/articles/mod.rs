@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     dashboard::{
         frame::form::Form,
-        help::entry::{Entry, with_form_field},
+        help::entry::{Entry, seen, with_form_field},
     },
     db::OrgTx,
     domain::{
@@ -20,8 +20,8 @@ use crate::{
 
 impl From<Article> for Entry {
     fn from(row: Article) -> Self {
-        let Article { id, site, title, status, body_markdown, slug, .. } = row;
-        Self { id, site, title, status, body: body_markdown, slug }
+        let Article { id, site, title, status, body_markdown, slug, updated_at, .. } = row;
+        Self { id, site, title, status, body: body_markdown, slug, updated_at }
     }
 }
 
@@ -48,7 +48,8 @@ pub async fn save(tx: &mut OrgTx, id: Option<Uuid>, form: &Form) -> Result<Uuid,
             agent::create(tx, &new).await
         }
         Some(id) => {
-            let change = Change { title: Some(&title), body_markdown: Some(&body), slug: slug.as_ref() };
+            let seen = seen(form)?;
+            let change = Change { title: Some(&title), body_markdown: Some(&body), slug: slug.as_ref(), seen };
             agent::change(tx, id, &change).await
         }
     };

@@ -18,6 +18,15 @@ if (source_text) {
   })
 }
 
+// What was typed is not lost by a link that was hit by mistake.
+const guarded = document.querySelector('[data-guard]')
+if (guarded) {
+  let typed = guarded.dataset.guard === 'unsaved'
+  guarded.addEventListener('input', () => (typed = true))
+  guarded.addEventListener('submit', () => (typed = false))
+  addEventListener('beforeunload', (event) => typed && event.preventDefault())
+}
+
 // A ticket form's rows come and go, and its answers are scored, as the server says: the page's parts come again.
 const editor = document.querySelector('[data-editor]')
 if (editor) {

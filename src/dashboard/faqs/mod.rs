@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     dashboard::{
         frame::form::Form,
-        help::entry::{Entry, with_form_field},
+        help::entry::{Entry, seen, with_form_field},
     },
     db::OrgTx,
     domain::{problem::Problem, text::Checked},
@@ -17,8 +17,8 @@ use crate::{
 
 impl From<Faq> for Entry {
     fn from(row: Faq) -> Self {
-        let Faq { id, site, question, status, answer_markdown, .. } = row;
-        Self { id, site, title: question, status, body: answer_markdown, slug: String::new() }
+        let Faq { id, site, question, status, answer_markdown, updated_at, .. } = row;
+        Self { id, site, title: question, status, body: answer_markdown, slug: String::new(), updated_at }
     }
 }
 
@@ -40,7 +40,8 @@ pub async fn save(tx: &mut OrgTx, id: Option<Uuid>, form: &Form) -> Result<Uuid,
             agent::create(tx, &new).await
         }
         Some(id) => {
-            let change = Change { question: Some(&question), answer_markdown: Some(&answer), position: None };
+            let seen = seen(form)?;
+            let change = Change { question: Some(&question), answer_markdown: Some(&answer), position: None, seen };
             agent::change(tx, id, &change).await
         }
     };

@@ -18,7 +18,11 @@ use crate::{
         help::entry::Entry,
     },
     db::OrgTx,
-    domain::{markdown, permissions::Permission, problem::Problem},
+    domain::{
+        markdown,
+        permissions::Permission,
+        problem::{Code, Problem},
+    },
     store::{
         self,
         order::List,
@@ -138,6 +142,10 @@ struct EditPage<'a> {
     form: &'a Form,
     /// Rendered and sanitised.
     preview: String,
+    /// What the form changes: as it was read, or by who was told that another changed it, as it is now.
+    version: String,
+    /// What stands in the form is not saved.
+    unsaved: bool,
 }
 
 #[handler]
@@ -161,7 +169,12 @@ async fn show_with(context: &OrgContext, kind: Kind, id: Option<Uuid>, form: &Fo
     });
     let shown = form.with_defaults(saved);
     let rendered = markdown::render(shown.get("body"));
-    form_page(&EditPage { shell, kind, entry, sites, form: &shown, preview: rendered }, form)
+    let version = match form.filled("version") {
+        Some(sent) if form.code != Some(Code::EditConflict) => sent.to_owned(),
+        _ => entry.as_ref().map(Entry::version).unwrap_or_default(),
+    };
+    let unsaved = form.filled("action").is_some();
+    form_page(&EditPage { shell, kind, entry, sites, form: &shown, preview: rendered, version, unsaved }, form)
 }
 
 /// What the editor's text will look like: the fragment alone.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::{
     paging::{self, Keyset, PageRequest},
-    publishing::{Filter, Status},
+    publishing::{self, Filter, Status},
     sites,
 };
 use crate::{
@@ -154,12 +154,14 @@ pub struct Change<'a> {
     pub title: Option<&'a ArticleTitle>,
     pub body_markdown: Option<&'a ArticleBody>,
     pub slug: Option<&'a PageSlug>,
+    /// Only as it was at this time.
+    pub seen: Option<OffsetDateTime>,
 }
 
 /// Changes an article; a published one shows it in the next request.
 ///
 /// # Errors
-/// `404 not_found`; `409 slug_taken`; `422 unprocessable` for a published one without a body.
+/// `404 not_found`; `409 slug_taken`, or `edit_conflict` after another's change; `422 unprocessable` for a published one without a body.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Article, Problem> {
     let changed = sqlx::query(
         "update vicket.articles set
@@ -168,7 +170,7 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Art
           body_markdown = coalesce($4, body_markdown),
           body_html = coalesce($5, body_html),
           excerpt = coalesce($6, excerpt)
-        where id = $1",
+        where id = $1 and ($7::timestamptz is null or updated_at = $7)",
     )
     .bind(id)
     .bind(change.title.map(ArticleTitle::as_str))
@@ -176,12 +178,17 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Art
     .bind(change.body_markdown.map(ArticleBody::as_str))
     .bind(change.body_markdown.map(|body| markdown::render(body)))
     .bind(change.body_markdown.map(|body| markdown::excerpt(body)))
+    .bind(change.seen)
     .execute(tx.connection())
     .await
     .map_err(|error| match super::super::constraint(&error) {
         "articles_slug_unique" => slug_taken(),
         _ => body_needed(error),
     })?;
+    if changed.rows_affected() == 0 && change.seen.is_some() {
+        by_id(tx, id).await?;
+        return Err(publishing::edited("article"));
+    }
     super::super::one_row(changed.rows_affected())?;
     by_id(tx, id).await
 }

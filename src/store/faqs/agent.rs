@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::{
     paging::{self, Keyset, PageRequest},
-    publishing::{Filter, Status},
+    publishing::{self, Filter, Status},
     sites,
 };
 use crate::{
@@ -134,12 +134,14 @@ pub struct Change<'a> {
     pub question: Option<&'a FaqQuestion>,
     pub answer_markdown: Option<&'a FaqAnswer>,
     pub position: Option<i32>,
+    /// Only as it was at this time.
+    pub seen: Option<OffsetDateTime>,
 }
 
 /// Changes a FAQ; a published one shows it in the next request.
 ///
 /// # Errors
-/// `404 not_found`; `422 unprocessable` for a published one without an answer.
+/// `404 not_found`; `409 edit_conflict` after another's change; `422 unprocessable` for a published one without an answer.
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Faq, Problem> {
     let changed = sqlx::query(
         "update vicket.faqs set
@@ -147,16 +149,21 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Faq
           answer_markdown = coalesce($3, answer_markdown),
           answer_html = coalesce($4, answer_html),
           position = coalesce($5, position)
-        where id = $1",
+        where id = $1 and ($6::timestamptz is null or updated_at = $6)",
     )
     .bind(id)
     .bind(change.question.map(FaqQuestion::as_str))
     .bind(change.answer_markdown.map(FaqAnswer::as_str))
     .bind(change.answer_markdown.map(|answer| markdown::render(answer)))
     .bind(change.position)
+    .bind(change.seen)
     .execute(tx.connection())
     .await
     .map_err(body_needed)?;
+    if changed.rows_affected() == 0 && change.seen.is_some() {
+        by_id(tx, id).await?;
+        return Err(publishing::edited("FAQ"));
+    }
     super::super::one_row(changed.rows_affected())?;
     by_id(tx, id).await
 }
