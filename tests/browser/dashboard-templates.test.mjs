@@ -339,7 +339,7 @@ test("on a phone the menu opens and closes without a script, and no row is squee
   assert.ok(await menu.evaluate((button) => button === document.activeElement), "the focus comes back");
   const key = { name: "Nightly export into the data warehouse", permissions: ["ticket:read", "article:read", "status:read"] };
   await server.agent(who("owner"), "POST", "/v1/orgs/acme/machine-keys", key);
-  for (const [path, summary, text] of [["machine-keys", "Revoke", key.name], ["members", "Remove", "admin@acme.com"], ["audit", undefined, "added machine key"]]) {
+  for (const [path, summary, text] of [["machine-keys", "Revoke", key.name], ["members", "Remove", "admin@acme.com"], ["audit", undefined, key.name]]) {
     await owner.goto(at(`acme/${path}`));
     if (summary) await owner.getByText(summary, { exact: true }).first().tap();
     const { height } = await owner.locator("main").getByText(text).first().boundingBox();
