@@ -188,6 +188,7 @@ fn notice(done: &str) -> &'static str {
         "sent" => "Sent.",
         "resolved" => "Sent and resolved.",
         "linked" => "A link is on its way to your address.",
+        "snoozed" => "Snoozed.",
         "noted" => "Note added.",
         "published" => "Published. It is visible from the next request on.",
         "unpublished" => "Moved back to the drafts.",
