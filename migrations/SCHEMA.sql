@@ -1024,8 +1024,10 @@ as $$
 declare
   gone bigint;
 begin
-  delete from vicket.ticket_tags t
-    where t.org_id = ctx.org_id() and t.ticket_id = any ((select p_ticket_ids)::uuid[]) and t.tag_id = any ((select p_tag_ids)::uuid[]);
+  delete from vicket.ticket_tags g
+    using vicket.tickets t
+    where t.org_id = ctx.org_id() and t.id = any ((select p_ticket_ids)::uuid[])
+      and g.org_id = t.org_id and g.site_id = t.site_id and g.ticket_id = t.id and g.tag_id = any ((select p_tag_ids)::uuid[]);
   get diagnostics gone = row_count;
   return gone;
 end $$;
