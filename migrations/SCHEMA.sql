@@ -1004,6 +1004,83 @@ comment on function ctx.sought_in_help(text,text) is
   'The query that somebody typed; its last word stands for all that begin so.';
 grant execute on function ctx.sought_in_help(text,text) to vicket_widget;
 
+create function ctx.remove_tag(p_id uuid) returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from vicket.tags t where t.org_id = ctx.org_id() and t.id = p_id;
+  return found;
+end $$;
+alter function ctx.remove_tag(uuid) owner to vicket_definer;
+comment on function ctx.remove_tag(uuid) is
+  'Deletes a tag; says whether there was one. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.remove_tag(uuid) to vicket_agent;
+
+create function ctx.untag(p_ticket_ids uuid[], p_tag_ids uuid[]) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.ticket_tags g
+    using vicket.tickets t
+    where t.org_id = ctx.org_id() and t.id = any ((select p_ticket_ids)::uuid[])
+      and g.org_id = t.org_id and g.site_id = t.site_id and g.ticket_id = t.id and g.tag_id = any ((select p_tag_ids)::uuid[]);
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function ctx.untag(uuid[],uuid[]) owner to vicket_definer;
+comment on function ctx.untag(uuid[],uuid[]) is
+  'Takes tags off tickets; says how many came off. Definer: with DELETE a request could lock a table.';
+grant execute on function ctx.untag(uuid[],uuid[]) to vicket_agent;
+
+create function ctx.claim_opening(p_site_id uuid, p_key_hash bytea, p_request_hash bytea, out verdict text,
+  out ticket_id uuid, out message_id uuid) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  who record := ctx.actor();
+  org constant uuid := ctx.org_id();
+  own constant bytea := sha256(
+    p_key_hash || convert_to(concat_ws(' ', 'opening', coalesce(who.machine_key_id, who.user_id)), 'UTF8'));
+  kept record;
+begin
+  if not ctx.may('ticket:write')
+    or not (ctx.sees_all_sites() or p_site_id in (select ctx.team_site_ids()))
+    or not exists (select from vicket.sites s where s.org_id = org and s.id = p_site_id)
+  then
+    claim_opening.verdict := 'no_site';
+    return;
+  end if;
+  claim_opening.ticket_id := gen_random_uuid();
+  claim_opening.message_id := gen_random_uuid();
+  insert into vicket.submissions as s (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
+    values (org, p_site_id, own, p_request_hash, 'ticket', claim_opening.ticket_id, claim_opening.message_id)
+    on conflict (org_id, site_id, key_hash) do update
+      set request_hash = excluded.request_hash, ticket_id = excluded.ticket_id, message_id = excluded.message_id,
+        created_at = now()
+      where s.created_at <= now() - interval '24 hours';
+  if found then
+    claim_opening.verdict := 'new';
+    return;
+  end if;
+  select s.request_hash, s.ticket_id, s.message_id into strict kept
+    from vicket.submissions s
+    where s.org_id = org and s.site_id = p_site_id and s.key_hash = own;
+  claim_opening.verdict := case when kept.request_hash = p_request_hash then 'repeat' else 'conflict' end;
+  claim_opening.ticket_id := kept.ticket_id;
+  claim_opening.message_id := kept.message_id;
+end $$;
+alter function ctx.claim_opening(uuid,bytea,bytea) owner to vicket_definer;
+comment on function ctx.claim_opening(uuid,bytea,bytea) is
+  'Claims the Idempotency-Key of a ticket that an agent makes: new, repeat (with the ids of then), conflict or '
+  'no_site. Definer: no request may read digests.';
+grant execute on function ctx.claim_opening(uuid,bytea,bytea) to vicket_agent;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
 create table vicket.role_permissions (
@@ -3253,6 +3330,7 @@ create table vicket.tickets (
     || coalesce(name, '')))) stored,
   last_activity_at timestamptz not null default now(),
   unanswered boolean not null default true,
+  snoozed_until timestamptz,
   constraint tickets_pkey primary key (org_id, site_id, id),
   constraint tickets_number_unique unique (org_id, site_id, number),
   constraint tickets_assignee_fkey foreign key (org_id, assignee_id) references vicket.members(org_id, user_id) on
@@ -3289,6 +3367,8 @@ comment on column vicket.tickets.last_activity_at is 'When something was said la
 comment on column vicket.tickets.unanswered is
   'Whether the customer said something after the last answer; by trigger. Notes answer nothing, nor does mail of a '
   'machine ask.';
+comment on column vicket.tickets.snoozed_until is
+  'Until when it is out of sight; NULL when it is not. One that is over tells that it came back.';
 
 create index tickets_activity on vicket.tickets (org_id, last_activity_at desc, id desc);
 create index tickets_activity_of_site on vicket.tickets (org_id, site_id, last_activity_at desc, id desc);
@@ -3298,6 +3378,7 @@ create index tickets_changed on vicket.tickets (org_id, updated_at desc);
 create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
 create index tickets_number on vicket.tickets (org_id, number);
 create index tickets_priority on vicket.tickets (org_id, priority_id);
+create index tickets_snoozed on vicket.tickets (org_id, snoozed_until) where (snoozed_until is not null);
 create index tickets_status on vicket.tickets (org_id, status_id);
 create index tickets_unresolved on vicket.tickets (org_id, last_activity_at desc, id desc) where (status <> all
   (array['resolved'::text, 'closed'::text]));
@@ -3334,6 +3415,15 @@ create policy agent_select on vicket.tickets
     and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
   );
 comment on policy agent_select on vicket.tickets is 'ticket:read, and who may do more; within one''s teams.';
+
+create policy agent_insert on vicket.tickets
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.tickets is 'ticket:write; within one''s teams.';
 
 create policy agent_update on vicket.tickets
   for update to vicket_agent
@@ -3395,14 +3485,16 @@ comment on policy definer_delete_marked on vicket.tickets is 'worker.run_job, of
 grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name,
   subject) on vicket.tickets to vicket_widget;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
-  template_name, score, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered),
-  update (status_id, priority_id, assignee_id) on vicket.tickets to vicket_agent;
+  template_name, score, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered,
+  snoozed_until), insert (site_id, id, email, name, subject), update (status_id, priority_id, assignee_id,
+  snoozed_until) on vicket.tickets to vicket_agent;
 grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
-  template_name, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered),
-  insert (org_id, site_id, id, email, name, subject), update (status, status_id, priority_id, template_name, score,
-  message_count, message_bytes, updated_at, last_activity_at, unanswered), delete on vicket.tickets to vicket_definer;
+  template_name, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered,
+  snoozed_until), insert (org_id, site_id, id, email, name, subject), update (status, status_id, priority_id,
+  template_name, score, message_count, message_bytes, updated_at, last_activity_at, unanswered, snoozed_until),
+  delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -3625,6 +3717,51 @@ comment on function vicket.ticket_opened() is
   'customers may not read there.';
 grant execute on function vicket.ticket_opened() to vicket_owner;
 
+create function vicket.snooze_noted() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  who constant text := case
+    when ctx.digest('key') is not null then 'customer'
+    when session_user = 'vicket_worker' then current_setting('app.actor', true)
+    else ctx.actor_name()
+  end;
+begin
+  -- That one is forgotten which was over is nothing that happened.
+  if greatest(old.snoozed_until, new.snoozed_until) > now() then
+    insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before, after)
+      values (new.org_id, new.site_id, new.id, coalesce(nullif(who, ''), 'cli'), 'snooze',
+        to_char(old.snoozed_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        to_char(new.snoozed_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+  end if;
+  return null;
+end $$;
+alter function vicket.snooze_noted() owner to vicket_definer;
+comment on function vicket.snooze_noted() is
+  'Trigger: notes in the timeline that a ticket sleeps, or wakes. Definer: no request may write there.';
+grant execute on function vicket.snooze_noted() to vicket_owner;
+
+create function vicket.ticket_snoozed() returns trigger
+  language plpgsql
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.status in ('resolved', 'closed') then
+    new.snoozed_until := null;
+  end if;
+  -- Neither a customer's reply nor an administration command acts for a member.
+  if not ctx.needs_actor() then
+    return new;
+  end if;
+  if new.snoozed_until is distinct from old.snoozed_until and not ctx.may('ticket:write') then
+    raise exception 'ticket:write is needed' using errcode = 'insufficient_privilege';
+  end if;
+  return new;
+end $$;
+alter function vicket.ticket_snoozed() owner to vicket_owner;
+comment on function vicket.ticket_snoozed() is 'Trigger: snoozing needs ticket:write; what is solved is not snoozed.';
+
 create trigger audited after delete on vicket.tickets referencing old table as gone_rows
   for each statement execute function vicket.audited('ticket', 'id', 'site_id number status');
 create trigger status_kept before update of status, status_id, priority_id on vicket.tickets
@@ -3645,6 +3782,10 @@ create trigger ticket_mailed after insert on vicket.tickets
   for each row execute function vicket.ticket_mailed();
 create trigger ticket_opened before insert on vicket.tickets
   for each row execute function vicket.ticket_opened();
+create trigger ticket_snooze_noted after update on vicket.tickets
+  for each row when (old.snoozed_until is distinct from new.snoozed_until) execute function vicket.snooze_noted();
+create trigger ticket_snoozed before update of status, status_id, snoozed_until on vicket.tickets
+  for each row execute function vicket.ticket_snoozed();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.ticket_tokens
@@ -3804,11 +3945,11 @@ create table vicket.ticket_events (
   constraint ticket_events_pkey primary key (org_id, site_id, id),
   constraint ticket_events_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
     site_id, id) on delete cascade,
-  constraint ticket_events_kind_known check (kind = any (array['status', 'priority', 'assignee']))
+  constraint ticket_events_kind_known check (kind = any (array['status', 'priority', 'assignee', 'tag', 'snooze']))
 );
 alter table vicket.ticket_events owner to vicket_owner;
 comment on table vicket.ticket_events is
-  'Changes of a ticket''s status, priority and assignee, by name, as they were then.';
+  'Changes of a ticket''s status, priority, assignee and tags, by name, as they were then; until when it was snoozed.';
 comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`. Personal data.';
 comment on column vicket.ticket_events.kind is 'No personal data.';
 comment on column vicket.ticket_events.before is 'Personal data.';
@@ -3853,7 +3994,7 @@ comment on policy definer_delete on vicket.ticket_events is 'worker.retain.';
 
 grant select on vicket.ticket_events to vicket_agent;
 grant select, update (actor, before, after) on vicket.ticket_events to vicket_operator;
-grant select (org_id, site_id, id, at), insert (org_id, site_id, ticket_id, actor, kind, before, after),
+grant select (org_id, site_id, id, ticket_id, at), insert (org_id, site_id, ticket_id, actor, kind, before, after),
   delete on vicket.ticket_events to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -3870,6 +4011,7 @@ create table vicket.ticket_messages (
   internal boolean not null default false,
   created_at timestamptz not null default clock_timestamp(),
   search tsvector not null generated always as (to_tsvector('simple'::regconfig, body)) stored,
+  told boolean not null default true,
   constraint ticket_messages_pkey primary key (org_id, site_id, id),
   constraint ticket_messages_of_ticket unique (org_id, site_id, ticket_id, id),
   constraint ticket_messages_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
@@ -3889,6 +4031,7 @@ comment on column vicket.ticket_messages.author_name is 'Personal data.';
 comment on column vicket.ticket_messages.body is 'Personal data.';
 comment on column vicket.ticket_messages.internal is 'A note between agents; in no policy of the widget.';
 comment on column vicket.ticket_messages.search is 'Full-text document of the body, as it is written. Personal data.';
+comment on column vicket.ticket_messages.told is 'Whether its customer is told of it by mail, where an agent wrote it.';
 
 create index ticket_messages_in_order on vicket.ticket_messages (org_id, ticket_id, created_at, id);
 create index ticket_messages_words on vicket.ticket_messages using gin (ctx.words_of_org(org_id, search)) with
@@ -3970,7 +4113,7 @@ comment on policy definer_insert on vicket.ticket_messages is 'worker.file_mail,
 grant select (org_id, site_id, id, ticket_id, author, author_name, body, created_at), insert (id, ticket_id,
   author_name, body) on vicket.ticket_messages to vicket_widget;
 grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, body, internal, created_at, search),
-  insert (site_id, id, ticket_id, author, body, internal) on vicket.ticket_messages to vicket_agent;
+  insert (site_id, id, ticket_id, author, body, internal, told) on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
   author_name) on vicket.ticket_messages to vicket_operator;
 grant select (org_id, site_id, id, ticket_id, author_name, body, internal, search), insert (org_id, site_id, id,
@@ -4031,7 +4174,8 @@ begin
   update vicket.tickets t
     set status = case when t.status in ('resolved', 'pending') and not quiet then 'open' else t.status end, updated_at = now(),
       message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body),
-      last_activity_at = clock_timestamp(), unanswered = t.unanswered or not quiet
+      last_activity_at = clock_timestamp(), unanswered = t.unanswered or not quiet,
+      snoozed_until = case when quiet then t.snoozed_until end
     where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and (t.status <> 'closed' or quiet);
   if not found then
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
@@ -4040,8 +4184,8 @@ begin
 end $$;
 alter function vicket.customer_replied() owner to vicket_definer;
 comment on function vicket.customer_replied() is
-  'Trigger: a reply opens a resolved or a pending ticket; a closed one refuses it (constraint ticket_not_closed), a '
-  'full one too (ticket_full). Definer: no request may write there.';
+  'Trigger: a reply opens a resolved or a pending ticket, and wakes one that is snoozed; a closed one refuses it '
+  '(constraint ticket_not_closed), a full one too (ticket_full). Definer: no request may write there.';
 grant execute on function vicket.customer_replied() to vicket_owner;
 
 create function vicket.message_mailed() returns trigger
@@ -4063,7 +4207,16 @@ begin
   mail.ticket_id := new.ticket_id;
   mail.message_id := new.id;
   if new.author = 'agent' then
+    if not new.told then
+      return null;
+    end if;
     mail.kind := 'ticket_answered';
+    if ticket.created_at = now() then
+      mail.kind := 'ticket_opened';
+      if not (vicket.count_mail('opened', ticket.email, 3) and vicket.count_mail('opened by', new.org_id::text, 500)) then
+        raise exception 'too much mail today' using errcode = 'check_violation', constraint = 'mail_bounded';
+      end if;
+    end if;
     mail.recipient := ticket.email;
     perform vicket.write_mail(mail);
   -- What a ticket begins with is no answer.
@@ -5397,8 +5550,8 @@ create table vicket.mails (
   constraint mails_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id, site_id, id)
     on delete cascade,
   constraint mails_detail_length check (char_length(detail) <= 1000),
-  constraint mails_kind_known check (kind = any (array['ticket_received', 'ticket_answered', 'ticket_resolved',
-    'agent_assigned', 'agent_customer_answered', 'invitation'])),
+  constraint mails_kind_known check (kind = any (array['ticket_received', 'ticket_opened', 'ticket_answered',
+    'ticket_resolved', 'agent_assigned', 'agent_customer_answered', 'invitation'])),
   constraint mails_of_one check (case when (kind = 'invitation') then (invitation_id is not null) else
     (num_nonnulls(site_id, ticket_id) = 2) end and (user_id is not null or kind !~~ 'agent\_%')),
   constraint mails_state_known check (state = any (array['queued', 'sent', 'bounced', 'failed', 'suppressed']))
@@ -6409,8 +6562,8 @@ comment on column vicket.saved_views.user_id is 'Who made it.';
 comment on column vicket.saved_views.owner_id is 'Whose it is, with whom it goes; NULL for the team''s.';
 comment on column vicket.saved_views.name is 'No personal data.';
 comment on column vicket.saved_views.filter is
-  'What it shows: site, status, priority, assignee, q, waiting, unread, unresolved. Words of q may name somebody. '
-  'Personal data.';
+  'What it shows: site, status, priority, assignee, tags, q, waiting, unread, unresolved. Words of q may name '
+  'somebody. Personal data.';
 comment on column vicket.saved_views."position" is 'In the list; then by name.';
 
 alter table vicket.saved_views enable row level security;
@@ -6476,6 +6629,164 @@ create trigger audited_end after delete on vicket.saved_views
   for each row when (old.shared) execute function vicket.audited('saved_view', 'id', 'name position');
 create trigger serialize_org_writes before insert or delete or update on vicket.saved_views
   for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.tags
+create table vicket.tags (
+  org_id uuid not null default ctx.org_id(),
+  id uuid not null default gen_random_uuid(),
+  name text not null,
+  colour text not null default 'grey',
+  constraint tags_pkey primary key (org_id, id),
+  constraint tags_org_fkey foreign key (org_id) references vicket.orgs(id) on delete cascade,
+  constraint tags_colour_known check (colour = any (array['grey', 'red', 'orange', 'yellow', 'green', 'teal', 'blue',
+    'purple'])),
+  constraint tags_name_length check (char_length(name) >= 1 and char_length(name) <= 60 and name ~ '\S')
+);
+alter table vicket.tags owner to vicket_owner;
+comment on table vicket.tags is 'What an org calls its tickets.';
+comment on column vicket.tags.name is 'Unique in the org, in whichever letters. No personal data.';
+comment on column vicket.tags.colour is 'Of a small palette. No personal data.';
+
+create unique index tags_name_unique on vicket.tags (org_id, lower(name));
+
+alter table vicket.tags enable row level security;
+alter table vicket.tags force row level security;
+
+create policy agent_select on vicket.tags
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')) or (select ctx.may('tag:edit')))
+  );
+comment on policy agent_select on vicket.tags is 'Whoever sees tickets, and whoever edits tags.';
+
+create policy agent_insert on vicket.tags
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('tag:edit')));
+comment on policy agent_insert on vicket.tags is 'tag:edit.';
+
+create policy agent_update on vicket.tags
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('tag:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('tag:edit')));
+comment on policy agent_update on vicket.tags is 'tag:edit.';
+
+create policy definer_select on vicket.tags
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.tags is 'ctx.remove_tag; ticket_tagged, for the timeline.';
+
+create policy definer_delete on vicket.tags
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.may('tag:edit')));
+comment on policy definer_delete on vicket.tags is 'ctx.remove_tag: tag:edit.';
+
+grant select (org_id, id, name, colour), insert (name, colour), update (name, colour) on vicket.tags to vicket_agent;
+grant select (org_id, id, name), delete on vicket.tags to vicket_definer;
+
+create trigger audited after insert or delete or update of name, colour on vicket.tags
+  for each row execute function vicket.audited('tag', 'id', 'name colour');
+create trigger serialize_org_writes before insert or delete or update on vicket.tags
+  for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_tags
+create table vicket.ticket_tags (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  ticket_id uuid not null,
+  tag_id uuid not null,
+  constraint ticket_tags_pkey primary key (org_id, site_id, ticket_id, tag_id),
+  constraint ticket_tags_tag_fkey foreign key (org_id, tag_id) references vicket.tags(org_id, id) on delete cascade,
+  constraint ticket_tags_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id, site_id,
+    id) on delete cascade
+);
+alter table vicket.ticket_tags owner to vicket_owner;
+comment on table vicket.ticket_tags is 'Which tags are on which tickets.';
+
+create index ticket_tags_of_tag on vicket.ticket_tags (org_id, tag_id, ticket_id);
+create statistics vicket.ticket_tags_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_tags;
+
+alter table vicket.ticket_tags enable row level security;
+alter table vicket.ticket_tags force row level security;
+
+create policy agent_select on vicket.ticket_tags
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_tags is 'ticket:read; within one''s teams.';
+
+create policy agent_insert on vicket.ticket_tags
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.ticket_tags is 'ticket:write; within one''s teams.';
+
+create policy definer_select on vicket.ticket_tags
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.ticket_tags is 'ctx.untag; ticket_tagged, which counts.';
+
+create policy definer_delete on vicket.ticket_tags
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.ticket_tags is 'ctx.untag: ticket:write; within one''s teams.';
+
+grant select (org_id, site_id, ticket_id, tag_id), insert (site_id, ticket_id,
+  tag_id) on vicket.ticket_tags to vicket_agent;
+grant select (org_id, site_id, ticket_id, tag_id), delete on vicket.ticket_tags to vicket_definer;
+
+create function vicket.ticket_tagged() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  puts constant boolean := tg_op = 'INSERT';
+begin
+  if puts and exists (
+    select from vicket.ticket_tags t
+    where (t.org_id, t.site_id, t.ticket_id) in (select c.org_id, c.site_id, c.ticket_id from changed_rows c)
+    group by t.ticket_id
+    having count(*) > 30
+  ) then
+    raise exception 'a ticket has at most 30 tags' using errcode = 'check_violation', constraint = 'ticket_tags_most';
+  end if;
+  with noted as (
+    insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before, after)
+      select c.org_id, c.site_id, c.ticket_id, coalesce(nullif(ctx.actor_name(), ''), 'cli'), 'tag',
+        case when not puts then g.name end, case when puts then g.name end
+      from changed_rows c
+      join vicket.tags g on g.org_id = c.org_id and g.id = c.tag_id
+      join vicket.tickets t on t.org_id = c.org_id and t.site_id = c.site_id and t.id = c.ticket_id
+      order by g.name
+      returning org_id, site_id, ticket_id
+  )
+  update vicket.tickets t
+    set updated_at = now()
+    from (select distinct n.org_id, n.site_id, n.ticket_id from noted n) n
+    where t.org_id = n.org_id and t.site_id = n.site_id and t.id = n.ticket_id;
+  return null;
+end $$;
+alter function vicket.ticket_tagged() owner to vicket_definer;
+comment on function vicket.ticket_tagged() is
+  'Trigger: notes tags in the timeline; a ticket has 30 (ticket_tags_most). Definer: no request may write there.';
+grant execute on function vicket.ticket_tagged() to vicket_owner;
+
+create trigger ticket_tagged after insert on vicket.ticket_tags referencing new table as changed_rows
+  for each statement execute function vicket.ticket_tagged();
+create trigger ticket_untagged after delete on vicket.ticket_tags referencing old table as changed_rows
+  for each statement execute function vicket.ticket_tagged();
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
@@ -8840,6 +9151,12 @@ begin
         from vicket.ticket_seen s
         where s.org_id = o.org_id and s.changed_at > since
         order by s.changed_at desc
+        limit 200)
+      union all
+      (select hashtextextended(t.id::text || t.snoozed_until, 1)
+        from vicket.tickets t
+        where t.org_id = o.org_id and t.snoozed_until > since and t.snoozed_until <= clock_timestamp()
+        order by t.snoozed_until desc
         limit 200)
     )
     from unnest((select p_org_ids)) o (org_id);

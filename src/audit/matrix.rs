@@ -11,8 +11,8 @@ use sqlx::PgConnection;
 use super::{names, sql};
 use notes::Notes;
 
-const READING: &str = "Generated from the catalog by `just isolation`: a weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet. `!`: a restrictive policy. `a | b`: either. `(a -> b)`: before and after a change. `[]`: the columns
-    granted, if not all, or all `but` them; `*`: the table is, next year's columns too. The operator is left out where it meets `org` and
+const READING: &str = "Generated from the catalog by `just isolation`: a weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet. `!`: a restrictive policy. `a | b`, `a/b`: either. `(a -> b)`: before and after a change. `[]`: the columns
+    granted, if not all, or all `-` them; `*`: all, next year's too. The operator is left out where it meets `org` and
     deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
     (`none`), and passes nothing. Nothing else is granted; row-level security is on and forced unless it says so.";
 
@@ -27,13 +27,20 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     let reading = sql::paragraph(READING);
     let mut out = format!("# Isolation, as it is after all migrations\n{reading}\n\n```text\n");
     let mut legend: Vec<String> =
-        names::legend(&notes.names).into_iter().map(|(name, sql)| format!("{name:<9} {sql}")).collect();
+        names::legend(&notes.names).into_iter().map(|(name, sql)| format!("{name}: {sql}")).collect();
     while !legend.is_empty() {
-        // Beside one the next that has room there.
-        let one = format!("{:<COLUMN$}  ", legend.remove(0));
-        let room = sql::WIDTH.saturating_sub(one.chars().count());
-        let other = legend.iter().position(|entry| entry.chars().count() <= room).map(|place| legend.remove(place));
-        out += &format!("{}\n", format!("{one}{}", other.unwrap_or_default()).trim_end());
+        // Beside one the longest of the next ones that have room there.
+        let mut line = legend.remove(0);
+        let fitting = |line: &str, legend: &[String]| {
+            let room = sql::WIDTH.saturating_sub(width(line) + GAP.len());
+            let fits = legend.iter().enumerate().filter(|(_, one)| width(one) <= room);
+            fits.max_by_key(|(place, one)| (width(one), usize::MAX - place)).map(|(place, _)| place)
+        };
+        while let Some(place) = fitting(&line, &legend) {
+            line += GAP;
+            line += &legend.remove(place);
+        }
+        out += &format!("{line}\n");
     }
     out += &format!("\n{matrix}");
     for (place, condition) in notes.long.iter().enumerate() {
@@ -45,5 +52,9 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// How wide the first of two names in a line is, at least.
-const COLUMN: usize = 56;
+/// What parts the names of a line.
+const GAP: &str = "   ";
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}

@@ -21,6 +21,15 @@ const NAMES: &[(&str, &[&str])] = &[
             "(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))",
         ],
     ),
+    (
+        "worked",
+        &[
+            "@org_id = (select ctx.org_id())",
+            "(select ctx.may('ticket:write'))",
+            "(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))",
+        ],
+    ),
+    ("ours", &["@org_id = (select ctx.org_id())", "(select ctx.is_member())"]),
     ("address", &["@org_id = (select ctx.org_by_mail())", "@site_id = (select ctx.site_by_mail())"]),
     ("key-org", &["@org_id = (select ctx.org_by_key())"]),
     ("ticket", &["@ticket_id = (select ctx.ticket_id())"]),
@@ -170,11 +179,13 @@ pub fn legend(used: &BTreeSet<String>) -> Vec<(&'static str, String)> {
             };
             // What has names itself is said by them.
             let named = |condition: &&str| {
-                let shorter = NAMES.iter().find(|(_, one)| sql.len() > 2 && *one == [*condition]);
+                let shorter = NAMES
+                    .iter()
+                    .find(|(name, one)| (sql.len() > 2 || *name == "org" && sql.len() > 1) && *one == [*condition]);
                 shorter.map(|(name, _)| (*name).to_owned()).or_else(|| permissions(condition))
             };
             let parts = sql.iter().map(|condition| named(condition).unwrap_or_else(|| joined(condition)));
-            let with = if sql.len() > 2 { " " } else { " and " };
+            let with = if sql.len() > 2 || *name == "ours" { " " } else { " and " };
             (*name, parts.collect::<Vec<_>>().join(with))
         })
         .collect();

@@ -30,6 +30,7 @@ mod site_keys;
 mod sites;
 mod stats;
 mod statuses;
+mod tags;
 mod teams;
 mod templates;
 mod tickets;

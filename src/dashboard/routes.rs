@@ -21,7 +21,7 @@ use crate::{
             page_context::PageContext,
         },
         help, machine_keys, mail, members, notifications, orgs, password_resets, retention, saved_replies, sessions,
-        site_keys, sites, stats, teams, templates, tickets, workflow,
+        site_keys, sites, stats, tags, teams, templates, tickets, workflow,
     },
     domain::{
         problem::{Code, Problem},
@@ -49,6 +49,7 @@ fn pages() -> Route {
         .at("/dashboard/:org/inbox", shows_and_takes(tickets::list::inbox, tickets::list::update))
         .at("/dashboard/:org/inbox/:id", shows_and_takes(tickets::ticket::show, tickets::ticket::update))
         .at("/dashboard/:org/inbox/:id/mail/:message", shows(tickets::mail::show))
+        .at("/dashboard/:org/new-ticket", shows_and_takes(tickets::opening::show, tickets::opening::create))
         .at("/dashboard/:org/events", shows(tickets::events::listen))
         .at("/dashboard/:org/replies", shows_and_takes(saved_replies::list, saved_replies::create))
         .at("/dashboard/:org/replies/:id", shows_and_takes(saved_replies::show, saved_replies::update))
@@ -59,6 +60,8 @@ fn pages() -> Route {
         .at("/dashboard/:org/templates/:id", shows_and_takes(templates::show, templates::update))
         .at("/dashboard/:org/workflow", shows_and_takes(workflow::list, workflow::set_answers))
         .at("/dashboard/:org/workflow/:kind/:id", shows_and_takes(workflow::show, workflow::update))
+        .at("/dashboard/:org/tags", shows_and_takes(tags::list, tags::create))
+        .at("/dashboard/:org/tags/:id", shows_and_takes(tags::show, tags::update))
         .at("/dashboard/:org/sites", shows_and_takes(sites::list, sites::create))
         .at("/dashboard/:org/sites/:site", shows_and_takes(sites::show, sites::update))
         .at("/dashboard/:org/sites/:site/key", shows_and_takes(site_keys::show, site_keys::update))

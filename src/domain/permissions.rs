@@ -83,6 +83,7 @@ permissions! {
     SiteEdit = "site:edit",
     StatusEdit = "status:edit",
     StatusRead = "status:read",
+    TagEdit = "tag:edit",
     TeamEdit = "team:edit",
     TemplateEdit = "template:edit",
     TicketAssign = "ticket:assign",

@@ -68,6 +68,7 @@ pub type FaqQuestion = Text<500>;
 pub type FaqAnswer = Prose<20_000>;
 pub type SavedReplyName = Text<100>;
 pub type ViewName = Text<100>;
+pub type TagName = Text<60>;
 pub type FormName = Text<200>;
 pub type FormDescription = Prose<2000>;
 pub type QuestionLabel = Text<500>;

@@ -96,6 +96,9 @@ fn conflicts(path: &str, operation: &str) -> Vec<Code> {
             codes.extend([Code::ConversationMoved, Code::IdempotencyConflict]);
         }
     }
+    if operation == "createTicket" {
+        codes.push(Code::IdempotencyConflict);
+    }
     if is("/members") {
         codes.extend([Code::EmailTaken, Code::LastOwner]);
     }
@@ -104,7 +107,7 @@ fn conflicts(path: &str, operation: &str) -> Vec<Code> {
     } else if is("/articles") || operation == "createSite" || operation == "updateSite" {
         codes.push(Code::SlugTaken);
     }
-    if ["/statuses", "/priorities", "/teams", "/templates", "/saved-replies", "/machine-keys", "/views"]
+    if ["/statuses", "/priorities", "/teams", "/templates", "/saved-replies", "/machine-keys", "/views", "/tags"]
         .iter()
         .any(|part| is(part))
     {
@@ -150,6 +153,7 @@ fn parameter_example(parameter: &Value, schemas: &Value) -> Option<Value> {
         "cursor" => json!(CURSOR),
         "q" => json!("export"),
         "priority" => json!("Normal"),
+        "tag" => json!(["billing"]),
         "status" if parameter["schema"]["type"] == "string" => json!("Open"),
         "assignee" => json!("me"),
         "actor" => json!("ada@example.com"),

@@ -88,6 +88,7 @@ pub async fn names(tx: &mut OrgTx, ids: &[Uuid]) -> Result<HashMap<String, Strin
         union all select p.id::text, p.name from vicket.priorities p where p.id = any($1)
         union all select t.id::text, t.name from vicket.teams t where t.id = any($1)
         union all select t.id::text, t.name from vicket.templates t where t.id = any($1)
+        union all select t.id::text, t.name from vicket.tags t where t.id = any($1)
         union all select a.id::text, a.title from vicket.articles a where a.id = any($1)",
     )
     .bind(ids)

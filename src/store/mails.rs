@@ -23,6 +23,8 @@ use crate::{
 pub enum Kind {
     /// A customer: their ticket is here.
     TicketReceived,
+    /// A customer: an agent wrote to them first.
+    TicketOpened,
     /// A customer: an agent answered.
     TicketAnswered,
     /// A customer: their ticket is resolved.
@@ -56,7 +58,7 @@ pub struct Open {
     pub support_url: Option<String>,
     pub reference: Option<String>,
     pub ticket_id: Option<Uuid>,
-    /// What its customer wrote: for members only.
+    /// What its customer wrote, for members only; or an agent, of a ticket that they made.
     pub subject: Option<String>,
     /// How its customer is called: for members only.
     pub customer: Option<String>,
@@ -244,7 +246,7 @@ pub struct Delivery {
 /// `5xx` only.
 pub async fn deliveries(tx: &mut OrgTx, messages: &[Uuid]) -> Result<Vec<Delivery>, Problem> {
     let sql = "select m.message_id, m.state, m.detail, m.at from vicket.mails m
-        where m.message_id = any($1) and m.kind = 'ticket_answered'";
+        where m.message_id = any($1) and m.kind in ('ticket_opened', 'ticket_answered')";
     Ok(sqlx::query_as(sql).bind(messages).fetch_all(tx.connection()).await?)
 }
 

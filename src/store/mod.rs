@@ -32,6 +32,7 @@ pub mod site_origins;
 pub mod sites;
 pub mod stats;
 pub mod statuses;
+pub mod tags;
 pub mod tasks;
 pub mod teams;
 pub mod templates;

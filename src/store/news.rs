@@ -34,6 +34,12 @@ pub async fn mine(tx: &mut OrgTx) -> Result<(Uuid, Vec<i64>), Problem> {
             where s.changed_at > now() - interval '10 seconds'
             order by s.changed_at desc
             limit 200)
+          union all
+          (select hashtextextended(t.id::text || t.snoozed_until, 1)
+            from vicket.tickets t
+            where t.snoozed_until > now() - interval '10 seconds' and t.snoozed_until <= now()
+            order by t.snoozed_until desc
+            limit 200)
         )",
     )
     .fetch_one(tx.connection())

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
+use super::tags;
 use crate::{
     db::OrgTx,
     domain::{
@@ -32,6 +33,9 @@ pub struct ViewFilter {
     /// `me`, `none` or a user's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee: Option<String>,
+    /// Names or ids of tags, all of which a ticket has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// What is searched for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
@@ -41,6 +45,9 @@ pub struct ViewFilter {
     pub unread: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unresolved: bool,
+    /// Only those that are snoozed, or only those that are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snoozed: Option<bool>,
 }
 
 /// A view.
@@ -65,6 +72,8 @@ pub struct Counts {
     pub waiting: i32,
     /// That whoever asks has not read.
     pub unread: i32,
+    /// That are out of sight; the others are not counted above.
+    pub snoozed: i32,
     /// Of each view, in its place; `None` of one that is searched for words.
     pub views: Vec<Option<i32>>,
 }
@@ -87,12 +96,20 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<View>, Problem> {
 /// # Errors
 /// `5xx` only.
 pub async fn counts(tx: &mut OrgTx, views: &[View]) -> Result<Counts, Problem> {
-    let (mine, unassigned, waiting, unread, counted): (i32, i32, i32, i32, Vec<i32>) = sqlx::query_as(
+    let tags = tags_of(tx, views).await?;
+    let tagged = tags.iter().any(Option::is_some);
+    let (mine, unassigned, waiting, unread, snoozed, counted): (i32, i32, i32, i32, i32, Vec<i32>) = sqlx::query_as(
         "with active as materialized (
-          select i.site_id, i.status, i.status_id, i.priority_id, i.assignee_id, i.unanswered and i.status = 'open' as waiting,
-            i.last_activity_at > coalesce(s.read_to, '-infinity') as unread
+          select i.site_id, i.status, i.status_id, i.priority_id, i.assignee_id, i.unanswered and i.status = 'open' and not i.snoozed as waiting,
+            i.snoozed,
+            i.last_activity_at > coalesce(s.read_to, '-infinity') as unread,
+            case when $8 then array(
+              select g.tag_id from vicket.ticket_tags g
+              where g.org_id = i.org_id and g.site_id = i.site_id and g.ticket_id = i.id
+            ) end as tags
           from (
-            select t.org_id, t.site_id, t.id, t.status, t.status_id, t.priority_id, t.assignee_id, t.unanswered, t.last_activity_at
+            select t.org_id, t.site_id, t.id, t.status, t.status_id, t.priority_id, t.assignee_id, t.unanswered, t.last_activity_at,
+              coalesce(t.snoozed_until > now(), false) as snoozed
             from vicket.tickets t
             where t.status <> all (array['resolved', 'closed'])
             order by t.last_activity_at desc, t.id desc
@@ -102,10 +119,11 @@ pub async fn counts(tx: &mut OrgTx, views: &[View]) -> Result<Counts, Problem> {
             and s.user_id = (select ctx.actor_user_id())
         )
         select
-          least(count(*) filter (where a.assignee_id = (select ctx.actor_user_id())), $6)::integer,
-          least(count(*) filter (where a.assignee_id is null), $6)::integer,
+          least(count(*) filter (where a.assignee_id = (select ctx.actor_user_id()) and not a.snoozed), $6)::integer,
+          least(count(*) filter (where a.assignee_id is null and not a.snoozed), $6)::integer,
           least(count(*) filter (where a.waiting), $6)::integer,
-          least(count(*) filter (where a.unread), $6)::integer,
+          least(count(*) filter (where a.unread and not a.snoozed), $6)::integer,
+          least(count(*) filter (where a.snoozed), $6)::integer,
           array(
             select least((
               select count(*) from active a
@@ -115,9 +133,12 @@ pub async fn counts(tx: &mut OrgTx, views: &[View]) -> Result<Counts, Problem> {
                 and (v.assignee is null or a.assignee_id = x.assignee_id or v.assignee = 'none' and a.assignee_id is null)
                 and (not (v.flags & 1 = 1) or a.waiting)
                 and (not (v.flags & 2 = 2) or a.unread)
+                and (not (v.flags & 4 = 4) or a.snoozed)
+                and (not (v.flags & 8 = 8) or not a.snoozed)
+                and (v.tags is null or a.tags @> v.tags::uuid[])
             ), $6)::integer
-            from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[]) with ordinality
-              v (site, status, priority, assignee, flags, place)
+            from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $7::text[]) with ordinality
+              v (site, status, priority, assignee, flags, tags, place)
             cross join lateral (
               select (select f.id from vicket.sites f where f.slug = v.site),
                 array(select f.id from vicket.statuses f where lower(f.name) = lower(v.status)),
@@ -132,13 +153,40 @@ pub async fn counts(tx: &mut OrgTx, views: &[View]) -> Result<Counts, Problem> {
     .bind(views.iter().map(|view| view.filter.status.clone()).collect::<Vec<_>>())
     .bind(views.iter().map(|view| view.filter.priority.clone()).collect::<Vec<_>>())
     .bind(views.iter().map(|view| view.filter.assignee.clone()).collect::<Vec<_>>())
-    .bind(views.iter().map(|view| i32::from(view.filter.waiting) + 2 * i32::from(view.filter.unread)).collect::<Vec<_>>())
+    .bind(views.iter().map(|view| flags(&view.filter)).collect::<Vec<_>>())
     .bind(MOST)
+    .bind(tags)
+    .bind(tagged)
     .fetch_one(tx.connection())
     .await?;
     let searched = |view: &View| view.filter.q.is_some();
     let views = views.iter().zip(counted).map(|(view, count)| (!searched(view)).then_some(count)).collect();
-    Ok(Counts { mine, unassigned, waiting, unread, views })
+    Ok(Counts { mine, unassigned, waiting, unread, snoozed, views })
+}
+
+/// What a view asks for besides names, a bit each.
+fn flags(filter: &ViewFilter) -> i32 {
+    let snoozed = match filter.snoozed {
+        None => 0,
+        Some(true) => 4,
+        Some(false) => 8,
+    };
+    i32::from(filter.waiting) + 2 * i32::from(filter.unread) + snoozed
+}
+
+/// The ids of the tags of each view, as an array; of a tag that is gone, of which no ticket is, the id of none.
+async fn tags_of(tx: &mut OrgTx, views: &[View]) -> Result<Vec<Option<String>>, Problem> {
+    let names: Vec<&str> = views.iter().flat_map(|view| view.filter.tags.iter().map(String::as_str)).collect();
+    if names.is_empty() {
+        return Ok(vec![None; views.len()]);
+    }
+    let mut found = tags::looked_up(tx, &names).await?.into_iter();
+    let ids = views.iter().map(|view| {
+        let ids: Vec<String> =
+            found.by_ref().take(view.filter.tags.len()).map(|id| id.unwrap_or_default().to_string()).collect();
+        (!ids.is_empty()).then(|| format!("{{{}}}", ids.join(",")))
+    });
+    Ok(ids.collect())
 }
 
 /// Saves a view: of whoever asks, or the team's.

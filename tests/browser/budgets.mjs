@@ -47,6 +47,18 @@ before(async () => {
     select t.org_id, t.site_id, t.id, t.created_at + interval '1 hour', 'agnes', 'status', 'Open', s.name
     from vicket.tickets t join vicket.statuses s on s.org_id = t.org_id and s.id = t.status_id
     where t.number > 1000 and t.status in ('resolved', 'closed')`);
+  // Twenty tags, one or two a ticket; every fiftieth is snoozed.
+  await db.query("insert into vicket.tags (org_id, name) select id, 'tag ' || n from vicket.orgs, generate_series(0, 19) n where slug = 'acme'");
+  await db.query(`
+    insert into vicket.ticket_tags (org_id, site_id, ticket_id, tag_id)
+    select t.org_id, t.site_id, t.id, g.id from vicket.tickets t
+    join vicket.tags g on g.org_id = t.org_id and g.name in ('tag ' || t.number % 19, case when t.number % 2 = 0 then 'tag 19' end)
+    where t.number > 1000`);
+  await db.query("update vicket.tickets set snoozed_until = now() + interval '1 day' where number > 1000 and number % 50 = 0");
+  await db.query(`
+    insert into vicket.saved_views (org_id, user_id, shared, name, filter)
+    select m.org_id, m.user_id, true, 'Tag ' || n, jsonb_build_object('tags', array['tag ' || n])
+    from vicket.members m join vicket.orgs o on o.id = m.org_id, generate_series(1, 3) n where o.slug = 'acme' and m.role = 'owner'`);
   await db.query("set session_replication_role = origin");
   await db.query("analyze");
   const { rows } = await db.query("select count(*)::int as n, min(id::text) as id from vicket.tickets where number > 1000");
@@ -85,7 +97,8 @@ test("each page is small and quick at 100,000 tickets", { timeout: 600_000 }, as
   const org = "/dashboard/acme";
   const pages = [
     "/dashboard/acme", `${org}/inbox`, `${org}/inbox?status=any&q=invoices`, `${org}/inbox?status=resolved&assignee=none`,
-    `${org}/inbox?status=any&q=%2342000`, `${org}/inbox/${server.ticket}`, `${org}/replies`, `${org}/help`, `${org}/help/articles/new`, `${org}/help?kind=faqs`,
+    `${org}/inbox?status=any&q=%2342000`, `${org}/inbox?status=any&tag=tag+19`, `${org}/inbox?status=any&tag=tag+3&tag=tag+19`,
+    `${org}/inbox?status=any&snoozed=yes`, `${org}/new-ticket`, `${org}/tags`, `${org}/inbox/${server.ticket}`, `${org}/replies`, `${org}/help`, `${org}/help/articles/new`, `${org}/help?kind=faqs`,
     `${org}/templates`, (await get(`${org}/templates`)).text.match(/[^"]+\/templates\/[0-9a-f-]{36}/)[0], `${org}/templates/new`, `${org}/workflow`,
     `${org}/sites`, `${org}/sites/acme-app`, `${org}/sites/acme-app/key`, `${org}/members`, `${org}/teams`, `${org}/machine-keys`, `${org}/audit`,
   ];

@@ -3,11 +3,13 @@
 mod articles;
 mod attacks;
 mod audit_log;
+mod bulk;
 mod commands;
 mod desk;
 pub mod erasure;
 mod machine_keys;
 mod members;
+mod opening;
 mod permissions;
 mod references;
 mod retention;
@@ -15,7 +17,9 @@ mod saved_replies;
 mod search;
 mod sessions;
 mod sites;
+mod snooze;
 mod surface;
+mod tags;
 mod templates;
 mod tickets;
 

@@ -4,6 +4,7 @@ mod events;
 mod first_run;
 mod references;
 mod saved_replies;
+mod selection;
 mod statuses;
 mod templates;
 mod tickets;

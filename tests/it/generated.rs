@@ -240,7 +240,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
     sqlx::raw_sql(ODD).execute(&mut connection).await.expect("a table");
     let before = isolation(&mut connection).await;
     for line in [
-        "odd  widget: S org site? (word = 'a') !key [but secret]   agent: U org (a:b/c -> a:b) [word]; D (word = 'a') | member",
+        "odd  widget: S org site? (word = 'a') !key [- secret]   agent: U org (a:b/c -> a:b) [word]; D (word = 'a') | member",
         "  definer: s* none",
     ] {
         assert!(before.contains(&format!("\n{line}\n")), "{line}\n{before}");
@@ -271,14 +271,14 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
             "drop policy one on vicket.odd; create policy one on vicket.odd for select to vicket_widget",
             "S (false) !key",
         ),
-        ("drop policy seal on vicket.odd", "widget: S org site? (word = 'a') [but secret]"),
+        ("drop policy seal on vicket.odd", "widget: S org site? (word = 'a') [- secret]"),
         (
             "alter policy seal on vicket.odd with check (true)",
-            "!key [but secret]; i none !true; u none (!key -> !true)",
+            "!key [- secret]; i none !true; u none (!key -> !true)",
         ),
         (
             "alter policy seal on vicket.odd using (org_id = (select ctx.org_by_key()))",
-            "!key-org [but secret]; i none !key; u none (!key-org -> !key)",
+            "!key-org [- secret]; i none !key; u none (!key-org -> !key)",
         ),
         ("alter policy four on vicket.odd using (true)", "'a') | true"),
         (long, "agent: I #"),

@@ -201,6 +201,7 @@ async fn populated() -> Populated {
             insert into vicket.saved_replies (org_id, name, body, updated_by) select id, 'Hello', 'Hi', 'cli' from vicket.orgs;
             insert into vicket.saved_views (org_id, user_id, shared, name, filter) select org_id, user_id, true, 'All', '{}' from vicket.members;
             insert into vicket.saved_views (org_id, user_id, name, filter) select org_id, user_id, 'Mine', '{}' from vicket.members;
+            insert into vicket.tags (org_id, name) select id, 'billing' from vicket.orgs;
             insert into vicket.team_members (org_id, team_id, user_id)
               select t.org_id, t.id, m.user_id from vicket.teams t join vicket.members m on m.org_id = t.org_id;
             insert into vicket.team_sites (org_id, team_id, site_id)
@@ -258,6 +259,8 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
                   values ('{org}', '{id}', '{ticket}', 1, 'How bad is it?', 'Very', 5);
                 insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before, after)
                   values ('{org}', '{id}', '{ticket}', 'cli', 'priority', 'Normal', 'Urgent');
+                insert into vicket.ticket_tags (org_id, site_id, ticket_id, tag_id)
+                  select '{org}', '{id}', '{ticket}', g.id from vicket.tags g where g.org_id = '{org}';
                 insert into vicket.ticket_seen (org_id, site_id, ticket_id, user_id, read_to, seen_at)
                   select '{org}', '{id}', '{ticket}', m.user_id, now(), now() from vicket.members m where m.org_id = '{org}';
                 insert into vicket.ticket_drafts (org_id, site_id, ticket_id, user_id, kind, body)

@@ -22,13 +22,14 @@ use vicket::{
         },
         attachments, audit_log, faqs, members, news,
         paging::{self, Keyset, PageRequest},
-        priorities, publishing, saved_replies, saved_views, site_keys, site_origins, sites, stats, statuses, teams,
-        templates,
+        priorities, publishing, saved_replies, saved_views, site_keys, site_origins, sites, stats, statuses, tags,
+        teams, templates,
         tickets::{
             self,
             agent::{self, Change},
-            drafts,
+            bulk, drafts,
             inbox::{self, Assignee, Filter},
+            opening,
             public::{NewTicket, Submission},
             seen,
             thread::{self, NEWEST},
@@ -276,6 +277,14 @@ impl Agent<'_> {
         self.listed("inbox, by reference", None, &Filter { search: Some("SAAAAAH-7"), ..Filter::default() }).await?;
         self.listed("inbox, searched", None, &Filter { search: Some("about 7"), ..Filter::default() }).await?;
         self.listed("inbox, a common word", None, &Filter { search: Some("about"), ..Filter::default() }).await?;
+        let asleep = Filter { snoozed: Some(true), ..Filter::default() };
+        self.listed("inbox, snoozed", None, &asleep).await?;
+        let rare = ["tag 7"];
+        self.listed("inbox, a tag", None, &Filter { tags: &rare, ..Filter::default() }).await?;
+        let common = ["tag 20"];
+        self.listed("inbox, a common tag", None, &Filter { tags: &common, ..Filter::default() }).await?;
+        self.run("tags", Access::Read, async |tx| tags::page(tx, PageRequest { limit: 20, cursor: None }).await)
+            .await?;
         self.run("whether news came", Access::Read, async |tx| news::mine(tx).await).await?;
         self.run("one ticket", Access::Read, async |tx| agent::whole(tx, ticket, NEWEST).await).await?;
         let waiting = Filter { waiting: true, ..Filter::default() };
@@ -303,12 +312,31 @@ impl Agent<'_> {
                 "select id from vicket.ticket_messages where ticket_id = $1 order by created_at desc, id desc limit 1";
             let seen = sqlx::query_scalar(newest).bind(answered).fetch_optional(tx.connection()).await?;
             drafts::keep(tx, answered, drafts::Kind::Reply, &body).await?;
-            let answer = agent::NewAnswer { body: &body, internal: false, key: Some(key), status: None, seen };
+            let answer =
+                agent::NewAnswer { body: &body, internal: false, told: true, key: Some(key), status: None, seen };
             agent::answer(tx, answered, &answer).await
         })
         .await?;
         let pending = Change { status: Some("pending"), ..Change::default() };
-        self.run("change a ticket", Access::Write, async |tx| agent::change(tx, ticket, &pending).await).await
+        self.run("change a ticket", Access::Write, async |tx| agent::change(tx, ticket, &pending).await).await?;
+        let many = Change { status: Some("open"), add_tags: &common, remove_tags: &rare, ..Change::default() };
+        self.run("change many tickets, and back", Access::Write, async |tx| {
+            let done = bulk::change(tx, &[ticket, answered], &many).await?;
+            bulk::undo(tx, &done.changed).await
+        })
+        .await?;
+        let new = opening::NewTicket {
+            site: SITE,
+            email: &EmailAddress::known("ada@example.com"),
+            name: None,
+            subject: &TicketSubject::known("Help"),
+            message: &MessageBody::known("Hello."),
+            internal: false,
+            notify: true,
+            change: Change { add_tags: &rare, ..Change::default() },
+            key: None,
+        };
+        self.run("make a ticket", Access::Write, async |tx| opening::open(tx, &new).await).await
     }
 
     async fn pages(&mut self) -> anyhow::Result<()> {

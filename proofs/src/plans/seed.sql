@@ -63,6 +63,7 @@ insert into vicket.template_options (org_id, template_id, question_id, label, po
 
 insert into vicket.saved_replies (org_id, name, body, updated_by)
   select id, 'Reply ' || k, 'Words of help', 'cli' from org, generate_series(1, 20) as k;
+insert into vicket.tags (org_id, name) select id, 'tag ' || k from org, generate_series(1, 20) as k;
 insert into vicket.missed_searches (org_id, site_id, day, search, times)
   select s.org_id, s.id, current_date - d, 'search ' || k, k from site s, generate_series(0, 20) as d, generate_series(1, 5) as k;
 insert into vicket.site_key_origins (org_id, site_id, key_id, origin, last_used_at)
@@ -115,6 +116,12 @@ insert into vicket.ticket_tokens (org_id, site_id, ticket_id, token_hash)
 insert into vicket.ticket_events (org_id, site_id, ticket_id, at, actor, kind, before, after)
   select org_id, site_id, id, created_at + interval '1 day', 'somebody', 'status', 'Open', 'Resolved'
   from vicket.tickets where number % 9 > 4;
+-- One tag that is common, one that is not, and twenty a ticket has one of.
+insert into vicket.ticket_tags (org_id, site_id, ticket_id, tag_id)
+  select t.org_id, t.site_id, t.id, g.id
+  from vicket.tickets t
+  join vicket.tags g on g.org_id = t.org_id and g.name in ('tag ' || t.number % 20, case when t.number % 3 = 0 then 'tag 20' end);
+update vicket.tickets set snoozed_until = now() + interval '1 day' where number % 50 = 0;
 insert into vicket.ticket_answers (org_id, site_id, ticket_id, position, label, value, points)
   select org_id, site_id, id, 1, 'Question', 'Answer', 0 from vicket.tickets where number % 10 = 0;
 insert into vicket.attachments (org_id, site_id, ticket_id, message_id, upload_id, name, content_type, size, content)

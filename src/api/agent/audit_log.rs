@@ -53,6 +53,8 @@ pub(super) enum ObjectKind {
     SavedReply,
     /// A view of the team.
     SavedView,
+    /// A tag.
+    Tag,
     /// A team.
     Team,
     /// Who is in a team.
@@ -89,6 +91,7 @@ impl ObjectKind {
             Self::Priority => "priority",
             Self::SavedReply => "saved_reply",
             Self::SavedView => "saved_view",
+            Self::Tag => "tag",
             Self::Team => "team",
             Self::TeamMember => "team_member",
             Self::TeamSite => "team_site",

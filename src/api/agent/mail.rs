@@ -422,6 +422,8 @@ impl Example for Suppression {
 enum MailKind {
     /// A customer: their ticket is here.
     TicketReceived,
+    /// A customer: an agent wrote to them first.
+    TicketOpened,
     /// A customer: an agent answered.
     TicketAnswered,
     /// A customer: their ticket is resolved.
@@ -438,6 +440,7 @@ impl From<mails::Kind> for MailKind {
     fn from(kind: mails::Kind) -> Self {
         match kind {
             mails::Kind::TicketReceived => Self::TicketReceived,
+            mails::Kind::TicketOpened => Self::TicketOpened,
             mails::Kind::TicketAnswered => Self::TicketAnswered,
             mails::Kind::TicketResolved => Self::TicketResolved,
             mails::Kind::AgentAssigned => Self::AgentAssigned,

@@ -4,10 +4,12 @@ mod articles;
 mod attachments;
 mod audit_log;
 mod auth;
+mod bulk;
 mod faqs;
 mod machine_keys;
 mod mail;
 mod members;
+mod new_ticket;
 mod orgs;
 mod priorities;
 mod publishing;
@@ -22,6 +24,7 @@ mod surface;
 mod tags;
 mod teams;
 mod templates;
+mod ticket_tags;
 mod tickets;
 
 use std::{collections::HashSet, sync::Arc};
@@ -55,7 +58,7 @@ fn apis() -> impl OpenApi {
         site_keys::SiteKeysApi,
         articles::ArticlesApi,
         faqs::FaqsApi,
-        tickets::TicketsApi,
+        (tickets::TicketsApi, ticket_tags::TicketTagsApi),
         attachments::AttachmentsApi,
         statuses::StatusesApi,
         priorities::PrioritiesApi,

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         permissions::{Permission, TicketRead},
         problem::Problem,
-        text::{AssigneeName, Checked, Text, ViewName},
+        text::{AssigneeName, Checked, TagName, Text, ViewName},
     },
     http::{
         answers,
@@ -34,6 +34,9 @@ struct FilterBody {
     priority: Option<Input<Text<60>>>,
     /// A user id, `me`, or `none`.
     assignee: Option<Input<AssigneeName>>,
+    /// Names or ids of tags, all of which a ticket has. Ids stay when a tag is renamed.
+    #[oai(validator(max_items = 10))]
+    tags: Option<Input<Vec<TagName>>>,
     /// Words that are searched for.
     q: Option<Input<Text<200>>>,
     /// Only tickets whose customer waits for an answer.
@@ -42,6 +45,8 @@ struct FilterBody {
     unread: Option<Input<bool>>,
     /// Only tickets that are neither resolved nor closed.
     unresolved: Option<Input<bool>>,
+    /// Only tickets that are snoozed, or, when `false`, only those that are not.
+    snoozed: Option<Input<bool>>,
 }
 
 impl FilterBody {
@@ -52,10 +57,17 @@ impl FilterBody {
             status: text(checked.take_optional("filter.status", self.status)),
             priority: text(checked.take_optional("filter.priority", self.priority)),
             assignee: checked.take_optional("filter.assignee", self.assignee).map(|one| one.as_str().to_owned()),
+            tags: checked
+                .take_optional("filter.tags", self.tags)
+                .unwrap_or_default()
+                .into_iter()
+                .map(TagName::into_string)
+                .collect(),
             q: checked.take_optional("filter.q", self.q).map(|words| words.as_str().to_owned()),
             waiting: checked.take_optional("filter.waiting", self.waiting).unwrap_or_default(),
             unread: checked.take_optional("filter.unread", self.unread).unwrap_or_default(),
             unresolved: checked.take_optional("filter.unresolved", self.unresolved).unwrap_or_default(),
+            snoozed: checked.take_optional("filter.snoozed", self.snoozed),
         }
     }
 }
@@ -72,6 +84,8 @@ struct Shown {
     priority: Option<String>,
     /// A user id, `me`, or `none`.
     assignee: Option<String>,
+    /// Names or ids of tags, all of which a ticket has.
+    tags: Vec<String>,
     /// Words that are searched for.
     q: Option<String>,
     /// Only tickets whose customer waits for an answer.
@@ -80,6 +94,8 @@ struct Shown {
     unread: bool,
     /// Only tickets that are neither resolved nor closed.
     unresolved: bool,
+    /// Only tickets that are snoozed, or, when `false`, only those that are not.
+    snoozed: Option<bool>,
 }
 
 /// A view of the inbox.
@@ -100,8 +116,9 @@ struct SavedView {
 
 impl From<View> for SavedView {
     fn from(row: View) -> Self {
-        let ViewFilter { site, status, priority, assignee, q, waiting, unread, unresolved } = row.filter.0;
-        let filter = Shown { site, status, priority, assignee, q, waiting, unread, unresolved };
+        let ViewFilter { site, status, priority, assignee, tags, q, waiting, unread, unresolved, snoozed } =
+            row.filter.0;
+        let filter = Shown { site, status, priority, assignee, tags, q, waiting, unread, unresolved, snoozed };
         Self { id: row.id, name: row.name, shared: row.shared, filter, position: row.position }
     }
 }
@@ -142,23 +159,25 @@ struct Views {
     waiting: i32,
     /// Tickets that the caller has not read.
     unread: i32,
+    /// Tickets that are snoozed; they are in none of the counts above.
+    snoozed: i32,
     /// The team's views, then the caller's; each in its order, a hundred at the most.
     data: Vec<CountedView>,
 }
 
 impl Views {
     fn of(views: Vec<View>, counts: Counts) -> Self {
-        let Counts { mine, unassigned, waiting, unread, views: counted } = counts;
+        let Counts { mine, unassigned, waiting, unread, snoozed, views: counted } = counts;
         let data = views.into_iter().zip(counted);
         let data = data.map(|(view, count)| CountedView { view: view.into(), count: Nullable(count) }).collect();
-        Self { mine, unassigned, waiting, unread, data }
+        Self { mine, unassigned, waiting, unread, snoozed, data }
     }
 }
 
 impl Example for Views {
     fn example() -> Self {
         let view = CountedView { view: SavedView::example(), count: Nullable(Some(3)) };
-        Self { mine: 4, unassigned: 12, waiting: 9, unread: 17, data: vec![view] }
+        Self { mine: 4, unassigned: 12, waiting: 9, unread: 17, snoozed: 2, data: vec![view] }
     }
 }
 
@@ -229,8 +248,9 @@ impl SavedViewsApi {
     /// List views
     ///
     /// The team's and the caller's own, each with its count, and the counts of those that there always are: `mine` is
-    /// `?assignee=me&unresolved=true` of the list of tickets, `unassigned` `?assignee=none&unresolved=true`, `waiting`
-    /// `?waiting=true`, `unread` `?unread=true&unresolved=true`.
+    /// `?assignee=me&unresolved=true&snoozed=false` of the list of tickets, `unassigned`
+    /// `?assignee=none&unresolved=true&snoozed=false`, `waiting` `?waiting=true`, `unread`
+    /// `?unread=true&unresolved=true&snoozed=false`, `snoozed` `?snoozed=true`.
     #[oai(path = "/views", method = "get", operation_id = "listViews")]
     async fn list(&self, org: Org<TicketRead>) -> Result<answers::Ok<Views>, Failure> {
         let work = async |tx: &mut OrgTx| {

@@ -9,7 +9,14 @@ use poem_openapi::{
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{attachments::Attachment, statuses::Category, tags::Tag};
+use super::{
+    attachments::Attachment,
+    bulk::{BulkBody, Done, UndoBody, Undone},
+    new_ticket::NewTicketBody,
+    statuses::Category,
+    tags::Tag,
+    ticket_tags::{self, Tag as TicketTag},
+};
 use crate::{
     auth::caller::Org,
     db::OrgTx,
@@ -17,7 +24,7 @@ use crate::{
         keys::Sha256Digest,
         permissions::{Permission, TicketDelete, TicketRead, TicketWrite},
         problem::Problem,
-        text::{AssigneeName, Checked, MESSAGE_LENGTH, Text},
+        text::{AssigneeName, Checked, MESSAGE_LENGTH, TagName, Text},
     },
     http::{
         answers::{self, Page},
@@ -31,9 +38,9 @@ use crate::{
         paging::PageRequest,
         tickets::{
             agent::{self, Whole},
-            drafts,
+            bulk, drafts,
             inbox::{self, Assignee, Filter},
-            seen, thread,
+            opening, seen, thread,
         },
     },
 };
@@ -133,10 +140,14 @@ struct TicketHead {
     priority: Named,
     /// Who takes care of it.
     assignee: Nullable<TicketAssignee>,
+    /// What is on it, by name.
+    tags: Vec<TicketTag>,
     /// When something was said last, notes included: the order of the inbox.
     last_activity_at: OffsetDateTime,
-    /// It is open, and what the customer said last has no answer yet. Notes are none.
+    /// It is open and not snoozed, and what the customer said last has no answer yet. Notes are none.
     waiting: bool,
+    /// Until when it is snoozed: out of sight, unless its customer writes; `null` when it is not, or no more.
+    snoozed_until: Nullable<OffsetDateTime>,
     /// The caller has typed something for it and not sent it: `GET /v1/orgs/{org}/tickets/{id}/drafts/reply`, or `note`.
     draft: bool,
     /// Something was said that the caller has not read, as `PUT /v1/orgs/{org}/tickets/{id}/seen` says.
@@ -191,8 +202,10 @@ impl From<inbox::Ticket> for TicketHead {
             status: TicketStatus { id: row.status_id, name: row.status, category: row.category.into() },
             priority: Named { id: row.priority_id, name: row.priority },
             assignee: Nullable(assignee),
+            tags: row.tags.0.into_iter().map(Into::into).collect(),
             last_activity_at: row.last_activity_at,
             waiting: row.waiting,
+            snoozed_until: Nullable(row.snoozed_until),
             draft: row.draft,
             unread: row.unread,
             viewers: row.viewers.into_iter().map(Into::into).collect(),
@@ -357,11 +370,12 @@ struct TicketEvent {
     at: OffsetDateTime,
     /// Who: an e-mail address, `machine key NAME`, `customer` or `cli`.
     actor: String,
-    /// `status`, `priority` or `assignee`.
+    /// `status`, `priority`, `assignee`, `tag` or `snooze`.
     kind: String,
-    /// What it was, by name as it was then.
+    /// What it was, by name as it was then; a tag that was taken off; until when it was to be
+    /// snoozed.
     before: Nullable<String>,
-    /// What it became.
+    /// What it became; a tag that was put on; until when it is snoozed.
     after: Nullable<String>,
 }
 
@@ -452,6 +466,7 @@ fn example() -> inbox::Ticket {
         priority: "High".to_owned(),
         assignee_id: Some(other(3)),
         assignee: Some("agnes@acme.com".to_owned()),
+        tags: sqlx::types::Json(vec![ticket_tags::example()]),
         template: Some("Something is broken".to_owned()),
         score: Some(8),
         created_at: datetime!(2026-02-01 15:58 UTC),
@@ -460,6 +475,8 @@ fn example() -> inbox::Ticket {
         snippet: Some("Thank you for telling us. Could you look into the spam folder?".to_owned()),
         waiting: false,
         unread: true,
+        snoozed_until: Some(datetime!(2026-02-03 08:00 UTC)),
+        back: false,
         draft: false,
         viewers: vec![seen::Viewer {
             ticket_id: EXAMPLE_ID,
@@ -501,11 +518,37 @@ struct TicketChangeBody {
     /// The user id of who takes care of it, one who may be given it (`listTicketAssignees`); `null` for nobody. Needs
     /// `ticket:assign`.
     assignee: MaybeUndefined<Uuid>,
+    /// Names or ids of tags that are put on it; it has 30 at the most.
+    #[oai(validator(max_items = 30))]
+    add_tags: Option<Input<Vec<TagName>>>,
+    /// Names or ids of tags that are taken off it.
+    #[oai(validator(max_items = 30))]
+    remove_tags: Option<Input<Vec<TagName>>>,
 }
 
 impl Example for TicketChangeBody {
     fn example() -> Self {
-        Self { status: Some(Input::of(Text::known("Pending"))), priority: None, assignee: MaybeUndefined::Undefined }
+        Self {
+            status: Some(Input::of(Text::known("Pending"))),
+            priority: None,
+            assignee: MaybeUndefined::Undefined,
+            add_tags: Some(Input::of(vec![Text::known("billing")])),
+            remove_tags: None,
+        }
+    }
+}
+
+/// Until when a ticket is to be out of sight.
+#[derive(Object)]
+#[oai(rename = "TicketSnooze", deny_unknown_fields, example)]
+struct SnoozeBody {
+    /// Within a year.
+    until: Input<OffsetDateTime>,
+}
+
+impl Example for SnoozeBody {
+    fn example() -> Self {
+        Self { until: Input::of(datetime!(2026-02-03 08:00 UTC)) }
     }
 }
 
@@ -631,6 +674,26 @@ impl Example for TicketViewers {
     }
 }
 
+/// The texts of names.
+fn names(names: &[TagName]) -> Vec<&str> {
+    names.iter().map(Text::as_str).collect()
+}
+
+/// What a body says of what may be `null`.
+#[expect(clippy::option_option, reason = "absent, null, or a value")]
+fn stated<T>(said: MaybeUndefined<T>) -> Option<Option<T>> {
+    match said {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+/// Refuses who may give tickets to nobody.
+fn assigns(tx: &OrgTx) -> Result<(), Problem> {
+    if tx.actor().is_some_and(|actor| actor.may(ASSIGN)) { Ok(()) } else { Err(Problem::permission_required(ASSIGN)) }
+}
+
 /// Reads `assignee`.
 fn assignee(name: &AssigneeName) -> Assignee {
     match name.as_str() {
@@ -660,6 +723,9 @@ impl TicketsApi {
         /// Only those of this member: a user id, `me`, or `none`.
         #[oai(name = "assignee")]
         of: Query<Option<AssigneeName>>,
+        /// Only those that have this tag, by its name or id; given several times, those that have all of them.
+        #[oai(validator(max_items = 10))]
+        tag: Query<Option<Vec<TagName>>>,
         /// Words of the subject, the address, the name or the conversation, in any order; the last one may lack its end. `"in this
         /// order"`, `-without`, `this or that`. A reference, `APP-21` or `app-21`, finds its ticket too, and `21` those of that
         /// number; `#21` finds nothing else. The references of a prefix that was changed are none.
@@ -670,19 +736,52 @@ impl TicketsApi {
         unread: Query<Option<bool>>,
         /// Only those that are neither resolved nor closed.
         unresolved: Query<Option<bool>>,
+        /// Only those that are snoozed, or, when `false`, only those that are not.
+        snoozed: Query<Option<bool>>,
     ) -> Result<answers::Ok<Page<TicketSummary>>, Failure<422>> {
         let filter = Filter {
             site: site.0.as_deref(),
             status: status.0.as_deref(),
             priority: priority.0.as_deref(),
             assignee: of.0.as_ref().map(assignee),
+            tags: &names(tag.0.as_deref().unwrap_or_default()),
             waiting: waiting.0.unwrap_or_default(),
             unread: unread.0.unwrap_or_default(),
             unresolved: unresolved.0.unwrap_or_default(),
+            snoozed: snoozed.0,
             search: q.0.as_deref(),
         };
         let page = org.run(async |tx| inbox::page(tx, paging.request(), &filter).await).await?;
         Ok(answers::Ok(Page::of(page, TicketSummary::from)))
+    }
+
+    /// Make a ticket
+    ///
+    /// For a customer who called, or whom the caller writes to first. It begins with the caller's message, which the customer gets by
+    /// mail and can answer, or with a note. Where it stands and whose it is follows as from an answer, unless the body says so.
+    /// At most three such mails a day go to an address, and 500 from an org: `unprocessable` of `notify`. With an `Idempotency-Key`
+    /// a repeat of the same request by the same caller within 24 hours answers the same ticket.
+    #[oai(path = "/tickets", method = "post", operation_id = "createTicket")]
+    async fn create(
+        &self,
+        org: Org<TicketWrite>,
+        /// Makes a repeat safe: any text of the client's, unique to this ticket.
+        #[oai(name = "Idempotency-Key")]
+        idempotency_key: IdempotencyKey,
+        body: Json<NewTicketBody>,
+    ) -> Result<answers::Created<Ticket>, Failure<409, 422>> {
+        let said = body.0.check()?;
+        let tags = said.tags();
+        let new = said.ticket(&tags, idempotency_key);
+        let ticket = org
+            .run(async |tx| {
+                if said.assignee.is_some() {
+                    assigns(tx)?;
+                }
+                opening::open(tx, &new).await
+            })
+            .await?;
+        Ok(answers::Created(ticket.into()))
     }
 
     /// Read a ticket
@@ -737,7 +836,7 @@ impl TicketsApi {
 
     /// Change a ticket
     ///
-    /// Status, priority, and who takes care of it; the last needs `ticket:assign` besides. The answer has the newest messages.
+    /// Status, priority, tags, and who takes care of it; the last needs `ticket:assign` besides. The answer has the newest messages.
     #[oai(path = "/tickets/:id", method = "patch", operation_id = "updateTicket")]
     async fn update(
         &self,
@@ -749,22 +848,107 @@ impl TicketsApi {
         let mut checked = Checked::default();
         let status = checked.take_optional("status", body.0.status);
         let priority = checked.take_optional("priority", body.0.priority);
+        let add = checked.take_optional("add_tags", body.0.add_tags).unwrap_or_default();
+        let remove = checked.take_optional("remove_tags", body.0.remove_tags).unwrap_or_default();
         checked.done()?;
-        let assignee = match body.0.assignee {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(id) => Some(Some(id)),
+        let (add, remove) = (names(&add), names(&remove));
+        let assignee = stated(body.0.assignee);
+        let change = agent::Change {
+            status: status.as_deref(),
+            priority: priority.as_deref(),
+            assignee,
+            add_tags: &add,
+            remove_tags: &remove,
+            ..agent::Change::default()
         };
-        let change = agent::Change { status: status.as_deref(), priority: priority.as_deref(), assignee };
         let ticket = org
             .run(async |tx| {
-                if assignee.is_some() && !tx.actor().is_some_and(|actor| actor.may(ASSIGN)) {
-                    return Err(Problem::permission_required(ASSIGN));
+                if assignee.is_some() {
+                    assigns(tx)?;
                 }
                 agent::change(tx, id.0, &change).await
             })
             .await?;
         Ok(answers::Ok(ticket.into()))
+    }
+
+    /// Change many tickets
+    ///
+    /// At most 100, all alike, in one transaction. Those that the caller does not see are told in `not_found`, and the others are
+    /// changed; when one of these cannot be changed so (a member who may not be given it, a 31st tag), none is. `changed` says what
+    /// they were: `undoTickets` takes it.
+    #[oai(path = "/tickets/bulk", method = "post", operation_id = "updateTickets")]
+    async fn bulk(&self, org: Org<TicketWrite>, body: Json<BulkBody>) -> Result<answers::Ok<Done>, Failure<422>> {
+        let mut checked = Checked::default();
+        let status = checked.take_optional("status", body.0.status);
+        let priority = checked.take_optional("priority", body.0.priority);
+        let add = checked.take_optional("add_tags", body.0.add_tags).unwrap_or_default();
+        let remove = checked.take_optional("remove_tags", body.0.remove_tags).unwrap_or_default();
+        checked.done()?;
+        let (add, remove) = (names(&add), names(&remove));
+        let change = agent::Change {
+            status: status.as_deref(),
+            priority: priority.as_deref(),
+            assignee: stated(body.0.assignee),
+            snooze: stated(body.0.snoozed_until),
+            add_tags: &add,
+            remove_tags: &remove,
+        };
+        let done = org
+            .run(async |tx| {
+                if change.assignee.is_some() {
+                    assigns(tx)?;
+                }
+                bulk::change(tx, &body.0.tickets, &change).await
+            })
+            .await?;
+        Ok(answers::Ok(done.into()))
+    }
+
+    /// Take back a change of many tickets
+    ///
+    /// Those to which something else happened since stay as they are. A status, a priority or a tag that is gone meanwhile does not
+    /// come back; mail that was written is not taken back.
+    #[oai(path = "/tickets/bulk/undo", method = "post", operation_id = "undoTickets")]
+    async fn undo(&self, org: Org<TicketWrite>, body: Json<UndoBody>) -> Result<answers::Ok<Undone>, Failure<422>> {
+        let before: Vec<bulk::Before> = body.0.tickets.into_iter().map(Into::into).collect();
+        let undone = org.run(async |tx| bulk::undo(tx, &before).await).await?;
+        Ok(answers::Ok(undone.into()))
+    }
+
+    /// Snooze a ticket
+    ///
+    /// It is out of sight until then: it does not count as waiting, nor in the views that there always are. It is back when the time
+    /// is over, and at once when its customer writes. One that is resolved or closed is not snoozed.
+    #[oai(path = "/tickets/:id/snooze", method = "post", operation_id = "snoozeTicket")]
+    async fn snooze(
+        &self,
+        org: Org<TicketWrite>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+        body: Json<SnoozeBody>,
+    ) -> Result<answers::Ok<Ticket>, Failure<422>> {
+        let mut checked = Checked::default();
+        let Some(until) = checked.take("until", body.0.until) else {
+            return Err(checked.problem().into());
+        };
+        let ticket = org.run(async |tx| agent::snooze(tx, id.0, until).await).await?;
+        Ok(answers::Ok(ticket.into()))
+    }
+
+    /// Wake a ticket
+    ///
+    /// Whether it is snoozed or not.
+    #[oai(path = "/tickets/:id/snooze", method = "delete", operation_id = "wakeTicket")]
+    async fn wake(
+        &self,
+        org: Org<TicketWrite>,
+        /// The ticket's id.
+        id: Path<Uuid>,
+    ) -> Result<answers::NoContent, Failure> {
+        let wake = agent::Change { snooze: Some(None), ..agent::Change::default() };
+        org.run(async |tx| agent::apply(tx, &[id.0], &wake).await).await?;
+        Ok(answers::NoContent)
     }
 
     /// List who may be given a ticket
@@ -824,7 +1008,8 @@ impl TicketsApi {
         let flag: &[u8] = if internal { b"note" } else { b"reply" };
         let after = status.as_ref().map_or(&b""[..], |status| status.as_bytes());
         let key = idempotency_key.of(Sha256Digest::of_parts(&[flag, text.as_bytes(), after]));
-        let answer = agent::NewAnswer { body: &text, internal, key, status: status.as_deref(), seen: body.0.seen };
+        let answer =
+            agent::NewAnswer { body: &text, internal, told: true, key, status: status.as_deref(), seen: body.0.seen };
         let (message, files) = org
             .run(async |tx| {
                 let message = agent::answer(tx, id.0, &answer).await?;

@@ -285,8 +285,8 @@ impl Relation {
             false,
             match (list(&granted), list(&left)) {
                 (_, none) if none.is_empty() => none,
-                (granted, left) if granted.len() <= left.len() + "but ".len() => granted,
-                (_, left) => format!("but {left}"),
+                (granted, left) if granted.len() <= left.len() + "- ".len() => granted,
+                (_, left) => format!("- {left}"),
             },
         ))
     }
@@ -341,7 +341,11 @@ impl Relation {
                 Said::Any(alternatives) => {
                     notes.names.extend(alternatives.iter().flatten().cloned());
                     let all: Vec<String> = alternatives.iter().map(|names| names.join(" ")).collect();
-                    format!("({})", all.join(" or "))
+                    if alternatives.iter().all(|names| names.len() == 1) {
+                        all.join("/")
+                    } else {
+                        format!("({})", all.join(" or "))
+                    }
                 }
                 Said::Sql(sql) if sql.chars().count() > LONG => {
                     let known = notes.long.iter().position(|long| *long == sql);

@@ -75,6 +75,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
             .or_default()
             .push((said, function.digest.as_str()));
     }
+    let mut texts = Vec::new();
     for (schema, groups) in schemas {
         let said = |(who, reasons): (String, BTreeMap<String, Vec<(String, &str)>>)| {
             let said = |reason: &str| match reason.strip_prefix("no request may ") {
@@ -85,9 +86,10 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
                 reasons.iter().map(|(reason, members)| format!("{}: {}", said(reason), named(members))).collect();
             format!("{who}: {}", reasons.join("; "))
         };
-        let text = format!("{schema}, {}", groups.into_iter().map(said).collect::<Vec<_>>().join(" | "));
-        out += &format!("{}\n", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT).replace('\u{a0}', " "));
+        texts.push(format!("{schema}, {}", groups.into_iter().map(said).collect::<Vec<_>>().join(" | ")));
     }
+    let text = texts.join(". ");
+    out += &format!("{}\n", sql::flow(&text.split(' ').collect::<Vec<_>>(), INDENT).replace('\u{a0}', " "));
     for function in invokers {
         let faults = function.faults();
         if !faults.is_empty() {

@@ -21,7 +21,7 @@ function keep(old, now) {
   // What stands for the text that is being written: the same as long as the text is, unless it was refused.
   if (old.matches('[data-held]') && before === after && old.form?.querySelector('textarea').value) return false
   if (before === after && old.matches('.files')) return false
-  if (locked.has(old) || (news && old.matches('.filters'))) return false
+  if (locked.has(old) || (news && old.matches('.filters, .bulk, .tickets input'))) return false
   if (old.matches('time') && old.getAttribute('datetime') === now.getAttribute('datetime')) return false
   if (old === document.activeElement && old.matches('select, input') && old.id === now.id) return false
 }
@@ -105,6 +105,7 @@ function ready() {
   }
   for (const time of all('time[datetime]')) localise(time)
   for (const files of all('.files')) files.hidden = false
+  for (const input of all('[data-offset]')) input.value = -new Date().getTimezoneOffset()
   const single = document.getElementById('single-keys')
   if (single) single.checked = localStorage.getItem('vicket-keys') !== 'off'
   tellIfNew()
@@ -329,7 +330,12 @@ async function send(job, leaving = false) {
     return say(`${fresh.querySelector('h1')?.textContent ?? 'It did not work'}: ${fresh.querySelector('h1 + p')?.textContent ?? answer.status}`, { bad: true, stays: true })
   }
   hush()
-  if (done) {
+  const back = fresh.querySelector('.undo')
+  if (back) {
+    back.remove()
+    const undo = () => send({ form: back, address: job.address, ticket: job.ticket, body: bodyOf(back, back.querySelector('button')), files: [] })
+    say(done.firstChild.textContent, back.querySelector('button') ? { label: 'Undo', act: undo } : {})
+  } else if (done) {
     say(done.textContent)
     done.remove()
   }
@@ -443,12 +449,31 @@ function localise(time) {
   const days = Math.round(minutes / 1440)
   time.title = at.toLocaleString()
   time.textContent =
-    minutes > -60 ? relative.format(Math.min(minutes, 0), 'minute')
+    minutes > 1 ? at.toLocaleString(undefined, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })
+    : minutes > -60 ? relative.format(Math.min(minutes, 0), 'minute')
     : minutes > -1440 ? relative.format(Math.round(minutes / 60), 'hour')
     : days > -7 ? relative.format(days, 'day')
     : at.toLocaleDateString(undefined, { day: 'numeric', month: 'short', ...(days < -300 && { year: 'numeric' }) })
 }
 setInterval(() => all('time[datetime]').forEach(localise), 60_000)
+
+// --- a selection ------------------------------------------------------------------------------------------------------
+
+// With the shift key all between two.
+let marked
+addEventListener('click', (event) => {
+  const box = event.target.closest('.tickets li > input')
+  if (!box) return
+  const boxes = all('.tickets li > input')
+  const [from, to] = [boxes.indexOf(marked), boxes.indexOf(box)].sort((one, other) => one - other)
+  if (event.shiftKey && from >= 0) for (const one of boxes.slice(from, to + 1)) one.checked = box.checked
+  marked = box
+  count()
+})
+function count() {
+  const text = document.querySelector('[data-count]')
+  if (text) text.textContent = `${all('.tickets :checked').length} selected:`
+}
 
 // --- keys -------------------------------------------------------------------------------------------------------------
 
@@ -459,8 +484,11 @@ const keys = {
   r: () => write('reply'),
   n: () => write('note'),
   a: () => press('#take button'),
+  h: () => field('snooze')?.focus(),
+  x: () => document.activeElement.closest('.tickets li')?.querySelector('input')?.click(),
   e: () => press('#resolve button'),
   u: () => press('[data-back]'),
+  c: () => press('#new-ticket'),
   '/': () => (field('q') ?? press('[data-back]'))?.focus?.(),
   '?': () => document.getElementById('keys')?.showModal(),
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{dashboard::frame::page::when, store::audit_log::Entry};
 
 /// What there are entries of, and what people call it.
-pub const KINDS: [(&str, &str); 28] = [
+pub const KINDS: [(&str, &str); 29] = [
     ("article", "article"),
     ("faq", "FAQ"),
     ("ticket", "ticket"),
@@ -19,6 +19,7 @@ pub const KINDS: [(&str, &str); 28] = [
     ("template_threshold", "threshold of a form"),
     ("saved_reply", "saved reply"),
     ("saved_view", "view of the team"),
+    ("tag", "tag"),
     ("status", "status"),
     ("priority", "priority"),
     ("member", "member"),

@@ -83,11 +83,12 @@ impl Form {
         { kept }.append_pair("cursor", cursor).finish()
     }
 
-    /// A query of the fields of these names that are filled.
+    /// A query of the fields of these names that are filled; of one that is given several times, each value once.
     pub fn kept(&self, names: &[&str]) -> String {
         let mut pairs = url::form_urlencoded::Serializer::new(String::new());
         for name in names {
-            pairs.extend_pairs(self.filled(name).map(|value| (name, value)));
+            let values = self.all(name).into_iter().map(str::trim).filter(|value| !value.is_empty());
+            pairs.extend_pairs(values.map(|value| (name, value)));
         }
         pairs.finish()
     }

@@ -190,6 +190,7 @@ fn notice(done: &str) -> &'static str {
         "linked" => "A link is on its way to your address.",
         "password" => "Your password is changed. You are logged out everywhere else.",
         "ended" => "Logged out there.",
+        "snoozed" => "Snoozed.",
         "noted" => "Note added.",
         "published" => "Published. It is visible from the next request on.",
         "unpublished" => "Moved back to the drafts.",

@@ -227,6 +227,7 @@ fn settings(form: &Form) -> Result<SiteChanges, Problem> {
 fn told(kind: Kind) -> &'static str {
     match kind {
         Kind::TicketReceived => "that a ticket is here",
+        Kind::TicketOpened => "what an agent wrote first",
         Kind::TicketAnswered => "what an agent answered",
         Kind::TicketResolved => "that a ticket is resolved",
         Kind::AgentAssigned => "that a ticket was assigned",

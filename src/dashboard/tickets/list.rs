@@ -10,7 +10,11 @@ use crate::{
             org_context::{OrgContext, Shell},
             page::form_page,
         },
-        tickets::words::{colour, initials, presence},
+        tickets::{
+            bulk::{self, Done},
+            snooze,
+            words::{colour, initials, presence},
+        },
     },
     db::OrgTx,
     domain::{permissions::Permission, problem::Problem, text::ViewName},
@@ -22,6 +26,7 @@ use crate::{
         saved_views::{self, ViewFilter},
         sites::Site,
         statuses::{Category, Status},
+        tags::{self, Tag},
         tickets::inbox::{Assignee, Filter, Ticket},
     },
 };
@@ -31,13 +36,15 @@ const PAGE: u32 = 40;
 /// Members, statuses and priorities to choose from.
 pub const CHOICES: PageRequest<'static> = PageRequest { limit: 100, cursor: None };
 /// What an address says of which tickets are listed. A ticket's own has it, too: the list beside it stays as it was.
-const FILTERS: [&str; 8] = ["q", "status", "priority", "assignee", "site", "waiting", "unread", "unresolved"];
+const FILTERS: [&str; 10] =
+    ["q", "status", "priority", "assignee", "site", "tag", "waiting", "unread", "unresolved", "snoozed"];
 
 /// What tickets have, and who can have them.
 pub struct Choices {
     pub statuses: Vec<Status>,
     pub priorities: Vec<Priority>,
     pub members: Vec<Member>,
+    pub tags: Vec<Tag>,
 }
 
 impl Choices {
@@ -45,7 +52,7 @@ impl Choices {
         let (statuses, _) = store::statuses::page(tx, CHOICES).await?;
         let (priorities, _) = store::priorities::page(tx, CHOICES).await?;
         let (members, _) = store::members::page(tx, CHOICES).await?;
-        Ok(Self { statuses, priorities, members })
+        Ok(Self { statuses, priorities, members, tags: tags::choices(tx).await? })
     }
 
     /// Whether a status is the one that tickets begin with, of which nothing needs to be said.
@@ -108,6 +115,7 @@ impl View {
             ("Unassigned", &[("status", "any"), ("assignee", "none"), ("unresolved", "yes")], counts.unassigned),
             (WAITING, &[("status", "any"), ("waiting", "yes")], counts.waiting),
             ("Unread", &[("status", "any"), ("unread", "yes"), ("unresolved", "yes")], counts.unread),
+            ("Snoozed", &[("status", "any"), ("snoozed", "yes")], counts.snoozed),
         ];
         let mut views: Vec<Self> =
             always.into_iter().map(|(name, pairs, count)| of(None, false, name, pairs, Some(count))).collect();
@@ -126,7 +134,10 @@ impl View {
                 ("waiting", flag(filter.waiting)),
                 ("unread", flag(filter.unread)),
                 ("unresolved", flag(filter.unresolved)),
+                ("snoozed", said(filter.snoozed, filter.q.is_some())),
             ];
+            let pairs: Vec<(&str, &str)> =
+                pairs.into_iter().chain(filter.tags.iter().map(|tag| ("tag", tag.as_str()))).collect();
             views.push(of(Some(view.id), view.shared, &view.name, &pairs, count));
         }
         Ok(views)
@@ -148,7 +159,9 @@ pub struct List {
 impl List {
     /// The page that a query asks for; its `cursor` is the list's only where no ticket is open.
     pub async fn read(tx: &mut OrgTx, query: &Form, open: Option<Uuid>) -> Result<Self, Problem> {
+        let tags = tags_of(query);
         let filter = Filter {
+            tags: &tags,
             site: query.filled("site"),
             status: Some(status(query)).filter(|status| *status != "any"),
             priority: query.filled("priority"),
@@ -159,6 +172,7 @@ impl List {
             waiting: query.holds("waiting", "yes"),
             unread: query.holds("unread", "yes"),
             unresolved: query.holds("unresolved", "yes"),
+            snoozed: snoozed(query),
             search: query.filled("q"),
         };
         let page_request = PageRequest { limit: PAGE, cursor: query.filled("cursor").filter(|_| open.is_none()) };
@@ -181,8 +195,22 @@ impl List {
         self.views.iter().find(|view| view.is_current && view.id.is_some())
     }
 
+    /// Whether it is the page of the inbox, and no ticket is open beside it.
+    pub fn is_inbox(&self) -> bool {
+        self.open.is_none()
+    }
+
     pub fn is_open(&self, ticket: &Uuid) -> bool {
         self.open.as_ref() == Some(ticket)
+    }
+
+    /// The tags that are chosen, each in a choice of its own, and one more to choose.
+    pub fn tag_choices(&self) -> Vec<&str> {
+        let mut chosen = tags_of(&self.query);
+        if chosen.len() < TAGS {
+            chosen.push("");
+        }
+        chosen
     }
 
     pub fn is_status(&self, name: &str) -> bool {
@@ -224,6 +252,44 @@ pub fn page_of_thread(query: &Form, cursor: &str) -> String {
     query.next_page(&FILTERS, cursor)
 }
 
+/// Whether a list has what is snoozed: without a word not, unless it is searched, as who searches wants to find.
+fn snoozed(query: &Form) -> Option<bool> {
+    match query.get("snoozed") {
+        "yes" => Some(true),
+        "no" => Some(false),
+        "any" => None,
+        _ if query.filled("q").is_some() => None,
+        _ => Some(false),
+    }
+}
+
+/// How an address says it, beside what is searched for.
+fn said(snoozed: Option<bool>, searched: bool) -> &'static str {
+    match snoozed {
+        Some(true) => "yes",
+        None if searched => "",
+        None => "any",
+        Some(false) if searched => "no",
+        Some(false) => "",
+    }
+}
+
+/// Tags that a list is filtered by, at the most.
+const TAGS: usize = 10;
+
+/// The names or ids of the tags of a query.
+fn tags_of(query: &Form) -> Vec<&str> {
+    let mut tags = query.all("tag");
+    tags.retain(|tag| !tag.trim().is_empty());
+    tags.truncate(TAGS);
+    tags
+}
+
+/// Whether a tag is the one that a query names.
+fn is_tag(tag: &Tag, named: &str) -> bool {
+    tag.id.to_string() == named || tag.name.to_lowercase() == named.to_lowercase()
+}
+
 /// Whether a status is called as its category, which the list of choices has already.
 fn is_category(name: &str) -> bool {
     ["open", "pending", "resolved", "closed"].contains(&name.to_lowercase().as_str())
@@ -236,26 +302,38 @@ struct InboxPage<'a> {
     list: List,
     choices: Choices,
     form: &'a Form,
+    /// What was just done to a selection.
+    done: Option<Done>,
 }
 
 #[handler]
 pub async fn inbox(context: OrgContext) -> Result<Response, Problem> {
-    list_with(&context, &Form::default()).await
+    list_with(&context, &Form::default(), None).await
 }
 
-async fn list_with(context: &OrgContext, form: &Form) -> Result<Response, Problem> {
+async fn list_with(context: &OrgContext, form: &Form, done: Option<Done>) -> Result<Response, Problem> {
     let (shell, (list, choices)) = context
         .read(Permission::TicketRead, async |tx| {
             Ok((List::read(tx, &context.query, None).await?, Choices::read(tx).await?))
         })
         .await?;
-    form_page(&InboxPage { shell, list, choices, form }, form)
+    form_page(&InboxPage { shell, list, choices, form, done }, form)
 }
 
-/// Saves the filters of the page as a view, or deletes one.
+/// Saves the filters of the page as a view, or deletes one; changes what was selected, or takes that back.
 #[handler]
 pub async fn update(context: OrgContext) -> Result<Response, Problem> {
     let form = &context.form;
+    let many = match form.get("action") {
+        "bulk" => Some(context.write(Permission::TicketWrite, async |tx| bulk::change(tx, form).await).await),
+        "undo" => Some(context.write(Permission::TicketWrite, async |tx| bulk::undo(tx, form).await).await),
+        _ => None,
+    };
+    match many {
+        Some(Ok(done)) => return list_with(&context, &Form::default(), Some(done)).await,
+        Some(Err(problem)) => return list_with(&context, &form.with_problem(problem)?, None).await,
+        None => {}
+    }
     let done = context
         .write(Permission::TicketRead, async |tx| match form.get("action") {
             "save_view" => {
@@ -264,7 +342,8 @@ pub async fn update(context: OrgContext) -> Result<Response, Problem> {
                 if shared && !tx.actor().is_some_and(|actor| actor.may(Permission::ViewShare)) {
                     return Err(Problem::permission_required(Permission::ViewShare));
                 }
-                saved_views::create(tx, &name, &filter_of(&context.query), shared, 0).await.map(|_| "saved")
+                let filter = filter_of(tx, &context.query).await?;
+                saved_views::create(tx, &name, &filter, shared, 0).await.map(|_| "saved")
             }
             "delete_view" => saved_views::delete(tx, form.id("view")?).await.map(|()| "deleted"),
             _ => Err(Form::unknown_action()),
@@ -277,15 +356,18 @@ pub async fn update(context: OrgContext) -> Result<Response, Problem> {
             let and = if kept.is_empty() { "?" } else { "&" };
             Ok(context.redirect(&format!("inbox{kept}{and}done={done}")))
         }
-        Err(problem) => list_with(&context, &form.with_problem(problem)?).await,
+        Err(problem) => list_with(&context, &form.with_problem(problem)?, None).await,
     }
 }
 
-/// The filters of a query, as a view keeps them.
-fn filter_of(query: &Form) -> ViewFilter {
+/// The filters of a query, as a view keeps them: tags by their ids, which stay when they are called otherwise.
+async fn filter_of(tx: &mut OrgTx, query: &Form) -> Result<ViewFilter, Problem> {
+    let tags = tags_of(query);
+    let tags = if tags.is_empty() { Vec::new() } else { tags::known(tx, "tag", &tags).await? };
     let text = |name| query.filled(name).map(str::to_owned);
     let flag = |name| query.holds(name, "yes");
-    ViewFilter {
+    Ok(ViewFilter {
+        tags: tags.iter().map(Uuid::to_string).collect(),
         site: text("site"),
         status: Some(status(query)).filter(|status| *status != "any").map(str::to_owned),
         priority: text("priority"),
@@ -294,5 +376,6 @@ fn filter_of(query: &Form) -> ViewFilter {
         waiting: flag("waiting"),
         unread: flag("unread"),
         unresolved: flag("unresolved"),
-    }
+        snoozed: snoozed(query),
+    })
 }

@@ -15,6 +15,7 @@ use crate::{
         saved_replies::{Places, filled},
         tickets::{
             list::{CHOICES, Choices, List, page_of_thread, suffix},
+            snooze,
             words::{colour, delivered, describe, folded, initials, of, presence, rendered, size, unproven},
         },
     },
@@ -95,6 +96,20 @@ impl TicketPage<'_> {
 
     fn may_write(&self) -> bool {
         self.shell.may(Permission::TicketWrite)
+    }
+
+    fn has_tag(&self, tag: &Uuid) -> bool {
+        self.ticket.tags.0.iter().any(|one| one.id == *tag)
+    }
+
+    /// Whether there is a tag that is not on it.
+    fn has_more_tags(&self) -> bool {
+        self.choices.tags.iter().any(|one| !self.has_tag(&one.id))
+    }
+
+    /// What is solved is not snoozed.
+    fn may_snooze(&self) -> bool {
+        !matches!(self.ticket.category, Category::Resolved | Category::Closed)
     }
 
     fn is_unsolved(&self) -> bool {
@@ -256,7 +271,7 @@ async fn add(tx: &mut OrgTx, id: Uuid, form: &Form, kind: &str, status: Option<&
     let request = Sha256Digest::of_parts(&[kind.as_bytes(), body.as_str().as_bytes()]);
     let key = form.filled("key").map(|key| Submission { key: Sha256Digest::of(key.as_bytes()), request });
     let seen = form.filled("seen").map(str::parse).transpose().map_err(|_| Problem::not_found())?;
-    let answer = NewAnswer { body: &body, internal: kind == "note", key, status, seen };
+    let answer = NewAnswer { body: &body, internal: kind == "note", told: true, key, status, seen };
     let added = store::tickets::agent::answer(tx, id, &answer).await.map_err(|problem| match problem.code {
         Code::ConversationMoved => {
             let detail = format!("{} Yours is not sent yet: look, and send it again if it still fits.", problem.detail);
@@ -293,6 +308,7 @@ fn no_content() -> Response {
 
 /// What was done, as its page says, and which message was added.
 async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<(&'static str, Option<Uuid>), Problem> {
+    let tags = form.filled("tag").map_or_else(Vec::new, |tag| vec![tag]);
     let change = match form.get("action") {
         "note" => return add(tx, id, form, "note", None).await.map(|message| ("noted", Some(message))),
         "reply" => return add(tx, id, form, "reply", None).await.map(|message| ("sent", Some(message))),
@@ -321,6 +337,13 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<(&'static str, O
             };
             Change { assignee: Some(assignee), ..Change::default() }
         }
+        "snooze" => {
+            let until = snooze::until(form, OffsetDateTime::now_utc())?;
+            return store::tickets::agent::snooze(tx, id, until).await.map(|_| ("snoozed", None));
+        }
+        "wake" => Change { snooze: Some(None), ..Change::default() },
+        "tag" => Change { add_tags: &tags, ..Change::default() },
+        "untag" => Change { remove_tags: &tags, ..Change::default() },
         _ => return Err(Form::unknown_action()),
     };
     store::tickets::agent::change(tx, id, &change).await.map(|_| ("saved", None))

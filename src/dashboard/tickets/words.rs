@@ -1,5 +1,7 @@
 //! What the pages of tickets say in words.
 
+use time::OffsetDateTime;
+
 use crate::{
     dashboard::frame::page::when,
     domain::markdown,
@@ -46,12 +48,22 @@ pub fn delivered(delivery: &Delivery) -> String {
     }
 }
 
+/// A time as an event has it.
+fn moment(text: &str) -> String {
+    let parsed = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+    parsed.map_or_else(|_| text.to_owned(), |time| when(&time))
+}
+
 /// What changed, in words.
 pub fn describe(event: &Event) -> String {
     let after = event.after.as_deref();
     match (event.kind.as_str(), event.before.as_deref(), after) {
         ("assignee", _, Some(after)) => format!("assigned it to {after}"),
         ("assignee", Some(before), None) => format!("unassigned {before}"),
+        ("snooze", _, Some(after)) => format!("snoozed it until {}", moment(after)),
+        ("snooze", _, None) => "woke it".to_owned(),
+        ("tag", _, Some(after)) => format!("put on the tag {after}"),
+        ("tag", Some(before), None) => format!("took off the tag {before}"),
         (kind, Some(before), Some(after)) => format!("changed the {kind} from {before} to {after}"),
         (kind, _, _) => format!("changed the {kind} to {}", after.unwrap_or("none")),
     }

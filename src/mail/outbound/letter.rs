@@ -95,7 +95,7 @@ fn site_name(mail: &Open) -> &str {
 /// Where its link leads; none to a customer of a site that does not say where its support page is.
 fn url(mail: &Open, tokens: &Tokens, public_url: &str) -> Option<String> {
     match mail.kind {
-        Kind::TicketReceived | Kind::TicketAnswered | Kind::TicketResolved => {
+        Kind::TicketReceived | Kind::TicketOpened | Kind::TicketAnswered | Kind::TicketResolved => {
             mail.support_url.as_ref().map(|page| format!("{page}#vicket-ticket={}", tokens.ticket.reveal()))
         }
         Kind::AgentAssigned | Kind::AgentCustomerAnswered => {
@@ -166,7 +166,8 @@ pub fn write(mail: &Open, tokens: &Tokens, addresses: &Addresses, sender: &Sende
     let url = url(mail, tokens, &sender.public_url);
     let (url, link, body) = (url.as_deref(), words.link, mail.body.as_deref());
     // Agents write Markdown; what customers wrote is shown as it is.
-    let rendered = body.filter(|_| mail.kind == Kind::TicketAnswered).map(markdown::message);
+    let rendered =
+        body.filter(|_| matches!(mail.kind, Kind::TicketOpened | Kind::TicketAnswered)).map(markdown::message);
     let rendered = rendered.as_deref();
     let (plain, html) = bodies(&mail.language, &subject, &intro, body, rendered, url, link, &reason)?;
 
@@ -196,7 +197,7 @@ pub fn write(mail: &Open, tokens: &Tokens, addresses: &Addresses, sender: &Sende
     }
     let automatic = match mail.kind {
         // A person wrote it.
-        Kind::TicketAnswered => None,
+        Kind::TicketOpened | Kind::TicketAnswered => None,
         Kind::TicketReceived => Some("auto-replied"),
         _ => Some("auto-generated"),
     };

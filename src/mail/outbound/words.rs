@@ -43,6 +43,30 @@ pub fn words(kind: Kind, language: &str) -> Words {
             "You get this message because somebody wrote to {site} with your address. If that was not you, there is nothing \
              to do.",
         ],
+        (Kind::TicketOpened, "de") => [
+            "[{reference}] {subject}",
+            "{author} von {site} hat Ihnen geschrieben:",
+            "Ansehen und antworten",
+            "Sie bekommen diese Nachricht, weil {site} die Anfrage {reference} für Sie angelegt hat.",
+        ],
+        (Kind::TicketOpened, "fr") => [
+            "[{reference}] {subject}",
+            "{author} de {site} vous a écrit :",
+            "Voir et répondre",
+            "Vous recevez ce message parce que {site} a ouvert la demande {reference} pour vous.",
+        ],
+        (Kind::TicketOpened, "es") => [
+            "[{reference}] {subject}",
+            "{author} de {site} le ha escrito:",
+            "Ver y responder",
+            "Recibe este mensaje porque {site} ha abierto la consulta {reference} para usted.",
+        ],
+        (Kind::TicketOpened, _) => [
+            "[{reference}] {subject}",
+            "{author} of {site} has written to you:",
+            "View and reply",
+            "You get this message because {site} has opened the request {reference} for you.",
+        ],
         (Kind::TicketAnswered, "de") => [
             "[{reference}] Antwort auf Ihre Anfrage",
             "{author} von {site} hat Ihnen geantwortet:",

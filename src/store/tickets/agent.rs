@@ -11,6 +11,7 @@ use super::{
         inbound_mails::{self, OfMessage},
         mails::{self, Delivery},
         paging::{self, Keyset, PageRequest},
+        tags,
     },
     drafts,
     inbox::{self, Ticket},
@@ -155,8 +156,11 @@ async fn deliver(tx: &mut OrgTx, messages: &mut [Message]) -> Result<(), Problem
     Ok(())
 }
 
+/// How long a ticket is snoozed at the most.
+const LONGEST_SNOOZE: time::Duration = time::Duration::days(366);
+
 /// What an agent decides; what is `None` stays.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Change<'a> {
     /// A category, the name of a status, or its id.
     pub status: Option<&'a str>,
@@ -164,6 +168,12 @@ pub struct Change<'a> {
     pub priority: Option<&'a str>,
     /// `Some(None)` takes it from whoever has it.
     pub assignee: Option<Option<Uuid>>,
+    /// Until when it is out of sight; `Some(None)` wakes it.
+    pub snooze: Option<Option<OffsetDateTime>>,
+    /// Names or ids of tags that are put on it.
+    pub add_tags: &'a [&'a str],
+    /// Of tags that are taken off it.
+    pub remove_tags: &'a [&'a str],
 }
 
 /// The status that somebody names: by its category, its name, or its id.
@@ -178,6 +188,32 @@ async fn status_of(tx: &mut OrgTx, name: &str) -> Result<Uuid, Problem> {
     .fetch_optional(tx.connection())
     .await?;
     found.ok_or_else(|| Problem::unprocessable("status", "the org has no such status"))
+}
+
+/// Says why somebody is not given a ticket.
+pub(super) fn unassignable(error: sqlx::Error) -> Problem {
+    let reason = match super::super::constraint(&error) {
+        "tickets_assignee_fkey" => "the org has no such member",
+        "tickets_assignee_writes" => "they only read tickets: a viewer takes care of none",
+        "tickets_assignee_sees" => "they do not see this ticket: none of their teams has its site",
+        _ => return error.into(),
+    };
+    Problem::unprocessable("assignee", reason)
+}
+
+/// Snoozes a ticket until a time.
+///
+/// # Errors
+/// `404 not_found`; `422 unprocessable` for a time that is over or a year away, and for a ticket that is solved.
+pub async fn snooze(tx: &mut OrgTx, id: Uuid, until: OffsetDateTime) -> Result<Whole, Problem> {
+    let whole = change(tx, id, &Change { snooze: Some(Some(until)), ..Change::default() }).await?;
+    if whole.ticket.snoozed_until.is_none() {
+        return Err(Problem::unprocessable(
+            "until",
+            "the ticket is resolved or closed: nothing is to be done about it",
+        ));
+    }
+    Ok(whole)
 }
 
 /// Somebody who may be given a ticket.
@@ -228,8 +264,18 @@ pub async fn assignees(
 /// Changes a ticket.
 ///
 /// # Errors
-/// `404 not_found`; `422 unprocessable` for a status, a priority or a member that is not there, or a member who may not be given it.
+/// `404 not_found`; those of [`apply`].
 pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Whole, Problem> {
+    apply(tx, &[id], change).await?;
+    whole(tx, id, NEWEST).await
+}
+
+/// Changes all of these tickets alike, or none.
+///
+/// # Errors
+/// `404 not_found` when one of them is not there; `422 unprocessable` for a status, a priority or a member that is not there, or a
+/// member who may not be given one of them; for a tag that is not there, or one too many.
+pub async fn apply(tx: &mut OrgTx, tickets: &[Uuid], change: &Change<'_>) -> Result<(), Problem> {
     let status: Option<Uuid> = match change.status {
         None => None,
         Some(name) => Some(status_of(tx, name).await?),
@@ -249,32 +295,40 @@ pub async fn change(tx: &mut OrgTx, id: Uuid, change: &Change<'_>) -> Result<Who
             Some(found.ok_or_else(|| Problem::unprocessable("priority", "the org has no such priority"))?)
         }
     };
+    if let Some(Some(until)) = change.snooze {
+        let now = OffsetDateTime::now_utc();
+        if until <= now || until > now + LONGEST_SNOOZE {
+            return Err(Problem::unprocessable("until", "must be in the future, and within a year"));
+        }
+    }
+    let add = tags::known(tx, "add_tags", change.add_tags).await?;
+    let remove = tags::known(tx, "remove_tags", change.remove_tags).await?;
     let changed = sqlx::query(
         "update vicket.tickets set
           status_id = coalesce($2, status_id),
           priority_id = coalesce($3, priority_id),
-          assignee_id = case when $4 then $5 else assignee_id end
-        where id = $1",
+          assignee_id = case when $4 then $5 else assignee_id end,
+          snoozed_until = case when $6 then $7 else snoozed_until end
+        where id = any ($1)",
     )
-    .bind(id)
+    .bind(tickets)
     .bind(status)
     .bind(priority)
     .bind(change.assignee.is_some())
     .bind(change.assignee.flatten())
+    .bind(change.snooze.is_some())
+    .bind(change.snooze.flatten())
     .execute(tx.connection())
     .await
-    .map_err(|error| {
-        let reason = match super::super::constraint(&error) {
-            "tickets_assignee_fkey" => "the org has no such member",
-            "tickets_assignee_writes" => "they only read tickets: a viewer takes care of none",
-            "tickets_assignee_sees" => "they do not see this ticket: none of their teams has its site",
-            _ => return error.into(),
-        };
-        Problem::unprocessable("assignee", reason)
-    })?;
-    super::super::one_row(changed.rows_affected())?;
-    whole(tx, id, NEWEST).await
+    .map_err(unassignable)?;
+    if changed.rows_affected() != tickets.len() as u64 {
+        return Err(Problem::not_found());
+    }
+    tags::tag(tx, tickets, &add, &remove).await
 }
+
+/// Why a ticket is not made whose customer would be told of it.
+const MAIL_BOUNDED: &str = "too many first mails today: three to an address, 500 of an org; make it without one";
 
 /// What an agent says.
 #[derive(Debug)]
@@ -282,6 +336,8 @@ pub struct NewAnswer<'a> {
     pub body: &'a MessageBody,
     /// A note that the customer never sees.
     pub internal: bool,
+    /// Whether its customer is told of it by mail; never of a note.
+    pub told: bool,
     /// What makes a repeat safe.
     pub key: Option<Submission>,
     /// Where the ticket stands after it: a category, the name of a status, or its id. `None` for what the org says.
@@ -310,18 +366,20 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, new: &NewAnswer<'_>) -> Res
         unmoved(tx, ticket_id, seen).await?;
     }
     let added: Option<Message> = sqlx::query_as(
-        "insert into vicket.ticket_messages (site_id, id, ticket_id, author, body, internal)
-        select t.site_id, $4, t.id, 'agent', $2, $3 from vicket.tickets t where t.id = $1
+        "insert into vicket.ticket_messages (site_id, id, ticket_id, author, body, internal, told)
+        select t.site_id, $4, t.id, 'agent', $2, $3, $5 from vicket.tickets t where t.id = $1
         returning id, author, author_id, author_name, body, internal, created_at",
     )
     .bind(ticket_id)
     .bind(new.body.as_str())
     .bind(new.internal)
     .bind(id)
+    .bind(new.told)
     .fetch_optional(tx.connection())
     .await
     .map_err(|error| match super::super::constraint(&error) {
         "ticket_not_closed" => Problem::new(Code::TicketClosed, "A closed ticket takes notes only. Open it first."),
+        "mail_bounded" => Problem::unprocessable("notify", MAIL_BOUNDED),
         "ticket_full" => {
             Problem::new(Code::TicketFull, "This ticket has all the messages that it takes, notes included.")
         }

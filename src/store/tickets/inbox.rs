@@ -1,6 +1,6 @@
 //! The inbox: tickets as agents list and look for them. Which are whose to see, policies say.
 
-use sqlx::{FromRow, Postgres, postgres::PgArguments, query::QueryAs};
+use sqlx::{FromRow, Postgres, postgres::PgArguments, query::QueryAs, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use super::{
         paging::{self, Keyset, PageRequest},
         sites,
         statuses::Category,
+        tags::{self, Tag},
     },
     seen::{self, Viewer},
 };
@@ -49,6 +50,12 @@ pub struct Ticket {
     pub waiting: bool,
     /// Something was said that whoever asks has not read.
     pub unread: bool,
+    /// Until when it is out of sight; `None` when it is not, or no more.
+    pub snoozed_until: Option<OffsetDateTime>,
+    /// It was snoozed, and nothing was said since it came back.
+    pub back: bool,
+    /// What is on it, by name.
+    pub tags: Json<Vec<Tag>>,
     /// Whoever asks has typed something for it and not sent it.
     pub draft: bool,
     /// The other members who have it open now.
@@ -75,12 +82,16 @@ pub struct Filter<'a> {
     /// The name of a priority.
     pub priority: Option<&'a str>,
     pub assignee: Option<Assignee>,
+    /// Only those that have all of these tags, by name or id.
+    pub tags: &'a [&'a str],
     /// Only those whose customer waits for an answer.
     pub waiting: bool,
     /// Only those that whoever asks has not read.
     pub unread: bool,
     /// Only those that are neither resolved nor closed.
     pub unresolved: bool,
+    /// Only those that are snoozed, or only those that are not.
+    pub snoozed: Option<bool>,
     /// Words of subject, address, name or conversation, the last of which may lack its end; or a reference or a number, as
     /// [`Sought`] reads it.
     pub search: Option<&'a str>,
@@ -92,8 +103,16 @@ macro_rules! tickets {
             "select t.id, s.slug as site, t.number, s.prefix || '-' || t.number as reference, t.subject, t.email, t.name,
               t.status_id, st.name as status, t.status as category, t.priority_id, p.name as priority, t.assignee_id, a.email as assignee,
               t.template_name as template, t.score, t.created_at, t.updated_at, t.last_activity_at, said.snippet,
-              t.unanswered and t.status = 'open' as waiting,
+              t.unanswered and t.status = 'open' and coalesce(t.snoozed_until <= now(), true) as waiting,
+              case when t.snoozed_until > now() then t.snoozed_until end as snoozed_until,
+              coalesce(t.snoozed_until <= now() and t.snoozed_until >= t.last_activity_at, false) as back,
               t.last_activity_at > coalesce(seen.read_to, '-infinity') as unread,
+              (
+                select coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'name', g.name, 'colour', g.colour) order by lower(g.name)), '[]')
+                from vicket.ticket_tags x
+                join vicket.tags g on g.org_id = x.org_id and g.id = x.tag_id
+                where x.org_id = t.org_id and x.site_id = t.site_id and x.ticket_id = t.id
+              ) as tags,
               exists (
                 select from vicket.ticket_drafts d
                 where d.org_id = t.org_id and d.site_id = t.site_id and d.ticket_id = t.id
@@ -120,14 +139,15 @@ macro_rules! tickets {
     };
 }
 
-/// The `$most` tickets of which something was said last, after `$1`, `$2`, as the filter `$3` to `$7` and `$10` to `$12` has them, and as `$found`
+/// The `$most` tickets of which something was said last, after `$1`, `$2`, as the filter `$3` to `$7` and `$10` to `$14` has them, and as `$found`
 /// says.
 macro_rules! newest {
     ($found:literal, $most:literal) => {
         concat!(
             "(
               select i.org_id, i.site_id, i.id, i.number, i.subject, i.email, i.name, i.status, i.status_id, i.priority_id,
-                i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at, i.last_activity_at, i.unanswered, i.search
+                i.assignee_id, i.template_name, i.score, i.created_at, i.updated_at, i.last_activity_at, i.unanswered, i.search,
+                i.snoozed_until
               from vicket.tickets i
               where ($1::bigint is null
                   or (i.last_activity_at, i.id) < (timestamptz 'epoch' + $1 * interval '1 microsecond', $2))
@@ -138,13 +158,21 @@ macro_rules! newest {
                   or i.priority_id in (select f.id from vicket.priorities f where lower(f.name) = lower($5)))
                 and ($6::uuid is null or i.assignee_id = $6)
                 and (not $7 or i.assignee_id is null)
-                and (not $10 or i.unanswered and i.status = 'open')
+                and (not $10 or i.unanswered and i.status = 'open' and coalesce(i.snoozed_until <= now(), true))
                 and (not $11 or i.last_activity_at > coalesce((
                   select s.read_to from vicket.ticket_seen s
                   where s.org_id = i.org_id and s.site_id = i.site_id and s.ticket_id = i.id
                     and s.user_id = (select ctx.actor_user_id())
                 ), '-infinity'))
                 and (not $12 or i.status <> all (array['resolved', 'closed']))
+                and ($13::uuid[] is null or not exists (
+                  select from unnest($13) w (id)
+                  where not exists (
+                    select from vicket.ticket_tags g
+                    where g.org_id = i.org_id and g.site_id = i.site_id and g.ticket_id = i.id and g.tag_id = w.id
+                  )
+                ))
+                and ($14::boolean is null or coalesce(i.snoozed_until > now(), false) = $14)
                 and (",
             $found,
             ")
@@ -170,16 +198,22 @@ const ALL: &str = page!(newest!("$9::bigint is null or i.number = $9", "$8"));
 const UNRESOLVED: &str =
     page!(newest!("($9::bigint is null or i.number = $9) and i.status <> all (array['resolved', 'closed'])", "$8"));
 
-/// Those of `$14`, or of the number `$9`, of the site that `$13` names if it names one.
+/// Those that are snoozed, which have an index of their own.
+const SNOOZED: &str = page!(newest!("($9::bigint is null or i.number = $9) and i.snoozed_until > now()", "$8"));
+
+/// Those of `$15`, or those of them of the number `$9`.
+const TAGGED: &str = page!(newest!("i.id = any ($15) and ($9::bigint is null or i.number = $9)", "$8"));
+
+/// Those of `$16`, or of the number `$9`, of the site that `$15` names if it names one.
 const FOUND: &str = page!(newest!(
-    "i.id = any ($14 || array(
+    "i.id = any ($16 || array(
       select n.id from vicket.tickets n
-      where n.number = $9 and ($13::text is null or n.site_id = (select f.id from vicket.sites f where f.prefix = $13))
+      where n.number = $9 and ($15::text is null or n.site_id = (select f.id from vicket.sites f where f.prefix = $15))
     ))",
     "$8"
 ));
 
-/// Of the newest 2,000, as many as are read in the time of a page, those that have the words `$14`, or the number.
+/// Of the newest 2,000, as many as are read in the time of a page, those that have the words `$16`, or the number.
 const AMONG_NEWEST: &str = page!(concat!(
     "(
       select i.* from ",
@@ -187,21 +221,21 @@ const AMONG_NEWEST: &str = page!(concat!(
     " i
       left join lateral (
         select true as so from vicket.ticket_messages m
-        where m.org_id = i.org_id and m.ticket_id = i.id and m.search @@ (select ctx.sought($14))
+        where m.org_id = i.org_id and m.ticket_id = i.id and m.search @@ (select ctx.sought($16))
         limit 1
       ) said on true
       where said.so
-        or i.search @@ (select ctx.sought($14))
-        or i.number = $9 and ($13::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $13))
+        or i.search @@ (select ctx.sought($16))
+        or i.number = $9 and ($15::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $15))
       order by i.last_activity_at desc, i.id desc
       limit $8)"
 ));
 
 /// As [`AMONG_NEWEST`], of all. All messages are read once, not those of each ticket.
 const AMONG_ALL: &str = page!(newest!(
-    "i.search @@ (select ctx.sought($14))
-    or i.id in (select m.ticket_id from vicket.ticket_messages m where m.search @@ (select ctx.sought($14)))
-    or i.number = $9 and ($13::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $13))",
+    "i.search @@ (select ctx.sought($16))
+    or i.id in (select m.ticket_id from vicket.ticket_messages m where m.search @@ (select ctx.sought($16)))
+    or i.number = $9 and ($15::text is null or i.site_id = (select f.id from vicket.sites f where f.prefix = $15))",
     "$8"
 ));
 
@@ -235,6 +269,17 @@ pub async fn page(
         Some(Assignee::Me) => Some(sqlx::query_scalar("select ctx.actor_user_id()").fetch_one(tx.connection()).await?),
         Some(Assignee::Nobody) | None => None,
     };
+    let tags = match filter.tags {
+        [] => None,
+        names => match tags::named(tx, names).await? {
+            Some(ids) => Some(ids),
+            None => return Ok((Vec::new(), None)),
+        },
+    };
+    let tagged = match &tags {
+        Some(tags) if words.is_none() => tags::tickets_with(tx, tags).await?,
+        _ => None,
+    };
     let filtered = |sql: &'static str| -> QueryAs<'_, Postgres, Ticket, PgArguments> {
         sqlx::query_as(sql)
             .bind(after.map(|place| place.figure))
@@ -249,6 +294,8 @@ pub async fn page(
             .bind(filter.waiting)
             .bind(filter.unread)
             .bind(filter.unresolved)
+            .bind(tags.as_deref())
+            .bind(filter.snoozed)
     };
     let rows = if let Some(words) = words {
         let named = |sql| filtered(sql).bind(prefix.as_ref().map(Prefix::as_str));
@@ -264,6 +311,10 @@ pub async fn page(
                 named(AMONG_ALL).bind(words).fetch_all(tx.connection()).await?
             }
         }
+    } else if let Some(ids) = tagged {
+        filtered(TAGGED).bind(ids).fetch_all(tx.connection()).await?
+    } else if filter.snoozed == Some(true) {
+        filtered(SNOOZED).fetch_all(tx.connection()).await?
     } else if filter.unresolved || filter.waiting {
         filtered(UNRESOLVED).fetch_all(tx.connection()).await?
     } else {

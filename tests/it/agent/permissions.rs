@@ -33,6 +33,7 @@ pub const MATRIX: &[(&str, [bool; 4])] = &[
     ("site:edit", [true, true, false, false]),
     ("status:edit", [true, true, false, false]),
     ("status:read", [true, true, true, true]),
+    ("tag:edit", [true, true, false, false]),
     ("team:edit", [true, true, false, false]),
     ("template:edit", [true, true, false, false]),
     ("ticket:assign", [true, true, true, false]),
@@ -107,6 +108,8 @@ const STATEMENTS: &[(&str, &str)] = &[
         "ticket:write",
         "insert into vicket.ticket_messages (site_id, ticket_id, author, body) select site_id, id, 'agent', 'x' from vicket.tickets",
     ),
+    ("ticket:write", "insert into vicket.tickets (site_id, email, subject) values ('{site}', 'a@b.example', 'x')"),
+    ("ticket:write", "update vicket.tickets set snoozed_until = now() + interval '1 day'"),
     ("ticket:assign", "update vicket.tickets set assignee_id = ctx.actor_user_id()"),
     ("ticket:delete", "select generate_series(1, ctx.remove('tickets', array(select id from vicket.tickets)))"),
     ("status:read", "select id from vicket.statuses"),
@@ -117,6 +120,14 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("priority:edit", "insert into vicket.priorities (name) values ('New')"),
     ("priority:edit", "update vicket.priorities set position = 9"),
     ("priority:edit", "select 1 from vicket.priorities where not is_default and ctx.remove_large('priorities', id)"),
+    ("tag:edit", "insert into vicket.tags (name) values ('New')"),
+    ("tag:edit", "update vicket.tags set colour = 'red'"),
+    ("tag:edit", "select 1 from vicket.tags where ctx.remove_tag(id)"),
+    ("ticket:read", "select id from vicket.tags"),
+    (
+        "ticket:write",
+        "insert into vicket.ticket_tags (site_id, ticket_id, tag_id) select t.site_id, t.id, g.id from vicket.tickets t, vicket.tags g",
+    ),
     ("team:edit", "insert into vicket.teams (name) values ('New')"),
     ("template:edit", "insert into vicket.templates (name) values ('New')"),
     ("reply:read", "select body from vicket.saved_replies"),
@@ -155,6 +166,7 @@ async fn arranged(world: &World, people: &People) -> String {
              select org_id, id, current_date, 'reset password', 1 from vicket.sites;
              insert into vicket.saved_replies (org_id, name, body, updated_by)
              select id, 'Hello', 'Hi', 'cli' from vicket.orgs;
+             insert into vicket.tags (org_id, name) select id, 'billing' from vicket.orgs;
              insert into vicket.tickets (org_id, site_id, email, subject)
              select org_id, id, 'ada@example.com', 'Help' from vicket.sites;
              insert into vicket.ticket_messages (org_id, site_id, ticket_id, body)
