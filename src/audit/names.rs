@@ -21,6 +21,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "(select ctx.sees_all_sites()) or @site_id = any (array(select ctx.team_site_ids()))",
         ],
     ),
+    ("mine", &["customer_id = (select ctx.customer_id())"]),
     ("address", &["@org_id = (select ctx.org_by_mail())", "@site_id = (select ctx.site_by_mail())"]),
     ("key-org", &["@org_id = (select ctx.org_by_key())"]),
     ("ticket", &["@ticket_id = (select ctx.ticket_id())"]),

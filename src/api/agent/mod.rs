@@ -5,6 +5,7 @@ mod attachments;
 mod audit_log;
 mod auth;
 mod faqs;
+mod identity_secrets;
 mod machine_keys;
 mod mail;
 mod members;
@@ -52,7 +53,7 @@ fn apis() -> impl OpenApi {
         (auth::AuthApi, orgs::OrgsApi, orgs::OrgApi),
         members::MembersApi,
         (sites::SitesApi, retention::RetentionApi),
-        site_keys::SiteKeysApi,
+        (site_keys::SiteKeysApi, identity_secrets::IdentitySecretsApi),
         articles::ArticlesApi,
         faqs::FaqsApi,
         tickets::TicketsApi,

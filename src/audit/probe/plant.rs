@@ -62,7 +62,7 @@ impl Planted {
 }
 
 /// The settings that are the context of a request.
-pub const CONTEXT: [&str; 10] = [
+pub const CONTEXT: [&str; 12] = [
     "org_id",
     "site_id",
     "key_hash",
@@ -74,6 +74,9 @@ pub const CONTEXT: [&str; 10] = [
     "request_id",
     // Of the gate of mail alone, whose connections no other gate has.
     "mail_hash",
+    // Of the gate of the widget alone, likewise.
+    "customer_hash",
+    "customer_ticket",
 ];
 
 /// Sets the context of this transaction; what is not named is empty.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod drafts;
 pub mod inbox;
+pub mod mine;
 pub mod public;
 pub mod seen;
 pub mod thread;
