@@ -206,7 +206,7 @@ fn reserving(planted: &Planted, subject: &Subject) -> Vec<Trial> {
     for (org, sites) in planted.sites.iter().enumerate() {
         for (place, site) in sites.iter().enumerate() {
             let own = match subject.kind {
-                Kind::Widget | Kind::Agent => (org, place) == (0, 0),
+                Kind::Widget | Kind::Customer | Kind::Agent => (org, place) == (0, 0),
                 Kind::Owner | Kind::Admin | Kind::Operator => org == 0,
                 Kind::Nobody | Kind::Powerless | Kind::Mail => false,
             };

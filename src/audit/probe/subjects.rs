@@ -123,7 +123,6 @@ pub fn subjects(planted: &Planted) -> Vec<Subject> {
     let org = |org: usize| ("org_id", planted.orgs[org].clone());
     let site = |org: usize, site: usize| ("site_id", planted.sites[org].get(site).cloned().unwrap_or_default());
     let key = ("key_hash", digest(planted, "vicket.site_keys", "key_hash", 0, Some(0), 0));
-    let key_of_other = ("key_hash", digest(planted, "vicket.site_keys", "key_hash", 0, Some(1), 0));
     let token = |org, site| ("ticket_hash", digest(planted, "vicket.ticket_tokens", "token_hash", org, Some(site), 0));
     let customer = ("customer_hash", digest(planted, "vicket.customer_sessions", "token_hash", 0, Some(0), 0));
     let named = |org, site| {
@@ -165,10 +164,10 @@ pub fn subjects(planted: &Planted) -> Vec<Subject> {
             vec![org(1), site(1, 0), key.clone(), customer.clone(), named(1, 0)],
         ),
         subject(
-            "a customer of a site, their session with the key of another",
+            "a customer of a site, the context moved to another site",
             "vicket_widget",
-            Kind::Nobody,
-            vec![org(0), site(0, 1), key_of_other, customer, named(0, 0)],
+            Kind::Customer,
+            vec![org(0), site(0, 1), key, customer, named(0, 1)],
         ),
         subject("mail without a context", "vicket_mail", Kind::Nobody, vec![]),
         subject(MAIL, "vicket_mail", Kind::Mail, vec![org(0), site(0, 0), mail.clone()]),
