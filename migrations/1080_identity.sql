@@ -96,6 +96,7 @@ create policy agent_insert on vicket.site_identities for insert to vicket_agent
 create policy agent_update on vicket.site_identities for update to vicket_agent
   using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')))
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+create policy operator_select on vicket.site_identities for select to vicket_operator using (org_id = (select ctx.org_id()));
 create policy definer_select on vicket.site_identities for select to vicket_definer
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
 
@@ -137,6 +138,7 @@ create policy definer_delete on vicket.customer_sessions for delete to vicket_de
 grant select (org_id, site_id, keys, required, updated_at), insert (site_id, keys, required, opener_hash),
   update (keys, required, opener_hash, updated_at)
   on vicket.site_identities to vicket_agent;
+grant select (org_id, site_id, keys, required) on vicket.site_identities to vicket_operator;
 grant select on vicket.site_identities to vicket_definer;
 grant select (org_id, site_id, id, hint, state, created_at, created_by),
   insert (site_id, sealed_secret, opener_hash, hint, state), update (sealed_secret, state)
@@ -169,6 +171,7 @@ comment on column vicket.customer_sessions.jti_hash is 'SHA-256 of `jti` of the 
 comment on policy agent_select on vicket.site_identities is 'Members.';
 comment on policy agent_insert on vicket.site_identities is 'site:edit.';
 comment on policy agent_update on vicket.site_identities is 'site:edit.';
+comment on policy operator_select on vicket.site_identities is 'vicket site, after admin.enter_org.';
 comment on policy definer_select on vicket.site_identities is 'auth.identity_keys and its kin, of the site of the key.';
 comment on policy agent_select on vicket.identity_secrets is 'Members see when one was made; what is sealed is in no grant.';
 comment on policy agent_insert on vicket.identity_secrets is 'apikey:rotate.';

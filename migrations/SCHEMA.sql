@@ -6639,6 +6639,11 @@ create policy agent_update on vicket.site_identities
   with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
 comment on policy agent_update on vicket.site_identities is 'site:edit.';
 
+create policy operator_select on vicket.site_identities
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.site_identities is 'vicket site, after admin.enter_org.';
+
 create policy definer_select on vicket.site_identities
   for select to vicket_definer
   using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
@@ -6646,6 +6651,7 @@ comment on policy definer_select on vicket.site_identities is 'auth.identity_key
 
 grant select (org_id, site_id, keys, required, updated_at), insert (site_id, keys, required, opener_hash), update (keys,
   required, opener_hash, updated_at) on vicket.site_identities to vicket_agent;
+grant select (org_id, site_id, keys, required) on vicket.site_identities to vicket_operator;
 grant select on vicket.site_identities to vicket_definer;
 
 create trigger audited after insert or update of keys, required on vicket.site_identities

@@ -28,10 +28,12 @@ pub(super) fn install() {
     let _ = PROVIDER.install_default();
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as jsonwebtoken calls it")]
 fn signer_factory(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Err(ErrorKind::UnsupportedAlgorithm.into())
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as jsonwebtoken calls it")]
 fn verifier_factory(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let family = match algorithm {
         Algorithm::HS256 => AlgorithmFamily::Hmac,

@@ -114,6 +114,7 @@ impl MyTicketsApi {
         method = "post",
         operation_id = "uploadMyAttachments"
     )]
+    #[expect(clippy::too_many_arguments, reason = "its path names two things, and the session is one more")]
     async fn upload(
         &self,
         key: SiteKey,

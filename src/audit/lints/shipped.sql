@@ -694,6 +694,7 @@
     ('policy', 'vicket.site_identities', 'agent_select', '26c9302c3692cf5ea35dc0677452ce10'),
     ('policy', 'vicket.site_identities', 'agent_update', '006ab9a003dcd23def8208468998999a'),
     ('policy', 'vicket.site_identities', 'definer_select', 'c0c60d0d14fc3c953e7b64930c4ed1cf'),
+    ('policy', 'vicket.site_identities', 'operator_select', 'ac69ba2ef42535da83df9c3fd6223cda'),
     ('policy', 'vicket.site_key_origins', 'agent_select', '26c9302c3692cf5ea35dc0677452ce10'),
     ('policy', 'vicket.site_key_origins', 'definer_insert', '748e8567a5a2c08c50f4225c7908bc9c'),
     ('policy', 'vicket.site_key_origins', 'definer_select', '8171a1c41a8910a2a70d64214d8c0ec9'),
