@@ -204,7 +204,7 @@ test("a customer whom the site vouches for, as docs/identity.md says, finds thei
   };
   const here = await visit();
   await launcher(here).click();
-  await here.getByRole("link", { name: "Write to us" }).click();
+  await here.getByRole("link", { name: "Write to us", exact: true }).click();
   await here.getByText("You write as Grace Hopper, grace@acme.example.").waitFor();
   assert.equal(await here.getByLabel("Your e-mail address").count(), 0);
   await here.getByLabel("Subject").fill("The compiler is broken");

@@ -241,7 +241,7 @@ async fn what_is_weaker_is_another_line_of_the_isolation_and_what_must_not_be_is
     let before = isolation(&mut connection).await;
     for line in [
         "odd  w: S org site? (word = 'a') !key [but secret]   a: U org (a:b/c -> a:b) [word]; D (word = 'a') | member",
-        "   d: s*\n  none\n",
+        "   d: s*\n  none",
     ] {
         assert!(before.contains(line), "{line}\n{before}");
     }

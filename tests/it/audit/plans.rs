@@ -44,6 +44,7 @@ async fn a_lost_index_and_a_context_that_is_read_for_each_row_are_faults_of_what
         "vicket_widget articles, searched: filter articles, scan articles",
         "vicket_widget one article: filter articles, scan articles",
         "vicket_widget thread: context tickets, filter ticket_messages",
+        "vicket_widget my tickets: context tickets, filter ticket_messages, pages",
         "vicket_widget thread, older messages: filter ticket_messages",
         "vicket_widget one file: filter ticket_messages",
         "vicket_widget submit a ticket: context Result",
