@@ -275,10 +275,8 @@ mod tests {
             ..public("EC")
         };
         let rsa = RsaKeyPair::from_der(&crate::mail::dkim::make().private).expect("a key");
-        let (n, e) = (rsa.public().modulus(), rsa.public().exponent());
-        let strip = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
-        let (n, e) = (n.big_endian_without_leading_zero().to_vec(), e.big_endian_without_leading_zero().to_vec());
-        let rsa_public = PublicKey { n: encoded(&strip(&n)), e: encoded(&strip(&e)), ..public("RSA") };
+        let parts: ring::rsa::PublicKeyComponents<Vec<u8>> = rsa.public().into();
+        let rsa_public = PublicKey { n: encoded(&parts.n), e: encoded(&parts.e), ..public("RSA") };
         vec![
             ("EdDSA", ed_public, Box::new(move |message: &[u8]| ed.sign(message).as_ref().to_vec())),
             (

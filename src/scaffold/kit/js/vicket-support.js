@@ -568,7 +568,8 @@ export class VicketSupport extends Base {
             this.#shown = route;
             this.#draft = undefined;
             keep(draft, null);
-            this.#remember(made.token, made, made.message_id);
+            if (!customer)
+                this.#remember(made.token, made, made.message_id);
             this.#emit("vicket:ticket-submitted", { id: made.id, reference: made.reference, subject: made.subject });
             this.#say("");
             this.#draw([
