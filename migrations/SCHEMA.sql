@@ -294,12 +294,20 @@ create function ctx.ticket_id() returns uuid
   set search_path = pg_catalog, pg_temp
 as $$
 declare
+  named constant text := nullif(current_setting('app.customer_ticket', true), '');
   ticket uuid;
 begin
-  select t.ticket_id into ticket
-    from vicket.site_keys k
-    join vicket.ticket_tokens t on t.org_id = k.org_id and t.site_id = k.site_id
-    where k.key_hash = ctx.digest('key') and t.token_hash = ctx.digest('ticket');
+  if named is null then
+    select t.ticket_id into ticket
+      from vicket.site_keys k
+      join vicket.ticket_tokens t on t.org_id = k.org_id and t.site_id = k.site_id
+      where k.key_hash = ctx.digest('key') and t.token_hash = ctx.digest('ticket');
+  else
+    select t.id into ticket
+      from vicket.site_keys k
+      join vicket.tickets t on t.org_id = k.org_id and t.site_id = k.site_id
+      where k.key_hash = ctx.digest('key') and t.id = named::uuid and t.customer_id = ctx.customer_id();
+  end if;
   return ticket;
 end $$;
 alter function ctx.ticket_id() owner to vicket_definer;
@@ -1080,6 +1088,120 @@ comment on function ctx.claim_opening(uuid,bytea,bytea) is
   'Claims the Idempotency-Key of a ticket that an agent makes: new, repeat (with the ids of then), conflict or '
   'no_site. Definer: no request may read digests.';
 grant execute on function ctx.claim_opening(uuid,bytea,bytea) to vicket_agent;
+
+create function ctx.customer(out id uuid, out email text, out name text) returns record
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if ctx.digest('customer') is null then
+    return;
+  end if;
+  select c.id, c.email, c.name into customer.id, customer.email, customer.name
+    from vicket.site_keys k
+    join vicket.customer_sessions s on s.org_id = k.org_id and s.site_id = k.site_id
+    join vicket.customers c on c.org_id = s.org_id and c.site_id = s.site_id and c.id = s.customer_id
+    where k.key_hash = ctx.digest('key') and s.token_hash = ctx.digest('customer')
+      and s.ended_at is null and s.created_at > now() - interval '12 hours';
+end $$;
+alter function ctx.customer() owner to vicket_definer;
+comment on function ctx.customer() is
+  'Whose session is in the context, of the site of the key. Definer: no request may read digests.';
+grant execute on function ctx.customer() to vicket_widget, vicket_agent, vicket_operator;
+
+create function ctx.may_submit(p_email text) returns boolean
+  language plpgsql stable parallel safe security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if ctx.digest('customer') is not null then
+    return coalesce((ctx.customer()).email = p_email, false);
+  end if;
+  return not exists (
+    select from vicket.site_identities i
+    where i.org_id = ctx.org_by_key() and i.site_id = ctx.site_by_key() and i.required
+  );
+end $$;
+alter function ctx.may_submit(text) owner to vicket_definer;
+comment on function ctx.may_submit(text) is
+  'Whether a ticket may be submitted under an address. Definer: customers may not read there.';
+grant execute on function ctx.may_submit(text) to vicket_widget;
+
+create function ctx.as_customer(p_session_hash bytea, p_ticket_id uuid, out id uuid, out email text,
+  out name text) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform set_config('app.customer_hash', encode(p_session_hash, 'hex'), true),
+    set_config('app.customer_ticket', coalesce(p_ticket_id::text, ''), true);
+  if p_ticket_id is not null then
+    perform set_config('app.ticket_hash', '', true);
+  end if;
+  select c.id, c.email, c.name into as_customer.id, as_customer.email, as_customer.name from ctx.customer() c;
+end $$;
+alter function ctx.as_customer(bytea,uuid) owner to vicket_definer;
+comment on function ctx.as_customer(bytea,uuid) is
+  'Sets a customer''s session, and one of their tickets, and says who they are. Definer: no request may read digests.';
+grant execute on function ctx.as_customer(bytea,uuid) to vicket_widget;
+
+create function ctx.end_customer_session() returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.customer_sessions s
+    set ended_at = now()
+    where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.token_hash = ctx.digest('customer')
+      and s.ended_at is null and s.created_at > now() - interval '12 hours';
+  return found;
+end $$;
+alter function ctx.end_customer_session() owner to vicket_definer;
+comment on function ctx.end_customer_session() is
+  'Ends the session in the context; says whether it was one. Definer: no request may write there.';
+grant execute on function ctx.end_customer_session() to vicket_widget;
+
+create function ctx.customer_id() returns uuid
+  language sql stable parallel safe
+as $$ select (ctx.customer()).id $$;
+alter function ctx.customer_id() owner to vicket_owner;
+comment on function ctx.customer_id() is 'Whose session is in the context.';
+grant execute on function ctx.customer_id() to vicket_widget, vicket_agent, vicket_operator, vicket_definer;
+
+create function ctx.activity_of_mine(p_ticket_id uuid, out last_at timestamp with time zone,
+  out unread bigint) returns record
+  language plpgsql stable security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  select max(m.created_at),
+      count(*) filter (where m.author = 'agent' and m.created_at > coalesce(t.customer_read_at, '-infinity'))
+    into activity_of_mine.last_at, activity_of_mine.unread
+    from vicket.site_keys k
+    join vicket.tickets t on t.org_id = k.org_id and t.site_id = k.site_id
+    join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id
+    where k.key_hash = ctx.digest('key') and t.id = p_ticket_id and t.customer_id = ctx.customer_id() and not m.internal;
+end $$;
+alter function ctx.activity_of_mine(uuid) owner to vicket_definer;
+comment on function ctx.activity_of_mine(uuid) is
+  'When a customer''s ticket was last written to, and how many answers are new. Definer: customers may not read there.';
+grant execute on function ctx.activity_of_mine(uuid) to vicket_widget;
+
+create function ctx.note_read() returns boolean
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update vicket.tickets t
+    set customer_read_at = clock_timestamp()
+    where t.org_id = ctx.org_by_key() and t.site_id = ctx.site_by_key() and t.id = ctx.ticket_id()
+      and t.customer_id = ctx.customer_id();
+  return found;
+end $$;
+alter function ctx.note_read() owner to vicket_definer;
+comment on function ctx.note_read() is
+  'Notes that a customer opened their ticket; says whether it is theirs. Definer: no request may write there.';
+grant execute on function ctx.note_read() to vicket_widget;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
@@ -3331,6 +3453,8 @@ create table vicket.tickets (
   last_activity_at timestamptz not null default now(),
   unanswered boolean not null default true,
   snoozed_until timestamptz,
+  customer_id uuid default ctx.customer_id(),
+  customer_read_at timestamptz,
   constraint tickets_pkey primary key (org_id, site_id, id),
   constraint tickets_number_unique unique (org_id, site_id, number),
   constraint tickets_assignee_fkey foreign key (org_id, assignee_id) references vicket.members(org_id, user_id) on
@@ -3369,6 +3493,9 @@ comment on column vicket.tickets.unanswered is
   'machine ask.';
 comment on column vicket.tickets.snoozed_until is
   'Until when it is out of sight; NULL when it is not. One that is over tells that it came back.';
+comment on column vicket.tickets.customer_id is
+  'Whose session submitted it; NULL without one. Nobody says it but the context.';
+comment on column vicket.tickets.customer_read_at is 'When they last opened it by a session.';
 
 create index tickets_activity on vicket.tickets (org_id, last_activity_at desc, id desc);
 create index tickets_activity_of_site on vicket.tickets (org_id, site_id, last_activity_at desc, id desc);
@@ -3377,6 +3504,8 @@ create unique index tickets_by_id on vicket.tickets (org_id, id);
 create index tickets_changed on vicket.tickets (org_id, updated_at desc);
 create index tickets_inbox on vicket.tickets (org_id, created_at desc, id desc);
 create index tickets_number on vicket.tickets (org_id, number);
+create index tickets_of_customer on vicket.tickets (org_id, site_id, customer_id, created_at desc, id desc) where
+  (customer_id is not null);
 create index tickets_priority on vicket.tickets (org_id, priority_id);
 create index tickets_snoozed on vicket.tickets (org_id, snoozed_until) where (snoozed_until is not null);
 create index tickets_status on vicket.tickets (org_id, status_id);
@@ -3394,10 +3523,20 @@ create policy widget_select on vicket.tickets
 comment on policy widget_select on vicket.tickets is
   'A customer reads the one ticket that the token in the context opens.';
 
+create policy widget_select_mine on vicket.tickets
+  for select to vicket_widget
+  using (
+    org_id = (select ctx.org_id())
+    and site_id = (select ctx.site_id())
+    and customer_id = (select ctx.customer_id())
+  );
+comment on policy widget_select_mine on vicket.tickets is 'Those of the customer whose session is in the context.';
+
 create policy widget_insert on vicket.tickets
   for insert to vicket_widget
-  with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()));
-comment on policy widget_insert on vicket.tickets is 'A key may submit tickets to its own site.';
+  with check (org_id = (select ctx.org_id()) and site_id = (select ctx.site_id()) and ctx.may_submit(email));
+comment on policy widget_insert on vicket.tickets is
+  'A submission; by a customer''s session under its own address, and not without one where the site wants an identity.';
 
 create policy widget_all_sealed on vicket.tickets
   as restrictive for all to vicket_widget
@@ -3482,7 +3621,7 @@ create policy definer_delete_marked on vicket.tickets
   using (session_user = 'vicket_worker'::name);
 comment on policy definer_delete_marked on vicket.tickets is 'worker.run_job, of a site that is marked.';
 
-grant select (org_id, site_id, id, number, name, subject, status, created_at), insert (id, email, name,
+grant select (org_id, site_id, id, number, name, subject, status, created_at, customer_id), insert (id, email, name,
   subject) on vicket.tickets to vicket_widget;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
   template_name, score, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered,
@@ -3492,9 +3631,9 @@ grant select, insert (site_id, email, name, subject, status), update (status,
   updated_at) on vicket.tickets to vicket_operator;
 grant select (org_id, site_id, id, number, email, name, subject, status, status_id, priority_id, assignee_id,
   template_name, message_count, message_bytes, created_at, updated_at, search, last_activity_at, unanswered,
-  snoozed_until), insert (org_id, site_id, id, email, name, subject), update (status, status_id, priority_id,
-  template_name, score, message_count, message_bytes, updated_at, last_activity_at, unanswered, snoozed_until),
-  delete on vicket.tickets to vicket_definer;
+  snoozed_until, customer_id, customer_read_at), insert (org_id, site_id, id, email, name, subject), update (status,
+  status_id, priority_id, template_name, score, message_count, message_bytes, updated_at, last_activity_at, unanswered,
+  snoozed_until, customer_read_at), delete on vicket.tickets to vicket_definer;
 
 create function vicket.ticket_status_kept() returns trigger
   language plpgsql security definer
@@ -4116,8 +4255,8 @@ grant select (org_id, site_id, id, ticket_id, author, author_id, author_name, bo
   insert (site_id, id, ticket_id, author, body, internal, told) on vicket.ticket_messages to vicket_agent;
 grant select, insert (site_id, ticket_id, author, author_name, body, internal), update (author_id,
   author_name) on vicket.ticket_messages to vicket_operator;
-grant select (org_id, site_id, id, ticket_id, author_name, body, internal, search), insert (org_id, site_id, id,
-  ticket_id, author, author_id, author_name, body) on vicket.ticket_messages to vicket_definer;
+grant select (org_id, site_id, id, ticket_id, author, author_name, body, internal, created_at, search), insert (org_id,
+  site_id, id, ticket_id, author, author_id, author_name, body) on vicket.ticket_messages to vicket_definer;
 
 create function vicket.agent_answered() returns trigger
   language plpgsql security definer
@@ -6789,6 +6928,273 @@ create trigger ticket_untagged after delete on vicket.ticket_tags referencing ol
   for each statement execute function vicket.ticket_tagged();
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.site_identities
+create table vicket.site_identities (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  keys text,
+  required boolean not null default false,
+  opener_hash bytea not null,
+  updated_at timestamptz not null default now(),
+  constraint site_identities_pkey primary key (org_id, site_id),
+  constraint site_identities_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint site_identities_keys_length check (char_length(keys) <= 8192),
+  constraint site_identities_opener_length check (octet_length(opener_hash) = 32)
+);
+alter table vicket.site_identities owner to vicket_owner;
+comment on table vicket.site_identities is 'Whose signatures a site takes for the identity of its customers.';
+comment on column vicket.site_identities.keys is 'A JWKS of public keys. No personal data.';
+comment on column vicket.site_identities.opener_hash is 'SHA-256 of what the server makes of its secret for this site.';
+
+create statistics vicket.site_identities_tenant (ndistinct, dependencies) on org_id, site_id from vicket.site_identities;
+
+alter table vicket.site_identities enable row level security;
+alter table vicket.site_identities force row level security;
+
+create policy agent_select on vicket.site_identities
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.site_identities is 'Members.';
+
+create policy agent_insert on vicket.site_identities
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+comment on policy agent_insert on vicket.site_identities is 'site:edit.';
+
+create policy agent_update on vicket.site_identities
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('site:edit')));
+comment on policy agent_update on vicket.site_identities is 'site:edit.';
+
+create policy operator_select on vicket.site_identities
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.site_identities is 'vicket site, after admin.enter_org.';
+
+create policy definer_select on vicket.site_identities
+  for select to vicket_definer
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_select on vicket.site_identities is 'auth.identity_keys and its kin, of the site of the key.';
+
+grant select (org_id, site_id, keys, required, updated_at), insert (site_id, keys, required, opener_hash), update (keys,
+  required, opener_hash, updated_at) on vicket.site_identities to vicket_agent;
+grant select (org_id, site_id, keys, required) on vicket.site_identities to vicket_operator;
+grant select on vicket.site_identities to vicket_definer;
+
+create trigger audited after insert or update of keys, required on vicket.site_identities
+  for each row execute function vicket.audited('site_identity', 'site_id', 'keys required');
+create trigger serialize_org_writes before insert or update on vicket.site_identities
+  for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.identity_secrets
+create table vicket.identity_secrets (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null,
+  id uuid not null default gen_random_uuid(),
+  sealed_secret bytea,
+  opener_hash bytea not null,
+  hint text not null,
+  state text not null,
+  created_at timestamptz not null default now(),
+  created_by text not null default ctx.actor_name(),
+  constraint identity_secrets_pkey primary key (org_id, site_id, id),
+  constraint identity_secrets_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete
+    cascade,
+  constraint identity_secrets_hint_length check (char_length(hint) = 4),
+  constraint identity_secrets_opener_length check (octet_length(opener_hash) = 32),
+  constraint identity_secrets_revoked_empty check ((state = 'revoked') = (sealed_secret is null)),
+  constraint identity_secrets_sealed_length check (octet_length(sealed_secret) <= 256),
+  constraint identity_secrets_state_known check (state = any (array['active', 'staged', 'revoked']))
+);
+alter table vicket.identity_secrets owner to vicket_owner;
+comment on table vicket.identity_secrets is
+  'Secrets by which a site''s server signs who its customers are. Sealed by the server''s secret.';
+comment on column vicket.identity_secrets.sealed_secret is
+  'Sealed by the server''s secret for this site; NULL once it is revoked.';
+comment on column vicket.identity_secrets.opener_hash is 'As in site_identities.';
+comment on column vicket.identity_secrets.hint is
+  'The last four characters of the secret, to recognise it by. No personal data.';
+comment on column vicket.identity_secrets.state is
+  'active, staged (works beside the active one until a rotation promotes it) or revoked. No personal data.';
+comment on column vicket.identity_secrets.created_by is 'Personal data.';
+
+create unique index identity_secrets_one_active on vicket.identity_secrets (org_id, site_id) where (state =
+  'active'::text);
+create unique index identity_secrets_one_staged on vicket.identity_secrets (org_id, site_id) where (state =
+  'staged'::text);
+create statistics vicket.identity_secrets_tenant (ndistinct, dependencies) on org_id, site_id from
+  vicket.identity_secrets;
+
+alter table vicket.identity_secrets enable row level security;
+alter table vicket.identity_secrets force row level security;
+
+create policy agent_select on vicket.identity_secrets
+  for select to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.is_member()));
+comment on policy agent_select on vicket.identity_secrets is
+  'Members see when one was made; what is sealed is in no grant.';
+
+create policy agent_insert on vicket.identity_secrets
+  for insert to vicket_agent
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
+comment on policy agent_insert on vicket.identity_secrets is 'apikey:rotate.';
+
+create policy agent_update on vicket.identity_secrets
+  for update to vicket_agent
+  using (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')))
+  with check (org_id = (select ctx.org_id()) and (select ctx.may('apikey:rotate')));
+comment on policy agent_update on vicket.identity_secrets is 'apikey:rotate.';
+
+create policy operator_all on vicket.identity_secrets
+  for all to vicket_operator
+  using (org_id = (select ctx.org_id()))
+  with check (org_id = (select ctx.org_id()));
+comment on policy operator_all on vicket.identity_secrets is 'vicket person erase, after admin.enter_org.';
+
+create policy definer_select on vicket.identity_secrets
+  for select to vicket_definer
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_select on vicket.identity_secrets is
+  'auth.identity_keys and its kin, of the site of the key.';
+
+grant select (org_id, site_id, id, hint, state, created_at, created_by), insert (site_id, sealed_secret, opener_hash,
+  hint, state), update (sealed_secret, state) on vicket.identity_secrets to vicket_agent;
+grant select (org_id, site_id, id, created_by), update (created_by) on vicket.identity_secrets to vicket_operator;
+grant select (org_id, site_id, id, sealed_secret, opener_hash, state) on vicket.identity_secrets to vicket_definer;
+
+create trigger audited after insert or delete or update of state on vicket.identity_secrets
+  for each row execute function vicket.audited('identity_secret', 'hint', 'hint state');
+create trigger serialize_org_writes before insert or delete or update of state on vicket.identity_secrets
+  for each statement execute function vicket.serialize_org_writes();
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.customers
+create table vicket.customers (
+  org_id uuid not null default ctx.org_by_key(),
+  site_id uuid not null default ctx.site_by_key(),
+  id uuid not null default gen_random_uuid(),
+  subject text not null,
+  email text not null,
+  name text,
+  created_at timestamptz not null default now(),
+  seen_at timestamptz not null default now(),
+  constraint customers_pkey primary key (org_id, site_id, id),
+  constraint customers_subject_unique unique (org_id, site_id, subject),
+  constraint customers_site_fkey foreign key (org_id, site_id) references vicket.sites(org_id, id) on delete cascade,
+  constraint customers_email_length check (char_length(email) >= 3 and char_length(email) <= 254),
+  constraint customers_name_length check (char_length(name) >= 1 and char_length(name) <= 200),
+  constraint customers_subject_length check (char_length(subject) >= 1 and char_length(subject) <= 200)
+);
+alter table vicket.customers owner to vicket_owner;
+comment on table vicket.customers is 'People whom a site vouched for, by its own name for them.';
+comment on column vicket.customers.subject is 'What the site calls them: `sub` of the token. Personal data.';
+comment on column vicket.customers.email is 'As the last token said. Personal data.';
+comment on column vicket.customers.name is 'As the last token said. Personal data.';
+
+create index customers_email on vicket.customers (org_id, lower((email collate "C")));
+create statistics vicket.customers_tenant (ndistinct, dependencies) on org_id, site_id from vicket.customers;
+
+alter table vicket.customers enable row level security;
+alter table vicket.customers force row level security;
+
+create policy operator_select on vicket.customers
+  for select to vicket_operator
+  using (org_id = (select ctx.org_id()));
+comment on policy operator_select on vicket.customers is 'vicket person export and erase.';
+
+create policy definer_select on vicket.customers
+  for select to vicket_definer
+  using (
+    (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key())) or (org_id = (select ctx.org_id()) and
+      (select ctx.operates()))
+  );
+comment on policy definer_select on vicket.customers is
+  'ctx.customer, of the site of the key; admin.forget_customer, of one org.';
+
+create policy definer_insert on vicket.customers
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_insert on vicket.customers is 'auth.open_customer_session.';
+
+create policy definer_update on vicket.customers
+  for update to vicket_definer
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_update on vicket.customers is 'auth.open_customer_session.';
+
+create policy definer_delete on vicket.customers
+  for delete to vicket_definer
+  using (org_id = (select ctx.org_id()) and (select ctx.operates()));
+comment on policy definer_delete on vicket.customers is 'admin.forget_customer.';
+
+grant select (org_id, site_id, id, subject, email, name, created_at, seen_at) on vicket.customers to vicket_operator;
+grant select, insert (subject, email, name), update (email, name, seen_at),
+  delete on vicket.customers to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.customer_sessions
+create table vicket.customer_sessions (
+  org_id uuid not null default ctx.org_by_key(),
+  site_id uuid not null default ctx.site_by_key(),
+  token_hash bytea not null,
+  customer_id uuid not null,
+  jti_hash bytea not null,
+  created_at timestamptz not null default now(),
+  ended_at timestamptz,
+  constraint customer_sessions_pkey primary key (org_id, site_id, token_hash),
+  constraint customer_sessions_jti_unique unique (org_id, site_id, jti_hash),
+  constraint customer_sessions_customer_fkey foreign key (org_id, site_id, customer_id) references
+    vicket.customers(org_id, site_id, id) on delete cascade,
+  constraint customer_sessions_hash_length check (octet_length(token_hash) = 32 and octet_length(jti_hash) = 32)
+);
+alter table vicket.customer_sessions owner to vicket_owner;
+comment on table vicket.customer_sessions is 'SHA-256 of the customer sessions, each of one signed token; 12 hours.';
+comment on column vicket.customer_sessions.jti_hash is 'SHA-256 of `jti` of the token that it was opened for.';
+
+create index customer_sessions_created on vicket.customer_sessions (created_at);
+create index customer_sessions_customer on vicket.customer_sessions (org_id, site_id, customer_id);
+create statistics vicket.customer_sessions_tenant (ndistinct, dependencies) on org_id, site_id from
+  vicket.customer_sessions;
+
+alter table vicket.customer_sessions enable row level security;
+alter table vicket.customer_sessions force row level security;
+
+create policy definer_select on vicket.customer_sessions
+  for select to vicket_definer
+  using (
+    session_user = 'vicket_worker'::name or (org_id = (select ctx.org_by_key()) and site_id = (select
+      ctx.site_by_key()))
+  );
+comment on policy definer_select on vicket.customer_sessions is 'ctx.customer, of the site of the key; the worker.';
+
+create policy definer_insert on vicket.customer_sessions
+  for insert to vicket_definer
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_insert on vicket.customer_sessions is 'auth.open_customer_session.';
+
+create policy definer_update on vicket.customer_sessions
+  for update to vicket_definer
+  using (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()))
+  with check (org_id = (select ctx.org_by_key()) and site_id = (select ctx.site_by_key()));
+comment on policy definer_update on vicket.customer_sessions is 'ctx.end_customer_session.';
+
+create policy definer_delete on vicket.customer_sessions
+  for delete to vicket_definer
+  using (session_user = 'vicket_worker'::name);
+comment on policy definer_delete on vicket.customer_sessions is 'worker.purge_customer_sessions.';
+
+grant select, insert (token_hash, customer_id, jti_hash), update (ended_at),
+  delete on vicket.customer_sessions to vicket_definer;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Foreign keys to tables that come later
+alter table vicket.tickets add constraint tickets_customer_fkey foreign key (org_id, site_id, customer_id) references
+  vicket.customers(org_id, site_id, id) on delete set null (customer_id);
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of vicket
 create function vicket.add_audit_months() returns void
   language plpgsql
@@ -7077,7 +7483,8 @@ begin
     set_config('app.key_hash', encode(p_key_hash, 'hex'), true),
     set_config('app.ticket_hash', encode(p_ticket_hash, 'hex'), true), set_config('app.submission_hash', '', true),
     set_config('app.session_hash', '', true), set_config('app.machine_key_hash', '', true),
-    set_config('app.invitation_hash', '', true), set_config('app.request_id', '', true);
+    set_config('app.invitation_hash', '', true), set_config('app.request_id', '', true),
+    set_config('app.customer_hash', '', true), set_config('app.customer_ticket', '', true);
   return entry;
 end $$;
 alter function auth.enter(bytea,bytea,bytea) owner to vicket_definer;
@@ -7974,6 +8381,75 @@ alter function auth.rename_person(bytea,text) owner to vicket_definer;
 comment on function auth.rename_person(bytea,text) is
   'Changes one''s own name, of a proven account; says whether it did. Definer: no request may read users.';
 grant execute on function auth.rename_person(bytea,text) to vicket_gate_agent;
+
+create function auth.identity_keys(p_key_hash bytea, out site_id uuid, out keys text,
+  out secrets bytea[]) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform auth.enter(p_key_hash, '', '');
+  identity_keys.site_id := ctx.site_id();
+  identity_keys.keys := (
+    select i.keys from vicket.site_identities i where i.org_id = ctx.org_by_key() and i.site_id = ctx.site_by_key()
+  );
+  identity_keys.secrets := array(
+    select s.sealed_secret from vicket.identity_secrets s
+    where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.state in ('active', 'staged')
+  );
+end $$;
+alter function auth.identity_keys(bytea) owner to vicket_definer;
+comment on function auth.identity_keys(bytea) is
+  'By what a token of a site may be signed. Definer: customers may not read there.';
+grant execute on function auth.identity_keys(bytea) to vicket_gate_widget;
+
+create function auth.open_customer_session(p_key_hash bytea, p_openers bytea[], p_subject text, p_email text,
+  p_name text, p_jti_hash bytea, p_token_hash bytea, out verdict text,
+  out expires_at timestamp with time zone) returns record
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  person uuid;
+begin
+  perform auth.enter(p_key_hash, '', '');
+  open_customer_session.verdict := 'sealed';
+  if not exists (
+    select from (
+      select i.opener_hash from vicket.site_identities i
+        where i.org_id = ctx.org_by_key() and i.site_id = ctx.site_by_key()
+      union all
+      select s.opener_hash from vicket.identity_secrets s
+        where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.state in ('active', 'staged')
+    ) known
+    where known.opener_hash = any (array(select sha256(o.opener) from unnest((select p_openers)) as o (opener)))
+  ) then
+    return;
+  end if;
+  open_customer_session.verdict := 'replayed';
+  if exists (
+    select from vicket.customer_sessions s
+    where s.org_id = ctx.org_by_key() and s.site_id = ctx.site_by_key() and s.jti_hash = p_jti_hash
+  ) then
+    return;
+  end if;
+  insert into vicket.customers as c (subject, email, name)
+    values (p_subject, p_email, p_name)
+    on conflict (org_id, site_id, subject) do update set email = excluded.email, name = excluded.name, seen_at = now()
+    returning c.id into person;
+  insert into vicket.customer_sessions as s (token_hash, customer_id, jti_hash)
+    values (p_token_hash, person, p_jti_hash)
+    on conflict on constraint customer_sessions_jti_unique do nothing
+    returning s.created_at + interval '12 hours' into open_customer_session.expires_at;
+  if open_customer_session.expires_at is not null then
+    open_customer_session.verdict := 'opened';
+  end if;
+end $$;
+alter function auth.open_customer_session(bytea,bytea[],text,text,text,bytea,bytea) owner to vicket_definer;
+comment on function auth.open_customer_session(bytea,bytea[],text,text,text,bytea,bytea) is
+  'Opens a session for whom a signed token named, once, with the opener of the site. Definer: no request may write '
+  'there.';
+grant execute on function auth.open_customer_session(bytea,bytea[],text,text,text,bytea,bytea) to vicket_gate_widget;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of worker
@@ -9414,6 +9890,30 @@ comment on function worker.run_retention_batch(integer) is
   'reads no table.';
 grant execute on function worker.run_retention_batch(integer) to vicket_worker;
 
+create function worker.purge_customer_sessions(p_most integer) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.customer_sessions s
+    using (
+      select e.org_id, e.site_id, e.token_hash
+      from vicket.customer_sessions e
+      where e.created_at <= now() - interval '12 hours'
+      order by e.created_at
+      limit p_most
+    ) over
+    where s.org_id = over.org_id and s.site_id = over.site_id and s.token_hash = over.token_hash;
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function worker.purge_customer_sessions(integer) owner to vicket_definer;
+comment on function worker.purge_customer_sessions(integer) is
+  'Deletes sessions that are over; says how many. Definer: the worker reads no table.';
+grant execute on function worker.purge_customer_sessions(integer) to vicket_worker;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Functions of admin
 create function admin.enter_org(p_org text, p_gone boolean default false) returns uuid
@@ -9658,3 +10158,19 @@ alter function admin.list_jobs() owner to vicket_definer;
 comment on function admin.list_jobs() is
   'All jobs under way, and retention that fails. Definer: commands are bound to one org.';
 grant execute on function admin.list_jobs() to vicket_operator;
+
+create function admin.forget_customer(p_address text) returns bigint
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  gone bigint;
+begin
+  delete from vicket.customers c where c.org_id = ctx.org_id() and lower(c.email collate "C") = p_address;
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
+alter function admin.forget_customer(text) owner to vicket_definer;
+comment on function admin.forget_customer(text) is
+  'Deletes whom a site vouched for; says how many. Definer: commands may not write there.';
+grant execute on function admin.forget_customer(text) to vicket_operator;

@@ -57,7 +57,7 @@ pub use org::{Actor, AgentEntryRequest, AgentGate, AgentVerdict, Credential, Ope
 pub use published::Published;
 pub use session::Session;
 pub use site::{Call, Entry, EntryRequest, SiteLimits, SiteTx, Verdict};
-pub use widget::WidgetGate;
+pub use widget::{KeyedGate, WidgetGate};
 pub use worker::Worker;
 
 /// How long a request waits for a free connection before it is answered `503 overloaded`.

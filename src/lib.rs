@@ -55,6 +55,7 @@ pub mod db;
 pub mod dev;
 pub mod domain;
 pub mod http;
+pub mod identity;
 pub mod intake;
 pub mod jobs;
 pub mod limits;

@@ -45,6 +45,12 @@ def before_call(context, case, kwargs):
     # cannot say so.
     if drawn_as_valid and isinstance(case.body, dict):
         case.body.pop("expires_at", None)
+        # Without a customer session, which is never drawn right, a ticket needs an address.
+        if "subject" in case.body and "message" in case.body:
+            case.body.setdefault("email", "ada@example.com")
+        # Drawn keys are on no curve.
+        if isinstance(case.body.get("identity"), dict):
+            case.body["identity"].pop("jwks", None)
         # Nor can one say what the names of an open map may not hold.
         if isinstance(case.body.get("answers"), dict):
             case.body["answers"] = {name.replace("\0", ""): value for name, value in case.body["answers"].items()}

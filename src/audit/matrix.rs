@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use super::{names, sql};
 use notes::Notes;
 
-const READING: &str = "Generated from the catalog by `just isolation`: a weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. Of each table its roles, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet. `!`: a restrictive policy. `a | b`, `a/b`: either. `(a -> b)`: before and after a change. `[]`: the columns
+const READING: &str = "Generated from the catalog by `just isolation`: a weaker policy, a wider grant, another body is a changed line. What should not be so is **bold**. Of each table its roles by their first letters, `w:` the widget, what each may do, `S`ELECT, `I`NSERT, `U`PDATE, `D`ELETE, and what a row must meet; ` / `: the next table. `!`: a restrictive policy. `a | b`, `a/b`: either. `(a -> b)`: before and after a change. `[]`: the columns
     granted, if not all, or all `-` them; `*`: all, next year's too. The operator is left out where it meets `org` and
     deletes none; its columns, and vicket_definer's, are in SCHEMA.sql. A small letter lacks its grant, or its policy
     (`none`), and passes nothing. Nothing else is granted; row-level security is on and forced unless it says so.";

@@ -30,6 +30,7 @@ const NAMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ours", &["@org_id = (select ctx.org_id())", "(select ctx.is_member())"]),
+    ("mine", &["customer_id = (select ctx.customer_id())"]),
     ("address", &["@org_id = (select ctx.org_by_mail())", "@site_id = (select ctx.site_by_mail())"]),
     ("key-org", &["@org_id = (select ctx.org_by_key())"]),
     ("ticket", &["@ticket_id = (select ctx.ticket_id())"]),

@@ -11,7 +11,7 @@ use poem_openapi::{SecurityScheme, auth::ApiKey};
 
 use super::Slot;
 use crate::{
-    db::{Entry, EntryRequest, Published, SiteTx, Verdict, WidgetGate},
+    db::{Entry, EntryRequest, KeyedGate, Published, SiteTx, Verdict, WidgetGate},
     domain::{
         keys::{SECRET_LENGTH, Sha256Digest},
         problem::{Code, Problem},
@@ -138,6 +138,11 @@ impl SiteKey {
             Verdict::Entered(tx) => Ok(tx),
             Verdict::Unknown { .. } => Err(revoked()),
         }
+    }
+
+    /// The gate, to ask about the key before any role is taken.
+    pub fn gate(&self) -> KeyedGate<'_> {
+        self.0.gate.keyed(self.0.entry_request.key)
     }
 
     /// The published content of the site, to read by one statement.

@@ -1,6 +1,6 @@
 //! The gate of the support surface, with the standby that it may read from.
 
-use sqlx::postgres::PgRow;
+use sqlx::{FromRow, postgres::PgRow};
 
 use super::{
     Pool,
@@ -62,6 +62,11 @@ impl WidgetGate {
         site::enter(&self.pool, entry_request).await
     }
 
+    /// The gate as the holder of a key asks it, before any role is taken.
+    pub fn keyed(&self, key: Sha256Digest) -> KeyedGate<'_> {
+        KeyedGate { gate: self, key }
+    }
+
     /// Whether some site lists this origin: what a preflight, which carries no key, is answered by.
     ///
     /// # Errors
@@ -86,5 +91,29 @@ impl WidgetGate {
     /// The pool of the replica, for the start-up checks.
     pub fn replica(&self) -> Option<&Pool> {
         self.replica.as_ref().map(Replica::pool)
+    }
+}
+
+/// The gate with a key: it asks functions of the schema `auth`, whose first parameter is the digest of the key.
+#[derive(Clone, Copy)]
+pub struct KeyedGate<'a> {
+    gate: &'a WidgetGate,
+    key: Sha256Digest,
+}
+
+impl KeyedGate<'_> {
+    /// Asks one function, in a transaction of its own. For `store/` only.
+    ///
+    /// # Errors
+    /// Those of the statement, and `503` when no connection is to be had.
+    pub async fn ask<T>(&self, sql: &'static str, bind: impl FnOnce(Call) -> Call) -> Result<T, Problem>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        // BEGIN is the test of the connection, after which the function itself is tried once.
+        let mut lease = self.gate.pool.begin("BEGIN").await?;
+        let call = bind(sqlx::query(sql).bind(self.key.as_bytes().to_vec()));
+        let row = call.fetch_one(lease.connection()).await.map_err(Problem::from);
+        Ok(T::from_row(&lease.end(row).await?)?)
     }
 }

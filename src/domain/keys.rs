@@ -66,6 +66,12 @@ pub struct PublishableKey(String);
 /// A customer's ticket token (`tk_`), in the one moment when its text exists.
 pub struct TicketToken(String);
 
+/// A site's identity secret (`is_`), in the one moment when its text exists.
+pub struct IdentitySecret(String);
+
+/// The token of a customer's session (`cs_`), in the one moment when its text exists.
+pub struct CustomerToken(String);
+
 /// The token of a person's session (`vs_`), as their cookie holds it.
 pub struct SessionToken(String);
 
@@ -113,6 +119,8 @@ macro_rules! secret {
 
 secret!(PublishableKey, "pk_", mint);
 secret!(TicketToken, "tk_", mint);
+secret!(IdentitySecret, "is_", mint);
+secret!(CustomerToken, "cs_", mint);
 secret!(SessionToken, "vs_", mint);
 secret!(InvitationToken, "vi_", mint);
 secret!(ResetToken, "vr_", mint);
@@ -120,7 +128,7 @@ secret!(MachineKey, "sk_", mint_with_checksum);
 
 /// Whether one of the secrets above may stand in a text, to keep it out of the log.
 pub fn may_hold_secret(text: &str) -> bool {
-    ["pk_", "tk_", "vs_", "vi_", "vr_", "sk_"].iter().any(|prefix| text.contains(prefix))
+    ["pk_", "tk_", "is_", "cs_", "vs_", "vi_", "vr_", "sk_"].iter().any(|prefix| text.contains(prefix))
 }
 
 impl MachineKey {

@@ -40,6 +40,9 @@ codes! {
     CredentialsMixed = 400 "credentials_mixed" "The request has credentials of two kinds",
     KeyMissing = 401 "key_missing" "A publishable key is needed",
     KeyInvalid = 401 "key_invalid" "The publishable key is not valid",
+    IdentityInvalid = 401 "identity_invalid" "The identity token is not valid",
+    IdentityRequired = 401 "identity_required" "An identity is needed",
+    CustomerSessionInvalid = 401 "customer_session_invalid" "The customer session is not valid",
     SessionRequired = 401 "session_required" "A session or a machine key is needed",
     SessionInvalid = 401 "session_invalid" "The session is not valid",
     LoginFailed = 401 "login_failed" "The log-in failed",
@@ -116,6 +119,14 @@ impl Problem {
 
     pub fn not_found() -> Self {
         Self::new(Code::NotFound, "There is nothing here, or nothing that these credentials may see.")
+    }
+
+    /// `401 customer_session_invalid`: absent, unknown, ended or of another site, all alike.
+    pub fn customer_session_invalid() -> Self {
+        Self::new(
+            Code::CustomerSessionInvalid,
+            "The customer session in X-Vicket-Customer is unknown here, or it ended. Open one by POST /support/v1/identity.",
+        )
     }
 
     /// `400 invalid_request` that names one field.

@@ -28,6 +28,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>, schemas: &Value) -> a
     let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
     let parameters = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
     let takes = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+    let customers = operation["security"].to_string().contains("CustomerSession");
     let open = operation.get("security").and_then(Value::as_array).is_some_and(Vec::is_empty);
     let files = operation.get("requestBody").is_some_and(|body| !body["content"][FILES].is_null());
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
@@ -43,6 +44,9 @@ pub fn add(path: &str, operation: &mut Map<String, Value>, schemas: &Value) -> a
                 Code::LoginFailed => open || name == "changePassword",
                 Code::SessionRequired | Code::SessionInvalid | Code::MachineKeyInvalid => !open,
                 Code::QuotaExceeded => files,
+                Code::IdentityInvalid => name == "openCustomerSession",
+                Code::IdentityRequired => name == "submitTicket",
+                Code::CustomerSessionInvalid => customers,
                 code if code.status() == 409 => conflicts(path, &name).contains(code),
                 _ => true,
             })
@@ -102,7 +106,7 @@ fn conflicts(path: &str, operation: &str) -> Vec<Code> {
     if is("/members") {
         codes.extend([Code::EmailTaken, Code::LastOwner]);
     }
-    if is("/key") {
+    if is("/key") || is("/identity-secret") {
         codes.extend([Code::KeyExists, Code::StagedKeyExists, Code::NoActiveKey, Code::RotationConflict]);
     } else if is("/articles") || operation == "createSite" || operation == "updateSite" {
         codes.push(Code::SlugTaken);

@@ -98,6 +98,39 @@ impl IfNoneMatch {
 
 header_extractor!(IfNoneMatch, required: false, schema: MetaSchema::new("string"));
 
+/// `X-Vicket-Customer`: the session of a customer, by its digest, where one is needed.
+pub struct CustomerHeader(pub Sha256Digest);
+
+impl CustomerHeader {
+    fn read(request: &Request) -> Result<Self, Problem> {
+        MaybeCustomerHeader::read(request)?.0.map(Self).ok_or_else(Problem::customer_session_invalid)
+    }
+}
+
+/// The same where it may be left out.
+pub struct MaybeCustomerHeader(pub Option<Sha256Digest>);
+
+impl MaybeCustomerHeader {
+    fn read(request: &Request) -> Result<Self, Problem> {
+        let mut values = request.headers().get_all("x-vicket-customer").iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) if (1..=128).contains(&value.len()) => {
+                Ok(Self(Some(Sha256Digest::of(value.as_bytes()))))
+            }
+            // What cannot be one is refused, and not taken for nobody.
+            _ => Err(Problem::customer_session_invalid()),
+        }
+    }
+}
+
+fn customer_session() -> MetaSchema {
+    MetaSchema { pattern: Some("^cs_[A-Za-z0-9_-]{43}$".to_owned()), ..MetaSchema::new("string") }
+}
+
+header_extractor!(CustomerHeader, required: true, schema: customer_session());
+header_extractor!(MaybeCustomerHeader, required: false, schema: customer_session());
+
 /// `X-Vicket-Ticket`, for the document. Its digest entered the transaction before the handler began, and a token that
 /// is absent, malformed or unknown opens no ticket there: all alike 404.
 pub struct TicketHeader;

@@ -22,9 +22,22 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 /// Header names whose usual spelling is not each word with a capital.
 const HEADER_SPELLINGS: [&str; 4] = ["ETag", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"];
 
-/// The ticket's token, which poem-openapi takes for a parameter like any other.
-const TICKET: &str = "X-Vicket-Ticket";
-const TICKET_SCHEME: &str = "TicketToken";
+/// Credentials beside the key, which poem-openapi takes for parameters like any other: the header, the name of the scheme, and what
+/// it is.
+const BESIDE_THE_KEY: [(&str, &str, &str); 2] = [
+    (
+        "X-Vicket-Ticket",
+        "TicketToken",
+        "A ticket's token: `tk_` and 43 characters, from the answer to its submission or from the link that its customer has. It \
+         reads and answers that one ticket, and goes beside the key.",
+    ),
+    (
+        "X-Vicket-Customer",
+        "CustomerSession",
+        "A customer session: `cs_` and 43 characters, from `POST /support/v1/identity`. It lists, reads and answers that \
+         customer's tickets of the site, and goes beside the key.",
+    ),
+];
 
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -49,7 +62,7 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
     for operation in operations_mut(&mut document) {
         finish_operation(operation, &schemes);
     }
-    say_tickets(&mut document);
+    say_credentials(&mut document);
     let schemas = document["components"]["schemas"].clone();
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (_, operation) in
@@ -72,22 +85,27 @@ pub fn finished(raw: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The token of a ticket is a credential: it is named beside the key that it is sent with, and stands in no list of parameters.
-fn say_tickets(document: &mut Value) {
-    let mut described = None;
-    for operation in operations_mut(document) {
-        let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { continue };
-        let Some(place) = parameters.iter().position(|parameter| parameter["name"] == TICKET) else { continue };
-        described = Some(parameters.remove(place)["description"].take());
-        for requirement in operation["security"].as_array_mut().into_iter().flatten() {
-            requirement[TICKET_SCHEME] = json!([]);
+/// The token of a ticket and the session of a customer are credentials: they are named beside the key that they are sent with, and
+/// stand in no list of parameters. One that may be left out is one of two ways.
+fn say_credentials(document: &mut Value) {
+    for (header, scheme, description) in BESIDE_THE_KEY {
+        let mut described = false;
+        for operation in operations_mut(document) {
+            let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { continue };
+            let Some(place) = parameters.iter().position(|parameter| parameter["name"] == header) else { continue };
+            let optional = parameters.remove(place)["required"] != true;
+            described = true;
+            let Some(requirements) = operation["security"].as_array_mut() else { continue };
+            let without = if optional { requirements.clone() } else { Vec::new() };
+            for requirement in requirements.iter_mut() {
+                requirement[scheme] = json!([]);
+            }
+            requirements.splice(0..0, without);
         }
-    }
-    if described.is_some() {
-        let description = "A ticket's token: `tk_` and 43 characters, from the answer to its submission or from the link that its \
-                           customer has. It reads and answers that one ticket, and goes beside the key.";
-        document["components"]["securitySchemes"][TICKET_SCHEME] =
-            json!({ "type": "apiKey", "description": description, "name": TICKET, "in": "header" });
+        if described {
+            document["components"]["securitySchemes"][scheme] =
+                json!({ "type": "apiKey", "description": description, "name": header, "in": "header" });
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Trace {
 pub const ACCOUNTS: &str = "accounts";
 
 /// What the operator counts and changes by itself. `$1` is the address; a row that is found once is not found again.
-const BY_ADDRESS: [(&str, &str, &str); 9] = [
+const BY_ADDRESS: [(&str, &str, &str); 11] = [
     (
         "invitations",
         "select count(*) from vicket.invitations i where i.email = $1",
@@ -35,6 +35,16 @@ const BY_ADDRESS: [(&str, &str, &str); 9] = [
         "select count(*) from vicket.inbound_mails i
         where $1 in (lower(i.author collate \"C\"), lower(i.mail_from collate \"C\"))",
         "select admin.forget_mail($1)",
+    ),
+    (
+        "customers whom a site vouched for",
+        "select count(*) from vicket.customers c where lower(c.email collate \"C\") = $1",
+        "select admin.forget_customer($1)",
+    ),
+    (
+        "identity secrets by them",
+        "select count(*) from vicket.identity_secrets s where s.created_by = $1",
+        "update vicket.identity_secrets s set created_by = 'erased' where s.created_by = $1",
     ),
     (
         "invitations by them",

@@ -10,6 +10,7 @@ pub mod dkim_keys;
 pub mod erasure;
 pub mod faqs;
 pub mod help_words;
+pub mod identity;
 pub mod inbound_mails;
 pub mod jobs;
 pub mod limit_windows;

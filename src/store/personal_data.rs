@@ -87,7 +87,7 @@ pub async fn file(tx: &mut OrgTx, id: Uuid) -> Result<File, Problem> {
 }
 
 /// What somebody did who works here: the name of the list, and its statement; `$1` is the address.
-const DONE: [(&str, &str); 11] = [
+const DONE: [(&str, &str); 12] = [
     (
         "audit_log",
         "select coalesce(jsonb_agg(jsonb_build_object(
@@ -149,6 +149,13 @@ const DONE: [(&str, &str); 11] = [
             'state', i.state, 'received_at', i.received_at) order by i.received_at), '[]')
         from vicket.inbound_mails i
         where $1 in (lower(i.author collate \"C\"), lower(i.mail_from collate \"C\"))",
+    ),
+    (
+        "customers",
+        "select coalesce(jsonb_agg(jsonb_build_object('site', s.slug, 'subject', c.subject, 'email', c.email, 'name', c.name,
+            'created_at', c.created_at, 'seen_at', c.seen_at)), '[]')
+        from vicket.customers c join vicket.sites s on s.org_id = c.org_id and s.id = c.site_id
+        where lower(c.email collate \"C\") = $1",
     ),
     (
         "suppressions",

@@ -4,7 +4,10 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::paging::{self, PageRequest};
+use super::{
+    identity::{self, IdentitySettings},
+    paging::{self, PageRequest},
+};
 use crate::{
     db::{OrgTx, Published, SiteLimits},
     domain::{
@@ -79,6 +82,8 @@ pub struct SiteWithOrigins {
     pub origins: Vec<String>,
     /// Bytes of files that it keeps.
     pub file_bytes: i64,
+    /// Whose signatures it takes.
+    pub identity: IdentitySettings,
 }
 
 /// The most origins that a site may list.
@@ -169,10 +174,12 @@ pub async fn page(
     .bind(&ids)
     .fetch_all(tx.connection())
     .await?;
+    let identities = identity::settings(tx, &ids).await?;
     let with = |site: Site| {
         let origins = listed.iter().filter(|(id, _)| *id == site.id).map(|(_, origin)| origin.clone()).collect();
         let file_bytes = kept.iter().find(|(id, _)| *id == site.id).map_or(0, |(_, bytes)| *bytes);
-        SiteWithOrigins { site, origins, file_bytes }
+        let identity = identities.iter().find(|(id, _)| *id == site.id).map(|(_, identity)| identity.clone());
+        SiteWithOrigins { site, origins, file_bytes, identity: identity.unwrap_or_default() }
     };
     Ok((sites.into_iter().map(with).collect(), next))
 }
@@ -183,7 +190,13 @@ pub async fn page(
 /// `404 not_found`.
 pub async fn with_origins(tx: &mut OrgTx, slug: &str) -> Result<SiteWithOrigins, Problem> {
     let site = by_slug(tx, slug).await?;
-    Ok(SiteWithOrigins { origins: origins(tx, site.id).await?, file_bytes: file_bytes(tx, site.id).await?, site })
+    let identity = identity::settings(tx, &[site.id]).await?.pop().map(|(_, identity)| identity).unwrap_or_default();
+    Ok(SiteWithOrigins {
+        origins: origins(tx, site.id).await?,
+        file_bytes: file_bytes(tx, site.id).await?,
+        identity,
+        site,
+    })
 }
 
 /// Bytes of files that a site keeps.

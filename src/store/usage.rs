@@ -155,11 +155,12 @@ pub async fn objects_removed(worker: &Worker, keys: &[String]) -> Result<(), Pro
     worker.execute(sqlx::query("select worker.objects_removed($1)").bind(keys)).await
 }
 
-/// Deletes idempotency keys older than 24 hours, sessions that have ended and searches older than 30 days, at most 10,000
+/// Deletes idempotency keys older than 24 hours, sessions that have ended, of customers too, and searches older than 30 days, at most 10,000
 /// of each a call.
 ///
 /// # Errors
 /// `5xx` only.
 pub async fn purge_expired(worker: &Worker) -> Result<(), Problem> {
-    worker.execute(sqlx::query("select worker.purge(10000)")).await
+    worker.execute(sqlx::query("select worker.purge(10000)")).await?;
+    worker.execute(sqlx::query("select worker.purge_customer_sessions(10000)")).await
 }

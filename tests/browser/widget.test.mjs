@@ -1,10 +1,14 @@
 // The launcher, as one tag in pages of other origins: a page without a policy, and one as strict as can be.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
-import { accessible, open, picture, quiet, start } from "./harness.mjs";
+import { accessible, open, picture, quiet, root, start } from "./harness.mjs";
 
 let world;
 let pages;
@@ -170,4 +174,67 @@ test("what cannot work says so, and leaves the page alone", async () => {
   await none.goto(`${origin}/none`);
   await none.waitForTimeout(300);
   assert.equal(await none.locator("#vicket-launcher").count(), 0);
+});
+
+test("a customer whom the site vouches for, as docs/identity.md says, finds their tickets in any browser", async () => {
+  const { base_url, users } = world.dev;
+  const { id, key } = world.site("acme-app");
+  const owner = users.find(({ org, role }) => org === "acme" && role === "owner").email;
+  const blocks = [...readFileSync(join(root, "docs/identity.md"), "utf8").matchAll(/```(\w+)\n(.*?)```/gs)];
+  const [keyPair, makeSecret, byHand] = blocks.filter(([, language]) => language === "sh").map(([, , text]) => text);
+  const [signer] = blocks.filter(([, language]) => language === "js").map(([, , text]) => text);
+  const made = await world.agent(owner, "POST", "/v1/orgs/acme/machine-keys", { name: "identity", permissions: ["site:edit", "apikey:rotate"] });
+  const cwd = mkdtempSync(join(world.dir, "..", "identity-"));
+  const env = { ...process.env, VICKET_URL: base_url, VICKET_KEY: key, VICKET_SITE_ID: id, VICKET_MACHINE_KEY: made.key, IDENTITY_KEY: join(cwd, "identity.pem") };
+  const run = (text, more = {}) => execFileSync("bash", ["-euo", "pipefail", "-c", text], { cwd, env: { ...env, ...more }, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  run(keyPair);
+  const { secret } = JSON.parse(run(makeSecret));
+  assert.deepEqual(JSON.parse(run(byHand, { IDENTITY_SECRET: secret })), { data: [], next_cursor: null });
+  writeFileSync(join(cwd, "signer.mjs"), signer);
+  Object.assign(process.env, { VICKET_SITE_ID: id, IDENTITY_KEY: env.IDENTITY_KEY });
+  const { identityToken } = await import(pathToFileURL(join(cwd, "signer.mjs")));
+
+  const visit = async (path = "/strict") => {
+    const page = await open(world.browser);
+    await page.exposeFunction("token", () => identityToken({ id: "user-7", email: "grace@acme.example", name: "Grace Hopper" }));
+    await page.goto(`${origin}${path}`);
+    await page.waitForFunction(() => globalThis.vicket);
+    await page.evaluate(() => globalThis.vicket.identify(() => globalThis.token()));
+    return page;
+  };
+  const here = await visit();
+  await launcher(here).click();
+  await here.getByRole("link", { name: "Write to us", exact: true }).click();
+  await here.getByText("You write as Grace Hopper, grace@acme.example.").waitFor();
+  assert.equal(await here.getByLabel("Your e-mail address").count(), 0);
+  await here.getByLabel("Subject").fill("The compiler is broken");
+  await here.getByLabel("Message").fill("A moth.");
+  await accessible(here, "identified");
+  await here.getByRole("button", { name: "Send" }).click();
+  await here.getByText("It is in your tickets, wherever you log in.").waitFor();
+  const kept = await here.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+  assert.doesNotMatch(kept, /cs_|tk_/);
+
+  const { data } = await world.agent("agent@acme.com", "GET", "/v1/orgs/acme/tickets?q=compiler");
+  await world.agent("agent@acme.com", "POST", `/v1/orgs/acme/tickets/${data[0].id}/messages`, { body: "We took it out.", internal: false });
+  const there = await visit();
+  await there.getByRole("button", { name: "Help 1 new" }).click();
+  await there.getByRole("region", { name: "Your tickets" }).getByText("New answer").waitFor();
+  await accessible(there, "their tickets");
+  await there.getByRole("link", { name: /The compiler is broken/ }).click();
+  await there.getByText("We took it out.").waitFor();
+  await there.getByLabel("Your reply").fill("It works again.");
+  await there.getByRole("button", { name: "Send reply" }).click();
+  await there.getByText("Your reply was sent.").waitFor();
+  await there.getByRole("button", { name: "Close" }).click();
+  await there.getByRole("button", { name: "Help", exact: true }).waitFor();
+
+  // A session that ended is opened anew; and nothing is theirs once they logged out.
+  await there.evaluate(() => globalThis.vicket.show("home"));
+  await there.getByRole("region", { name: "Your tickets" }).waitFor();
+  await there.evaluate(() => globalThis.vicket.identify(null));
+  await there.getByRole("region", { name: "Your tickets" }).waitFor({ state: "detached" });
+  quiet(there);
+  await there.context().close();
+  await here.context().close();
 });

@@ -16,6 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["domain"],
     // What every key of the server is made of.
     &["master_secret"],
+    // Who a customer is, by the word of their site.
+    &["identity"],
     // What is seen of a request.
     &["telemetry"],
     // The only way to the database.

@@ -41,7 +41,8 @@ async fn an_unknown_path_is_404_and_a_wrong_method_is_405_with_the_right_ones() 
     for (path, methods, allow) in [
         (SITE, [Method::POST, Method::PUT, patch.clone(), Method::DELETE], "get, head, options"),
         (LIST, [Method::POST, Method::PUT, patch.clone(), Method::DELETE], "get, head, options"),
-        (TICKETS, [Method::GET, Method::HEAD, patch.clone(), Method::DELETE], "post, options"),
+        (TICKETS, [Method::PUT, Method::TRACE, patch.clone(), Method::DELETE], "get, head, post, options"),
+        ("/support/v1/identity", [Method::GET, Method::HEAD, patch.clone(), Method::DELETE], "post, options"),
         (
             "/support/v1/tickets/thread",
             [Method::POST, Method::PUT, patch.clone(), Method::DELETE],
@@ -104,7 +105,8 @@ async fn every_answer_forbids_sniffing_and_framing() {
         ("/openapi/support.json", 200),
         ("/nothing", 404),
         (SITE, 200),
-        (TICKETS, 405),
+        (TICKETS, 401),
+        ("/support/v1/identity", 405),
         ("/support/v1/help/articles?limit=0", 400),
     ] {
         let answer = server.call(Method::GET, path, &[key]).await;

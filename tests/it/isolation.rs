@@ -271,7 +271,18 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
     }
     world
         .arrange(&format!(
-            "insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
+            "insert into vicket.site_identities (org_id, site_id, keys, opener_hash) values ('{org}', '{id}', '{{}}', sha256('{id}'));
+             insert into vicket.identity_secrets (org_id, site_id, sealed_secret, opener_hash, hint, state, created_by)
+             values ('{org}', '{id}', 'sealed', sha256('{id}'), 'hint', 'active', 'cli');
+             with person as (
+               insert into vicket.customers (org_id, site_id, subject, email) values ('{org}', '{id}', 'user-1', 'ada@example.com')
+               returning org_id, site_id, id
+             )
+             insert into vicket.customer_sessions (org_id, site_id, token_hash, customer_id, jti_hash)
+             select p.org_id, p.site_id, sha256('customer of {id}'), p.id, sha256('jti') from person p;
+             update vicket.tickets t set customer_id = c.id from vicket.customers c
+             where c.site_id = '{id}' and t.id = '{}';
+             insert into vicket.refused_origins (org_id, site_id, origin, times, first_seen, last_seen)
              values ('{org}', '{id}', 'https://elsewhere.example', 1, now(), now());
              insert into vicket.missed_searches (org_id, site_id, day, search, times)
              values ('{org}', '{id}', current_date, 'reset password', 1);
@@ -312,7 +323,8 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
              select user_id, sha256('{id}') from vicket.members where org_id = '{org}';
              insert into vicket.unproven_accounts (org_id, user_id, name, password_hash)
              select org_id, user_id, 'Owner', '$argon2id$v=19$x' from vicket.members where org_id = '{org}'
-             on conflict do nothing"
+             on conflict do nothing",
+            made.mine
         ))
         .await;
     made

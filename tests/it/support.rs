@@ -2,6 +2,7 @@
 
 mod articles;
 pub mod attachments;
+mod identity;
 mod site_keys;
 mod site_origins;
 mod surface;

@@ -20,7 +20,7 @@ use vicket::{
             self,
             public::{Order, Wanted},
         },
-        attachments, audit_log, faqs, members, news,
+        attachments, audit_log, faqs, identity, members, news,
         paging::{self, Keyset, PageRequest},
         priorities, publishing, saved_replies, saved_views, site_keys, site_origins, sites, stats, statuses, tags,
         teams, templates,
@@ -189,6 +189,12 @@ impl Customer<'_> {
         self.run("thread", Visit::Reads, async |tx| {
             tickets::public::mine(tx).await?;
             thread::mine(tx, NEWEST).await
+        })
+        .await?;
+        let session = Sha256Digest::of(b"session of 7 user-3");
+        self.run("my tickets", Visit::Reads, async |tx| {
+            identity::enter(tx, session, None).await?;
+            tickets::mine::page(tx, PageRequest { limit: 20, cursor: None }).await
         })
         .await?;
         let later = paging::write(b't', Keyset { figure: LATER, id: self.ticket });

@@ -131,6 +131,13 @@ insert into vicket.attachments (org_id, site_id, ticket_id, message_id, upload_i
   where m.author = 'customer' and t.number % 20 = 4;
 insert into vicket.submissions (org_id, site_id, key_hash, request_hash, kind, ticket_id, message_id)
   select org_id, site_id, sha256(id::text::bytea), sha256('x'), 'ticket', id, id from vicket.tickets where number % 20 = 0;
+insert into vicket.customers (org_id, site_id, subject, email)
+  select s.org_id, s.id, 'user-' || k, 'customer-' || k || '@example.com' from site s, generate_series(1, 19) k;
+insert into vicket.customer_sessions (org_id, site_id, token_hash, customer_id, jti_hash)
+  select c.org_id, c.site_id, sha256(('session of ' || s.n || ' ' || c.subject)::bytea), c.id, sha256(c.id::text::bytea)
+  from vicket.customers c join site s on s.id = c.site_id;
+update vicket.tickets t set customer_id = c.id
+  from vicket.customers c where c.org_id = t.org_id and c.site_id = t.site_id and c.subject = 'user-' || t.number % 40;
 insert into vicket.audit_log (org_id, seq, at, actor_kind, actor, actor_salt, actor_digest, action, object_kind, object_id,
     object_salt, object_digest, prev_hash, hash)
   select id, 100 + k, now(), 'cli', 'cli', 'x', sha256('x'), 'updated', 'site', k::text, 'x', sha256('x'), sha256('x'), sha256('y')

@@ -6,6 +6,7 @@ mod audit_log;
 mod auth;
 mod bulk;
 mod faqs;
+mod identity_secrets;
 mod machine_keys;
 mod mail;
 mod members;
@@ -55,7 +56,7 @@ fn apis() -> impl OpenApi {
         (auth::AuthApi, orgs::OrgsApi, orgs::OrgApi),
         members::MembersApi,
         (sites::SitesApi, retention::RetentionApi),
-        site_keys::SiteKeysApi,
+        (site_keys::SiteKeysApi, identity_secrets::IdentitySecretsApi),
         articles::ArticlesApi,
         faqs::FaqsApi,
         (tickets::TicketsApi, ticket_tags::TicketTagsApi),

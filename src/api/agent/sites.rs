@@ -1,5 +1,8 @@
 //! Sites: names, limits, origins, and the origins that were refused.
 
+use std::sync::Arc;
+
+use poem::web::Data;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::Path,
@@ -26,8 +29,11 @@ use crate::{
         paging::Paging,
         text::{Input, Nullable, PageAddress},
     },
+    identity::{Jwks, MAX_KEYS, PublicKey},
+    state::App,
     store::{
         self,
+        identity::{IdentityChanges, IdentitySettings},
         sites::{MAX_PER_MINUTE, MAX_QUOTA_MIB, MAX_UPLOAD_MIB, RefusedOrigin, SiteChanges, SiteWithOrigins},
     },
 };
@@ -82,6 +88,8 @@ struct SiteBody {
     language: Language,
     /// Whom its mail is from.
     mail: MailSender,
+    /// Whose word it takes for who its customers are.
+    identity: IdentityBody,
     /// When it was made.
     created_at: OffsetDateTime,
     /// When its settings were last changed.
@@ -144,8 +152,95 @@ struct MailSender {
     from_address: Nullable<String>,
 }
 
+/// Whose word a site takes for who its customers are.
+#[derive(Object)]
+#[oai(rename = "SiteIdentity")]
+struct IdentityBody {
+    /// The public keys of the site's own server; `null` for none. Its identity secret is `getIdentitySecret`'s to show.
+    jwks: Nullable<JwksBody>,
+    /// Whether tickets are taken from customer sessions only.
+    require: bool,
+}
+
+/// A set of public keys (RFC 7517).
+#[derive(Object)]
+#[oai(rename = "Jwks", deny_unknown_fields)]
+struct JwksBody {
+    /// The keys: Ed25519 (EdDSA), P-256 (ES256) or RSA of 2,048 to 4,096 bits (RS256).
+    #[oai(validator(max_items = 10))]
+    keys: Vec<JwkBody>,
+}
+
+/// A public key (RFC 7517). Private keys and secrets are refused.
+#[derive(Object)]
+#[oai(rename = "Jwk", deny_unknown_fields, skip_serializing_if_is_none)]
+struct JwkBody {
+    /// `OKP`, `EC` or `RSA`.
+    kty: Text<10>,
+    /// `Ed25519` of an OKP, `P-256` of an EC key.
+    crv: Option<Text<20>>,
+    /// Of an OKP or EC key, base64url.
+    x: Option<Text<100>>,
+    /// Of an EC key, base64url.
+    y: Option<Text<100>>,
+    /// The modulus of an RSA key, base64url.
+    n: Option<Text<1000>>,
+    /// The exponent of an RSA key, base64url.
+    e: Option<Text<20>>,
+    /// `EdDSA`, `ES256` or `RS256`; what the kind of the key says when absent.
+    alg: Option<Text<10>>,
+    /// Its name: a token that names one is verified by that one alone.
+    kid: Option<Text<100>>,
+    /// `sig`, if it says anything.
+    #[oai(rename = "use")]
+    used_for: Option<Text<10>>,
+    /// `verify`, if it says anything.
+    #[oai(validator(max_items = 10))]
+    key_ops: Option<Vec<Text<20>>>,
+}
+
+impl From<PublicKey> for JwkBody {
+    fn from(key: PublicKey) -> Self {
+        Self {
+            kty: Text::known(&key.kty),
+            crv: key.crv.as_deref().map(Text::known),
+            x: key.x.as_deref().map(Text::known),
+            y: key.y.as_deref().map(Text::known),
+            n: key.n.as_deref().map(Text::known),
+            e: key.e.as_deref().map(Text::known),
+            alg: key.alg.as_deref().map(Text::known),
+            kid: key.kid.as_deref().map(Text::known),
+            used_for: None,
+            key_ops: None,
+        }
+    }
+}
+
+impl From<JwkBody> for PublicKey {
+    fn from(key: JwkBody) -> Self {
+        let text = |text: &dyn std::ops::Deref<Target = str>| text.to_string();
+        Self {
+            kty: key.kty.to_string(),
+            crv: key.crv.map(|part| text(&part)),
+            x: key.x.map(|part| text(&part)),
+            y: key.y.map(|part| text(&part)),
+            n: key.n.map(|part| text(&part)),
+            e: key.e.map(|part| text(&part)),
+            alg: key.alg.map(|part| text(&part)),
+            kid: key.kid.map(|part| text(&part)),
+        }
+    }
+}
+
+impl From<IdentitySettings> for IdentityBody {
+    fn from(IdentitySettings { jwks, required }: IdentitySettings) -> Self {
+        let keys: Vec<JwkBody> = jwks.keys.into_iter().map(Into::into).collect();
+        Self { jwks: Nullable((!keys.is_empty()).then_some(JwksBody { keys })), require: required }
+    }
+}
+
 impl From<SiteWithOrigins> for SiteBody {
-    fn from(SiteWithOrigins { site, origins, file_bytes }: SiteWithOrigins) -> Self {
+    fn from(SiteWithOrigins { site, origins, file_bytes, identity }: SiteWithOrigins) -> Self {
         let limits = site.limits().into();
         let files = FileQuota {
             bytes: file_bytes,
@@ -166,6 +261,7 @@ impl From<SiteWithOrigins> for SiteBody {
                 from_name: Nullable(site.mail_from_name),
                 from_address: Nullable(site.mail_from_address),
             },
+            identity: identity.into(),
             created_at: site.created_at,
             updated_at: site.updated_at,
         }
@@ -185,6 +281,7 @@ impl Example for SiteBody {
             support_url: Nullable(Some("https://acme.com/support".to_owned())),
             language: Language::En,
             mail: MailSender { from_name: Nullable(Some("Acme Support".to_owned())), from_address: Nullable(None) },
+            identity: IdentitySettings::default().into(),
             created_at: datetime!(2026-01-05 08:00 UTC),
             updated_at: datetime!(2026-01-05 08:00 UTC),
         }
@@ -240,6 +337,18 @@ struct SiteChange {
     language: Option<Input<Language>>,
     /// Whom its mail is from.
     mail: Option<Input<MailSenderChange>>,
+    /// Whose word it takes for who its customers are.
+    identity: Option<Input<IdentityChange>>,
+}
+
+/// What changes of whose word a site takes; what is absent stays.
+#[derive(Object)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+struct IdentityChange {
+    /// All public keys of the site's own server, 10 at the most; `null` for none.
+    jwks: MaybeUndefined<JwksBody>,
+    /// Whether tickets are taken from customer sessions only: others are answered `401 identity_required`.
+    require: Option<bool>,
 }
 
 /// What changes of whom a site's mail is from; what is absent stays, `null` takes it away.
@@ -299,6 +408,7 @@ impl Example for SiteChange {
             support_url: MaybeUndefined::Value(PageAddress::of(&PageUrl::known("https://acme.com/support"))),
             language: Some(Input::of(Language::En)),
             mail: None,
+            identity: None,
         }
     }
 }
@@ -329,6 +439,20 @@ fn said<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
 /// The prefix of a body.
 fn prefix(checked: &mut Checked, input: Option<Input<SitePrefix>>) -> Option<Prefix> {
     checked.take_optional("prefix", input).and_then(|prefix| Prefix::parse(&prefix))
+}
+
+/// The identity settings of a body, each key one that can verify.
+fn identity_changes(checked: &mut Checked, change: IdentityChange) -> IdentityChanges {
+    let jwks = said(change.jwks).map(|jwks| {
+        let keys: Vec<PublicKey> = jwks.map(|jwks| jwks.keys).unwrap_or_default().into_iter().map(Into::into).collect();
+        for (number, key) in keys.iter().enumerate() {
+            if let Err(fault) = key.verifier() {
+                checked.fault(&format!("identity.jwks.keys[{number}]"), fault.to_owned());
+            }
+        }
+        Jwks { keys }
+    });
+    IdentityChanges { jwks, required: change.require }
 }
 
 /// The origins of a body, each in the browser's own form.
@@ -430,11 +554,13 @@ impl SitesApi {
 
     /// Change a site
     ///
-    /// Name, prefix, origins, limits, quotas, and what its mail says of it; they act on the next request. Listing an origin takes it off the refused ones.
+    /// Name, prefix, origins, limits, quotas, what its mail says of it, and whose word it takes for its customers; they act on the
+    /// next request. Listing an origin takes it off the refused ones.
     #[oai(path = "/sites/:site", method = "patch", operation_id = "updateSite")]
     async fn update(
         &self,
         org: Org<SiteEdit>,
+        app: Data<&Arc<App>>,
         /// The site's slug.
         site: Path<String>,
         body: Json<SiteChange>,
@@ -447,6 +573,8 @@ impl SitesApi {
         let files = checked.take_optional("files", body.0.files);
         let language = checked.take_optional("language", body.0.language);
         let mail = checked.take_optional("mail", body.0.mail);
+        let identity = checked.take_optional("identity", body.0.identity);
+        let identity = identity.map(|change| identity_changes(&mut checked, change));
         checked.done()?;
         let (mail_from_name, mail_from_address) =
             mail.map_or((None, None), |mail| (said(mail.from_name), said(mail.from_address)));
@@ -466,8 +594,14 @@ impl SitesApi {
             mail_from_name,
             mail_from_address,
         };
-        let site = org.run(async |tx| store::sites::update(tx, &site.0, &changes).await).await?;
-        Ok(answers::Ok(site.into()))
+        let server = app.secret.as_deref();
+        let work = async |tx: &mut OrgTx| {
+            let changed = store::sites::update(tx, &site.0, &changes).await?;
+            let Some(identity) = identity else { return Ok(changed) };
+            store::identity::change(tx, store::identity::sealing(server)?, changed.site.id, &identity).await?;
+            store::sites::with_origins(tx, &site.0).await
+        };
+        Ok(answers::Ok(org.run(work).await?.into()))
     }
 
     /// Delete a site
@@ -516,4 +650,6 @@ impl SitesApi {
 }
 
 /// The largest figures stand in the document as numbers.
-const _: () = assert!(MAX_PER_MINUTE == 10_000_000 && MAX_QUOTA_MIB == 10_000_000 && MAX_UPLOAD_MIB == 1_000_000);
+const _: () = assert!(
+    MAX_KEYS == 10 && MAX_PER_MINUTE == 10_000_000 && MAX_QUOTA_MIB == 10_000_000 && MAX_UPLOAD_MIB == 1_000_000
+);

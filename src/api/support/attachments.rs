@@ -7,7 +7,7 @@ use poem_openapi::{Object, OpenApi, param::Path, types::Example};
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::tags::Tag;
+use super::{identity::Opener, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
     db::SiteTx,
@@ -23,7 +23,7 @@ use crate::{
     limits::{Bucket, Counted, Network, Policy},
     objects,
     state::App,
-    store::{self, attachments::NewAttachment},
+    store::{self, attachments::NewAttachment, tickets::public::Submission},
 };
 
 pub struct AttachmentsApi;
@@ -47,7 +47,7 @@ pub(super) struct Attachment {
 /// The files that were added.
 #[derive(Object)]
 #[oai(example)]
-struct AttachmentList {
+pub(super) struct AttachmentList {
     /// The files, in the order in which they were sent.
     data: Vec<Attachment>,
     /// Always `null`: one answer holds them all.
@@ -137,33 +137,9 @@ impl AttachmentsApi {
         idempotency_key: IdempotencyKey,
         sent: Files,
     ) -> Result<answers::Created<AttachmentList>, Failure<404, 409, 422>> {
-        let (app, message_id) = (app.0, message_id.0);
         let submission = idempotency_key.of(sent.digest());
-        let mut tx = key.enter().await?;
-        let mut upload = match Upload::count(app, key.network(), &mut tx, &sent).await {
-            Ok(upload) => upload,
-            Err(refusal) => return Ok(tx.finish(Err(refusal)).await?),
-        };
-        let mut keys = Vec::new();
-        if let Some(objects) = &app.objects {
-            // No transaction is open while the store is written to.
-            let repeatable = submission.is_some();
-            let reserved = store::attachments::reserve_mine(&mut tx, message_id, sent.0.len(), repeatable).await;
-            keys = tx.finish(reserved).await.inspect_err(|_| upload.give_back(app))?;
-            objects.put_all(&keys, &sent.0).await.inspect_err(|_| upload.give_back(app))?;
-            tx = key.enter().await?;
-        }
-        let files = NewAttachment::of(sent.0, &keys);
-        let added = store::attachments::add_mine(&mut tx, message_id, &files, submission).await;
-        let added = tx.finish(added).await;
-        if let Some(objects) = &app.objects {
-            objects.settle(&keys, &added);
-        }
-        if !added.as_ref().is_ok_and(|added| !added.repeated) {
-            upload.give_back(app);
-        }
-        let data = added?.files.into_iter().map(Attachment::from).collect();
-        Ok(answers::Created(AttachmentList { data, next_cursor: Nullable(None) }))
+        let opener = Opener::by_token(&key);
+        Ok(answers::Created(add(app.0, opener, message_id.0, sent, submission).await?))
     }
 
     /// Download a file
@@ -181,15 +157,55 @@ impl AttachmentsApi {
         /// The file's id.
         id: Path<Uuid>,
     ) -> Result<Download, Failure<404>> {
-        let mut tx = key.enter().await?;
-        let found = async {
-            let file = store::attachments::my_own(&mut tx, id.0).await?;
-            let reservation = app.downloads.take(key.network(), file.size.unsigned_abs())?;
-            Ok((store::attachments::my_content(&mut tx, &file).await?, file, reservation))
-        };
-        let found = found.await;
-        let (held, file, reservation) = tx.finish(found).await?;
-        let content = objects::fetch(app.objects.as_ref(), held).await?;
-        Ok(Download { name: file.name, content_type: file.content_type, content, reservation })
+        Ok(read(app.0, Opener::by_token(&key), id.0).await?)
     }
+}
+
+/// Adds files to a message of the ticket that is opened, in a transaction or two.
+pub(super) async fn add(
+    app: &App,
+    opener: Opener<'_>,
+    message_id: Uuid,
+    sent: Files,
+    submission: Option<Submission>,
+) -> Result<AttachmentList, Problem> {
+    let mut tx = opener.enter().await?;
+    let mut upload = match Upload::count(app, opener.network(), &mut tx, &sent).await {
+        Ok(upload) => upload,
+        Err(refusal) => return tx.finish(Err(refusal)).await,
+    };
+    let mut keys = Vec::new();
+    if let Some(objects) = &app.objects {
+        // No transaction is open while the store is written to.
+        let repeatable = submission.is_some();
+        let reserved = store::attachments::reserve_mine(&mut tx, message_id, sent.0.len(), repeatable).await;
+        keys = tx.finish(reserved).await.inspect_err(|_| upload.give_back(app))?;
+        objects.put_all(&keys, &sent.0).await.inspect_err(|_| upload.give_back(app))?;
+        tx = opener.enter().await?;
+    }
+    let files = NewAttachment::of(sent.0, &keys);
+    let added = store::attachments::add_mine(&mut tx, message_id, &files, submission).await;
+    let added = tx.finish(added).await;
+    if let Some(objects) = &app.objects {
+        objects.settle(&keys, &added);
+    }
+    if !added.as_ref().is_ok_and(|added| !added.repeated) {
+        upload.give_back(app);
+    }
+    let data = added?.files.into_iter().map(Attachment::from).collect();
+    Ok(AttachmentList { data, next_cursor: Nullable(None) })
+}
+
+/// A file of the ticket that is opened.
+pub(super) async fn read(app: &App, opener: Opener<'_>, id: Uuid) -> Result<Download, Problem> {
+    let mut tx = opener.enter().await?;
+    let found = async {
+        let file = store::attachments::my_own(&mut tx, id).await?;
+        let reservation = app.downloads.take(opener.network(), file.size.unsigned_abs())?;
+        Ok((store::attachments::my_content(&mut tx, &file).await?, file, reservation))
+    };
+    let found = found.await;
+    let (held, file, reservation) = tx.finish(found).await?;
+    let content = objects::fetch(app.objects.as_ref(), held).await?;
+    Ok(Download { name: file.name, content_type: file.content_type, content, reservation })
 }

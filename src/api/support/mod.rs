@@ -3,7 +3,9 @@
 mod articles;
 mod attachments;
 mod faqs;
+mod identity;
 pub mod key_check;
+mod my_tickets;
 mod reading;
 mod responses;
 mod search;
@@ -38,6 +40,7 @@ fn apis() -> impl OpenApi {
         templates::TemplatesApi,
         tickets::TicketsApi,
         attachments::AttachmentsApi,
+        (identity::IdentityApi, my_tickets::MyTicketsApi),
         key_check::KeyCheckApi,
     )
 }

@@ -16,7 +16,7 @@ const OPERATIONS: [&str; 5] = ["getSite", "listArticles", "getArticle", "listFaq
 /// Whether an operation works in no transaction: the key is proved, with whoever's is at the same time, and what is not kept is
 /// read by a statement that enters for itself.
 pub(super) fn needs_none(operation: &str) -> bool {
-    OPERATIONS.contains(&operation)
+    OPERATIONS.contains(&operation) || operation == "openCustomerSession"
 }
 
 /// The kept answer to `question`, a path and its parameters in one canonical form, or the one that `make` makes. Whoever asks

@@ -26,7 +26,11 @@ impl Responses for Support {
                 "`invalid_request`: `errors` says which input is not acceptable. `invalid_cursor`: the cursor is not one of this \
                  list."
             }
-            401 => "`key_missing`: there is no X-Vicket-Key. `key_invalid`: it is unknown or revoked.",
+            401 => {
+                "`key_missing`: there is no X-Vicket-Key. `key_invalid`: it is unknown or revoked. `customer_session_invalid`: the \
+                 X-Vicket-Customer is unknown here or ended. `identity_invalid`: no token that this site takes, or not any more. \
+                 `identity_required`: this site takes tickets from customer sessions only."
+            }
             403 => "`origin_not_allowed`: the page's origin is not in the site's list. Nothing was done.",
             404 => "`not_found`: there is nothing here, or nothing that these credentials may see.",
             409 => {

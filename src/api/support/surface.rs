@@ -39,13 +39,16 @@ use crate::{
 const BODY: usize = 128 * 1024;
 const TICKETS: &str = "/support/v1/tickets";
 const KEY_CHECK: &str = "/support/v1/key/check";
+/// Opens a session and writes nothing that a site has to keep apart: it counts as a read, once a visit.
+const IDENTITY: &str = "/support/v1/identity";
 
 /// Per client network and minute; not a setting of any site, because no site is known yet.
 const PREFLIGHTS_A_MINUTE: u32 = 600;
 const KEY_CHECKS_A_MINUTE: u32 = 30;
 
 const ALLOW_METHODS: &str = "GET, POST, HEAD";
-const ALLOW_HEADERS: &str = "X-Vicket-Key, X-Vicket-Ticket, Idempotency-Key, Content-Type, If-None-Match";
+const ALLOW_HEADERS: &str =
+    "X-Vicket-Key, X-Vicket-Ticket, X-Vicket-Customer, Idempotency-Key, Content-Type, If-None-Match";
 const EXPOSE_HEADERS: &str = "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, Content-Disposition";
 const MAX_AGE: &str = "7200";
 
@@ -294,6 +297,9 @@ fn asks(caller: &Caller, entry: &Entry) -> Vec<(Bucket, u32)> {
         return vec![(bucket(Policy::KeyChecks, None, network), KEY_CHECKS_A_MINUTE)];
     }
     let (of_network, of_site) = match caller.access() {
+        Access::Write if caller.path == IDENTITY => {
+            ((Policy::NetworkReads, entry.limits.network_reads), (Policy::SiteReads, entry.limits.reads))
+        }
         Access::Read => ((Policy::NetworkReads, entry.limits.network_reads), (Policy::SiteReads, entry.limits.reads)),
         Access::Write => {
             ((Policy::NetworkWrites, entry.limits.network_writes), (Policy::SiteWrites, entry.limits.writes))
@@ -348,7 +354,7 @@ fn from_own_page(request: &Request, app: &App) -> bool {
 fn decorate(caller: &Caller, outcome: Outcome) -> Response {
     let Outcome { mut response, readable, standings } = outcome;
     let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin, X-Vicket-Key, X-Vicket-Ticket"));
+    headers.append(header::VARY, HeaderValue::from_static("Origin, X-Vicket-Key, X-Vicket-Ticket, X-Vicket-Customer"));
     say_limits(headers, &standings);
     if let (true, Some(origin)) = (readable, &caller.origin) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

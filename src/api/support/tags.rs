@@ -10,4 +10,6 @@ pub(super) enum Tag {
     Help,
     /// What customers submit, and the conversation that follows.
     Tickets,
+    /// Customers whom the site's own server vouches for, and their tickets.
+    Identity,
 }

@@ -6,21 +6,29 @@ use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json, types::Ex
 use time::{OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-use super::{attachments::Attachment, tags::Tag};
+use super::{attachments::Attachment, identity::Opener, tags::Tag};
 use crate::{
     auth::site_key::SiteKey,
+    db::SiteTx,
     domain::{
         keys::Sha256Digest,
         problem::Problem,
-        text::{Checked, EmailAddress, MESSAGE_LENGTH, NAME_LENGTH, SUBJECT_LENGTH, Text},
+        text::{Checked, EmailAddress, MESSAGE_LENGTH, MessageBody, NAME_LENGTH, SUBJECT_LENGTH, Text},
     },
     http::{
-        answers::{self, Cached},
+        answers::{self, Cached, Page},
         failure::Failure,
-        headers::{IdempotencyKey, IfNoneMatch, TicketHeader},
+        headers::{CustomerHeader, IdempotencyKey, IfNoneMatch, MaybeCustomerHeader, TicketHeader},
+        paging::Paging,
         text::{AnswerValue, Input, Nullable},
     },
-    store::{self, paging::PageRequest, templates::Filled, tickets::thread},
+    store::{
+        self,
+        identity::Customer,
+        paging::PageRequest,
+        templates::Filled,
+        tickets::{mine, thread},
+    },
 };
 
 pub struct TicketsApi;
@@ -29,8 +37,8 @@ pub struct TicketsApi;
 #[derive(Object)]
 #[oai(deny_unknown_fields, example)]
 struct NewTicket {
-    /// Where answers go.
-    email: Input<EmailAddress>,
+    /// Where answers go. By a customer session it is the proven one, whatever is said here; else it is needed.
+    email: Option<Input<EmailAddress>>,
     /// The customer's name.
     name: Option<Input<Text<NAME_LENGTH>>>,
     /// What it is about, in a line.
@@ -69,7 +77,7 @@ struct SubmittedTicket {
 /// Where a ticket stands.
 #[derive(Enum, Clone, Copy)]
 #[oai(rename_all = "snake_case")]
-enum TicketStatus {
+pub(super) enum TicketStatus {
     /// Waiting for an agent.
     Open,
     /// Waiting for the customer.
@@ -93,19 +101,19 @@ enum Author {
 /// A ticket with a page of its conversation.
 #[derive(Object)]
 #[oai(example)]
-struct Thread {
+pub(super) struct Thread {
     /// Its id.
-    id: Uuid,
+    pub(super) id: Uuid,
     /// Its number within the site.
-    number: i64,
+    pub(super) number: i64,
     /// Its reference, for people: its site's prefix, a hyphen and its number, such as `APP-21`; unique in the org.
-    reference: String,
+    pub(super) reference: String,
     /// Its subject.
-    subject: String,
+    pub(super) subject: String,
     /// Where it stands.
-    status: TicketStatus,
+    pub(super) status: TicketStatus,
     /// When it was submitted.
-    created_at: OffsetDateTime,
+    pub(super) created_at: OffsetDateTime,
     /// The newest messages, or those before `cursor`; the oldest of them first. Notes between agents are not in it.
     messages: Vec<Message>,
     /// Pass it as `cursor` for older messages; `null` when there are none.
@@ -115,7 +123,7 @@ struct Thread {
 /// A message of a conversation.
 #[derive(Object)]
 #[oai(example)]
-struct Message {
+pub(super) struct Message {
     /// Its id.
     id: Uuid,
     /// Who wrote it.
@@ -136,17 +144,29 @@ struct Message {
 /// A customer's reply.
 #[derive(Object)]
 #[oai(deny_unknown_fields, example)]
-struct NewMessage {
+pub(super) struct NewMessage {
     /// The text, plain.
     body: Input<Text<MESSAGE_LENGTH>>,
 }
 
 impl NewTicket {
     /// The ticket to create, and the digest of the request that an Idempotency-Key stands for.
-    fn check(self) -> Result<(store::tickets::public::NewTicket, Sha256Digest), Problem> {
+    /// `customer` is whose session submits it.
+    fn check(self, customer: Option<Customer>) -> Result<(store::tickets::public::NewTicket, Sha256Digest), Problem> {
         let mut checked = Checked::default();
-        let email = checked.take("email", self.email);
-        let name = checked.take_optional("name", self.name);
+        let typed = checked.take_optional("email", self.email);
+        let mut name = checked.take_optional("name", self.name);
+        let email = match customer {
+            Some(customer) => {
+                name = name.or(customer.name);
+                Some(customer.email)
+            }
+            None if typed.is_none() && checked.is_empty() => {
+                checked.fault("email", "is needed".to_owned());
+                None
+            }
+            None => typed,
+        };
         let subject = checked.take("subject", self.subject);
         let message = checked.take("message", self.message);
         let template_id = checked.take_optional("template_id", self.template_id);
@@ -181,8 +201,18 @@ impl NewTicket {
     }
 }
 
+impl NewMessage {
+    /// The text, and the digest of the request that an Idempotency-Key stands for.
+    pub(super) fn check(self) -> Result<(MessageBody, Sha256Digest), Problem> {
+        let mut checked = Checked::default();
+        let Some(body) = checked.take("body", self.body) else { return Err(checked.problem()) };
+        let request = Sha256Digest::of_parts(&[b"message", body.as_bytes()]);
+        Ok((body, request))
+    }
+}
+
 impl TicketStatus {
-    fn read(status: &str) -> Result<Self, Problem> {
+    pub(super) fn read(status: &str) -> Result<Self, Problem> {
         match status {
             // What the team calls otherwise is, for its customer, being worked on.
             "open" | "custom" => Ok(Self::Open),
@@ -213,7 +243,7 @@ impl Message {
 impl Example for NewTicket {
     fn example() -> Self {
         Self {
-            email: Input::of(EmailAddress::known("ada@example.com")),
+            email: Some(Input::of(EmailAddress::known("ada@example.com"))),
             name: Some(Input::of(Text::known("Ada Lovelace"))),
             subject: Input::of(Text::known("I cannot export my data")),
             message: Input::of(Text::known("The export button stays grey, whatever I select.")),
@@ -278,12 +308,57 @@ impl Example for Thread {
     }
 }
 
+/// A ticket in a customer's list.
+#[derive(Object)]
+#[oai(rename = "MyTicket", example)]
+struct MyTicket {
+    /// Its id.
+    id: Uuid,
+    /// Its number within the site.
+    number: i64,
+    /// Its reference, for people, such as `APP-21`.
+    reference: String,
+    /// Its subject.
+    subject: String,
+    /// Where it stands.
+    status: TicketStatus,
+    /// When it was submitted.
+    created_at: OffsetDateTime,
+    /// When the customer or the team last wrote.
+    last_activity_at: OffsetDateTime,
+    /// Answers of the team since the customer last opened it.
+    unread: i64,
+}
+
+impl MyTicket {
+    fn of(row: mine::Listed) -> Result<Self, Problem> {
+        Ok(Self {
+            id: row.id,
+            number: row.number,
+            reference: row.reference,
+            subject: row.subject,
+            status: TicketStatus::read(&row.status)?,
+            created_at: row.created_at,
+            last_activity_at: row.last_activity_at,
+            unread: row.unread,
+        })
+    }
+}
+
+impl Example for MyTicket {
+    fn example() -> Self {
+        let Thread { id, number, reference, subject, status, created_at, .. } = Thread::example();
+        Self { id, number, reference, subject, status, created_at, last_activity_at: created_at, unread: 1 }
+    }
+}
+
 #[OpenApi(prefix_path = "/support/v1", tag = "Tag::Tickets")]
 impl TicketsApi {
     /// Submit a ticket
     ///
     /// Creates a ticket on the key's site and shows its token, once. With an `Idempotency-Key` a repeat of the same
-    /// request within 24 hours answers the same ticket with a further token of its own.
+    /// request within 24 hours answers the same ticket with a further token of its own. A site may want an identity: then it
+    /// takes tickets from customer sessions only, and answers others `identity_required`.
     #[oai(path = "/tickets", method = "post", operation_id = "submitTicket")]
     async fn submit(
         &self,
@@ -291,10 +366,21 @@ impl TicketsApi {
         /// Makes a repeat safe: any text of the client's, unique to this submission.
         #[oai(name = "Idempotency-Key")]
         idempotency_key: IdempotencyKey,
+        /// The customer session, if there is one: the ticket is theirs, and in their list.
+        #[oai(name = "X-Vicket-Customer")]
+        customer: MaybeCustomerHeader,
         body: Json<NewTicket>,
     ) -> Result<answers::Created<SubmittedTicket>, Failure<409, 422>> {
-        let (new, request) = body.0.check()?;
         let mut tx = key.enter().await?;
+        let entered = match customer.0 {
+            Some(session) => store::identity::enter(&mut tx, session, None).await.map(Some),
+            None => Ok(None),
+        };
+        let checked = entered.and_then(|customer| body.0.check(customer));
+        let (new, request) = match checked {
+            Ok(checked) => checked,
+            Err(refusal) => return Ok(tx.finish(Err(refusal)).await?),
+        };
         let token = tx.take_issued_token().ok_or_else(|| Problem::internal("entered without a token to issue"))?;
         let created = store::tickets::public::create(&mut tx, &new, idempotency_key.of(request), &token).await;
         let store::tickets::public::Submitted { ticket, message_id } = tx.finish(created).await?;
@@ -308,6 +394,28 @@ impl TicketsApi {
             message_id,
             token: token.reveal().to_owned(),
         }))
+    }
+
+    /// List my tickets
+    ///
+    /// Those that the customer submitted by a session of this site, the newest first.
+    #[oai(path = "/tickets", method = "get", operation_id = "listMyTickets", tag = "Tag::Identity")]
+    async fn list(
+        &self,
+        key: SiteKey,
+        /// The customer session.
+        #[oai(name = "X-Vicket-Customer")]
+        customer: CustomerHeader,
+        paging: Paging,
+        /// The `ETag` of an earlier answer: 304 when nothing changed.
+        #[oai(name = "If-None-Match")]
+        if_none_match: IfNoneMatch,
+    ) -> Result<Cached<Page<MyTicket>>, Failure> {
+        let mut tx = Opener::by_session(&key, customer, None).enter().await?;
+        let page = mine::page(&mut tx, paging.request()).await;
+        let (rows, next) = tx.finish(page).await?;
+        let rows = rows.into_iter().map(MyTicket::of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Cached::of(&Cached::representation(&Page::of((rows, next), |row| row)), &if_none_match))
     }
 
     /// Read a ticket
@@ -355,24 +463,29 @@ impl TicketsApi {
         idempotency_key: IdempotencyKey,
         body: Json<NewMessage>,
     ) -> Result<answers::Created<Message>, Failure<404, 409>> {
-        let mut checked = Checked::default();
-        let Some(body) = checked.take("body", body.0.body) else {
-            return Err(checked.problem().into());
-        };
-        let request = Sha256Digest::of_parts(&[b"message", body.as_bytes()]);
-        let mut tx = key.enter().await?;
-        let replied = async {
-            let message = store::tickets::public::reply(&mut tx, &body, idempotency_key.of(request)).await?;
-            // A repeat may find files that came after the first time.
-            let files = store::attachments::of_my_messages(&mut tx, &[message.id]).await?;
-            Ok(Message::of(message.into(), &files))
-        };
-        let replied = replied.await;
-        Ok(answers::Created(tx.finish(replied).await?))
+        let (body, request) = body.0.check()?;
+        let tx = key.enter().await?;
+        Ok(answers::Created(add_reply(tx, &body, idempotency_key.of(request)).await?))
     }
 }
 
-async fn read_thread(tx: &mut crate::db::SiteTx, page_request: PageRequest<'_>) -> Result<Thread, Problem> {
+/// Adds the customer's message to the ticket that the transaction opens.
+pub(super) async fn add_reply(
+    mut tx: SiteTx,
+    body: &MessageBody,
+    submission: Option<store::tickets::public::Submission>,
+) -> Result<Message, Problem> {
+    let replied = async {
+        let message = store::tickets::public::reply(&mut tx, body, submission).await?;
+        // A repeat may find files that came after the first time.
+        let files = store::attachments::of_my_messages(&mut tx, &[message.id]).await?;
+        Ok(Message::of(message.into(), &files))
+    };
+    let replied = replied.await;
+    tx.finish(replied).await
+}
+
+pub(super) async fn read_thread(tx: &mut SiteTx, page_request: PageRequest<'_>) -> Result<Thread, Problem> {
     let ticket = store::tickets::public::mine(tx).await?;
     let thread::Thread { messages, files, next } = thread::mine(tx, page_request).await?;
     Ok(Thread {

@@ -127,7 +127,7 @@ pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
     for relation in relations.iter().filter(|relation| relation.listed()) {
         let items = relation.items(notes);
         if let [only] = &items[..]
-            && let Some(said) = only.strip_prefix("definer: ")
+            && let Some(said) = only.strip_prefix("d: ")
         {
             unreached.push(format!("{}: {said}", table(&relation.name)));
             continue;
@@ -141,7 +141,29 @@ pub fn write(relations: &[Relation], notes: &mut Notes) -> String {
     if !unreached.is_empty() {
         entries.push(("definer alone".to_owned(), unreached));
     }
-    entries.iter().map(|(names, items)| entry(names, items)).collect()
+    let mut rows: Vec<String> = entries.iter().map(|(names, items)| entry(names, items)).collect();
+    let mut out = String::new();
+    while !rows.is_empty() {
+        // Beside the end of one the next that has room there, whole.
+        let row = rows.remove(0);
+        let used = row.lines().last().map_or(0, |line| line.chars().count()) + BESIDE.len();
+        let fits = |other: &String| other.lines().count() == 1 && used + other.trim_end().chars().count() <= sql::WIDTH;
+        let other = rows.iter().position(fits).map(|place| rows.remove(place));
+        out += &match other {
+            Some(other) => format!("{}{BESIDE}{other}", row.trim_end()),
+            None => row,
+        };
+    }
+    out
+}
+
+/// Between two tables in one line.
+const BESIDE: &str = "   / ";
+
+/// The roles of tables by their first letters, which differ; the auditor, who has views alone, by its name.
+fn called(name: &str) -> String {
+    let short = role(name);
+    if name == "vicket_auditor" { short } else { short.chars().take(1).collect() }
 }
 
 /// A role begins where another ends, when its name and its first commands fit there; else it begins a line.
@@ -209,7 +231,7 @@ impl Relation {
             }
             // Tables are for four roles, and the views of the lints for the auditor.
             let known = rank(name).0 < 5 || self.kind == 'v' && name == "vicket_auditor";
-            let called = if known { role(name) } else { format!("**{name}**") };
+            let called = if known { called(name) } else { format!("**{name}**") };
             items.push(format!("{called}: {said}"));
         }
         if items.is_empty() {

@@ -159,6 +159,24 @@ fn of(planted: &Planted, subject: &Subject) -> Vec<Trial> {
         verb: "opened",
         reads: false,
     });
+    // Another customer's session, ticket by ticket: what it names is theirs, or nothing.
+    let sessions = array(&others("vicket.customer_sessions", "token_hash"), "bytea");
+    trials.push(Trial {
+        sql: format!(
+            "select count(*) as foreign_rows from unnest({sessions}) s (token_hash)
+            cross join lateral ctx.as_customer(s.token_hash, null) c where c.id is not null"
+        ),
+        verb: "became a customer by",
+        reads: false,
+    });
+    trials.push(Trial {
+        sql: format!(
+            "select count(*) as foreign_rows from unnest({tickets}) t (id)
+            cross join lateral ctx.activity_of_mine(t.id) a where a.last_at is not null or a.unread > 0"
+        ),
+        verb: "told of the activity of",
+        reads: false,
+    });
     trials.push(Trial {
         sql: format!(
             "select count(*) as foreign_rows from ctx.listed_origins() o (origin) where o.origin = any ({})",
@@ -188,7 +206,7 @@ fn reserving(planted: &Planted, subject: &Subject) -> Vec<Trial> {
     for (org, sites) in planted.sites.iter().enumerate() {
         for (place, site) in sites.iter().enumerate() {
             let own = match subject.kind {
-                Kind::Widget | Kind::Agent => (org, place) == (0, 0),
+                Kind::Widget | Kind::Customer | Kind::Agent => (org, place) == (0, 0),
                 Kind::Owner | Kind::Admin | Kind::Operator => org == 0,
                 Kind::Nobody | Kind::Powerless | Kind::Mail => false,
             };
@@ -225,8 +243,12 @@ fn entering(planted: &Planted) -> Vec<Trial> {
     for name in plant::CONTEXT {
         before += &format!("set local app.{name} = '{BEFORE}'; ");
     }
-    let names = |of_mail: bool| {
-        let reset = plant::CONTEXT.iter().filter(|name| of_mail || **name != "mail_hash");
+    let names = |call: &str| {
+        let reset = plant::CONTEXT.iter().filter(|name| match **name {
+            "mail_hash" => call.starts_with("auth.enter_mail"),
+            "customer_hash" | "customer_ticket" => call.starts_with("auth.enter("),
+            _ => true,
+        });
         reset.map(|name| literal(name)).collect::<Vec<_>>().join(", ")
     };
     let trial = |verb, call: String| Trial {
@@ -235,7 +257,7 @@ fn entering(planted: &Planted) -> Vec<Trial> {
             select count(*) filter (where current_setting('app.' || n, true) = '{BEFORE}') as foreign_rows,
               (nullif(current_setting('app.org_id'), '') is not null)::integer::bigint as own_rows
             from unnest(array[{}]) n",
-            names(call.starts_with("auth.enter_mail"))
+            names(&call)
         ),
         verb,
         reads: false,

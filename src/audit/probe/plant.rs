@@ -62,7 +62,7 @@ impl Planted {
 }
 
 /// The settings that are the context of a request.
-pub const CONTEXT: [&str; 10] = [
+pub const CONTEXT: [&str; 12] = [
     "org_id",
     "site_id",
     "key_hash",
@@ -74,6 +74,9 @@ pub const CONTEXT: [&str; 10] = [
     "request_id",
     // Of the gate of mail alone, whose connections no other gate has.
     "mail_hash",
+    // Of the gate of the widget alone, likewise.
+    "customer_hash",
+    "customer_ticket",
 ];
 
 /// Sets the context of this transaction; what is not named is empty.
@@ -198,9 +201,15 @@ async fn one(
     let token = digest("vicket.ticket_tokens", "token_hash", site);
     let session = digest("vicket.sessions", "token_hash", None);
     let address = digest("vicket.mail_addresses", "digest", site);
+    let customer = hash("vicket.customer_sessions", "token_hash", site, variant);
+    if table.name == "vicket.tickets" {
+        // Whose it is is of the context: they come first.
+        customer.as_ref().context("no customer has a session to submit it by")?;
+    }
     let credentials = [
         ("mail_hash", &address),
         ("key_hash", &key),
+        ("customer_hash", &customer),
         ("ticket_hash", &token),
         ("session_hash", &session),
         ("submission_hash", &submission),

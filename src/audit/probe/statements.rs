@@ -197,7 +197,7 @@ fn foreign(table: &Table, planted: &Planted, subject: &Subject, select: &[String
     if let Some(org) = table.org.as_ref().filter(|org| may(org)) {
         conditions.push(format!("r.{org} <> {}", literal(&planted.orgs[0])));
     }
-    if subject.kind == Kind::Widget
+    if matches!(subject.kind, Kind::Widget | Kind::Customer)
         && let Some(site) = table.site.as_ref().filter(|site| may(site))
     {
         conditions.push(format!("r.{site} <> {}", literal(planted.sites[0].first()?)));

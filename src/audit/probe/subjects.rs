@@ -11,6 +11,8 @@ pub const MUST_SEE: &[(&str, &str)] = &[
     (WIDGET, "vicket.faqs"),
     (WIDGET, "vicket.tickets"),
     (WIDGET, "vicket.ticket_messages"),
+    (CUSTOMER, "vicket.tickets"),
+    (CUSTOMER, "vicket.ticket_messages"),
     (OWNER, "vicket.members"),
     (OWNER, "vicket.tickets"),
     (POWERLESS, "vicket.members"),
@@ -20,6 +22,7 @@ pub const MUST_SEE: &[(&str, &str)] = &[
 ];
 
 pub const WIDGET: &str = "the widget of a site";
+const CUSTOMER: &str = "a customer of a site";
 pub const OWNER: &str = "an owner";
 const ADMIN: &str = "an admin";
 const AGENT: &str = "an agent in a team of one site";
@@ -31,6 +34,8 @@ const OPERATOR: &str = "an administration command";
 pub enum Kind {
     /// A customer with a key and a ticket's token.
     Widget,
+    /// A customer with a key, their session, and one of their tickets named.
+    Customer,
     /// Mail that comes in, to an address of a site.
     Mail,
     /// A member with every permission.
@@ -67,9 +72,13 @@ impl Subject {
             Kind::Owner | Kind::Admin | Kind::Powerless | Kind::Operator => row.org != 0,
             Kind::Mail => row.org != 0 || row.site != Some(0),
             Kind::Agent => row.org != 0 || customers && row.site == Some(1),
-            Kind::Widget => {
+            Kind::Widget | Kind::Customer => {
+                let of_customer = self.kind == Kind::Customer;
                 let ticket = planted.value("vicket.ticket_tokens", "ticket_id", 0, Some(0), 0);
+                let customer = planted.value("vicket.customer_sessions", "customer_id", 0, Some(0), 0);
                 let others_ticket = match table.name.as_str() {
+                    // The list has all that are theirs.
+                    "vicket.tickets" if of_customer => row.value("customer_id") != customer,
                     "vicket.tickets" => row.value("id") != ticket,
                     _ => row.value("ticket_id").is_some_and(|id| Some(id) != ticket),
                 };
@@ -88,7 +97,7 @@ impl Subject {
     pub fn oversteps(&self, table: &Table, columns: &[String], row: &Row, planted: &Planted) -> bool {
         let gives = |column: &str| columns.iter().any(|given| given == column);
         match self.kind {
-            Kind::Widget => gives("ticket_id") && self.forbidden(table, row, planted),
+            Kind::Widget | Kind::Customer => gives("ticket_id") && self.forbidden(table, row, planted),
             // To another address than its own.
             Kind::Mail => gives("address_id") && self.forbidden(table, row, planted),
             Kind::Admin => {
@@ -115,6 +124,11 @@ pub fn subjects(planted: &Planted) -> Vec<Subject> {
     let site = |org: usize, site: usize| ("site_id", planted.sites[org].get(site).cloned().unwrap_or_default());
     let key = ("key_hash", digest(planted, "vicket.site_keys", "key_hash", 0, Some(0), 0));
     let token = |org, site| ("ticket_hash", digest(planted, "vicket.ticket_tokens", "token_hash", org, Some(site), 0));
+    let customer = ("customer_hash", digest(planted, "vicket.customer_sessions", "token_hash", 0, Some(0), 0));
+    let named = |org, site| {
+        let ticket = planted.value("vicket.tickets", "id", org, Some(site), 0).unwrap_or_default();
+        ("customer_ticket", ticket.to_owned())
+    };
     let mail = ("mail_hash", digest(planted, "vicket.mail_addresses", "digest", 0, Some(0), 0));
     let session = ("session_hash", digest(planted, "vicket.sessions", "token_hash", 0, None, 0));
     let admin = ("session_hash", digest(planted, "vicket.sessions", "token_hash", 0, None, 1));
@@ -135,7 +149,25 @@ pub fn subjects(planted: &Planted) -> Vec<Subject> {
             "vicket_widget",
             // What is its key's it may see: the org, and what serves all sites.
             Kind::Widget,
-            vec![org(0), site(0, 1), key, token(0, 1)],
+            vec![org(0), site(0, 1), key.clone(), token(0, 1)],
+        ),
+        subject(
+            CUSTOMER,
+            "vicket_widget",
+            Kind::Customer,
+            vec![org(0), site(0, 0), key.clone(), customer.clone(), named(0, 0)],
+        ),
+        subject(
+            "a customer of a site, the context moved to another org",
+            "vicket_widget",
+            Kind::Nobody,
+            vec![org(1), site(1, 0), key.clone(), customer.clone(), named(1, 0)],
+        ),
+        subject(
+            "a customer of a site, the context moved to another site",
+            "vicket_widget",
+            Kind::Customer,
+            vec![org(0), site(0, 1), key, customer, named(0, 1)],
         ),
         subject("mail without a context", "vicket_mail", Kind::Nobody, vec![]),
         subject(MAIL, "vicket_mail", Kind::Mail, vec![org(0), site(0, 0), mail.clone()]),

@@ -111,6 +111,23 @@ export interface components {
      * @enum {string}
      */
     Author: "customer" | "agent";
+    /** @description A customer session. */
+    CustomerSession: {
+      /** @description The session: `cs_` and 43 characters, for `X-Vicket-Customer` beside the key. Shown once. */
+      session: string;
+      /**
+       * Format: date-time
+       * @description When it ends.
+       */
+      expires_at: string;
+      /**
+       * Format: email
+       * @description The address that tickets are submitted under.
+       */
+      email: string;
+      /** @description Their name, if the token said one. */
+      name: string | null;
+    };
     /**
      * @description A part of an origin.
      * @enum {string}
@@ -240,6 +257,40 @@ export interface components {
       /** @description Its files, oldest first; `GET /support/v1/tickets/thread/attachments/{id}` reads one. */
       attachments: components["schemas"]["Attachment"][];
     };
+    /** @description A ticket in a customer's list. */
+    MyTicket: {
+      /**
+       * Format: uuid
+       * @description Its id.
+       */
+      id: string;
+      /**
+       * Format: int64
+       * @description Its number within the site.
+       */
+      number: number;
+      /** @description Its reference, for people, such as `APP-21`. */
+      reference: string;
+      /** @description Its subject. */
+      subject: string;
+      /** @description Where it stands. */
+      status: components["schemas"]["TicketStatus"];
+      /**
+       * Format: date-time
+       * @description When it was submitted.
+       */
+      created_at: string;
+      /**
+       * Format: date-time
+       * @description When the customer or the team last wrote.
+       */
+      last_activity_at: string;
+      /**
+       * Format: int64
+       * @description Answers of the team since the customer last opened it.
+       */
+      unread: number;
+    };
     /** @description A customer's reply. */
     NewMessage: {
       /** @description The text, plain. */
@@ -249,9 +300,9 @@ export interface components {
     NewTicket: {
       /**
        * Format: email
-       * @description Where answers go.
+       * @description Where answers go. By a customer session it is the proven one, whatever is said here; else it is needed.
        */
-      email: string;
+      email?: string | null;
       /** @description The customer's name. */
       name?: string | null;
       /** @description What it is about, in a line. */
@@ -270,6 +321,13 @@ export interface components {
       answers?: {
         [key: string]: string | boolean;
       } | null;
+    };
+    /** @description A page of a list. */
+    Page_MyTicket: {
+      /** @description The entries. */
+      data: components["schemas"]["MyTicket"][];
+      /** @description Pass it as `cursor` for the next page; `null` on the last one. */
+      next_cursor: string | null;
     };
     /** @description What went wrong (RFC 9457, `application/problem+json`). */
     Problem: {
@@ -291,6 +349,9 @@ export interface components {
         | "credentials_mixed"
         | "key_missing"
         | "key_invalid"
+        | "identity_invalid"
+        | "identity_required"
+        | "customer_session_invalid"
         | "session_required"
         | "session_invalid"
         | "login_failed"
@@ -328,6 +389,15 @@ export interface components {
       request_id: string;
       /** @description Which input is at fault; only with `invalid_request` and `unprocessable`. */
       errors?: components["schemas"]["FieldError"][];
+    };
+    /** @description Who somebody is. */
+    Proof: {
+      /**
+       * @description A JWT that the site's server signed: EdDSA, ES256 or RS256 by a key of the site's JWKS, or HS256 by its identity secret.
+       *   Its claims: `sub`, `email`, `name` (may be left out), `iat` and `exp` at most five minutes apart, `aud`: the id of the
+       *   site, and `jti`, taken once.
+       */
+      token: string;
     };
     /** @description A question of a form. */
     Question: {
@@ -495,8 +565,28 @@ export interface components {
       /** @description What to search for. */
       q?: string;
     };
+    /** @description The query of `listMyTickets`. */
+    ListMyTicketsQuery: {
+      /**
+       * Format: uint32
+       * @description How many entries a page holds; 20 when absent.
+       */
+      limit?: number;
+      /** @description `next_cursor` of the page before. */
+      cursor?: string;
+    };
     /** @description The query of `getTicketThread`. */
     GetTicketThreadQuery: {
+      /**
+       * Format: uint32
+       * @description How many messages a page holds at the most; 50 when absent.
+       */
+      limit?: number;
+      /** @description `next_cursor` of the page with newer messages. */
+      cursor?: string;
+    };
+    /** @description The query of `getMyTicketThread`. */
+    GetMyTicketThreadQuery: {
       /**
        * Format: uint32
        * @description How many messages a page holds at the most; 50 when absent.

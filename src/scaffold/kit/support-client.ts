@@ -25,6 +25,12 @@ export type SubmittedTicket = Schemas["SubmittedTicket"];
 export type Thread = Schemas["Thread"];
 export type ThreadQuery = Schemas["GetTicketThreadQuery"];
 export type Message = Schemas["Message"];
+export type MyTicket = Schemas["MyTicket"];
+export type MyTicketQuery = Schemas["ListMyTicketsQuery"];
+export type MyTicketPage = Schemas["Page_MyTicket"];
+export type Customer = Omit<Schemas["CustomerSession"], "session">;
+/** A token that your server signed a moment ago, or what fetches one: asked again when the session has ended. */
+export type Identity = string | (() => Promise<string>);
 export type Attachment = Schemas["Attachment"];
 export type KeyCheck = Schemas["KeyCheck"];
 export type Problem = Schemas["Problem"];
@@ -91,6 +97,11 @@ function forPeople(code: ErrorCode, seconds: number): string {
       return "We can't be reached right now. Please check your connection and try again.";
     case "not_found":
       return "We could not find that.";
+    case "identity_required":
+      return "Please log in to write to us.";
+    case "identity_invalid":
+    case "customer_session_invalid":
+      return "Please log in again to see your tickets.";
     case "ticket_closed":
       return "This conversation is closed. Please start a new one.";
     case "ticket_full":
@@ -139,8 +150,12 @@ interface Request {
   query?: object | undefined;
   /** Sent as JSON, but for files. */
   body?: object | FormData | undefined;
-  /** The ticket's token. */
+  /** The ticket's token, or its id where the call is a customer's. */
   ticket?: string | undefined;
+  /** Sent with the customer's session, if there is one. */
+  mine?: boolean | undefined;
+  /** This session, in place of the one that is open. */
+  session?: string | undefined;
   options?: SubmitOptions | undefined;
 }
 
@@ -160,6 +175,9 @@ class Client {
   /** The `Idempotency-Key` of each text that was sent, and until when a repeat has the same one. */
   readonly #sent = new Map<string, { key: string; until: number }>();
   #key: string;
+  #identity: Identity | undefined;
+  #session: string | undefined;
+  #customer: Customer | undefined;
   /** The question to `key/check` that is under way: calls that fail together ask once. */
   #checking: Promise<unknown> | undefined;
 
@@ -207,37 +225,74 @@ class Client {
     return (await this.#call<Schemas["TemplateList"]>("GET", "templates", { options })).data;
   }
 
-  /** Submits a ticket. A double click or a retry makes one ticket. */
-  submitTicket(ticket: NewTicket, options?: SubmitOptions): Promise<SubmittedTicket> {
-    return this.#submit("tickets", { body: ticket, options });
+  /** Who `identify` said the customer is. */
+  get customer(): Customer | undefined {
+    return this.#customer;
   }
 
   /**
-   * A ticket with the newest messages of its conversation; `next_cursor`, as `cursor`, leads to older ones. `token` is what
-   * `submitTicket` answered: `tk_` and 43 characters.
+   * Says who the customer is, by a token that your server signed: from now on tickets are submitted as theirs, and `myTickets`
+   * lists them. `null` when they log out: the session is ended.
    */
-  thread(token: string, query?: ThreadQuery, options?: CallOptions): Promise<Thread> {
-    return this.#call("GET", "tickets/thread", { ticket: token, query, options });
+  async identify(identity: Identity | null): Promise<Customer | undefined> {
+    const ended = this.#session;
+    this.#identity = identity ?? undefined;
+    this.#session = this.#customer = undefined;
+    if (identity === null) {
+      if (ended) await this.#call("POST", "identity/end", { session: ended }, async () => undefined).catch(() => undefined);
+      return undefined;
+    }
+    return this.#open(identity);
+  }
+
+  async #open(identity: Identity): Promise<Customer> {
+    const token = typeof identity === "string" ? identity : await identity();
+    const { session, ...customer } = await this.#call<Schemas["CustomerSession"]>("POST", "identity", { body: { token } });
+    if (this.#identity === identity) [this.#session, this.#customer] = [session, customer];
+    return customer;
+  }
+
+  /** The customer's tickets, the newest first, after `identify`. Each is read and answered by its id. */
+  myTickets(query?: MyTicketQuery, options?: CallOptions): Promise<MyTicketPage> {
+    return this.#call("GET", "tickets", { mine: true, query, options });
+  }
+
+  /** The customer has one of their tickets open: none of its answers is unread. */
+  markRead(id: string, options?: CallOptions): Promise<void> {
+    return this.#call("POST", `tickets/${encodeURIComponent(id)}/read`, { mine: true, options }, async () => undefined);
+  }
+
+  /** Submits a ticket, the customer's after `identify`. A double click or a retry makes one ticket. */
+  submitTicket(ticket: NewTicket, options?: SubmitOptions): Promise<SubmittedTicket> {
+    return this.#submit("tickets", { mine: true, body: ticket, options });
+  }
+
+  /**
+   * A ticket with the newest messages of its conversation; `next_cursor`, as `cursor`, leads to older ones. `ticket` is the
+   * token that `submitTicket` answered, `tk_` and 43 characters; after `identify`, also the id of one of the customer's.
+   */
+  thread(ticket: string, query?: ThreadQuery, options?: CallOptions): Promise<Thread> {
+    return this.#call("GET", place(ticket, ""), { ticket, query, options });
   }
 
   /** Answers a ticket; one that is resolved opens again. */
-  reply(token: string, body: string, options?: SubmitOptions): Promise<Message> {
-    return this.#submit("tickets/thread/messages", { ticket: token, body: { body }, options });
+  reply(ticket: string, body: string, options?: SubmitOptions): Promise<Message> {
+    return this.#submit(place(ticket, "/messages"), { ticket, body: { body }, options });
   }
 
   /** Adds files to a message that the customer wrote in the last hour: `message_id` of a new ticket, or `id` of a reply. */
-  async attach(token: string, messageId: string, files: Iterable<File>, options?: SubmitOptions): Promise<Attachment[]> {
+  async attach(ticket: string, messageId: string, files: Iterable<File>, options?: SubmitOptions): Promise<Attachment[]> {
     const body = new FormData();
     for (const file of files) body.append("file", file, file.name);
-    const path = `tickets/thread/messages/${encodeURIComponent(messageId)}/attachments`;
+    const path = place(ticket, `/messages/${encodeURIComponent(messageId)}/attachments`);
     const once = { idempotencyKey: crypto.randomUUID(), ...options };
-    return (await this.#call<Schemas["AttachmentList"]>("POST", path, { ticket: token, body, options: once })).data;
+    return (await this.#call<Schemas["AttachmentList"]>("POST", path, { ticket, body, options: once })).data;
   }
 
   /** A file of a ticket. Offer it as a download: what a stranger sent is not to be opened within your page. */
-  attachment(token: string, id: string, options?: CallOptions): Promise<Blob> {
-    const path = `tickets/thread/attachments/${encodeURIComponent(id)}`;
-    return this.#call("GET", path, { ticket: token, options }, (response) => response.blob());
+  attachment(ticket: string, id: string, options?: CallOptions): Promise<Blob> {
+    const path = place(ticket, `/attachments/${encodeURIComponent(id)}`);
+    return this.#call("GET", path, { ticket, options }, (response) => response.blob());
   }
 
   /** Why the key works from this page, or why it does not. */
@@ -259,27 +314,30 @@ class Client {
   }
 
   async #call<T>(method: string, path: string, request: Request, read = (response: Response): Promise<T> => response.json() as Promise<T>): Promise<T> {
-    const { query, body, ticket, options: { signal, idempotencyKey } = {} } = request;
+    const { query, body, ticket = "", options: { signal, idempotencyKey } = {} } = request;
+    const mine = request.mine || (ticket && !isToken(ticket));
     const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
     const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
     const headers: Record<string, string> = {};
     // The server says of a ticket without a token what it says of one with a wrong token.
-    if (ticket && SENDABLE.test(ticket)) headers["X-Vicket-Ticket"] = ticket;
+    if (isToken(ticket) && SENDABLE.test(ticket)) headers["X-Vicket-Ticket"] = ticket;
     if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
     const files = body instanceof FormData;
     if (body && !files) headers["Content-Type"] = "application/json";
     const timeout = this.#timeout * (files || path.includes("/attachments/") ? 10 : 1);
     const refused = new Set<string>();
+    let renewed = false;
 
     for (let tries = 0; ; ) {
       signal?.throwIfAborted();
       const key = this.#key;
+      const session = request.session ?? (mine ? this.#session : undefined);
       const patience = AbortSignal.timeout(timeout);
       let error: SupportError;
       try {
         const response = await fetch(url, {
           method,
-          headers: { ...headers, "X-Vicket-Key": key },
+          headers: { ...headers, "X-Vicket-Key": key, ...(session && { "X-Vicket-Customer": session }) },
           ...(body && { body: files ? body : JSON.stringify(body) }),
           signal: signal ? AbortSignal.any([signal, patience]) : patience,
           // Neither cookies nor the page's address are the server's business.
@@ -290,8 +348,15 @@ class Client {
         });
         if (response.ok) return await read(response);
         error = await refusal(response);
+        // A session that ended: whoever can ask for another token opens the next.
+        const identity = this.#identity;
+        if (error.code === "customer_session_invalid" && typeof identity === "function" && mine && !renewed) {
+          renewed = true;
+          await this.#open(identity);
+          continue;
+        }
         // A refused key, also one that was refused too often: the other one may be good.
-        if (response.status === 401 || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
+        if (error.code.startsWith("key_") || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
           refused.add(key);
           const other = this.#keys.find((known) => !refused.has(known));
           if (other) {
@@ -346,6 +411,11 @@ class Client {
     return error;
   }
 }
+
+/** A token, and not an id. */
+const isToken = (ticket: string): boolean => ticket.startsWith("tk_");
+/** Where a ticket is: behind its token, or by its id among the customer's. */
+const place = (ticket: string, rest: string): string => (isToken(ticket) ? `tickets/thread${rest}` : `tickets/${encodeURIComponent(ticket)}${rest || "/thread"}`);
 
 async function refusal(response: Response): Promise<SupportError> {
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;

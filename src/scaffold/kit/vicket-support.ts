@@ -12,13 +12,14 @@
 //
 // Events, which bubble up to the document: `vicket:ready`, `vicket:ticket-submitted`, `vicket:reply-sent`,
 // `vicket:article-viewed`, `vicket:search`, `vicket:error`. Methods: `show("article", slug)`, `prefill({ email })`.
+// `identify(token)` says who the customer is, by a token that your server signed: their tickets are listed, from any browser.
 // `remembers` keeps the tickets that are written here in this browser, and lists them.
 //
 // A ticket's link holds its token in the part after `#`, which browsers send to nobody: no server's log and no Referer
 // has it. Whoever has the link reads and answers the ticket.
 
 import { createClient, SupportError } from "./support-client.js";
-import type { ArticlePage, ArticleSummary, Attachment, Faq, Message, NewTicket, Question, Site, SupportClient, Template, Thread } from "./support-client.js";
+import type { ArticlePage, ArticleSummary, Attachment, Faq, Identity, Message, MyTicketPage, NewTicket, Question, Site, SupportClient, Template, Thread } from "./support-client.js";
 
 const STYLE = `
 :host {
@@ -206,6 +207,7 @@ export class VicketSupport extends Base {
   #query = "";
   #prefilled: Prefill = {};
   #ready = false;
+  #given = false;
 
   connectedCallback(): void {
     if (!this.shadowRoot) {
@@ -243,13 +245,34 @@ export class VicketSupport extends Base {
     if (inputs) fill(inputs, values);
   }
 
+  /**
+   * Says who the customer is, by a token that your server signed a moment ago, or by what fetches one. `null` when they log out.
+   */
+  async identify(identity: Identity | null): Promise<void> {
+    await this.#support.identify(identity);
+    this.refresh();
+  }
+
+  /** The client that it asks, in place of one that it makes of its attributes. */
+  set client(client: SupportClient) {
+    this.#client = client;
+    this.#given = true;
+  }
+
+  /** Shows anew what depends on who the customer is. What somebody wrote is kept. */
+  refresh(): void {
+    this.#draft = undefined;
+    if (this.isConnected && this.shadowRoot && (this.#shown === "home" || this.#shown === "new")) void this.#show(this.#shown, false);
+  }
+
   #emit<Name extends keyof SupportEvents>(name: Name, detail: SupportEvents[Name]): void {
     this.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, detail }));
   }
 
   /** Keeps a ticket in this browser, where the page wants that; `seen` is the last message that is shown. */
   #remember(token: string, thread: { reference: string; subject: string }, seen?: string): void {
-    if (!this.hasAttribute("remembers")) return;
+    // One of the customer's is in their list, wherever they log in.
+    if (!this.hasAttribute("remembers") || !token.startsWith("tk_")) return;
     const key = this.#key;
     const others = VicketSupport.remembered(key).filter((known) => known.token !== token);
     store(key, [{ token, reference: thread.reference, subject: thread.subject, seen }, ...others].slice(0, 20));
@@ -260,7 +283,7 @@ export class VicketSupport extends Base {
   }
 
   attributeChangedCallback(): void {
-    this.#client = undefined;
+    if (!this.#given) this.#client = undefined;
     if (this.isConnected && this.shadowRoot) void this.#show(this.#route(), false);
   }
 
@@ -394,10 +417,12 @@ export class VicketSupport extends Base {
   // --- the start: search, articles, FAQs ---
 
   async #home(signal: AbortSignal): Promise<Child[]> {
-    const [site, first, faqs] = await Promise.all([
+    const [site, first, faqs, mine] = await Promise.all([
       this.#support.site({ signal }),
       this.#support.articles(this.#query ? { q: this.#query } : {}, { signal }),
       this.#support.faqs(this.#query ? { q: this.#query } : {}, { signal }),
+      // What else is there is shown without them, too.
+      this.#support.customer && this.#support.myTickets({}, { signal }).catch(() => undefined),
     ]);
     const found = h("ul", { class: "plain" });
     const nothing = h("p", { class: "muted" });
@@ -484,10 +509,32 @@ export class VicketSupport extends Base {
       h("form", { role: "search", submit }, h("label", { for: "q" }, "Search the help center"), input),
       h("section", { "aria-label": "Articles" }, heading, found, nothing, problems, more),
       questions,
-      this.#tickets(),
+      mine ? this.#mine(mine) : this.#tickets(),
       h("h2", {}, "Still stuck?"),
       h("p", {}, this.#link("new", {}, "Write to us")),
     ];
+  }
+
+  /** The tickets of the customer, from whichever browser. */
+  #mine(first: MyTicketPage): Child {
+    if (first.data.length === 0) return null;
+    const list = h("ul", { class: "plain" });
+    const more = h("button", { type: "button", class: "quiet" }, "Show more tickets");
+    let cursor: string | null = null;
+    const show = (page: MyTicketPage) => {
+      for (const { id, reference, subject, status, last_activity_at, unread } of page.data) {
+        const news = unread ? ` · ${unread === 1 ? "New answer" : `${unread} new answers`}` : "";
+        const about = `${reference} · ${STATUS[status]} · ${moment(last_activity_at)}${news}`;
+        list.append(h("li", {}, this.#link(`ticket=${id}`, { class: "card" }, h("strong", { dir: "auto" }, subject), h("p", { class: "muted" }, about))));
+      }
+      cursor = page.next_cursor;
+      more.hidden = !cursor;
+    };
+    show(first);
+    more.addEventListener("click", async () => {
+      if (cursor) show(await this.#support.myTickets({ cursor }).catch(() => ({ data: [], next_cursor: cursor })));
+    });
+    return h("section", { "aria-label": "Your tickets" }, h("h2", {}, "Your tickets"), list, more);
   }
 
   /** The tickets that were written in this browser. */
@@ -528,10 +575,15 @@ export class VicketSupport extends Base {
     const inputs = new Map(templates.map((template) => [template.id, asked(template)]));
     choose.addEventListener("change", () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
 
+    const { customer } = this.#support;
     form.append(
       ...(templates.length ? field("template_id", "What is it about?", choose) : []),
-      ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })),
-      ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })),
+      ...(customer
+        ? [h("p", { class: "muted" }, `You write as ${customer.name ? `${customer.name}, ` : ""}${customer.email}.`)]
+        : [
+            ...field("email", "Your e-mail address", h("input", { id: "email", type: "email", required: true, autocomplete: "email", maxlength: limits.email })),
+            ...field("name", "Your name (optional)", h("input", { id: "name", autocomplete: "name", maxlength: limits.name })),
+          ]),
       ...field("subject", "Subject", h("input", { id: "subject", required: true, maxlength: limits.subject })),
       questions,
       ...field("message", "Message", h("textarea", { id: "message", required: true, maxlength: limits.message })),
@@ -541,7 +593,8 @@ export class VicketSupport extends Base {
     restore(form, draft, () => questions.replaceChildren(...(inputs.get(choose.value) ?? [])));
     fill(form, this.#prefilled);
     this.#sends(form, "Send", async () => {
-      const ticket: NewTicket = { email: value(form, "email"), subject: value(form, "subject"), message: value(form, "message") };
+      const ticket: NewTicket = { subject: value(form, "subject"), message: value(form, "message") };
+      if (!customer) ticket.email = value(form, "email");
       const name = value(form, "name").trim();
       if (name) ticket.name = name;
       const template = chosen();
@@ -551,7 +604,7 @@ export class VicketSupport extends Base {
       }
       const made = await this.#support.submitTicket(ticket);
       const unsent = await this.#attach(made.token, made.message_id, form);
-      const route = `ticket=${made.token}`;
+      const route = `ticket=${customer ? made.id : made.token}`;
       const link = this.#address(route);
       // Wherever the person went meanwhile: the ticket's address is shown once, so from here on it is the page's.
       this.#leaving.abort();
@@ -559,7 +612,7 @@ export class VicketSupport extends Base {
       this.#shown = route;
       this.#draft = undefined;
       keep(draft, null);
-      this.#remember(made.token, made, made.message_id);
+      if (!customer) this.#remember(made.token, made, made.message_id);
       this.#emit("vicket:ticket-submitted", { id: made.id, reference: made.reference, subject: made.subject });
       this.#say("");
       this.#draw(
@@ -568,9 +621,9 @@ export class VicketSupport extends Base {
           h("h1", { tabindex: -1 }, "Thank you, we have your message"),
           h("p", {}, `It is ticket ${made.reference}, “${made.subject}”.`),
           ...unsent,
-          h("p", {}, `This link opens it${this.#routing === "memory" ? "" : ", and so does this page's address"}. Keep it to yourself: whoever has it reads and answers the ticket.`),
+          customer ? h("p", {}, "It is in your tickets, wherever you log in.") : h("p", {}, `This link opens it${this.#routing === "memory" ? "" : ", and so does this page's address"}. Keep it to yourself: whoever has it reads and answers the ticket.`),
           h("p", {}, this.#link(route, {}, "Open the ticket")),
-          copyButton(link),
+          !customer && copyButton(link),
         ],
         true,
       );
@@ -587,6 +640,7 @@ export class VicketSupport extends Base {
     const { elements, show } = this.#messages(token);
     show(thread);
     this.#remember(token, thread, thread.messages.at(-1)?.id);
+    if (!token.startsWith("tk_")) void this.#support.markRead(token).catch(() => undefined);
     const closed = thread.status === "closed";
     return [
       this.#back(),

@@ -6,7 +6,7 @@
 // `data-next-key` is the next key while you rotate; `data-label` and `data-position="left"` say how the button looks, and
 // `data-launcher="none"` that the page has one of its own and calls `vicket.open()`. Colours are the variables of the element.
 
-import { createClient } from "./support-client.js";
+import { createClient, type Identity } from "./support-client.js";
 import { type Prefill, VicketSupport } from "./vicket-support.js";
 
 const STYLE = `
@@ -46,6 +46,8 @@ export interface VicketWidget {
   close(): void;
   show(what: "home" | "new" | "article" | "ticket", which?: string): void;
   prefill(values: Prefill): void;
+  /** Who the customer is, by a token that your server signed, or by what fetches one; `null` when they log out. */
+  identify(identity: Identity | null): Promise<void>;
 }
 
 declare global {
@@ -85,16 +87,19 @@ function start(script: HTMLScriptElement): void {
   const element = (): VicketSupport => {
     if (!support) {
       support = make("vicket-support", { server: url, "publishable-key": key, routing: "memory", remembers: "", ...(nextKey && { "next-key": nextKey }) });
+      support.client = client;
       content.append(support);
     }
     return support;
   };
   let counted = 0;
   const count = async (): Promise<void> => {
-    if (document.hidden || VicketSupport.remembered(key).length === 0 || Date.now() - counted < FRESH) return;
+    if (document.hidden || Date.now() - counted < FRESH || (!client.customer && VicketSupport.remembered(key).length === 0)) return;
     counted = Date.now();
-    say(await VicketSupport.look(client, key));
+    say(client.customer ? await mine() : await VicketSupport.look(client, key));
   };
+  // The newest page of the customer's tickets has what is new.
+  const mine = async (): Promise<number> => (await client.myTickets().catch(() => ({ data: [] }))).data.reduce((sum, { unread }) => sum + unread, 0);
   const say = (answers: number): void => {
     unread.textContent = answers ? `${answers} new` : "";
   };
@@ -111,13 +116,22 @@ function start(script: HTMLScriptElement): void {
       element().show(what, which);
     },
     prefill: (values) => element().prefill(values),
+    async identify(identity) {
+      await client.identify(identity);
+      support?.refresh();
+      counted = 0;
+      unread.textContent = "";
+      await count();
+    },
   };
   button.addEventListener("click", api.open);
   dismiss.addEventListener("click", api.close);
   panel.addEventListener("click", (event) => event.target === panel && panel.close());
   panel.addEventListener("close", () => {
     button.setAttribute("aria-expanded", "false");
-    say(VicketSupport.remembered(key).filter((ticket) => ticket.unread).length);
+    counted = 0;
+    if (client.customer) void count();
+    else say(VicketSupport.remembered(key).filter((ticket) => ticket.unread).length);
   });
   document.addEventListener("visibilitychange", () => void count());
 

@@ -1,5 +1,5 @@
-//! Tickets as their customers write and read them. The token in the context is what opens one: `ctx.ticket_id()` in
-//! the policies is the ticket of that token, so no statement here needs to name it.
+//! Tickets as their customers write and read them. The token in the context is what opens one, or a customer's session that
+//! named one of theirs: `ctx.ticket_id()` in the policies is that ticket, and no statement here takes it from a request.
 
 use sqlx::FromRow;
 use time::OffsetDateTime;
@@ -92,9 +92,10 @@ pub(in crate::store) struct Claim {
 }
 
 const INSERT_TOKEN: &str = "insert into vicket.ticket_tokens (ticket_id, token_hash) values ($1, $2)";
-/// The token, then what it opens: each policy asks for the ticket of the token.
+/// The token, then what it opens: each policy asks for the ticket of the token. Nothing where the site wants an identity and there
+/// is none, which the policy of the ticket would refuse as an attack.
 const INSERT_TICKET: &str = "with token as (
-      insert into vicket.ticket_tokens (ticket_id, token_hash) values ($1, $2)
+      insert into vicket.ticket_tokens (ticket_id, token_hash) select $1, $2 where ctx.may_submit($3)
       returning true
     ), message as (
       insert into vicket.ticket_messages (id, ticket_id, author_name, body)
@@ -113,7 +114,7 @@ const INSERT_TICKET: &str = "with token as (
 /// digest. A repeated submission gets the ticket of then, which `token` opens from now on too.
 ///
 /// # Errors
-/// `409 idempotency_conflict`; `422 unprocessable` for answers that do not fit the form.
+/// `401 identity_required`; `409 idempotency_conflict`; `422 unprocessable` for answers that do not fit the form.
 pub async fn create(
     tx: &mut SiteTx,
     new: &NewTicket,
@@ -142,8 +143,12 @@ pub async fn create(
         .bind(new.subject.as_str())
         .bind(message_id)
         .bind(new.message.as_str())
-        .fetch_one(tx.connection())
-        .await?;
+        .fetch_optional(tx.connection())
+        .await?
+        .ok_or_else(|| {
+            let detail = "This site takes tickets from customers whom it knows. Log in there first.";
+            Problem::new(Code::IdentityRequired, detail)
+        })?;
     if let Some((template_id, answers)) = &answers {
         templates::score(tx, ticket_id, *template_id, answers).await?;
     }
@@ -158,7 +163,8 @@ pub async fn mine(tx: &mut SiteTx) -> Result<Ticket, Problem> {
     sqlx::query_as(
         "select t.id, t.number, s.prefix || '-' || t.number as reference, t.subject, t.status, t.created_at
         from vicket.tickets t
-        join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id",
+        join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+        where t.id = (select ctx.ticket_id())",
     )
     .fetch_optional(tx.connection())
     .await?
@@ -182,10 +188,10 @@ pub async fn reply(tx: &mut SiteTx, body: &MessageBody, submission: Option<Submi
         }
         message_id = claim.message_id;
     }
-    // The policy shows one ticket at the most, so the SELECT needs no condition; none means no such token.
+    // None means no such token, and no ticket of a customer.
     let inserted = sqlx::query_as(
         "insert into vicket.ticket_messages (id, ticket_id, author_name, body)
-        select $1, t.id, t.name, $2 from vicket.tickets t
+        select $1, t.id, t.name, $2 from vicket.tickets t where t.id = (select ctx.ticket_id())
         returning id, author, author_name, body, created_at",
     )
     .bind(message_id)

@@ -251,7 +251,14 @@ async fn a_preflight_is_answered_for_any_listed_origin_and_the_request_itself_de
             assert_eq!(answer.header("access-control-allow-origin"), Some(site.origin));
             let methods = answer.list("access-control-allow-methods");
             assert!(methods.contains(&"get".to_owned()) && methods.contains(&"post".to_owned()), "{methods:?}");
-            let headers = ["x-vicket-key", "x-vicket-ticket", "idempotency-key", "content-type", "if-none-match"];
+            let headers = [
+                "x-vicket-key",
+                "x-vicket-ticket",
+                "x-vicket-customer",
+                "idempotency-key",
+                "content-type",
+                "if-none-match",
+            ];
             assert_eq!(answer.list("access-control-allow-headers"), headers);
             assert_eq!(answer.header("access-control-max-age"), Some("7200"));
             assert_eq!(answer.header("access-control-allow-credentials"), None);

@@ -41,6 +41,11 @@ function forPeople(code, seconds) {
             return "We can't be reached right now. Please check your connection and try again.";
         case "not_found":
             return "We could not find that.";
+        case "identity_required":
+            return "Please log in to write to us.";
+        case "identity_invalid":
+        case "customer_session_invalid":
+            return "Please log in again to see your tickets.";
         case "ticket_closed":
             return "This conversation is closed. Please start a new one.";
         case "ticket_full":
@@ -90,6 +95,9 @@ class Client {
     /** The `Idempotency-Key` of each text that was sent, and until when a repeat has the same one. */
     #sent = new Map();
     #key;
+    #identity;
+    #session;
+    #customer;
     /** The question to `key/check` that is under way: calls that fail together ask once. */
     #checking;
     constructor(options) {
@@ -128,34 +136,68 @@ class Client {
     async templates(options) {
         return (await this.#call("GET", "templates", { options })).data;
     }
-    /** Submits a ticket. A double click or a retry makes one ticket. */
-    submitTicket(ticket, options) {
-        return this.#submit("tickets", { body: ticket, options });
+    /** Who `identify` said the customer is. */
+    get customer() {
+        return this.#customer;
     }
     /**
-     * A ticket with the newest messages of its conversation; `next_cursor`, as `cursor`, leads to older ones. `token` is what
-     * `submitTicket` answered: `tk_` and 43 characters.
+     * Says who the customer is, by a token that your server signed: from now on tickets are submitted as theirs, and `myTickets`
+     * lists them. `null` when they log out: the session is ended.
      */
-    thread(token, query, options) {
-        return this.#call("GET", "tickets/thread", { ticket: token, query, options });
+    async identify(identity) {
+        const ended = this.#session;
+        this.#identity = identity ?? undefined;
+        this.#session = this.#customer = undefined;
+        if (identity === null) {
+            if (ended)
+                await this.#call("POST", "identity/end", { session: ended }, async () => undefined).catch(() => undefined);
+            return undefined;
+        }
+        return this.#open(identity);
+    }
+    async #open(identity) {
+        const token = typeof identity === "string" ? identity : await identity();
+        const { session, ...customer } = await this.#call("POST", "identity", { body: { token } });
+        if (this.#identity === identity)
+            [this.#session, this.#customer] = [session, customer];
+        return customer;
+    }
+    /** The customer's tickets, the newest first, after `identify`. Each is read and answered by its id. */
+    myTickets(query, options) {
+        return this.#call("GET", "tickets", { mine: true, query, options });
+    }
+    /** The customer has one of their tickets open: none of its answers is unread. */
+    markRead(id, options) {
+        return this.#call("POST", `tickets/${encodeURIComponent(id)}/read`, { mine: true, options }, async () => undefined);
+    }
+    /** Submits a ticket, the customer's after `identify`. A double click or a retry makes one ticket. */
+    submitTicket(ticket, options) {
+        return this.#submit("tickets", { mine: true, body: ticket, options });
+    }
+    /**
+     * A ticket with the newest messages of its conversation; `next_cursor`, as `cursor`, leads to older ones. `ticket` is the
+     * token that `submitTicket` answered, `tk_` and 43 characters; after `identify`, also the id of one of the customer's.
+     */
+    thread(ticket, query, options) {
+        return this.#call("GET", place(ticket, ""), { ticket, query, options });
     }
     /** Answers a ticket; one that is resolved opens again. */
-    reply(token, body, options) {
-        return this.#submit("tickets/thread/messages", { ticket: token, body: { body }, options });
+    reply(ticket, body, options) {
+        return this.#submit(place(ticket, "/messages"), { ticket, body: { body }, options });
     }
     /** Adds files to a message that the customer wrote in the last hour: `message_id` of a new ticket, or `id` of a reply. */
-    async attach(token, messageId, files, options) {
+    async attach(ticket, messageId, files, options) {
         const body = new FormData();
         for (const file of files)
             body.append("file", file, file.name);
-        const path = `tickets/thread/messages/${encodeURIComponent(messageId)}/attachments`;
+        const path = place(ticket, `/messages/${encodeURIComponent(messageId)}/attachments`);
         const once = { idempotencyKey: crypto.randomUUID(), ...options };
-        return (await this.#call("POST", path, { ticket: token, body, options: once })).data;
+        return (await this.#call("POST", path, { ticket, body, options: once })).data;
     }
     /** A file of a ticket. Offer it as a download: what a stranger sent is not to be opened within your page. */
-    attachment(token, id, options) {
-        const path = `tickets/thread/attachments/${encodeURIComponent(id)}`;
-        return this.#call("GET", path, { ticket: token, options }, (response) => response.blob());
+    attachment(ticket, id, options) {
+        const path = place(ticket, `/attachments/${encodeURIComponent(id)}`);
+        return this.#call("GET", path, { ticket, options }, (response) => response.blob());
     }
     /** Why the key works from this page, or why it does not. */
     checkKey(options) {
@@ -177,12 +219,13 @@ class Client {
         return answer;
     }
     async #call(method, path, request, read = (response) => response.json()) {
-        const { query, body, ticket, options: { signal, idempotencyKey } = {} } = request;
+        const { query, body, ticket = "", options: { signal, idempotencyKey } = {} } = request;
+        const mine = request.mine || (ticket && !isToken(ticket));
         const asked = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
         const url = `${this.#url}/support/v1/${path}${asked.length ? `?${new URLSearchParams(asked)}` : ""}`;
         const headers = {};
         // The server says of a ticket without a token what it says of one with a wrong token.
-        if (ticket && SENDABLE.test(ticket))
+        if (isToken(ticket) && SENDABLE.test(ticket))
             headers["X-Vicket-Ticket"] = ticket;
         if (idempotencyKey)
             headers["Idempotency-Key"] = idempotencyKey;
@@ -191,15 +234,17 @@ class Client {
             headers["Content-Type"] = "application/json";
         const timeout = this.#timeout * (files || path.includes("/attachments/") ? 10 : 1);
         const refused = new Set();
+        let renewed = false;
         for (let tries = 0;;) {
             signal?.throwIfAborted();
             const key = this.#key;
+            const session = request.session ?? (mine ? this.#session : undefined);
             const patience = AbortSignal.timeout(timeout);
             let error;
             try {
                 const response = await fetch(url, {
                     method,
-                    headers: { ...headers, "X-Vicket-Key": key },
+                    headers: { ...headers, "X-Vicket-Key": key, ...(session && { "X-Vicket-Customer": session }) },
                     ...(body && { body: files ? body : JSON.stringify(body) }),
                     signal: signal ? AbortSignal.any([signal, patience]) : patience,
                     // Neither cookies nor the page's address are the server's business.
@@ -211,8 +256,15 @@ class Client {
                 if (response.ok)
                     return await read(response);
                 error = await refusal(response);
+                // A session that ended: whoever can ask for another token opens the next.
+                const identity = this.#identity;
+                if (error.code === "customer_session_invalid" && typeof identity === "function" && mine && !renewed) {
+                    renewed = true;
+                    await this.#open(identity);
+                    continue;
+                }
                 // A refused key, also one that was refused too often: the other one may be good.
-                if (response.status === 401 || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
+                if (error.code.startsWith("key_") || (response.status === 429 && response.headers.get("RateLimit")?.includes("refused"))) {
                     refused.add(key);
                     const other = this.#keys.find((known) => !refused.has(known));
                     if (other) {
@@ -270,6 +322,10 @@ class Client {
         return error;
     }
 }
+/** A token, and not an id. */
+const isToken = (ticket) => ticket.startsWith("tk_");
+/** Where a ticket is: behind its token, or by its id among the customer's. */
+const place = (ticket, rest) => (isToken(ticket) ? `tickets/thread${rest}` : `tickets/${encodeURIComponent(ticket)}${rest || "/thread"}`);
 async function refusal(response) {
     const problem = (await response.json().catch(() => ({})));
     const detail = problem.detail ?? `The server answered ${response.status}.`;
