@@ -32,6 +32,9 @@ struct Function {
     grantees: Vec<String>,
 }
 
+/// Names of functions with the digests of their bodies, by the reason that they have.
+type Reasons<'a> = BTreeMap<String, Vec<(String, &'a str)>>;
+
 /// All that are not PostgreSQL's or an extension's. The body of one in standard SQL is kept parsed, and prosrc is empty.
 const FUNCTIONS: &str = "select n.nspname::text as schema, p.proname::text as name,
     array(select replace(format_type(a.type, null), 'timestamp with time zone', 'timestamptz') from unnest(p.proargtypes::oid[]) with ordinality as a (type, place) order by place)
@@ -62,7 +65,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
         functions.iter().filter(|other| (&other.schema, &other.name) == (&of.schema, &of.name)).count() > 1
     };
     // Those of a schema that the same roles may execute stand together, and of them those with the same reason.
-    let mut schemas: BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<(String, &str)>>>> = BTreeMap::new();
+    let mut schemas: BTreeMap<String, BTreeMap<String, Reasons<'_>>> = BTreeMap::new();
     for function in definers {
         let arguments = if overloaded(function) { function.arguments() } else { String::new() };
         let said = format!("{}{arguments}", function.name);
@@ -77,7 +80,7 @@ pub async fn write(connection: &mut PgConnection) -> anyhow::Result<String> {
     }
     let mut texts = Vec::new();
     for (schema, groups) in schemas {
-        let said = |(who, reasons): (String, BTreeMap<String, Vec<(String, &str)>>)| {
+        let said = |(who, reasons): (String, Reasons<'_>)| {
             let said = |reason: &str| match reason.strip_prefix("no request may ") {
                 Some(what) => format!("not {what}"),
                 None => reason.to_owned(),

@@ -22,7 +22,7 @@ async fn an_address_of_its_own_is_at_a_domain_whose_dns_holds_a_key_of_the_very_
     let desk = Desk::open_with(with).await;
     let rival = desk.world.person("globex", "owner").await;
     let of_site = |person: &Person| {
-        let (org, site) = if std::ptr::eq(person, &rival) { ("globex", "site-c") } else { ("acme", "site-a") };
+        let (org, site) = if person.id == rival.id { ("globex", "site-c") } else { ("acme", "site-a") };
         format!("/v1/orgs/{org}/sites/{site}")
     };
     let set = async |person: &Person, address: &str| {
