@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(times(0, 0).err(), Some("its `exp` is not within five minutes after its `iat`"));
         assert_eq!(times(61, 120).err(), Some("it is of the future"));
         assert_eq!(times(-360, -60).err(), Some("it is expired"));
-        assert!(times(i64::MIN - NOW, 0).is_err() && times(0, i64::MAX - NOW).is_err());
+        assert!(times(i64::MIN, 0).is_err() && times(0, i64::MAX - NOW).is_err());
         assert!(with("nbf", json!(NOW + 60)).is_ok() && with("nbf", json!(NOW + 61)).is_err());
         assert_eq!(with("aud", json!(Uuid::from_u128(8))).err(), Some("its `aud` is not the id of the site"));
         assert!(with("aud", json!([site()])).is_err());
