@@ -80,7 +80,12 @@ impl Example for SecretsBody {
             created_at: datetime!(2026-01-05 08:00 UTC),
             created_by: "olivia@acme.com".to_owned(),
         };
-        Self { active: Nullable(Some(active)), staged: Nullable(None) }
+        let staged = SecretBody {
+            hint: "m2Kd".to_owned(),
+            created_at: datetime!(2026-02-01 08:00 UTC),
+            created_by: "olivia@acme.com".to_owned(),
+        };
+        Self { active: Nullable(Some(active)), staged: Nullable(Some(staged)) }
     }
 }
 

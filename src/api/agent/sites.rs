@@ -199,6 +199,20 @@ struct JwkBody {
     key_ops: Option<Vec<Text<20>>>,
 }
 
+/// That of RFC 8037, appendix A.
+fn example_key() -> PublicKey {
+    PublicKey {
+        kty: "OKP".to_owned(),
+        crv: Some("Ed25519".to_owned()),
+        x: Some("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_owned()),
+        y: None,
+        n: None,
+        e: None,
+        alg: Some("EdDSA".to_owned()),
+        kid: Some("2026-02".to_owned()),
+    }
+}
+
 impl From<PublicKey> for JwkBody {
     fn from(key: PublicKey) -> Self {
         Self {
@@ -281,7 +295,7 @@ impl Example for SiteBody {
             support_url: Nullable(Some("https://acme.com/support".to_owned())),
             language: Language::En,
             mail: MailSender { from_name: Nullable(Some("Acme Support".to_owned())), from_address: Nullable(None) },
-            identity: IdentitySettings::default().into(),
+            identity: IdentitySettings { jwks: Jwks { keys: vec![example_key()] }, required: false }.into(),
             created_at: datetime!(2026-01-05 08:00 UTC),
             updated_at: datetime!(2026-01-05 08:00 UTC),
         }
