@@ -20,11 +20,13 @@ def before_call(context, case, kwargs):
 
     A drawn cursor is rightly a 400 although the document allows it. A drawn template id is rightly a 422, and would
     hide what the server thinks of the body's other fields, whatever they are. A drawn ticket token opens nothing, so
-    that valid requests get the token of a real ticket.
+    that valid requests get the token of a real ticket; and so of a customer's session.
     """
     drawn_as_valid = not case.meta or case.meta.generation.mode.is_positive
     if drawn_as_valid and case.headers and "X-Vicket-Ticket" in case.headers:
         case.headers["X-Vicket-Ticket"] = os.environ["VICKET_TICKET"]
+    if drawn_as_valid and case.headers and "X-Vicket-Customer" in case.headers:
+        case.headers["X-Vicket-Customer"] = os.environ["VICKET_CUSTOMER"]
     if drawn_as_valid and case.query:
         case.query.pop("cursor", None)
     # The document offers two credentials, of which a request sends one: the other is not drawn beside it.

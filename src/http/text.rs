@@ -236,10 +236,11 @@ impl<T: ToJSON> ToJSON for Nullable<T> {
     }
 }
 
-/// Derived objects ask for it, although nobody sends one.
+/// What is absent is not `null`.
 impl<T: ParseFromJSON> ParseFromJSON for Nullable<T> {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        Option::parse_from_json(value).map(Self).map_err(ParseError::propagate)
+        let value = value.ok_or_else(ParseError::expected_input)?;
+        Option::parse_from_json(Some(value)).map(Self).map_err(ParseError::propagate)
     }
 }
 

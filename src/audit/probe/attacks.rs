@@ -170,6 +170,13 @@ fn of(planted: &Planted, subject: &Subject) -> Vec<Trial> {
         reads: false,
     });
     trials.push(Trial {
+        sql: "select count(*) as foreign_rows where ctx.digest('customer') is not null
+            and ctx.may_submit('nobody@probe.example')"
+            .to_owned(),
+        verb: "might have submitted in the name of",
+        reads: false,
+    });
+    trials.push(Trial {
         sql: format!(
             "select count(*) as foreign_rows from unnest({tickets}) t (id)
             cross join lateral ctx.activity_of_mine(t.id) a where a.last_at is not null or a.unread > 0"
