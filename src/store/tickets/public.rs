@@ -95,7 +95,7 @@ const INSERT_TOKEN: &str = "insert into vicket.ticket_tokens (ticket_id, token_h
 /// The token, then what it opens: each policy asks for the ticket of the token. Nothing where the site wants an identity and there
 /// is none, which the policy of the ticket would refuse as an attack.
 const INSERT_TICKET: &str = "with token as (
-      insert into vicket.ticket_tokens (ticket_id, token_hash) select $1, $2 where ctx.may_submit($3)
+      insert into vicket.ticket_tokens (ticket_id, token_hash) select $1, $2 where (select ctx.may_submit($3))
       returning true
     ), message as (
       insert into vicket.ticket_messages (id, ticket_id, author_name, body)
