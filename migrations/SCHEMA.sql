@@ -1203,6 +1203,44 @@ comment on function ctx.note_read() is
   'Notes that a customer opened their ticket; says whether it is theirs. Definer: no request may write there.';
 grant execute on function ctx.note_read() to vicket_widget;
 
+create function ctx.unmerge(p_ticket_id uuid) returns uuid
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  was vicket.ticket_merges;
+begin
+  delete from vicket.ticket_merges g
+    using vicket.tickets t
+    where t.org_id = ctx.org_id() and t.id = p_ticket_id and g.org_id = t.org_id and g.site_id = t.site_id and g.ticket_id = t.id
+    returning g.* into was;
+  if was.into_id is null then
+    return null;
+  end if;
+  insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, before)
+    select was.org_id, was.site_id, e.ticket_id, coalesce(nullif(ctx.actor_name(), ''), 'cli'), e.kind,
+      s.prefix || '-' || t.number
+    from (values (was.ticket_id, 'merged', was.into_id), (was.into_id, 'merge', was.ticket_id)) e (ticket_id, kind, other)
+    join vicket.tickets t on t.org_id = was.org_id and t.site_id = was.site_id and t.id = e.other
+    join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id;
+  update vicket.tickets t
+    set updated_at = now(),
+      status_id = coalesce((
+        select s.id from vicket.statuses s
+        where t.status = 'resolved' and s.org_id = was.org_id and s.id = was.status_id and s.deleted_at is null
+      ), t.status_id)
+    where t.org_id = was.org_id and t.site_id = was.site_id and t.id = was.ticket_id;
+  update vicket.tickets t
+    set updated_at = now()
+    where t.org_id = was.org_id and t.site_id = was.site_id and t.id = was.into_id;
+  return was.into_id;
+end $$;
+alter function ctx.unmerge(uuid) owner to vicket_definer;
+comment on function ctx.unmerge(uuid) is
+  'Takes back that a ticket is part of another; says of which it was. Definer: with DELETE a request could lock a '
+  'table.';
+grant execute on function ctx.unmerge(uuid) to vicket_agent;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- vicket.role_permissions
 create table vicket.role_permissions (
@@ -3680,7 +3718,10 @@ begin
     mail.user_id := new.assignee_id;
     perform vicket.member_mail(mail);
   end if;
-  if new.status = 'resolved' and old.status <> 'resolved' then
+  if new.status = 'resolved' and old.status <> 'resolved' and not exists (
+    select from vicket.ticket_merges g
+    where g.org_id = new.org_id and g.site_id = new.site_id and g.ticket_id = new.id)
+  then
     mail.kind := 'ticket_resolved';
     mail.user_id := null;
     mail.recipient := new.email;
@@ -4084,11 +4125,13 @@ create table vicket.ticket_events (
   constraint ticket_events_pkey primary key (org_id, site_id, id),
   constraint ticket_events_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
     site_id, id) on delete cascade,
-  constraint ticket_events_kind_known check (kind = any (array['status', 'priority', 'assignee', 'tag', 'snooze']))
+  constraint ticket_events_kind_known check (kind = any (array['status', 'priority', 'assignee', 'tag', 'snooze',
+    'merge', 'merged']))
 );
 alter table vicket.ticket_events owner to vicket_owner;
 comment on table vicket.ticket_events is
-  'Changes of a ticket''s status, priority, assignee and tags, by name, as they were then; until when it was snoozed.';
+  'Changes of a ticket''s status, priority, assignee and tags, by name, as they were then; until when it was snoozed; '
+  'what it became part of (merged), and what became part of it (merge), by reference.';
 comment on column vicket.ticket_events.actor is 'An e-mail, `machine key NAME`, `cli`, or `customer`. Personal data.';
 comment on column vicket.ticket_events.kind is 'No personal data.';
 comment on column vicket.ticket_events.before is 'Personal data.';
@@ -4303,6 +4346,7 @@ create function vicket.customer_replied() returns trigger
 as $$
 declare
   quiet constant boolean := session_user = 'vicket_worker' and current_setting('app.quiet', true) = 'on';
+  whole uuid;
 begin
   update vicket.tickets t
     set message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body)
@@ -4310,12 +4354,24 @@ begin
   if found then
     return null;
   end if;
+  whole := (
+    select g.into_id from vicket.ticket_merges g
+    where g.org_id = new.org_id and g.site_id = new.site_id and g.ticket_id = new.ticket_id
+  );
   update vicket.tickets t
-    set status = case when t.status in ('resolved', 'pending') and not quiet then 'open' else t.status end, updated_at = now(),
-      message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body),
+    set status = case when t.status in ('resolved', 'pending') and not quiet and whole is null then 'open' else t.status end,
+      updated_at = now(), message_count = t.message_count + 1, message_bytes = t.message_bytes + octet_length(new.body),
       last_activity_at = clock_timestamp(), unanswered = t.unanswered or not quiet,
       snoozed_until = case when quiet then t.snoozed_until end
-    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id and (t.status <> 'closed' or quiet);
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id
+      and (t.status <> 'closed' or quiet or whole is not null);
+  if found and whole is not null then
+    update vicket.tickets t
+      set status = case when t.status in ('resolved', 'pending') and not quiet then 'open' else t.status end, updated_at = now(),
+        last_activity_at = clock_timestamp(), unanswered = t.unanswered or not quiet,
+        snoozed_until = case when quiet then t.snoozed_until end
+      where t.org_id = new.org_id and t.site_id = new.site_id and t.id = whole and (t.status <> 'closed' or quiet);
+  end if;
   if not found then
     raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
   end if;
@@ -4323,8 +4379,9 @@ begin
 end $$;
 alter function vicket.customer_replied() owner to vicket_definer;
 comment on function vicket.customer_replied() is
-  'Trigger: a reply opens a resolved or a pending ticket, and wakes one that is snoozed; a closed one refuses it '
-  '(constraint ticket_not_closed), a full one too (ticket_full). Definer: no request may write there.';
+  'Trigger: a reply opens a resolved or a pending ticket, or the one that it is part of, and wakes one that is '
+  'snoozed; a closed one refuses it (constraint ticket_not_closed), a full one too (ticket_full). Definer: no request '
+  'may write there.';
 grant execute on function vicket.customer_replied() to vicket_owner;
 
 create function vicket.message_mailed() returns trigger
@@ -6010,6 +6067,7 @@ create table vicket.inbound_mails (
   quoted_from integer,
   reopened boolean not null default false,
   html text,
+  thread_digest bytea,
   constraint inbound_mails_pkey primary key (org_id, id),
   constraint inbound_mails_once unique (org_id, site_id, address_id, message_digest, content_digest),
   constraint inbound_mails_address_fkey foreign key (org_id, site_id, address_id) references
@@ -6026,7 +6084,8 @@ create table vicket.inbound_mails (
   constraint inbound_mails_html_size check (octet_length(html) <= 4194304),
   constraint inbound_mails_raw_size check (octet_length(raw) <= 26214400),
   constraint inbound_mails_state_known check (state = any (array['received', 'filed', 'held', 'rejected', 'ignored',
-    'failed']))
+    'failed'])),
+  constraint inbound_mails_thread_digest_length check (octet_length(thread_digest) = 32)
 );
 alter table vicket.inbound_mails owner to vicket_owner;
 comment on table vicket.inbound_mails is
@@ -6053,6 +6112,8 @@ comment on column vicket.inbound_mails.automatic is 'Whether a machine sent it.'
 comment on column vicket.inbound_mails.quoted_from is 'The character of the message at which what it quotes begins.';
 comment on column vicket.inbound_mails.reopened is 'Whether it reopened its ticket.';
 comment on column vicket.inbound_mails.html is 'As it looked, sanitised; NULL where it was text. Personal data.';
+comment on column vicket.inbound_mails.thread_digest is
+  'SHA-256 of the first Message-ID that it refers to, or of its own. NULL: it came before this was kept.';
 
 create index inbound_mails_ended on vicket.inbound_mails (received_at) where (state = any (array['ignored'::text,
   'rejected'::text]));
@@ -6067,6 +6128,8 @@ create index inbound_mails_newest on vicket.inbound_mails (org_id, site_id, rece
 create index inbound_mails_of_address on vicket.inbound_mails (org_id, site_id, address_id) where (address_id is not
   null);
 create index inbound_mails_of_message on vicket.inbound_mails (org_id, message_id) where (message_id is not null);
+create index inbound_mails_of_thread on vicket.inbound_mails (org_id, site_id, thread_digest) where (ticket_id is not
+  null);
 create index inbound_mails_of_ticket on vicket.inbound_mails (org_id, ticket_id) where (ticket_id is not null);
 create statistics vicket.inbound_mails_tenant (ndistinct, dependencies) on org_id, site_id from vicket.inbound_mails;
 
@@ -6126,9 +6189,9 @@ comment on policy definer_delete on vicket.inbound_mails is
   'worker.forget_mail, of any org; admin.forget_mail, of one.';
 
 grant select (org_id, site_id, id, received_at, state, reason, ticket_id, message_id, author, author_name, subject,
-  verified, automatic, quoted_from, html) on vicket.inbound_mails to vicket_agent;
-grant insert (address_id, recipient, mail_from, client, helo, message_digest, content_digest,
-  raw) on vicket.inbound_mails to vicket_mail;
+  verified, automatic, quoted_from, html, thread_digest) on vicket.inbound_mails to vicket_agent;
+grant insert (address_id, recipient, mail_from, client, helo, message_digest, content_digest, raw,
+  thread_digest) on vicket.inbound_mails to vicket_mail;
 grant select (org_id, site_id, id, recipient, mail_from, received_at, state, ticket_id, author, author_name,
   subject) on vicket.inbound_mails to vicket_operator;
 grant select, update (raw, state, reason, accepted, ticket_id, message_id, author, author_name, subject, verified,
@@ -7190,6 +7253,157 @@ grant select, insert (token_hash, customer_id, jti_hash), update (ended_at),
   delete on vicket.customer_sessions to vicket_definer;
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- vicket.ticket_merges
+create table vicket.ticket_merges (
+  org_id uuid not null default ctx.org_id(),
+  site_id uuid not null default ctx.site_id(),
+  ticket_id uuid not null,
+  into_id uuid not null,
+  status_id uuid,
+  constraint ticket_merges_pkey primary key (org_id, site_id, ticket_id),
+  constraint ticket_merges_into_fkey foreign key (org_id, site_id, into_id) references vicket.tickets(org_id, site_id,
+    id) on delete cascade,
+  constraint ticket_merges_ticket_fkey foreign key (org_id, site_id, ticket_id) references vicket.tickets(org_id,
+    site_id, id) on delete cascade,
+  constraint ticket_merges_of_another check (ticket_id <> into_id)
+);
+alter table vicket.ticket_merges owner to vicket_owner;
+comment on table vicket.ticket_merges is 'Which tickets are part of which other of the same customer.';
+comment on column vicket.ticket_merges.status_id is
+  'Where it stood before, and stands again when that is taken back, unless the status is gone.';
+
+create index ticket_merges_into on vicket.ticket_merges (org_id, into_id);
+create statistics vicket.ticket_merges_tenant (ndistinct, dependencies) on org_id, site_id from vicket.ticket_merges;
+
+alter table vicket.ticket_merges enable row level security;
+alter table vicket.ticket_merges force row level security;
+
+create policy agent_select on vicket.ticket_merges
+  for select to vicket_agent
+  using (
+    org_id = (select ctx.org_id())
+    and ((select ctx.may('ticket:read')) or (select ctx.may('ticket:write')))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_select on vicket.ticket_merges is 'ticket:read; within one''s teams.';
+
+create policy agent_insert on vicket.ticket_merges
+  for insert to vicket_agent
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy agent_insert on vicket.ticket_merges is 'ticket:write; within one''s teams.';
+
+create policy definer_select on vicket.ticket_merges
+  for select to vicket_definer
+  using (org_id = (select ctx.org_id()));
+comment on policy definer_select on vicket.ticket_merges is
+  'ctx.unmerge; the triggers of tickets and of what is said in them.';
+
+create policy definer_update on vicket.ticket_merges
+  for update to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  )
+  with check (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_update on vicket.ticket_merges is 'ticket_merged: ticket:write; within one''s teams.';
+
+create policy definer_delete on vicket.ticket_merges
+  for delete to vicket_definer
+  using (
+    org_id = (select ctx.org_id())
+    and (select ctx.may('ticket:write'))
+    and ((select ctx.sees_all_sites()) or site_id = any (array(select ctx.team_site_ids())))
+  );
+comment on policy definer_delete on vicket.ticket_merges is 'ctx.unmerge: ticket:write; within one''s teams.';
+
+grant select (org_id, site_id, ticket_id, into_id), insert (site_id, ticket_id,
+  into_id) on vicket.ticket_merges to vicket_agent;
+grant select (org_id, site_id, ticket_id, into_id, status_id), update (into_id, status_id),
+  delete on vicket.ticket_merges to vicket_definer;
+
+create function vicket.ticket_merged() returns trigger
+  language plpgsql security definer
+  set search_path = pg_catalog, pg_temp
+as $$
+declare
+  source record;
+  target record;
+  waits boolean;
+begin
+  -- In one order, so that those who merge at once wait for each other.
+  perform from vicket.tickets t
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id in (new.ticket_id, new.into_id)
+    order by t.id
+    for no key update;
+  select s.prefix || '-' || t.number as reference, t.email, t.status, t.status_id, t.unanswered, t.last_activity_at
+    into strict source
+    from vicket.tickets t join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
+  select s.prefix || '-' || t.number as reference, t.email, t.status into strict target
+    from vicket.tickets t join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.into_id;
+  if lower(source.email collate "C") <> lower(target.email collate "C") then
+    raise exception 'they are not of one customer'
+      using errcode = 'check_violation', constraint = 'ticket_merges_of_one_customer';
+  end if;
+  if target.status = 'closed' then
+    raise exception 'the ticket is closed' using errcode = 'check_violation', constraint = 'ticket_not_closed';
+  end if;
+  if exists (
+    select from vicket.ticket_merges g
+    where g.org_id = new.org_id and g.site_id = new.site_id and g.ticket_id = new.into_id)
+  then
+    raise exception 'the other is part of a third' using errcode = 'check_violation', constraint = 'ticket_merges_of_whole';
+  end if;
+  update vicket.ticket_merges g
+    set into_id = new.into_id
+    where g.org_id = new.org_id and g.site_id = new.site_id and g.into_id = new.ticket_id;
+  update vicket.ticket_merges g
+    set status_id = source.status_id
+    where g.org_id = new.org_id and g.site_id = new.site_id and g.ticket_id = new.ticket_id;
+  if (
+    select count(*) > 20
+    from vicket.ticket_merges g
+    where g.org_id = new.org_id and g.site_id = new.site_id and g.into_id = new.into_id)
+  then
+    raise exception 'a ticket has at most 20 others' using errcode = 'check_violation', constraint = 'ticket_merges_most';
+  end if;
+  insert into vicket.ticket_events (org_id, site_id, ticket_id, actor, kind, after)
+    select new.org_id, new.site_id, e.ticket_id, coalesce(nullif(ctx.actor_name(), ''), 'cli'), e.kind, e.reference
+    from (values (new.ticket_id, 'merged', target.reference), (new.into_id, 'merge', source.reference))
+      e (ticket_id, kind, reference);
+  -- Who waited there waits here.
+  waits := source.status = 'open' and source.unanswered;
+  update vicket.tickets t
+    set status = case when t.status = 'closed' then t.status else 'resolved' end, updated_at = now()
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.ticket_id;
+  update vicket.tickets t
+    set status = case when waits and t.status in ('pending', 'resolved') then 'open' else t.status end,
+      unanswered = t.unanswered or waits, last_activity_at = greatest(t.last_activity_at, source.last_activity_at),
+      snoozed_until = case when not waits then t.snoozed_until end, updated_at = now()
+    where t.org_id = new.org_id and t.site_id = new.site_id and t.id = new.into_id;
+  return null;
+end $$;
+alter function vicket.ticket_merged() owner to vicket_definer;
+comment on function vicket.ticket_merged() is
+  'Trigger: a ticket becomes part of another that is not closed, of the same customer and of no third, which has 20 '
+  'at the most (constraints ticket_not_closed, ticket_merges_of_one_customer, ticket_merges_of_whole, '
+  'ticket_merges_most). Definer: no request may write there.';
+grant execute on function vicket.ticket_merged() to vicket_owner;
+
+create trigger ticket_merged after insert on vicket.ticket_merges
+  for each row execute function vicket.ticket_merged();
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Foreign keys to tables that come later
 alter table vicket.tickets add constraint tickets_customer_fkey foreign key (org_id, site_id, customer_id) references
   vicket.customers(org_id, site_id, id) on delete set null (customer_id);
@@ -7392,7 +7606,17 @@ create function vicket.member_mail(p_mail vicket.mails) returns void
 as $$
 declare
   who record := ctx.actor();
+  whole record;
 begin
+  if p_mail.kind = 'agent_customer_answered' then
+    select t.assignee_id into whole
+      from vicket.ticket_merges g
+      join vicket.tickets t on t.org_id = g.org_id and t.site_id = g.site_id and t.id = g.into_id
+      where g.org_id = p_mail.org_id and g.site_id = p_mail.site_id and g.ticket_id = p_mail.ticket_id;
+    if found then
+      p_mail.user_id := whole.assignee_id;
+    end if;
+  end if;
   if p_mail.user_id is null or p_mail.user_id = who.user_id and who.machine_key_id is null
     or exists (
       select from vicket.unproven_accounts a where a.org_id = p_mail.org_id and a.user_id = p_mail.user_id)

@@ -6,8 +6,18 @@ use crate::domain::keys::Sha256Digest;
 /// Fields that its sender wrote, and no server changes.
 const FIELDS: [&str; 3] = ["from", "date", "subject"];
 
-/// The digest of its Message-ID, or of the rest where it has none; and of the rest.
-pub fn of(raw: &[u8]) -> (Sha256Digest, Sha256Digest) {
+/// What a mail is told by.
+#[derive(Clone, Copy)]
+pub struct Digests {
+    /// Of its Message-ID, or of the rest where it has none.
+    pub message: Sha256Digest,
+    /// Of the rest.
+    pub content: Sha256Digest,
+    /// Of the Message-ID that its conversation began with, by its own word; its own where it refers to none.
+    pub thread: Sha256Digest,
+}
+
+pub fn of(raw: &[u8]) -> Digests {
     let (head, body) = split(raw);
     let mut parts: Vec<Vec<u8>> = FIELDS.iter().map(|name| field(head, name)).collect();
     let mut body: Vec<u8> = body.iter().copied().filter(|byte| *byte != b'\r').collect();
@@ -17,7 +27,16 @@ pub fn of(raw: &[u8]) -> (Sha256Digest, Sha256Digest) {
     parts.push(body);
     let content = Sha256Digest::of_parts(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let id = field(head, "message-id");
-    (if id.is_empty() { content } else { Sha256Digest::of(&id) }, content)
+    let message = if id.is_empty() { content } else { Sha256Digest::of(&id) };
+    let began = ["references", "in-reply-to"].into_iter().find_map(|name| first_id(&field(head, name)));
+    Digests { message, content, thread: began.map_or(message, |id| Sha256Digest::of(&id)) }
+}
+
+/// The first `<...>` of a field.
+fn first_id(value: &[u8]) -> Option<Vec<u8>> {
+    let start = value.iter().position(|byte| *byte == b'<')?;
+    let length = value[start..].iter().position(|byte| *byte == b'>')?;
+    Some(value[start..=start + length].to_vec())
 }
 
 fn split(raw: &[u8]) -> (&[u8], &[u8]) {
@@ -58,7 +77,8 @@ mod tests {
                         Message-ID: <1@example.com>\r\n\r\nIt is broken.\r\n";
 
     fn of_text(text: &str) -> (Sha256Digest, Sha256Digest) {
-        of(text.as_bytes())
+        let digests = of(text.as_bytes());
+        (digests.message, digests.content)
     }
 
     #[test]
@@ -78,6 +98,23 @@ mod tests {
         }
         let other = of_text(&MAIL.replace("<1@", "<2@"));
         assert!(of_text(MAIL).0 != other.0 && of_text(MAIL).1 == other.1);
+    }
+
+    #[test]
+    fn a_conversation_is_what_it_says_that_it_began_with() {
+        let thread = |fields: &str| of(format!("{fields}{}", MAIL.replace("<1@", "<3@")).as_bytes()).thread;
+        let first = of(MAIL.as_bytes());
+        assert!(first.thread == first.message);
+        for fields in [
+            "References: <1@example.com>\r\n",
+            "References:\r\n <1@example.com>\r\n <2@example.com>\r\nIn-Reply-To: <2@example.com>\r\n",
+            "In-Reply-To: Message of Ann <1@example.com>\r\n",
+        ] {
+            assert!(thread(fields) == first.thread, "{fields}");
+        }
+        for fields in ["", "References: <2@example.com>\r\n", "References: 1@example.com\r\n", "References: >1<\r\n"] {
+            assert!(thread(fields) != first.thread, "{fields}");
+        }
     }
 
     #[test]

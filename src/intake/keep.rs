@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Intake, digests};
+use super::{
+    Intake,
+    digests::{self, Digests},
+};
 use crate::{
     db::MailGate,
     domain::{keys::Sha256Digest, problem::Problem},
@@ -43,14 +46,12 @@ pub struct Origin<'a> {
 /// A mail, with what tells it from others.
 pub struct Message<'a> {
     raw: &'a [u8],
-    message_digest: Sha256Digest,
-    content_digest: Sha256Digest,
+    digests: Digests,
 }
 
 impl<'a> Message<'a> {
     pub fn of(raw: &'a [u8]) -> Self {
-        let (message_digest, content_digest) = digests::of(raw);
-        Self { raw, message_digest, content_digest }
+        Self { raw, digests: digests::of(raw) }
     }
 }
 
@@ -101,8 +102,9 @@ impl Keeper {
             mail_from: origin.mail_from,
             client: origin.client,
             helo: origin.helo,
-            message_digest: message.message_digest,
-            content_digest: message.content_digest,
+            message_digest: message.digests.message,
+            content_digest: message.digests.content,
+            thread_digest: message.digests.thread,
             raw: message.raw,
         };
         let kept = async {

@@ -83,13 +83,14 @@ pub async fn of_my_messages(tx: &mut SiteTx, message_ids: &[Uuid]) -> Result<Vec
 ///
 /// # Errors
 /// `5xx` only.
-pub async fn of_messages(tx: &mut OrgTx, ticket_id: Uuid, message_ids: &[Uuid]) -> Result<Vec<Attachment>, Problem> {
-    let rows =
-        sqlx::query_as(attachments!("where a.ticket_id = $1 and a.message_id = any ($2) order by a.created_at, a.id"))
-            .bind(ticket_id)
-            .bind(message_ids)
-            .fetch_all(tx.connection())
-            .await?;
+pub async fn of_messages(tx: &mut OrgTx, tickets: &[Uuid], message_ids: &[Uuid]) -> Result<Vec<Attachment>, Problem> {
+    let rows = sqlx::query_as(attachments!(
+        "where a.ticket_id = any ($1) and a.message_id = any ($2) order by a.created_at, a.id"
+    ))
+    .bind(tickets)
+    .bind(message_ids)
+    .fetch_all(tx.connection())
+    .await?;
     Ok(rows)
 }
 

@@ -25,6 +25,8 @@ pub struct NewMail<'a> {
     pub helo: Option<&'a str>,
     pub message_digest: Sha256Digest,
     pub content_digest: Sha256Digest,
+    /// Of the Message-ID that its conversation began with, by its own word.
+    pub thread_digest: Sha256Digest,
     pub raw: &'a [u8],
 }
 
@@ -34,8 +36,8 @@ pub struct NewMail<'a> {
 /// `5xx` only.
 pub async fn add(tx: &mut MailTx, mail: &NewMail<'_>) -> Result<bool, Problem> {
     let sql = "insert into vicket.inbound_mails
-          (address_id, recipient, mail_from, client, helo, message_digest, content_digest, raw)
-        values (ctx.address_by_mail(), $1, $2, $3, $4, $5, $6, $7)
+          (address_id, recipient, mail_from, client, helo, message_digest, content_digest, thread_digest, raw)
+        values (ctx.address_by_mail(), $1, $2, $3, $4, $5, $6, $7, $8)
         on conflict do nothing";
     let done = sqlx::query(sql)
         .bind(mail.recipient)
@@ -44,6 +46,7 @@ pub async fn add(tx: &mut MailTx, mail: &NewMail<'_>) -> Result<bool, Problem> {
         .bind(mail.helo)
         .bind(mail.message_digest.as_bytes().as_slice())
         .bind(mail.content_digest.as_bytes().as_slice())
+        .bind(mail.thread_digest.as_bytes().as_slice())
         .bind(mail.raw)
         .execute(tx.connection())
         .await?;

@@ -9,6 +9,7 @@ mod desk;
 pub mod erasure;
 mod machine_keys;
 mod members;
+mod merging;
 mod opening;
 mod permissions;
 mod references;

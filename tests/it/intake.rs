@@ -6,6 +6,7 @@ mod domains;
 mod gate;
 mod killed;
 mod looks;
+mod merges;
 
 use std::{
     sync::Arc,

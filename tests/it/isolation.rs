@@ -269,6 +269,16 @@ async fn two_tickets(world: &World, site: &Site) -> Tickets {
             ))
             .await;
     }
+    // Whatever else follows from it is not for these tests.
+    world
+        .arrange(&format!(
+            "begin;
+            set local session_replication_role = replica;
+            insert into vicket.ticket_merges (org_id, site_id, ticket_id, into_id) values ('{org}', '{id}', '{}', '{}');
+            commit",
+            made.other, made.mine
+        ))
+        .await;
     world
         .arrange(&format!(
             "insert into vicket.site_identities (org_id, site_id, keys, opener_hash) values ('{org}', '{id}', '{{}}', sha256('{id}'));

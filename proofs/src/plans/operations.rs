@@ -29,7 +29,7 @@ use vicket::{
             agent::{self, Change},
             bulk, drafts,
             inbox::{self, Assignee, Filter},
-            opening,
+            merging, opening,
             public::{NewTicket, Submission},
             seen,
             thread::{self, NEWEST},
@@ -78,7 +78,17 @@ pub async fn run(
         order by a.id is null, t.number limit 2",
     )
     .bind(SITE)
-    .fetch_all(superuser)
+    .fetch_all(&mut *superuser)
+    .await?;
+    // One that is part of another, and that.
+    let (part, whole): (Uuid, Uuid) = sqlx::query_as(
+        "select g.ticket_id, g.into_id from vicket.ticket_merges g
+        join vicket.sites s on s.org_id = g.org_id and s.id = g.site_id
+        where s.slug = $1
+        limit 1",
+    )
+    .bind(SITE)
+    .fetch_one(superuser)
     .await?;
     let [(org, answered, Some(file)), (_, ticket, _)] = tickets.as_slice() else {
         anyhow::bail!("{SITE} has fewer than two tickets, or none with a file")
@@ -101,6 +111,7 @@ pub async fn run(
     let mut agent =
         Agent { gate: AgentGate::new(pool("vicket_gate_agent", &Start::AGENT)?), log: &log, org, person: 1, done };
     agent.inbox(ticket, answered).await?;
+    agent.merges(part, whole).await?;
     agent.pages().await?;
     // Who is in a team sees the tickets of its sites.
     agent.person = 2;
@@ -343,6 +354,16 @@ impl Agent<'_> {
             key: None,
         };
         self.run("make a ticket", Access::Write, async |tx| opening::open(tx, &new).await).await
+    }
+
+    async fn merges(&mut self, part: Uuid, whole: Uuid) -> anyhow::Result<()> {
+        self.run("related tickets", Access::Read, async |tx| merging::related(tx, part).await).await?;
+        self.run("one ticket, with another", Access::Read, async |tx| agent::whole(tx, whole, NEWEST).await).await?;
+        self.run("merge a ticket", Access::Write, async |tx| {
+            merging::unmerge(tx, part).await?;
+            merging::merge(tx, part, whole).await
+        })
+        .await
     }
 
     async fn pages(&mut self) -> anyhow::Result<()> {

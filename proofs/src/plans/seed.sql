@@ -121,6 +121,17 @@ insert into vicket.ticket_tags (org_id, site_id, ticket_id, tag_id)
   select t.org_id, t.site_id, t.id, g.id
   from vicket.tickets t
   join vicket.tags g on g.org_id = t.org_id and g.name in ('tag ' || t.number % 20, case when t.number % 3 = 0 then 'tag 20' end);
+-- Some are part of the one before, some hundreds came by mail in conversations of four.
+update vicket.tickets set email = 'customer-' || number - 1 || '@example.com' where number % 10 = 5;
+insert into vicket.ticket_merges (org_id, site_id, ticket_id, into_id)
+  select t.org_id, t.site_id, t.id, w.id
+  from vicket.tickets t join vicket.tickets w on w.org_id = t.org_id and w.site_id = t.site_id and w.number = t.number - 1
+  where t.number % 10 = 5;
+insert into vicket.inbound_mails
+  (org_id, site_id, recipient, mail_from, message_digest, content_digest, thread_digest, state, ticket_id)
+  select t.org_id, t.site_id, 'in@example.com', t.email, sha256(t.id::text::bytea), sha256(t.id::text::bytea),
+    sha256((t.site_id::text || t.number / 4)::bytea), 'filed', t.id
+  from vicket.tickets t where t.number % 3 < 2;
 update vicket.tickets set snoozed_until = now() + interval '1 day' where number % 50 = 0;
 insert into vicket.ticket_answers (org_id, site_id, ticket_id, position, label, value, points)
   select org_id, site_id, id, 1, 'Question', 'Answer', 0 from vicket.tickets where number % 10 = 0;

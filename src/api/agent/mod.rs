@@ -10,6 +10,7 @@ mod identity_secrets;
 mod machine_keys;
 mod mail;
 mod members;
+mod merging;
 mod new_ticket;
 mod orgs;
 mod priorities;
@@ -25,6 +26,7 @@ mod surface;
 mod tags;
 mod teams;
 mod templates;
+mod ticket_parts;
 mod ticket_tags;
 mod tickets;
 
@@ -59,7 +61,7 @@ fn apis() -> impl OpenApi {
         (site_keys::SiteKeysApi, identity_secrets::IdentitySecretsApi),
         articles::ArticlesApi,
         faqs::FaqsApi,
-        (tickets::TicketsApi, ticket_tags::TicketTagsApi),
+        (tickets::TicketsApi, ticket_tags::TicketTagsApi, merging::MergingApi),
         attachments::AttachmentsApi,
         statuses::StatusesApi,
         priorities::PrioritiesApi,

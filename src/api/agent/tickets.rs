@@ -15,6 +15,7 @@ use super::{
     new_ticket::NewTicketBody,
     statuses::Category,
     tags::Tag,
+    ticket_parts::{self, EXAMPLE_ID, Part, TicketReference, other},
     ticket_tags::{self, Tag as TicketTag},
 };
 use crate::{
@@ -48,13 +49,6 @@ use crate::{
 pub struct TicketsApi;
 
 const ASSIGN: Permission = Permission::TicketAssign;
-
-const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_41f7_0c68_4e35_a1d9_56be_72f0_83c4);
-
-/// Further ids for examples, in which no two things share one.
-fn other(number: u128) -> Uuid {
-    Uuid::from_u128(EXAMPLE_ID.as_u128() + number)
-}
 
 /// Where a ticket stands, or how urgent it is, by name.
 #[derive(Object)]
@@ -140,6 +134,8 @@ struct TicketHead {
     priority: Named,
     /// Who takes care of it.
     assignee: Nullable<TicketAssignee>,
+    /// The ticket that it is part of: that shows its conversation, too.
+    merged_into: Nullable<TicketReference>,
     /// What is on it, by name.
     tags: Vec<TicketTag>,
     /// When something was said last, notes included: the order of the inbox.
@@ -192,6 +188,8 @@ struct TicketSummary {
 impl From<inbox::Ticket> for TicketHead {
     fn from(row: inbox::Ticket) -> Self {
         let assignee = row.assignee_id.zip(row.assignee).map(|(id, email)| TicketAssignee { id, email });
+        let merged_into = row.merged_into_id.zip(row.merged_into);
+        let merged_into = merged_into.map(|(id, reference)| TicketReference { id, reference });
         Self {
             id: row.id,
             site: row.site,
@@ -202,6 +200,7 @@ impl From<inbox::Ticket> for TicketHead {
             status: TicketStatus { id: row.status_id, name: row.status, category: row.category.into() },
             priority: Named { id: row.priority_id, name: row.priority },
             assignee: Nullable(assignee),
+            merged_into: Nullable(merged_into),
             tags: row.tags.0.into_iter().map(Into::into).collect(),
             last_activity_at: row.last_activity_at,
             waiting: row.waiting,
@@ -294,6 +293,8 @@ impl From<store::inbound_mails::OfMessage> for MessageMail {
 struct Message {
     /// Its id.
     id: Uuid,
+    /// Its own ticket, where that is another, which is part of this one: its files are read there.
+    merged_from: Nullable<TicketReference>,
     /// Who wrote it.
     author: Author,
     /// The writer's user id; `null` for customers and for who is gone.
@@ -316,9 +317,15 @@ struct Message {
 
 impl Message {
     /// With those of the ticket's files that are its own.
-    fn of(row: agent::Message, files: &[store::attachments::Attachment]) -> Self {
+    fn of(
+        row: agent::Message,
+        files: &[store::attachments::Attachment],
+        parts: &[store::tickets::merging::Part],
+    ) -> Self {
+        let part = parts.iter().find(|part| part.id == row.ticket_id);
         Self {
             id: row.id,
+            merged_from: Nullable(part.map(|part| TicketReference { id: part.id, reference: part.reference.clone() })),
             author: if row.author == "agent" { Author::Agent } else { Author::Customer },
             author_id: Nullable(row.author_id),
             author_name: Nullable(row.author_name),
@@ -336,6 +343,7 @@ impl Example for Message {
     fn example() -> Self {
         Self {
             id: other(4),
+            merged_from: Nullable(Some(TicketReference { id: other(6), reference: "APP-43".to_owned() })),
             author: Author::Agent,
             author_id: Nullable(Some(other(3))),
             author_name: Nullable(Some("Agnes Agent".to_owned())),
@@ -370,12 +378,12 @@ struct TicketEvent {
     at: OffsetDateTime,
     /// Who: an e-mail address, `machine key NAME`, `customer` or `cli`.
     actor: String,
-    /// `status`, `priority`, `assignee`, `tag` or `snooze`.
+    /// `status`, `priority`, `assignee`, `tag`, `snooze`, `merge` (another became part of it) or `merged` (it became part of another).
     kind: String,
-    /// What it was, by name as it was then; a tag that was taken off; until when it was to be
-    /// snoozed.
+    /// What it was, by name as it was then; a tag that was taken off; until when it was to be snoozed; the reference of a ticket that
+    /// is no part any more.
     before: Nullable<String>,
-    /// What it became; a tag that was put on; until when it is snoozed.
+    /// What it became; a tag that was put on; until when it is snoozed; the reference of the other ticket.
     after: Nullable<String>,
 }
 
@@ -393,7 +401,7 @@ struct TicketAnswer {
 /// A ticket with a page of its conversation.
 #[derive(Object)]
 #[oai(example)]
-struct Ticket {
+pub(super) struct Ticket {
     #[oai(flatten)]
     head: TicketHead,
     /// The form that was filled in, as it was called then.
@@ -402,6 +410,8 @@ struct Ticket {
     score: Nullable<i32>,
     /// What the customer answered, line by line: why it is as urgent as it is.
     answers: Vec<TicketAnswer>,
+    /// The tickets that are part of it, by number: `messages` has theirs, too.
+    parts: Vec<Part>,
     /// The newest messages, or those before `cursor`, notes included; the oldest of them first.
     messages: Vec<Message>,
     /// Pass it as `cursor` for older messages; `null` when there are none.
@@ -418,19 +428,19 @@ struct Ticket {
 impl Ticket {
     fn of(
         mut ticket: inbox::Ticket,
-        answers: Vec<TicketAnswer>,
+        (answers, parts): (Vec<TicketAnswer>, Vec<Part>),
         (messages, next): (Vec<Message>, Option<String>),
         events: Vec<TicketEvent>,
     ) -> Self {
         let template = Nullable(ticket.template.take());
         let TicketSummary { head, score, created_at, updated_at, .. } = ticket.into();
         let next_cursor = Nullable(next);
-        Self { head, template, score, answers, messages, next_cursor, events, created_at, updated_at }
+        Self { head, template, score, answers, parts, messages, next_cursor, events, created_at, updated_at }
     }
 }
 
 impl From<Whole> for Ticket {
-    fn from(Whole { ticket, thread, events, answers }: Whole) -> Self {
+    fn from(Whole { ticket, thread, events, answers, parts }: Whole) -> Self {
         let thread::Thread { messages, files, next } = thread;
         let event = |event: agent::Event| TicketEvent {
             at: event.at,
@@ -443,8 +453,8 @@ impl From<Whole> for Ticket {
             |answer: agent::Answer| TicketAnswer { label: answer.label, value: answer.value, points: answer.points };
         Self::of(
             ticket,
-            answers.into_iter().map(answer).collect(),
-            (messages.into_iter().map(|message| Message::of(message, &files)).collect(), next),
+            (answers.into_iter().map(answer).collect(), parts.iter().cloned().map(Into::into).collect()),
+            (messages.into_iter().map(|message| Message::of(message, &files, &parts)).collect(), next),
             events.into_iter().map(event).collect(),
         )
     }
@@ -466,6 +476,8 @@ fn example() -> inbox::Ticket {
         priority: "High".to_owned(),
         assignee_id: Some(other(3)),
         assignee: Some("agnes@acme.com".to_owned()),
+        merged_into_id: Some(other(7)),
+        merged_into: Some("APP-40".to_owned()),
         tags: sqlx::types::Json(vec![ticket_tags::example()]),
         template: Some("Something is broken".to_owned()),
         score: Some(8),
@@ -503,7 +515,8 @@ impl Example for Ticket {
             after: Nullable(Some("agnes@acme.com".to_owned())),
         };
         let answer = TicketAnswer { label: "How bad is it?".to_owned(), value: "I cannot work".to_owned(), points: 8 };
-        Self::of(example(), vec![answer], (vec![Message::example()], None), vec![assigned])
+        let parts = vec![ticket_parts::example().into()];
+        Self::of(example(), (vec![answer], parts), (vec![Message::example()], None), vec![assigned])
     }
 }
 
@@ -1014,11 +1027,11 @@ impl TicketsApi {
             .run(async |tx| {
                 let message = agent::answer(tx, id.0, &answer).await?;
                 // A repeat may find files that came after the first time.
-                let files = store::attachments::of_messages(tx, id.0, &[message.id]).await?;
+                let files = store::attachments::of_messages(tx, &[id.0], &[message.id]).await?;
                 Ok((message, files))
             })
             .await?;
-        Ok(answers::Created(Message::of(message, &files)))
+        Ok(answers::Created(Message::of(message, &files, &[])))
     }
 
     /// Read a draft

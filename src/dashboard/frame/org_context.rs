@@ -191,6 +191,8 @@ fn notice(done: &str) -> &'static str {
         "password" => "Your password is changed. You are logged out everywhere else.",
         "ended" => "Logged out there.",
         "snoozed" => "Snoozed.",
+        "merged" => "Merged: this ticket shows its conversation now, too.",
+        "unmerged" => "Taken back: each ticket is by itself again.",
         "noted" => "Note added.",
         "published" => "Published. It is visible from the next request on.",
         "unpublished" => "Moved back to the drafts.",

@@ -36,6 +36,7 @@ use crate::{
             agent::{Answer, Candidate, Change, Event, Message, NewAnswer, Whole},
             drafts,
             inbox::Ticket,
+            merging::{self, Part, Related},
             public::Submission,
             thread::{self, NEWEST, Thread},
         },
@@ -72,6 +73,10 @@ struct TicketPage<'a> {
     /// Whether later messages are on another page.
     is_past: bool,
     files: Vec<Attachment>,
+    /// The tickets that are part of it.
+    parts: Vec<Part>,
+    /// Others of the same address.
+    related: Vec<Related>,
     /// Mail that waits for a person.
     held: Vec<Unfiled>,
     answers: Vec<Answer>,
@@ -127,7 +132,25 @@ impl TicketPage<'_> {
 
     /// Where a message is as it looked in the mail that it came by.
     fn mail_of(&self, message: &Message) -> String {
-        format!("/dashboard/{}/inbox/{}/mail/{}", self.shell.org, self.ticket.id, message.id)
+        format!("/dashboard/{}/inbox/{}/mail/{}", self.shell.org, message.ticket_id, message.id)
+    }
+
+    /// The ticket that a message is of, where it is part of this one.
+    fn part_of(&self, message: &Message) -> Option<&Part> {
+        self.parts.iter().find(|part| part.id == message.ticket_id)
+    }
+
+    /// Whether mails of another began as those of this one did.
+    fn is_near(&self) -> bool {
+        self.related.iter().any(|one| one.same_thread)
+    }
+
+    /// Whether this one may become part of another of its customer.
+    fn may_merge_into(&self, one: &Related) -> bool {
+        self.may_write()
+            && self.ticket.merged_into.is_none()
+            && one.merged_into.is_none()
+            && one.category != Category::Closed
     }
 
     /// The newest message, where the page shows it: who answers beside earlier ones has not said that they saw the last.
@@ -159,9 +182,10 @@ pub async fn show(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<Re
 
 async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Response, Problem> {
     let page_request = PageRequest { limit: thread::LIMIT, cursor: context.query.filled("cursor") };
-    let (shell, (whole, drafts, held, list, choices, assignees, replies)) = context
+    let (shell, (whole, related, drafts, held, list, choices, assignees, replies)) = context
         .read(Permission::TicketRead, async |tx| {
             let whole = store::tickets::agent::whole(tx, id, page_request).await?;
+            let related = merging::related(tx, id).await?;
             let list = List::read(tx, &context.query, Some(id)).await?;
             let drafts = drafts::of_ticket(tx, id).await?;
             let held = match page_request.cursor {
@@ -170,12 +194,12 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
             };
             let (assignees, _) = store::tickets::agent::assignees(tx, id, CHOICES).await?;
             let replies = store::saved_replies::choices(tx).await?;
-            Ok((whole, drafts, held, list, Choices::read(tx).await?, assignees, replies))
+            Ok((whole, related, drafts, held, list, Choices::read(tx).await?, assignees, replies))
         })
         .await?;
     let typed: Vec<(&str, String)> = drafts.into_iter().map(|draft| (draft.kind.as_str(), draft.body)).collect();
     let form = form.with_defaults(Form::of(&typed));
-    let Whole { ticket, thread: Thread { messages, files, next }, events, answers } = whole;
+    let Whole { ticket, thread: Thread { messages, files, next }, events, answers, parts } = whole;
     let mut timeline: Vec<Entry> = messages.into_iter().map(Entry::Said).collect();
     timeline.extend(events.into_iter().map(Entry::Changed));
     timeline.sort_by_key(Entry::at);
@@ -189,6 +213,8 @@ async fn show_with(context: &OrgContext, id: Uuid, form: &Form) -> Result<Respon
         earlier: next.map(|next| page_of_thread(&context.query, &next)),
         is_past: page_request.cursor.is_some(),
         files,
+        parts,
+        related,
         held,
         answers,
         replies,
@@ -205,6 +231,7 @@ pub async fn update(context: OrgContext, Path(Row { id }): Path<Row>) -> Result<
         "insert" => return insert(&context, id).await,
         "seen" => return seen(&context, id).await,
         "draft" => return draft(&context, id).await,
+        "merge" => return merge(&context, id).await,
         "assign" => Permission::TicketAssign,
         "delete" => Permission::TicketDelete,
         "accept_mail" | "reject_mail" => Permission::MailEdit,
@@ -241,6 +268,23 @@ async fn seen(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
         })
         .await?;
     Ok(no_content())
+}
+
+/// Makes the ticket part of another, whose page is the answer.
+async fn merge(context: &OrgContext, id: Uuid) -> Result<Response, Problem> {
+    let form = &context.form;
+    let merged = async |tx: &mut OrgTx| {
+        let into = form.id("into")?;
+        merging::merge(tx, id, into).await.map(|_| into)
+    };
+    match context.write(Permission::TicketWrite, merged).await {
+        Ok(into) => {
+            let suffix = suffix(&context.query);
+            let done = if suffix.is_empty() { "?done=merged".to_owned() } else { format!("{suffix}&done=merged") };
+            Ok(context.redirect(&format!("inbox/{into}{done}")))
+        }
+        Err(problem) => show_with(context, id, &form.with_problem(problem)?).await,
+    }
 }
 
 /// The page once more, with a saved reply after what was typed. Nothing is sent.
@@ -340,6 +384,10 @@ async fn apply(tx: &mut OrgTx, id: Uuid, form: &Form) -> Result<(&'static str, O
         "snooze" => {
             let until = snooze::until(form, OffsetDateTime::now_utc())?;
             return store::tickets::agent::snooze(tx, id, until).await.map(|_| ("snoozed", None));
+        }
+        "unmerge" => {
+            let part = if form.filled("part").is_some() { form.id("part")? } else { id };
+            return merging::unmerge(tx, part).await.map(|_| ("unmerged", None));
         }
         "wake" => Change { snooze: Some(None), ..Change::default() },
         "tag" => Change { add_tags: &tags, ..Change::default() },

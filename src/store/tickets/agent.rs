@@ -15,6 +15,7 @@ use super::{
     },
     drafts,
     inbox::{self, Ticket},
+    merging::{self, Part},
     public::Submission,
     thread::{self, NEWEST, ROOM, Said, Thread, newest},
 };
@@ -31,6 +32,8 @@ use crate::{
 #[derive(Debug, FromRow)]
 pub struct Message {
     pub id: Uuid,
+    /// Its own ticket: the one that it is read with, or one that is part of that.
+    pub ticket_id: Uuid,
     pub author: String,
     pub author_id: Option<Uuid>,
     pub author_name: Option<String>,
@@ -83,6 +86,8 @@ pub struct Whole {
     /// What changed while the page was written, oldest first: the newest [`EVENTS`] of it.
     pub events: Vec<Event>,
     pub answers: Vec<Answer>,
+    /// The tickets that are part of it: the page holds their messages, too.
+    pub parts: Vec<Part>,
 }
 
 /// Changes that go with a page of a conversation, at the most.
@@ -104,20 +109,22 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     let answered: usize =
         answers.iter().map(|answer| thread::escaped(&answer.label) + thread::escaped(&answer.value)).sum();
     let room = ROOM.saturating_sub(answered);
+    let parts = merging::parts(tx, id).await?;
+    let tickets: Vec<Uuid> = std::iter::once(id).chain(parts.iter().map(|part| part.id)).collect();
     let mut rows: Vec<Message> = sqlx::query_as(newest!(
-        "m.id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at",
-        "m.ticket_id = $5 and "
+        "m.id, m.ticket_id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at",
+        of "$5::uuid[]"
     ))
     .bind(before)
     .bind(before_id)
     .bind(page_request.fetch())
     .bind(i64::try_from(room).map_err(Problem::internal)?)
-    .bind(id)
+    .bind(&tickets)
     .fetch_all(tx.connection())
     .await?;
     deliver(tx, &mut rows).await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let files = attachments::of_messages(tx, id, &ids).await?;
+    let files = attachments::of_messages(tx, &tickets, &ids).await?;
     let thread = Thread::of(page_request, rows, files, room);
     let since = thread.messages.first().filter(|_| thread.next.is_some()).map(|oldest| oldest.created_at);
     let mut events: Vec<Event> = sqlx::query_as(
@@ -136,7 +143,7 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     .fetch_all(tx.connection())
     .await?;
     events.reverse();
-    Ok(Whole { ticket, thread, events, answers })
+    Ok(Whole { ticket, thread, events, answers, parts })
 }
 
 /// Says of each message what became of its mail, and how it came by mail.
@@ -368,7 +375,7 @@ pub async fn answer(tx: &mut OrgTx, ticket_id: Uuid, new: &NewAnswer<'_>) -> Res
     let added: Option<Message> = sqlx::query_as(
         "insert into vicket.ticket_messages (site_id, id, ticket_id, author, body, internal, told)
         select t.site_id, $4, t.id, 'agent', $2, $3, $5 from vicket.tickets t where t.id = $1
-        returning id, author, author_id, author_name, body, internal, created_at",
+        returning id, ticket_id, author, author_id, author_name, body, internal, created_at",
     )
     .bind(ticket_id)
     .bind(new.body.as_str())
@@ -463,7 +470,7 @@ async fn claim(tx: &mut OrgTx, ticket_id: Uuid, key: Submission) -> Result<Claim
 /// A message of a ticket.
 async fn message(tx: &mut OrgTx, ticket_id: Uuid, id: Uuid) -> Result<Message, Problem> {
     let mut found: Message = sqlx::query_as(
-        "select m.id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at
+        "select m.id, m.ticket_id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at
         from vicket.tickets t
         join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id and m.id = $2
         where t.id = $1",
@@ -487,11 +494,18 @@ async fn unmoved(tx: &mut OrgTx, ticket_id: Uuid, seen: Uuid) -> Result<(), Prob
     let later: Option<(bool, Option<String>, Option<String>)> = sqlx::query_as(
         "select l.id is not null, l.author, l.author_name
         from vicket.tickets t
-        join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = t.id and m.id = $2
+        cross join lateral (
+          select array(
+            select t.id
+            union all
+            select g.ticket_id from vicket.ticket_merges g where g.org_id = t.org_id and g.into_id = t.id
+          ) as ids
+        ) w
+        join vicket.ticket_messages m on m.org_id = t.org_id and m.site_id = t.site_id and m.ticket_id = any (w.ids) and m.id = $2
         left join lateral (
           select l.id, l.author, l.author_name
           from vicket.ticket_messages l
-          where l.org_id = t.org_id and l.ticket_id = t.id and (l.created_at, l.id) > (m.created_at, m.id) and not l.internal
+          where l.org_id = t.org_id and l.ticket_id = any (w.ids) and (l.created_at, l.id) > (m.created_at, m.id) and not l.internal
             and (l.author = 'customer' or l.author_id is distinct from (select ctx.actor_user_id()))
           order by l.created_at desc, l.id desc
           limit 1

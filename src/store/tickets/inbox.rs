@@ -54,6 +54,9 @@ pub struct Ticket {
     pub snoozed_until: Option<OffsetDateTime>,
     /// It was snoozed, and nothing was said since it came back.
     pub back: bool,
+    /// The ticket that it is part of, and its reference.
+    pub merged_into_id: Option<Uuid>,
+    pub merged_into: Option<String>,
     /// What is on it, by name.
     pub tags: Json<Vec<Tag>>,
     /// Whoever asks has typed something for it and not sent it.
@@ -107,6 +110,7 @@ macro_rules! tickets {
               case when t.snoozed_until > now() then t.snoozed_until end as snoozed_until,
               coalesce(t.snoozed_until <= now() and t.snoozed_until >= t.last_activity_at, false) as back,
               t.last_activity_at > coalesce(seen.read_to, '-infinity') as unread,
+              w.id as merged_into_id, s.prefix || '-' || w.number as merged_into,
               (
                 select coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'name', g.name, 'colour', g.colour) order by lower(g.name)), '[]')
                 from vicket.ticket_tags x
@@ -127,6 +131,8 @@ macro_rules! tickets {
             left join ctx.people() a on a.user_id = t.assignee_id
             left join vicket.ticket_seen seen on seen.org_id = t.org_id and seen.site_id = t.site_id and seen.ticket_id = t.id
               and seen.user_id = (select ctx.actor_user_id())
+            left join vicket.ticket_merges g on g.org_id = t.org_id and g.site_id = t.site_id and g.ticket_id = t.id
+            left join vicket.tickets w on w.org_id = g.org_id and w.site_id = g.site_id and w.id = g.into_id
             left join lateral (
               select left(btrim(regexp_replace(left(m.body, 400), '\\s+', ' ', 'g')), 140) as snippet
               from vicket.ticket_messages m
@@ -246,7 +252,7 @@ const FEW: i32 = 2_000;
 const MANY: i32 = 50_000;
 
 /// The tickets with these words, unless more than `most` places have them, or the words say only what must not be there.
-async fn listed(tx: &mut OrgTx, words: &str, most: i32) -> Result<Option<Vec<Uuid>>, Problem> {
+pub(super) async fn listed(tx: &mut OrgTx, words: &str, most: i32) -> Result<Option<Vec<Uuid>>, Problem> {
     let query = sqlx::query_scalar("select ctx.tickets_with_words($1, $2)").bind(words).bind(most);
     Ok(query.fetch_one(tx.connection()).await?)
 }

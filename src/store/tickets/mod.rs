@@ -4,6 +4,7 @@ pub mod agent;
 pub mod bulk;
 pub mod drafts;
 pub mod inbox;
+pub mod merging;
 pub mod mine;
 pub mod opening;
 pub mod public;

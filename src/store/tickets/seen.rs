@@ -46,10 +46,29 @@ pub async fn seen(tx: &mut OrgTx, ticket_id: Uuid, typing: bool) -> Result<(), P
 pub async fn read_to(tx: &mut OrgTx, ticket_id: Uuid, message_id: Uuid) -> Result<(), Problem> {
     let row: Option<(Option<OffsetDateTime>, Option<Uuid>, OffsetDateTime)> = sqlx::query_as(
         "select
-          (select m.created_at from vicket.ticket_messages m where m.ticket_id = t.id and m.id = $2),
-          (select l.id from vicket.ticket_messages l where l.ticket_id = t.id order by l.created_at desc, l.id desc limit 1),
+          (select m.created_at from vicket.ticket_messages m where m.ticket_id = any (w.ids) and m.id = $2),
+          (
+            select l.id
+            from unnest(w.ids) as of (ticket_id)
+            cross join lateral (
+              select m.id, m.created_at from vicket.ticket_messages m
+              where m.org_id = t.org_id and m.ticket_id = of.ticket_id
+              order by m.created_at desc, m.id desc
+              limit 1
+            ) l
+            order by l.created_at desc, l.id desc
+            limit 1
+          ),
           t.last_activity_at
-        from vicket.tickets t where t.id = $1",
+        from vicket.tickets t
+        cross join lateral (
+          select array(
+            select t.id
+            union all
+            select g.ticket_id from vicket.ticket_merges g where g.org_id = t.org_id and g.into_id = t.id
+          ) as ids
+        ) w
+        where t.id = $1",
     )
     .bind(ticket_id)
     .bind(message_id)

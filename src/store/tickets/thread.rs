@@ -57,25 +57,44 @@ pub(super) fn before(page_request: PageRequest<'_>) -> Result<(Option<i64>, Uuid
 }
 
 /// Reads messages, the newest first: $1 and $2 are what [`before`] says, $3 how many, and $4 the bytes of text after which
-/// one more is read and no other.
+/// one more is read and no other. Those of a context, or those of each of the tickets that an array names.
 macro_rules! newest {
-    ($columns:literal, $condition:literal) => {
+    ($columns:literal) => {
+        newest!(@page $columns, newest!(@read $columns, ""))
+    };
+    ($columns:literal, of $tickets:literal) => {
+        newest!(
+            @page $columns,
+            concat!(
+                "select m.* from unnest(",
+                $tickets,
+                ") as of (ticket_id) cross join lateral (",
+                newest!(@read $columns, "m.ticket_id = of.ticket_id and "),
+                ") m order by m.created_at desc, m.id desc limit $3"
+            )
+        )
+    };
+    (@read $columns:literal, $condition:literal) => {
+        concat!(
+            "select ",
+            $columns,
+            " from vicket.ticket_messages m
+            where ",
+            $condition,
+            "(m.created_at, m.id) < (coalesce(timestamptz 'epoch' + $1 * interval '1 microsecond', 'infinity'), $2)
+            order by m.created_at desc, m.id desc
+            limit $3"
+        )
+    };
+    (@page $columns:literal, $read:expr) => {
         concat!(
             "select ",
             $columns,
             " from (
               select m.*, sum(octet_length(m.body)) over (order by m.created_at desc, m.id desc) - octet_length(m.body) as newer
-              from (
-                select ",
-            $columns,
-            "
-                from vicket.ticket_messages m
-                where ",
-            $condition,
-            "(m.created_at, m.id) < (coalesce(timestamptz 'epoch' + $1 * interval '1 microsecond', 'infinity'), $2)
-                order by m.created_at desc, m.id desc
-                limit $3
-              ) m
+              from (",
+            $read,
+            ") m
             ) m
             where m.newer <= $4
             order by m.created_at desc, m.id desc"
@@ -125,7 +144,7 @@ impl Said for public::Rendered {
 /// `400 invalid_cursor`.
 pub async fn mine(tx: &mut SiteTx, page_request: PageRequest<'_>) -> Result<Thread<public::Rendered>, Problem> {
     let (figure, id) = before(page_request)?;
-    let rows: Vec<public::Message> = sqlx::query_as(newest!("m.id, m.author, m.author_name, m.body, m.created_at", ""))
+    let rows: Vec<public::Message> = sqlx::query_as(newest!("m.id, m.author, m.author_name, m.body, m.created_at"))
         .bind(figure)
         .bind(id)
         .bind(page_request.fetch())

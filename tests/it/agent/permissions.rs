@@ -128,6 +128,11 @@ const STATEMENTS: &[(&str, &str)] = &[
         "ticket:write",
         "insert into vicket.ticket_tags (site_id, ticket_id, tag_id) select t.site_id, t.id, g.id from vicket.tickets t, vicket.tags g",
     ),
+    (
+        "ticket:write",
+        "insert into vicket.ticket_merges (site_id, ticket_id, into_id)
+         select t.site_id, t.id, w.id from vicket.tickets t join vicket.tickets w on w.site_id = t.site_id and w.id > t.id",
+    ),
     ("team:edit", "insert into vicket.teams (name) values ('New')"),
     ("template:edit", "insert into vicket.templates (name) values ('New')"),
     ("reply:read", "select body from vicket.saved_replies"),
@@ -168,7 +173,7 @@ async fn arranged(world: &World, people: &People) -> String {
              select id, 'Hello', 'Hi', 'cli' from vicket.orgs;
              insert into vicket.tags (org_id, name) select id, 'billing' from vicket.orgs;
              insert into vicket.tickets (org_id, site_id, email, subject)
-             select org_id, id, 'ada@example.com', 'Help' from vicket.sites;
+             select org_id, id, 'ada@example.com', 'Help' from vicket.sites, generate_series(1, 2);
              insert into vicket.ticket_messages (org_id, site_id, ticket_id, body)
              select org_id, site_id, id, 'Help' from vicket.tickets;
              insert into vicket.suppressions (org_id, site_id, address, reason)

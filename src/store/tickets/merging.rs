@@ -1,0 +1,161 @@
+//! Tickets that are part of another of the same customer: its conversation shows theirs, and nothing is copied. And which may belong
+//! together: those of one address, first those whose mails say that they began alike. Only a person puts them together.
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    super::statuses::Category,
+    agent::{self, Whole},
+    inbox,
+    thread::NEWEST,
+};
+use crate::{
+    db::OrgTx,
+    domain::problem::{Code, Problem},
+};
+
+/// A ticket that is part of another.
+#[derive(Debug, Clone, FromRow)]
+pub struct Part {
+    pub id: Uuid,
+    pub reference: String,
+    pub subject: String,
+}
+
+/// A ticket of the same address and site as another.
+#[derive(Debug, FromRow)]
+pub struct Related {
+    pub id: Uuid,
+    pub reference: String,
+    pub subject: String,
+    pub status: String,
+    pub category: Category,
+    pub last_activity_at: OffsetDateTime,
+    /// The reference of the one that it is part of.
+    pub merged_into: Option<String>,
+    /// Mails of both say that they began alike.
+    pub same_thread: bool,
+}
+
+/// How many related tickets are told.
+const RELATED: i64 = 20;
+
+/// Places that an address is looked up in: beyond, an address is one that everybody writes about.
+const PLACES: i32 = 2_000;
+
+/// What is part of a ticket, by number.
+///
+/// # Errors
+/// `5xx` only.
+pub async fn parts(tx: &mut OrgTx, id: Uuid) -> Result<Vec<Part>, Problem> {
+    Ok(sqlx::query_as(
+        "select t.id, s.prefix || '-' || t.number as reference, t.subject
+        from vicket.ticket_merges g
+        join vicket.tickets t on t.org_id = g.org_id and t.site_id = g.site_id and t.id = g.ticket_id
+        join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
+        where g.into_id = $1
+        order by t.number",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?)
+}
+
+/// Makes a ticket part of another, and with it what was part of it; says what that is now.
+///
+/// # Errors
+/// `404 not_found`; `409 ticket_closed` for another that is closed; `422 unprocessable` for another that is not there, of another
+/// site or customer, or part of a third; for a ticket that is part of one already; for one too many.
+pub async fn merge(tx: &mut OrgTx, id: Uuid, into: Uuid) -> Result<Whole, Problem> {
+    let refused = |reason: &'static str| Problem::unprocessable("into", reason);
+    let done = sqlx::query(
+        "insert into vicket.ticket_merges (site_id, ticket_id, into_id)
+        select t.site_id, t.id, w.id
+        from vicket.tickets t
+        join vicket.tickets w on w.org_id = t.org_id and w.site_id = t.site_id and w.id = $2
+        where t.id = $1",
+    )
+    .bind(id)
+    .bind(into)
+    .execute(tx.connection())
+    .await
+    .map_err(|error| match super::super::constraint(&error) {
+        "ticket_merges_pkey" => refused("the ticket is part of another already: take that back first"),
+        "ticket_merges_of_another" => refused("a ticket is no part of itself"),
+        "ticket_merges_of_one_customer" => refused("the tickets are not of the same address"),
+        "ticket_merges_of_whole" => refused("it is itself part of another: choose that one"),
+        "ticket_merges_most" => refused("a ticket has at most 20 others"),
+        "ticket_not_closed" => {
+            Problem::new(Code::TicketClosed, "Nothing becomes part of a closed ticket. Open it first.")
+        }
+        _ => error.into(),
+    })?;
+    if done.rows_affected() == 0 {
+        inbox::ticket(tx, id).await?.ok_or_else(Problem::not_found)?;
+        return Err(refused("the site of the ticket has no such ticket"));
+    }
+    agent::whole(tx, into, NEWEST).await
+}
+
+/// Takes back that a ticket is part of another: it stands where it stood before. Says of which it was.
+///
+/// # Errors
+/// `404 not_found` when it is part of none.
+pub async fn unmerge(tx: &mut OrgTx, id: Uuid) -> Result<Uuid, Problem> {
+    let into: Option<Uuid> = sqlx::query_scalar("select ctx.unmerge($1)").bind(id).fetch_one(tx.connection()).await?;
+    into.ok_or_else(Problem::not_found)
+}
+
+/// The other tickets of a ticket's address at its site, but for those that are part of it: those whose mails began alike, then those
+/// of which something was said last.
+///
+/// # Errors
+/// `404 not_found`.
+pub async fn related(tx: &mut OrgTx, id: Uuid) -> Result<Vec<Related>, Problem> {
+    let email: Option<String> = sqlx::query_scalar("select t.email from vicket.tickets t where t.id = $1")
+        .bind(id)
+        .fetch_optional(tx.connection())
+        .await?;
+    let email = email.ok_or_else(Problem::not_found)?;
+    // As one phrase, whatever is in it.
+    let phrase = format!("\"{}\"", email.replace('"', " "));
+    let named = inbox::listed(tx, &phrase, PLACES).await?.unwrap_or_default();
+    Ok(sqlx::query_as(
+        "select o.id, s.prefix || '-' || o.number as reference, o.subject, st.name as status, o.status as category,
+          o.last_activity_at, s.prefix || '-' || w.number as merged_into, o.same_thread
+        from (
+          select o.org_id, o.site_id, o.id, o.number, o.subject, o.status, o.status_id, o.last_activity_at, o.id = any (l.ids) as same_thread
+          from vicket.tickets t
+          cross join lateral (
+            select array(
+              select b.ticket_id
+              from vicket.inbound_mails a
+              join vicket.inbound_mails b
+                on b.org_id = a.org_id and b.site_id = a.site_id and b.thread_digest = a.thread_digest and b.ticket_id is not null
+              where a.org_id = t.org_id and a.ticket_id = t.id
+              limit 200
+            ) as ids
+          ) l
+          join vicket.tickets o on o.org_id = t.org_id and o.site_id = t.site_id and o.id = any (l.ids || $2) and o.id <> t.id
+          where t.id = $1 and lower(o.email collate \"C\") = lower(t.email collate \"C\")
+            and not exists (
+              select from vicket.ticket_merges g
+              where g.org_id = o.org_id and g.site_id = o.site_id and g.ticket_id = o.id and g.into_id = t.id
+            )
+          order by 9 desc, o.last_activity_at desc, o.id
+          limit $3
+        ) o
+        join vicket.sites s on s.org_id = o.org_id and s.id = o.site_id
+        join vicket.statuses st on st.org_id = o.org_id and st.id = o.status_id
+        left join vicket.ticket_merges g on g.org_id = o.org_id and g.site_id = o.site_id and g.ticket_id = o.id
+        left join vicket.tickets w on w.org_id = g.org_id and w.site_id = g.site_id and w.id = g.into_id
+        order by o.same_thread desc, o.last_activity_at desc, o.id",
+    )
+    .bind(id)
+    .bind(named)
+    .bind(RELATED)
+    .fetch_all(tx.connection())
+    .await?)
+}
