@@ -399,7 +399,9 @@ fn fill(
             .iter()
             .filter(|row| row.org == org && (row.site.is_none() || site.is_none() || row.site == site))
             .collect();
-        let parent = parents.iter().find(|row| row.variant == variant).or(parents.first());
+        let own = parents.iter().position(|row| row.variant == variant).unwrap_or_default();
+        // Another than its own where a CHECK wants so: two columns may name rows of one table.
+        let parent = (!parents.is_empty()).then(|| parents[(own + choice) % parents.len()]);
         return parent.and_then(|row| row.value(there)).map(str::to_owned);
     }
     if choice == 0 && !varied(table, &column.name) && (column.has_default || !column.required) {
