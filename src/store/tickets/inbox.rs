@@ -131,8 +131,13 @@ macro_rules! tickets {
             left join ctx.people() a on a.user_id = t.assignee_id
             left join vicket.ticket_seen seen on seen.org_id = t.org_id and seen.site_id = t.site_id and seen.ticket_id = t.id
               and seen.user_id = (select ctx.actor_user_id())
-            left join vicket.ticket_merges g on g.org_id = t.org_id and g.site_id = t.site_id and g.ticket_id = t.id
-            left join vicket.tickets w on w.org_id = g.org_id and w.site_id = g.site_id and w.id = g.into_id
+            left join lateral (
+              select w.id, w.number
+              from vicket.ticket_merges g
+              join vicket.tickets w on w.org_id = g.org_id and w.site_id = g.site_id and w.id = g.into_id
+              where g.org_id = t.org_id and g.site_id = t.site_id and g.ticket_id = t.id
+              limit 1
+            ) w on true
             left join lateral (
               select left(btrim(regexp_replace(left(m.body, 400), '\\s+', ' ', 'g')), 140) as snippet
               from vicket.ticket_messages m

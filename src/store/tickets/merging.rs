@@ -114,47 +114,56 @@ pub async fn unmerge(tx: &mut OrgTx, id: Uuid) -> Result<Uuid, Problem> {
 /// # Errors
 /// `404 not_found`.
 pub async fn related(tx: &mut OrgTx, id: Uuid) -> Result<Vec<Related>, Problem> {
-    let email: Option<String> = sqlx::query_scalar("select t.email from vicket.tickets t where t.id = $1")
+    let row: Option<(Uuid, String)> = sqlx::query_as("select t.site_id, t.email from vicket.tickets t where t.id = $1")
         .bind(id)
         .fetch_optional(tx.connection())
         .await?;
-    let email = email.ok_or_else(Problem::not_found)?;
+    let (site, email) = row.ok_or_else(Problem::not_found)?;
+    let near: Vec<Uuid> = sqlx::query_scalar(
+        "select distinct b.ticket_id
+        from vicket.inbound_mails a
+        join vicket.inbound_mails b
+          on b.org_id = a.org_id and b.site_id = a.site_id and b.thread_digest = a.thread_digest and b.ticket_id is not null
+        where a.ticket_id = $1 and b.ticket_id <> $1
+        limit 200",
+    )
+    .bind(id)
+    .fetch_all(tx.connection())
+    .await?;
     // As one phrase, whatever is in it.
     let phrase = format!("\"{}\"", email.replace('"', " "));
-    let named = inbox::listed(tx, &phrase, PLACES).await?.unwrap_or_default();
+    let mut named = inbox::listed(tx, &phrase, PLACES).await?.unwrap_or_default();
+    named.extend(&near);
     Ok(sqlx::query_as(
         "select o.id, s.prefix || '-' || o.number as reference, o.subject, st.name as status, o.status as category,
           o.last_activity_at, s.prefix || '-' || w.number as merged_into, o.same_thread
         from (
-          select o.org_id, o.site_id, o.id, o.number, o.subject, o.status, o.status_id, o.last_activity_at, o.id = any (l.ids) as same_thread
-          from vicket.tickets t
-          cross join lateral (
-            select array(
-              select b.ticket_id
-              from vicket.inbound_mails a
-              join vicket.inbound_mails b
-                on b.org_id = a.org_id and b.site_id = a.site_id and b.thread_digest = a.thread_digest and b.ticket_id is not null
-              where a.org_id = t.org_id and a.ticket_id = t.id
-              limit 200
-            ) as ids
-          ) l
-          join vicket.tickets o on o.org_id = t.org_id and o.site_id = t.site_id and o.id = any (l.ids || $2) and o.id <> t.id
-          where t.id = $1 and lower(o.email collate \"C\") = lower(t.email collate \"C\")
+          select o.org_id, o.site_id, o.id, o.number, o.subject, o.status, o.status_id, o.last_activity_at, o.id = any ($3) as same_thread
+          from vicket.tickets o
+          where o.id = any ($2) and o.id <> $1 and o.site_id = $4 and lower(o.email collate \"C\") = lower($5 collate \"C\")
             and not exists (
               select from vicket.ticket_merges g
-              where g.org_id = o.org_id and g.site_id = o.site_id and g.ticket_id = o.id and g.into_id = t.id
+              where g.org_id = o.org_id and g.site_id = o.site_id and g.ticket_id = o.id and g.into_id = $1
             )
-          order by 9 desc, o.last_activity_at desc, o.id
-          limit $3
+          order by o.id = any ($3) desc, o.last_activity_at desc, o.id
+          limit $6
         ) o
         join vicket.sites s on s.org_id = o.org_id and s.id = o.site_id
         join vicket.statuses st on st.org_id = o.org_id and st.id = o.status_id
-        left join vicket.ticket_merges g on g.org_id = o.org_id and g.site_id = o.site_id and g.ticket_id = o.id
-        left join vicket.tickets w on w.org_id = g.org_id and w.site_id = g.site_id and w.id = g.into_id
+        left join lateral (
+          select w.number
+          from vicket.ticket_merges g
+          join vicket.tickets w on w.org_id = g.org_id and w.site_id = g.site_id and w.id = g.into_id
+          where g.org_id = o.org_id and g.site_id = o.site_id and g.ticket_id = o.id
+          limit 1
+        ) w on true
         order by o.same_thread desc, o.last_activity_at desc, o.id",
     )
     .bind(id)
     .bind(named)
+    .bind(near)
+    .bind(site)
+    .bind(email)
     .bind(RELATED)
     .fetch_all(tx.connection())
     .await?)

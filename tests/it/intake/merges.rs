@@ -71,7 +71,10 @@ async fn mail_that_began_as_another_did_is_a_ticket_of_its_own_that_names_the_ot
         desk.world.look::<String>(&sql).await
     };
     let told = kinds().await;
-    assert!(told.contains("ticket_answered") && !told.contains("ticket_resolved"), "who is merged is not told so: {told}");
+    assert!(
+        told.contains("ticket_answered") && !told.contains("ticket_resolved"),
+        "who is merged is not told so: {told}"
+    );
     client.hand(ADA, &to, &mail(ADA, "fifth", "", "Any news?")).await;
     desk.read().await;
     let whole = desk.ticket(&first).await;
