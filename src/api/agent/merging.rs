@@ -14,7 +14,10 @@ use crate::{
     auth::caller::Org,
     domain::permissions::{TicketRead, TicketWrite},
     http::{answers, failure::Failure, text::Nullable},
-    store::{self, tickets::merging},
+    store::{
+        self,
+        tickets::{merging, parts},
+    },
 };
 
 pub struct MergingApi;
@@ -79,7 +82,7 @@ struct RelatedTickets {
 
 impl Example for RelatedTickets {
     fn example() -> Self {
-        let merging::Part { id, reference, subject } = ticket_parts::example();
+        let parts::Part { id, reference, subject } = ticket_parts::example();
         let one = merging::Related {
             id,
             reference,

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use uuid::Uuid;
 
-use crate::store::tickets::merging;
+use crate::store::tickets::parts;
 
 /// The ticket of examples.
 pub(super) const EXAMPLE_ID: Uuid = Uuid::from_u128(0x9b2d_41f7_0c68_4e35_a1d9_56be_72f0_83c4);
@@ -34,13 +34,13 @@ pub(super) struct Part {
     subject: String,
 }
 
-impl From<merging::Part> for Part {
-    fn from(merging::Part { id, reference, subject }: merging::Part) -> Self {
+impl From<parts::Part> for Part {
+    fn from(parts::Part { id, reference, subject }: parts::Part) -> Self {
         Self { id, reference, subject }
     }
 }
 
 /// A part for examples.
-pub(super) fn example() -> merging::Part {
-    merging::Part { id: other(6), reference: "APP-43".to_owned(), subject: "Re: The export never arrives".to_owned() }
+pub(super) fn example() -> parts::Part {
+    parts::Part { id: other(6), reference: "APP-43".to_owned(), subject: "Re: The export never arrives".to_owned() }
 }

@@ -320,7 +320,7 @@ impl Message {
     fn of(
         row: agent::Message,
         files: &[store::attachments::Attachment],
-        parts: &[store::tickets::merging::Part],
+        parts: &[store::tickets::parts::Part],
     ) -> Self {
         let part = parts.iter().find(|part| part.id == row.ticket_id);
         Self {

@@ -15,7 +15,7 @@ use super::{
     },
     drafts,
     inbox::{self, Ticket},
-    merging::{self, Part},
+    parts::{self, Part},
     public::Submission,
     thread::{self, NEWEST, ROOM, Said, Thread, newest},
 };
@@ -109,7 +109,7 @@ pub async fn whole(tx: &mut OrgTx, id: Uuid, page_request: PageRequest<'_>) -> R
     let answered: usize =
         answers.iter().map(|answer| thread::escaped(&answer.label) + thread::escaped(&answer.value)).sum();
     let room = ROOM.saturating_sub(answered);
-    let parts = merging::parts(tx, id).await?;
+    let parts = parts::of(tx, id).await?;
     let tickets: Vec<Uuid> = std::iter::once(id).chain(parts.iter().map(|part| part.id)).collect();
     let mut rows: Vec<Message> = sqlx::query_as(newest!(
         "m.id, m.ticket_id, m.author, m.author_id, m.author_name, m.body, m.internal, m.created_at",

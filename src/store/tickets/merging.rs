@@ -16,14 +16,6 @@ use crate::{
     domain::problem::{Code, Problem},
 };
 
-/// A ticket that is part of another.
-#[derive(Debug, Clone, FromRow)]
-pub struct Part {
-    pub id: Uuid,
-    pub reference: String,
-    pub subject: String,
-}
-
 /// A ticket of the same address and site as another.
 #[derive(Debug, FromRow)]
 pub struct Related {
@@ -44,24 +36,6 @@ const RELATED: i64 = 20;
 
 /// Places that an address is looked up in: beyond, an address is one that everybody writes about.
 const PLACES: i32 = 2_000;
-
-/// What is part of a ticket, by number.
-///
-/// # Errors
-/// `5xx` only.
-pub async fn parts(tx: &mut OrgTx, id: Uuid) -> Result<Vec<Part>, Problem> {
-    Ok(sqlx::query_as(
-        "select t.id, s.prefix || '-' || t.number as reference, t.subject
-        from vicket.ticket_merges g
-        join vicket.tickets t on t.org_id = g.org_id and t.site_id = g.site_id and t.id = g.ticket_id
-        join vicket.sites s on s.org_id = t.org_id and s.id = t.site_id
-        where g.into_id = $1
-        order by t.number",
-    )
-    .bind(id)
-    .fetch_all(tx.connection())
-    .await?)
-}
 
 /// Makes a ticket part of another, and with it what was part of it; says what that is now.
 ///

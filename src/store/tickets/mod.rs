@@ -7,6 +7,7 @@ pub mod inbox;
 pub mod merging;
 pub mod mine;
 pub mod opening;
+pub mod parts;
 pub mod public;
 pub mod seen;
 pub mod thread;
