@@ -65,7 +65,7 @@ pub struct Report {
 ///
 /// # Errors
 /// When the database is ahead of this program or was made by another, then nothing is changed; when a file fails, or
-/// isolation would not hold after it, then the files before it stay.
+/// isolation would not hold after it, then the files before it stay. Of a database that this run makes, that is asked after the last file.
 pub async fn run(url: &str, passwords: &Passwords) -> anyhow::Result<Report> {
     run_files(url, passwords, &Files::embedded(), &Patience::default()).await
 }
@@ -92,7 +92,8 @@ pub async fn run_files(url: &str, passwords: &Passwords, files: &Files, patience
     if !pending.changes.is_empty() {
         let mut watch = Watch::of(&mut connection, &options).await.context("a second connection is needed")?;
         for file in pending.changes {
-            change::run(&mut connection, &mut watch, file, files, patience)
+            let moment = judge::moment(file, files, pending.baseline);
+            change::run(&mut connection, &mut watch, file, (files, moment), patience)
                 .await
                 .with_context(|| format!("{}; the files before it stay", name(file)))?;
             ran.push(name(file));

@@ -8,7 +8,7 @@ use sqlx::{
     migrate::{Migrate as _, Migration},
 };
 
-use super::judge::{judge, moment};
+use super::judge::{Moment, judge};
 use super::session::{Patience, bound, is_of, millis};
 use super::waits::Watch;
 use crate::migrations::{
@@ -28,7 +28,7 @@ pub async fn run(
     connection: &mut PgConnection,
     watch: &mut Watch,
     file: &Migration,
-    files: &Files,
+    (files, moment): (&Files, Moment),
     patience: &Patience,
 ) -> anyhow::Result<()> {
     let title = name(file);
@@ -37,9 +37,9 @@ pub async fn run(
     loop {
         let began = Instant::now();
         let (outcome, waited) = if file.no_tx {
-            (outside(connection, watch, file, files).await, None)
+            (outside(connection, watch, file, (files, moment)).await, None)
         } else {
-            watch.during(&title, within(connection, file, files, patience)).await
+            watch.during(&title, within(connection, file, (files, moment), patience)).await
         };
         let Err(error) = outcome else {
             tracing::info!(file = title, attempt, milliseconds = millis(began.elapsed()), "done");
@@ -72,7 +72,7 @@ pub async fn run(
 async fn within(
     connection: &mut PgConnection,
     file: &Migration,
-    files: &Files,
+    (files, moment): (&Files, Moment),
     patience: &Patience,
 ) -> anyhow::Result<()> {
     let mut tx = connection.begin().await?;
@@ -83,7 +83,7 @@ async fn within(
         sqlx::query(AssertSqlSafe(unfinished)).bind(file.version).execute(&mut *tx).await?;
         tx.apply(TABLE, file).await?;
         ledger::say_schema(tx, files).await?;
-        judge(tx, moment(file, files)).await
+        judge(tx, moment).await
     };
     match work(&mut tx).await {
         Ok(()) => Ok(tx.commit().await?),
@@ -100,7 +100,7 @@ async fn outside(
     connection: &mut PgConnection,
     watch: &mut Watch,
     file: &Migration,
-    files: &Files,
+    (files, moment): (&Files, Moment),
 ) -> anyhow::Result<()> {
     let began = Instant::now();
     let statements = statements::of(file)?;
@@ -126,7 +126,7 @@ async fn outside(
         .execute(&mut *tx)
         .await?;
     ledger::say_schema(&mut tx, files).await?;
-    judge(&mut tx, moment(file, files)).await.context("all its statements ran, and it is not marked as done")?;
+    judge(&mut tx, moment).await.context("all its statements ran, and it is not marked as done")?;
     tx.commit().await?;
     Ok(())
 }

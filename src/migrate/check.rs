@@ -243,7 +243,7 @@ async fn tried(
                 Ok(_) => {
                     let now = locks(&mut tx).await?;
                     change.locks = taken(watch.connection(), &held, &now, file.sql.as_str()).await?;
-                    let judged = judge(&mut tx, moment(file, all)).await;
+                    let judged = judge(&mut tx, moment(file, all, false)).await;
                     // The lints look at tables, too, and are not of the file.
                     held = if judged.is_ok() { locks(&mut tx).await? } else { now };
                     judged

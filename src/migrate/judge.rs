@@ -10,6 +10,8 @@ use crate::{
 /// Which lints may judge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Moment {
+    /// More files are to come, and nobody uses the database before: what they all make is judged.
+    Unused,
     /// More files are to come, or they are not yet what this program knows.
     Between,
     /// The schema is what this program knows.
@@ -23,6 +25,9 @@ const OF_THE_LAST: [&str; 6] =
 /// # Errors
 /// When a lint finds an error.
 pub async fn judge(connection: &mut PgConnection, moment: Moment) -> anyhow::Result<()> {
+    if moment == Moment::Unused {
+        return Ok(());
+    }
     sqlx::raw_sql("set local jit = off; set local search_path = pg_catalog").execute(&mut *connection).await?;
     let findings: Vec<String> = lints::findings(connection)
         .await?
@@ -35,7 +40,13 @@ pub async fn judge(connection: &mut PgConnection, moment: Moment) -> anyhow::Res
     Ok(())
 }
 
-/// Whether more files than this one are to come, or they are not what this program knows.
-pub fn moment(file: &Migration, files: &Files) -> Moment {
-    if files.known() && files.schema().version == file.version { Moment::Last } else { Moment::Between }
+/// Whether more files than this one are to come, or they are not what this program knows. `fresh`: this run made the database.
+pub fn moment(file: &Migration, files: &Files, fresh: bool) -> Moment {
+    if files.schema().version != file.version && fresh {
+        Moment::Unused
+    } else if files.known() && files.schema().version == file.version {
+        Moment::Last
+    } else {
+        Moment::Between
+    }
 }
